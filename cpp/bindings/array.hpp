@@ -1,0 +1,140 @@
+// DLPack -> View: any array library's array becomes a pointer and sizes, checked against the type the op wants.
+// The structures are those of the DLPack specification, version 0.8, which every library still exports.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "pymim/check.hpp"
+
+namespace pymim::bindings {
+
+namespace py = pybind11;
+
+namespace dlpack {
+
+enum DeviceType : int32_t { kCpu = 1, kCuda = 2, kCudaHost = 3 };
+enum TypeCode : uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kBool = 6 };
+
+struct Tensor {
+  void* data;
+  struct {
+    int32_t type, id;
+  } device;
+  int32_t ndim;
+  struct Type {
+    uint8_t code, bits;
+    uint16_t lanes;
+  } dtype;
+  int64_t *shape, *strides;
+  uint64_t byte_offset;
+};
+
+struct ManagedTensor {
+  Tensor tensor;
+  void* manager;
+  void (*deleter)(ManagedTensor*);
+};
+
+template <class T>
+constexpr Tensor::Type type_of() {
+  using Plain = std::remove_const_t<T>;
+  constexpr uint8_t bits = sizeof(Plain) * 8;
+  if constexpr (std::is_same_v<Plain, bool>) return {kBool, bits, 1};
+  if constexpr (std::is_same_v<Plain, bfloat16>) return {kBfloat, bits, 1};
+  if constexpr (std::is_floating_point_v<Plain> || std::is_same_v<Plain, float16>) return {kFloat, bits, 1};
+  return {std::is_signed_v<Plain> ? kInt : kUInt, bits, 1};
+}
+
+inline std::string name(Tensor::Type type) {
+  if (type.code == kBool) return "bool";
+  const char* kind = type.code == kInt    ? "int"
+                     : type.code == kUInt  ? "uint"
+                     : type.code == kFloat ? "float"
+                     : type.code == kBfloat ? "bfloat"
+                                            : "type";
+  return kind + std::to_string(type.bits);
+}
+
+}  // namespace dlpack
+
+// One array argument: keeps the exporter's capsule for as long as its views are in use.
+class Array {
+ public:
+  Array(py::handle object, const char* function, const char* argument)
+      : function_(function), argument_(argument) {
+    if (!py::hasattr(object, "__dlpack__"))
+      throw py::type_error(where() + "expected a torch tensor or numpy array, got " +
+                           std::string(py::str(py::type::of(object))) + "; convert it first");
+    // -1: the stream is passed to the op itself, so nothing has to be synchronised here.
+    const bool cuda = py::cast<py::tuple>(object.attr("__dlpack_device__")())[0].cast<int>() == dlpack::kCuda;
+    capsule_ = cuda ? object.attr("__dlpack__")(py::arg("stream") = -1) : object.attr("__dlpack__")();
+    managed_ = static_cast<dlpack::ManagedTensor*>(PyCapsule_GetPointer(capsule_.ptr(), "dltensor"));
+    if (!managed_) throw py::error_already_set();
+  }
+
+  template <class T>
+  bool is() const {
+    constexpr auto wanted = dlpack::type_of<T>();
+    const auto& got = managed_->tensor.dtype;
+    return got.code == wanted.code && got.bits == wanted.bits && got.lanes == 1;
+  }
+
+  template <class T, size_t Rank>
+  View<T, Rank> view() const {
+    const dlpack::Tensor& tensor = managed_->tensor;
+    if (!is<T>())
+      throw py::type_error(where() + "expected dtype " + dlpack::name(dlpack::type_of<T>()) + ", got " +
+                           dlpack::name(tensor.dtype) + "; convert it first");
+    check(static_cast<size_t>(tensor.ndim) == Rank, where(), "expected ", Rank, " axes, got ", tensor.ndim, "; reshape it");
+    check(contiguous(), where(), "expected a contiguous array, got strides; call .contiguous() on it");
+    View<T, Rank> result;
+    result.data = reinterpret_cast<T*>(static_cast<char*>(tensor.data) + tensor.byte_offset);
+    for (size_t axis = 0; axis < Rank; ++axis) result.shape[axis] = tensor.shape[axis];
+    result.device = device();
+    return result;
+  }
+
+ private:
+  std::string where() const { return std::string(function_) + ": " + argument_ + ": "; }
+
+  bool contiguous() const {
+    const dlpack::Tensor& tensor = managed_->tensor;
+    if (!tensor.strides) return true;
+    int64_t expected = 1;
+    for (int axis = tensor.ndim - 1; axis >= 0; --axis) {
+      if (tensor.shape[axis] == 0) return true;
+      if (tensor.shape[axis] != 1 && tensor.strides[axis] != expected) return false;
+      expected *= tensor.shape[axis];
+    }
+    return true;
+  }
+
+  Device device() const {
+    const auto& from = managed_->tensor.device;
+    check(from.type == dlpack::kCpu || from.type == dlpack::kCuda || from.type == dlpack::kCudaHost, where(),
+          "expected a CPU or CUDA array, got DLPack device type ", from.type, "; move it first");
+    return {from.type == dlpack::kCuda ? Device::cuda : Device::cpu, from.id};
+  }
+
+  const char *function_, *argument_;
+  py::object capsule_;
+  dlpack::ManagedTensor* managed_ = nullptr;
+};
+
+// The array `object`, or an absent view where it is None.
+template <class T, size_t Rank>
+View<T, Rank> optional_view(py::handle object, const char* function, const char* argument) {
+  return object.is_none() ? View<T, Rank>() : Array(object, function, argument).view<T, Rank>();
+}
+
+// The exporter's own reference keeps the memory alive for the length of the call.
+template <class T, size_t Rank>
+View<T, Rank> view(py::handle object, const char* function, const char* argument) {
+  return Array(object, function, argument).view<T, Rank>();
+}
+
+inline Stream stream(uintptr_t handle) { return {reinterpret_cast<void*>(handle)}; }
+
+}  // namespace pymim::bindings

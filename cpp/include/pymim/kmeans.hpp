@@ -1,0 +1,6 @@
+// Streaming k-means: assign, accumulate, update.
+#pragma once
+
+#include "pymim/view.hpp"
+
+namespace pymim {}  // namespace pymim

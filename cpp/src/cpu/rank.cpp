@@ -1,0 +1,3 @@
+#include "../rank.hpp"
+
+#include "parallel.hpp"

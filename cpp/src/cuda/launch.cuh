@@ -1,0 +1,38 @@
+// Launching a kernel, and what every kernel may ask of where it runs. The emulation in cpp/tests/emulation
+// replaces this one header, so the .cu files also run, slowly, on a machine with no GPU.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+
+#include "device.hpp"
+
+namespace pymim::cuda {
+
+inline constexpr int kWarp = 32;
+inline constexpr unsigned kAllLanes = 0xffffffffu;
+
+// Starts kernel(arguments...) on `stream`; `shared` is the bytes of dynamic shared memory a block uses.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared, Stream stream,
+            const Arguments&... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // an empty batch is not an error
+  if (shared > 48 * 1024)
+    check_cuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                    cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+               "cudaFuncSetAttribute");
+  kernel<<<grid, block, shared, static_cast<cudaStream_t>(stream.handle)>>>(static_cast<Parameters>(arguments)...);
+  check_cuda(cudaGetLastError(), "kernel launch");
+}
+
+// The block's dynamic shared memory.
+template <class T>
+__device__ T* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char bytes[];
+  return reinterpret_cast<T*>(bytes);
+}
+
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace pymim::cuda

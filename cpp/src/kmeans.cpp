@@ -1,0 +1,3 @@
+#include "kmeans.hpp"
+
+#include "dispatch.hpp"

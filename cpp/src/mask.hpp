@@ -1,0 +1,7 @@
+#pragma once
+
+#include "kernels.hpp"
+#include "pymim/mask.hpp"
+
+PYMIM_EACH_PLACE(
+    void uniform_mask(View<const int64_t, 1> index, Draw draw, View<uint32_t, 2> keys, Mask out, Stream stream);)

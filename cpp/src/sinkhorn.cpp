@@ -1,0 +1,3 @@
+#include "sinkhorn.hpp"
+
+#include "dispatch.hpp"

@@ -1,0 +1,6 @@
+from pymim._core import kmeans as kmeans
+from pymim._core import mask as mask
+from pymim._core import rank as rank
+from pymim._core import sinkhorn as sinkhorn
+
+has_cuda: bool

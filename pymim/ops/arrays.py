@@ -1,0 +1,50 @@
+"""The seam between array libraries and the core: numpy in, numpy out; tensors stay on their device."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = Tensor | np.ndarray[Any, Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def stream(tensor: Tensor) -> int:
+    """The handle of the current CUDA stream of `tensor`'s device, 0 on the CPU."""
+    return torch.cuda.current_stream(tensor.device).cuda_stream if tensor.is_cuda else 0
+
+
+def accepts_numpy(function: Callable[P, R]) -> Callable[P, R]:
+    """Lets `function`, written for tensors, take numpy arrays too; its tensors then come back as arrays."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = [*args, *kwargs.values()]
+        if not any(isinstance(value, np.ndarray) for value in given):
+            return function(*args, **kwargs)
+        tensors = [_to_tensor(value) for value in args]
+        named = {name: _to_tensor(value) for name, value in kwargs.items()}
+        return cast(R, _to_numpy(function(*tensors, **named)))  # type: ignore[arg-type]
+
+    return wrapper
+
+
+def _to_tensor(value: object) -> object:
+    if not isinstance(value, np.ndarray):
+        return value
+    return torch.from_numpy(np.require(value, requirements=["C", "W"]))
+
+
+def _to_numpy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.numpy()
+    if isinstance(value, tuple):
+        items = (_to_numpy(item) for item in value)
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return value

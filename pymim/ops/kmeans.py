@@ -1,0 +1,1 @@
+"""Streaming k-means: assign, accumulate, update."""

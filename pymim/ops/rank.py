@@ -1,0 +1,1 @@
+"""Patch-loss ranking: the pairwise relative loss, ranks and top-k."""

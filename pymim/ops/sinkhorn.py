@@ -1,0 +1,1 @@
+"""Entropic optimal transport by Sinkhorn scaling."""
