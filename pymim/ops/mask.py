@@ -34,9 +34,7 @@ def _uniform(
 
 
 @_uniform.register_fake
-def _(
-    index: Tensor, patches: int, visible: int, seed: int, step: int, view: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(index: Tensor, patches: int, visible: int, seed: int, step: int, view: int) -> tuple[Tensor, Tensor, Tensor]:
     return _empty(index, patches, visible)
 
 

@@ -1,0 +1,33 @@
+"""What a run can end with, other than well: each error knows the exit code of the process."""
+
+from __future__ import annotations
+
+
+class PymimError(Exception):
+    """Ends a run with one clear line and `exit_code`."""
+
+    exit_code = 1
+
+
+class ConfigError(PymimError):
+    """The command line or a gin file is wrong."""
+
+    exit_code = 2
+
+
+class Diverged(PymimError):
+    """The loss is not finite."""
+
+    exit_code = 3
+
+
+class DataError(PymimError):
+    """Nothing to read, or too much of it broken."""
+
+    exit_code = 4
+
+
+class Stopped(PymimError):
+    """A signal asked the run to stop, and it saved first: start it again to go on (EX_TEMPFAIL)."""
+
+    exit_code = 75

@@ -1,0 +1,133 @@
+"""Checkpoints: the state of a run at a step, whole or not there at all.
+
+Tensors go through torch.distributed.checkpoint into safetensors shards, numbers into meta.json: nothing is
+pickled. A checkpoint is written under another name and renamed, so that a kill at any moment leaves the last one.
+What is a pure function of (seed, step) - the data order, the masks, the schedules, the random state of a step -
+is not saved, for the step is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load as load_shards
+from torch.distributed.checkpoint.state_dict_saver import save as save_shards
+
+from pymim import __version__
+from pymim.errors import ConfigError
+
+_FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
+
+
+def save(
+    folder: Path,
+    step: int,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    meta: dict[str, Any],
+    keep: int,
+) -> Path:
+    """Writes step-NNNNNNNN under `folder` and drops all but the newest `keep`."""
+    final = folder / f"step-{step:08d}"
+    beside = folder / f".writing-{final.name}"
+    if is_leader():
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+    with _quiet():
+        save_shards(_tensors(module, optimizer), storage_writer=HuggingFaceStorageWriter(str(beside)))
+    if is_leader():
+        state = {"step": step, "pymim": __version__, "torch": torch.__version__, **meta}
+        (beside / "meta.json").write_text(json.dumps(state, indent=1))
+        shutil.rmtree(final, ignore_errors=True)
+        beside.rename(final)
+        for old in steps(folder)[:-keep]:
+            shutil.rmtree(old)
+    return final
+
+
+def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Puts the checkpoint at `path` into `module` and `optimizer`; gives its meta.
+
+    Raises ConfigError where the tensors it holds are not the ones this configuration has.
+    """
+    materialise(optimizer)
+    tensors = _tensors(module, optimizer)
+    _check_same(path, tensors)
+    with _quiet():
+        load_shards(tensors, storage_reader=HuggingFaceStorageReader(str(path)))
+    optimizer_state = {**get_state_dict(module, optimizer, options=_FLAT)[1], **_below(tensors, "optimizer.")}
+    set_state_dict(
+        module,
+        optimizer,
+        model_state_dict=_below(tensors, "method."),
+        optim_state_dict=optimizer_state,
+        options=_FLAT,
+    )
+    return dict(json.loads((path / "meta.json").read_text()))
+
+
+def steps(folder: Path) -> list[Path]:
+    """The whole checkpoints under `folder`, oldest first: those that have their meta.json."""
+    return sorted(path.parent for path in folder.glob("step-*/meta.json"))
+
+
+def materialise(optimizer: torch.optim.Optimizer) -> None:
+    """Makes an optimiser create its state, by a step of rate 0 on zero gradients, so that it can be loaded into."""
+    if optimizer.state:
+        return
+    for group in optimizer.param_groups:
+        group["lr"], group["weight_decay"] = 0.0, 0.0
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def is_leader() -> bool:
+    """Whether this process is the one that writes files."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    weights, state = get_state_dict(module, optimizer, options=_FLAT)
+    named: dict[str, dict[str, Any]] = {"method": weights, "optimizer": state}
+    return {
+        f"{part}.{name}": value
+        for part, values in named.items()
+        for name, value in values.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _check_same(path: Path, tensors: dict[str, Any]) -> None:
+    saved = HuggingFaceStorageReader(str(path)).read_metadata().state_dict_metadata
+    shapes = {name: tuple(getattr(entry, "size", ())) for name, entry in saved.items()}
+    for name, tensor in tensors.items():
+        if shapes.get(name) != tuple(tensor.shape):
+            raise ConfigError(
+                f"resume: {path}: expected {name} of shape {list(tensor.shape)}, got "
+                f"{list(shapes[name]) if name in shapes else 'nothing'}; it was saved by another configuration"
+            )
+    if extra := sorted(set(shapes) - set(tensors)):
+        raise ConfigError(f"resume: {path}: holds {extra[0]}, which this configuration has not; use its own config")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield

@@ -1,0 +1,75 @@
+"""The folder of a run: what is in it, where, and who may write there."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pymim import __version__
+from pymim.errors import ConfigError
+
+
+class Folder:
+    """WORKDIR/: config.gin, operative_config.gin, env.json, metrics.jsonl, status.json, checkpoints/, pictures/,
+    evaluation/, export/, and nan/ after trouble."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def create(self, resuming: bool) -> None:
+        """Makes the folder; refuses one that holds another run unless that run is being resumed."""
+        if (self / "config.gin").exists() and not resuming:
+            raise ConfigError(
+                f"workdir: {self.path}: expected a new folder, got one that holds a run; "
+                "resume it with --resume auto, or choose another --workdir"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self / ".probe").write_text("")
+            (self / ".probe").unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"workdir: {self.path}: expected a folder that can be written, got: {error.strerror}; "
+                "choose another --workdir"
+            ) from error
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a small file whole: beside, then renamed."""
+        path = self / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.writing")
+        beside.write_text(text)
+        beside.replace(path)
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write(name, json.dumps(value, indent=1) + "\n")
+
+    def describe_machine(self) -> None:
+        """env.json: what the run ran on."""
+        cuda = torch.cuda.is_available()
+        self.write_json(
+            "env.json",
+            {
+                "pymim": __version__,
+                "python": sys.version.split()[0],
+                "torch": torch.__version__,
+                "platform": platform.platform(),
+                "cores": os.cpu_count(),
+                "threads": torch.get_num_threads(),
+                "gpu": torch.cuda.get_device_name() if cuda else None,
+                "command": sys.argv,
+            },
+        )

@@ -1,0 +1,52 @@
+"""What a run measures: one JSON object a line in metrics.jsonl, and TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class Metrics:
+    """Appends rows to metrics.jsonl. Rows of steps that a resumed run takes again are dropped first."""
+
+    def __init__(self, path: Path, first_step: int = 0, tensorboard: bool = False) -> None:
+        self.path = path
+        kept = [row for row in read(path) if row["step"] <= first_step]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w")
+        for row in kept:
+            self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        self._board = _board(path.parent / "tensorboard") if tensorboard else None
+
+    def write(self, step: int, **values: Any) -> None:
+        """One row, on disk when this returns."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl; a last line that a kill cut short is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _board(path: Path) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(path))

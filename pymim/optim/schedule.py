@@ -1,0 +1,47 @@
+"""Numbers that change while training: pure functions of the step, so nothing of them has to be saved."""
+
+from __future__ import annotations
+
+import math
+
+
+class Constant:
+    """The same value at every step."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, step: int, steps: int) -> float:
+        return self.value
+
+
+class Cosine:
+    """A linear warm-up from `start` to `peak`, then half a cosine down (or up) to `end`.
+
+    Warm-up is given in steps or as a share of all `steps`. The value at step 0 is `start` exactly, as in the
+    released code of MAE (He et al. 2022). With `truncate` t < 1 only that share of the half period is walked,
+    so `end` is not reached (CAPI, Darcet et al. 2025).
+    """
+
+    def __init__(
+        self, peak: float, end: float = 0.0, start: float = 0.0, warmup: float = 0, truncate: float = 1.0
+    ) -> None:
+        self.peak, self.end, self.start, self.warmup, self.truncate = peak, end, start, warmup, truncate
+
+    def __call__(self, step: int, steps: int) -> float:
+        warmup = self.warmup * steps if self.warmup < 1 else self.warmup
+        if step < warmup:
+            return self.start + (self.peak - self.start) * step / warmup
+        done = (step - warmup) / max(1, steps - warmup) * self.truncate
+        return self.end + (self.peak - self.end) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+class Linear:
+    """From `start` to `end` in a straight line over the first `until` of the run, `end` afterwards."""
+
+    def __init__(self, start: float, end: float, until: float = 1.0) -> None:
+        self.start, self.end, self.until = start, end, until
+
+    def __call__(self, step: int, steps: int) -> float:
+        until = self.until * steps if self.until <= 1 else self.until
+        return self.start + (self.end - self.start) * min(1.0, step / max(1, until))

@@ -1,0 +1,81 @@
+"""A checkpoint is whole or absent, gives back the very bits, and refuses another configuration's."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from pymim.errors import ConfigError
+from pymim.io import Folder, Metrics, checkpoint
+
+
+def trained(width=4, steps=3):
+    torch.manual_seed(0)
+    module = nn.Linear(width, 2)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.1)
+    for _ in range(steps):
+        module(torch.ones(1, width)).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return module, optimizer
+
+
+def test_resumed_training_equals_uninterrupted(tmp_path):
+    module, optimizer = trained(steps=3)
+    path = checkpoint.save(tmp_path, 3, module, optimizer, {}, keep=2)
+    again, fresh = trained(steps=0)
+    assert checkpoint.load(path, again, fresh)["step"] == 3
+    for group in fresh.param_groups:
+        group["lr"], group["weight_decay"] = 0.1, 0.01
+    for m, o in ((module, optimizer), (again, fresh)):
+        m(torch.ones(1, 4)).square().sum().backward()
+        o.step()
+    assert torch.equal(module.weight, again.weight)
+
+
+def test_nothing_is_pickled_and_old_ones_go(tmp_path):
+    module, optimizer = trained()
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, module, optimizer, {"seed": 7}, keep=2)
+    assert [path.name for path in checkpoint.steps(tmp_path)] == ["step-00000002", "step-00000003"]
+    kinds = {path.suffix for path in (tmp_path / "step-00000003").iterdir()}
+    assert kinds == {".safetensors", ".json"}
+
+
+def test_a_half_written_one_does_not_count(tmp_path):
+    module, optimizer = trained()
+    path = checkpoint.save(tmp_path, 1, module, optimizer, {}, keep=2)
+    (tmp_path / "step-00000002").mkdir()
+    assert checkpoint.steps(tmp_path) == [path]
+
+
+def test_another_configuration_is_refused(tmp_path):
+    path = checkpoint.save(tmp_path, 1, *trained(4), {}, keep=1)
+    with pytest.raises(ConfigError, match=r"expected method.weight of shape \[2, 5\], got \[2, 4\]"):
+        checkpoint.load(path, *trained(5, steps=0))
+
+
+def test_metrics_drop_what_is_done_again(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for first, rows in ((0, (1, 2, 3)), (2, (3, 4))):
+        metrics = Metrics(path, first)
+        for step in rows:
+            metrics.write(step, loss=float(step))
+        metrics.close()
+    path.write_text(path.read_text() + '{"step": 5, "lo')
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()[:-1]] == [1, 2, 3, 4]
+    Metrics(path, 4).close()
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
+    folder = Folder(tmp_path / "run")
+    folder.create(resuming=False)
+    folder.write("config.gin", "")
+    with pytest.raises(ConfigError, match="expected a new folder"):
+        folder.create(resuming=False)
+    folder.create(resuming=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="expected a folder that can be written"):
+        Folder(tmp_path / "file" / "run").create(resuming=False)

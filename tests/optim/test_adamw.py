@@ -1,0 +1,51 @@
+"""Which parameter is decayed, and how fast each learns."""
+
+import pytest
+import torch
+from torch import nn
+
+from pymim.optim import AdamW, Average
+
+
+class Toy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Module()
+        self.encoder.cls_token = nn.Parameter(torch.zeros(1, 1, 4))
+        self.encoder.patch_embed = nn.Linear(4, 4)
+        self.encoder.blocks = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+        self.head = nn.Linear(4, 2)
+
+
+def groups(recipe, toy):
+    optimizer = recipe(toy)
+    names = {id(p): n for n, p in toy.named_parameters()}
+    recipe.set(optimizer, 10, 100, 256)
+    return {names[id(p)]: (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+
+
+def test_only_parameters_of_one_axis_escape_decay():
+    found = groups(AdamW(warmup=0), Toy())
+    assert found["encoder.cls_token"][1] == found["head.weight"][1] == 0.05
+    assert found["head.bias"][1] == found["encoder.patch_embed.bias"][1] == 0.0
+    assert groups(AdamW(no_decay="token"), Toy())["encoder.cls_token"][1] == 0.0
+
+
+def test_rates_by_depth_and_name():
+    rates = {n: r for n, (r, _) in groups(AdamW(warmup=0, layer_decay=0.5), Toy()).items()}
+    top = rates["head.weight"]
+    assert rates["encoder.blocks.1.weight"] == pytest.approx(top / 2)
+    assert rates["encoder.blocks.0.weight"] == pytest.approx(top / 4)
+    assert rates["encoder.cls_token"] == pytest.approx(top / 8)
+    slow = {n: r for n, (r, _) in groups(AdamW(warmup=0, multipliers={"patch_embed": 0.2}), Toy()).items()}
+    assert slow["encoder.patch_embed.weight"] == pytest.approx(0.2 * slow["head.weight"])
+
+
+def test_average_follows():
+    source, follower = nn.Linear(1, 1, bias=False), None
+    nn.init.zeros_(source.weight)
+    follower = Average(source)
+    nn.init.ones_(source.weight)
+    follower.update(source, 0.9)
+    assert follower.module.weight.item() == pytest.approx(0.1)
+    assert not follower.module.weight.requires_grad
