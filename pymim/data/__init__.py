@@ -1,0 +1,1 @@
+"""Sources of images and clips, and the loader that makes batches of them."""

@@ -1,0 +1,129 @@
+"""The vision transformer (Dosovitskiy et al. 2021).
+
+It sees visible patches only (MAE, He et al. 2022), or every patch with a learned token in place of the hidden
+ones (BEiT, Bao et al. 2022; SimMIM, Xie et al. 2022).
+
+Parameters bear timm's names, so that its checkpoints load as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.encoders.encoder import Encoder, Features
+from pymim.layers.block import Block, make_norm
+from pymim.layers.init import init_weights
+from pymim.layers.patch import PatchEmbed, patch_grid, sides
+from pymim.layers.positions import Positioned
+from pymim.layers.rotary import Rotation, angles, coordinates, rotation
+from pymim.masks.mask import Grid, Mask
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class ViT(Positioned, Encoder):
+    """Embeds patches, adds positions, drops or replaces the hidden ones, and runs `depth` pre-norm blocks.
+
+    Args:
+        image: pixels of a view per axis, (rows, columns) or (frames, rows, columns); one number for a square.
+            Views of another size are taken too: their positions are resampled.
+        patch: pixels of a patch per axis, or one number for square patches of an image.
+        positions: "sincos", "interleaved", "learned", "separable", "rotary" or "none".
+        hidden: "drop" or "token".
+        pool: what `Features.pooled` is: the "class" token or the "mean" of the patch tokens, after the final
+            norm; or "mean-norm", the norm of the mean, in place of the final norm (MAE's fine-tuning).
+        taps: numbers of the blocks, from 1, after which tokens are kept.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        heads: int,
+        image: int | tuple[int, ...] = 224,
+        patch: int | tuple[int, ...] = 16,
+        channels: int = 3,
+        mlp_ratio: float = 4.0,
+        positions: str = "sincos",
+        class_token: bool = True,
+        registers: int = 0,
+        hidden: str = "drop",
+        pool: str = "class",
+        norm: str = "layer",
+        bias: bool = True,
+        layer_scale: float | None = None,
+        drop_path: float = 0.0,
+        taps: Sequence[int] = (),
+    ):
+        super().__init__()
+        _check_choice("hidden", hidden, ("drop", "token"))
+        _check_choice("pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm"))
+        axes = max(len(v) for v in (image, patch, (0, 0)) if isinstance(v, tuple))
+        self.width, self.channels, self.hidden, self.pool, self.taps = dim, channels, hidden, pool, tuple(taps)
+        self.patch, self.heads, self.rotary = sides(patch, axes), heads, positions == "rotary"
+        base = patch_grid((1, channels, *sides(image, axes)), self.patch)
+        self.patch_embed = PatchEmbed(self.patch, channels, dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
+        self.reg_token = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim)) if hidden == "token" else None
+        self.make_positions(positions, base, dim, int(class_token) + registers)
+        rates = torch.linspace(0, drop_path, depth).tolist()
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, mlp_ratio, bias, norm, layer_scale, rate) for rate in rates
+        )
+        self.norm = nn.Identity() if pool == "mean-norm" else make_norm(norm, dim)
+        self.fc_norm = make_norm(norm, dim) if pool == "mean-norm" else nn.Identity()
+        init_weights(self)
+        for token in (*self._prefix_tokens(), self.mask_token):
+            if token is not None:
+                nn.init.normal_(token, std=0.02)
+
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
+        if view.shape[1] != self.channels:
+            got, channels = view.shape[1], self.channels
+            raise ValueError(f"ViT: view: expected {channels} channels, got {got}; set ViT.channels = {got}")
+        grid = self.grid(view.shape)
+        ids = mask.visible if mask is not None and self.hidden == "drop" else None
+        tokens = self._embed(view, grid, ids, mask)
+        turn = self._rotation(grid, ids, view.device)
+        taps = {}
+        for number, block in enumerate(self.blocks, 1):
+            tokens = block(tokens, turn)
+            if number in self.taps:
+                taps[number] = tokens[:, self.prefix :]
+        return self._features(self.norm(tokens), taps)
+
+    def _embed(self, view: Tensor, grid: Grid, ids: Tensor | None, mask: Mask | None) -> Tensor:
+        tokens = self.patch_embed(view, ids)
+        if mask is not None and self.mask_token is not None:
+            hidden = mask.boolean(tokens.shape[1])[..., None]
+            tokens = torch.where(hidden, self.mask_token.to(tokens.dtype), tokens)
+        prefix = torch.cat([view.new_empty(1, 0, self.width), *self._prefix_tokens()], 1)
+        if (rows := self.positions(grid)) is not None:
+            prefix = prefix + rows[0]
+            tokens = tokens + (rows[1] if ids is None else rows[1][0][ids])
+        return torch.cat([prefix.expand(len(tokens), -1, -1), tokens], 1)
+
+    def _prefix_tokens(self) -> list[Tensor]:
+        return [token for token in (self.cls_token, self.reg_token) if token is not None]
+
+    def _rotation(self, grid: Grid, ids: Tensor | None, device: torch.device) -> Rotation | None:
+        if not self.rotary:
+            return None
+        turn = angles(coordinates(grid, device), self.width // self.heads)
+        return rotation(turn if ids is None else turn[ids][:, None], self.prefix)
+
+    def _features(self, tokens: Tensor, taps: dict[int, Tensor]) -> Features:
+        prefix, tokens = tokens[:, : self.prefix], tokens[:, self.prefix :]
+        pooled = prefix[:, 0] if self.pool == "class" else self.fc_norm(tokens.mean(1))
+        return Features(tokens, prefix, taps, pooled)
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"ViT: {name}: expected one of {', '.join(choices)}, got {value!r}; name one of them")

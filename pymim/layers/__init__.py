@@ -1,0 +1,1 @@
+"""What encoders and predictors are made of."""

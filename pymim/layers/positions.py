@@ -1,0 +1,99 @@
+"""Tables of positions: fixed sine-cosine, learned, and separable in space and time; and their resampling."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+Grid = tuple[int, ...]
+KINDS = ("sincos", "interleaved", "learned", "separable", "rotary", "none")
+
+
+def sincos(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
+    """Sines and cosines of the coordinates on each axis (MAE, He et al. 2022).
+
+    Channels are shared between the axes, the last axis (columns) first; a share holds all its sines, then all
+    its cosines, of x 10000^(-i/n), i < n = D / (2 axes).
+    """
+    count = dim // (2 * len(grid))
+    if dim != 2 * len(grid) * count:
+        raise ValueError(
+            f"sincos: dim: expected a multiple of {2 * len(grid)}, got {dim}; or use learned positions"
+        )
+    frequencies = 10000.0 ** (-torch.arange(count, dtype=torch.float64) / count)
+    places = torch.meshgrid(*(torch.arange(size, dtype=torch.float64) for size in grid), indexing="ij")
+    turns = [place.reshape(-1, 1) * frequencies for place in reversed(places)]
+    return torch.cat([part for turn in turns for part in (turn.sin(), turn.cos())], 1).float()
+
+
+def interleaved(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
+    """Sines and cosines of the raster number, alternating (Vaswani et al. 2017; VideoMAE, Tong et al. 2022)."""
+    frequencies = 10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    turns = torch.arange(math.prod(grid), dtype=torch.float64)[:, None] * frequencies
+    return torch.stack([turns.sin(), turns.cos()], -1).flatten(1).float()
+
+
+def resample(table: Float[Tensor, "1 N D"], old: Grid, new: Grid) -> Float[Tensor, "1 M D"]:
+    """The table of another grid: bicubic in space, linear in time (as ViTs change their resolution)."""
+    if old == new:
+        return table
+    rows = table.unflatten(1, old).movedim(-1, 1).float()
+    if len(old) == 3:
+        rows = F.interpolate(rows, (new[0], *old[1:]), mode="trilinear", align_corners=False)
+        rows = rows.movedim(2, 1).flatten(0, 1)
+    rows = F.interpolate(rows, new[-2:], mode="bicubic", align_corners=False)
+    return rows.movedim(1, -1).reshape(1, -1, table.shape[-1]).to(table.dtype)
+
+
+class Separable(nn.Module):
+    """One learned row per place plus one per time (MAE-ST, Feichtenhofer et al. 2022): [1 R+N D]."""
+
+    def __init__(self, grid: Grid, dim: int, prefix: int):
+        super().__init__()
+        self.temporal = nn.Parameter(torch.zeros(1, grid[0], 1, dim))
+        self.spatial = nn.Parameter(torch.zeros(1, 1, math.prod(grid[1:]), dim))
+        self.prefix = nn.Parameter(torch.zeros(1, prefix, dim))
+        for rows in self.parameters():
+            nn.init.trunc_normal_(rows, std=0.02)
+
+    def forward(self) -> Float[Tensor, "1 L D"]:
+        return torch.cat([self.prefix, (self.temporal + self.spatial).flatten(1, 2)], 1)
+
+
+class Positioned(nn.Module):
+    """A module with a table of positions, under timm's name `pos_embed`: [1 R+N D], prefix rows first.
+
+    A learned table is a parameter, a fixed one a buffer whose prefix rows (class token, registers) are zero.
+    """
+
+    pos_embed: Tensor | Separable | None
+    base: Grid
+    prefix: int
+
+    def make_positions(self, kind: str, base: Grid, dim: int, prefix: int) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"positions: expected one of {', '.join(KINDS)}, got {kind!r}; name one of them")
+        self.base, self.prefix = base, prefix
+        if kind in ("rotary", "none"):
+            self.pos_embed = None
+        elif kind == "separable":
+            self.pos_embed = Separable(base, dim, prefix)
+        elif kind == "learned":
+            self.pos_embed = nn.Parameter(torch.empty(1, prefix + math.prod(base), dim).normal_(std=0.02))
+        else:
+            table = sincos(base, dim) if kind == "sincos" else interleaved(base, dim)
+            self.register_buffer("pos_embed", F.pad(table, (0, 0, prefix, 0))[None])
+
+    def positions(self, grid: Grid) -> tuple[Tensor, Tensor] | None:
+        """Rows of the prefix [1 R D] and of the patches of this grid [1 N D]; None if there is no table."""
+        table = self.pos_embed() if isinstance(self.pos_embed, Separable) else self.pos_embed
+        if table is None:
+            return None
+        return table[:, : self.prefix], resample(table[:, self.prefix :], self.base, grid)

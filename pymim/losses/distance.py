@@ -1,0 +1,51 @@
+"""Distances between a prediction and its target, one number per patch, in float32 also under autocast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class MSE:
+    """mean over T of (prediction - target)^2."""
+
+    def __call__(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
+        return F.mse_loss(prediction.float(), target.float(), reduction="none").mean(-1)
+
+
+class L1:
+    """mean over T of |prediction - target|."""
+
+    def __call__(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
+        return F.l1_loss(prediction.float(), target.float(), reduction="none").mean(-1)
+
+
+class SmoothL1:
+    """mean over T of d^2 / (2 beta) where |d| < beta, and |d| - beta / 2 beyond."""
+
+    def __init__(self, beta: float = 1.0):
+        self.beta = beta
+
+    def __call__(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
+        losses = F.smooth_l1_loss(prediction.float(), target.float(), reduction="none", beta=self.beta)
+        return losses.mean(-1)
+
+
+class Cosine:
+    """1 - cos(prediction, target)."""
+
+    def __call__(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
+        return 1 - F.cosine_similarity(prediction.float(), target.float(), dim=-1)

@@ -1,0 +1,191 @@
+"""A method is an encoder, its masks, and its objectives; and the life of a batch is one forward pass.
+
+Every published method is a filling of these slots: MAE is one objective (pixels, transformer, squared error) on
+hidden patches, a clustering method has no mask and an objective on pooled tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pymim.encoders.encoder import Encoder, Features
+from pymim.masks.mask import Draw, Grid, Mask, Policy
+
+if TYPE_CHECKING:
+    from pymim.data.batch import Batch
+
+ON = ("predicted", "visible", "all", "pooled")
+
+
+class Branch(NamedTuple):
+    """One view under one mask, as the encoder saw it."""
+
+    view: int
+    grid: Grid
+    mask: Mask | None
+    features: Features
+
+
+class Output(NamedTuple):
+    """Everything a step made, by name of objective. Losses are one number per patch, and keep their graph."""
+
+    loss: Tensor  # scalar float32
+    losses: dict[str, Tensor]  # [B M]
+    predictions: dict[str, Tensor]  # [B M T]
+    targets: dict[str, Tensor]  # [B M T]
+    branches: dict[int, Branch]  # by source
+
+    @property
+    def mask(self) -> Mask | None:
+        """Of the first branch."""
+        return next(iter(self.branches.values())).mask
+
+    @property
+    def features(self) -> Features:
+        """Of the first branch."""
+        return next(iter(self.branches.values())).features
+
+
+class Objective(nn.Module):
+    """A target, a predictor of it, and the loss between them.
+
+    Args:
+        target: constructor, called with the encoder.
+        predictor: constructor, called with the encoder and the target's width.
+        loss: (prediction [B M T], target [B M T]) -> [B M], unreduced.
+        on: which patches: "predicted" (by the mask), "visible", "all"; or "pooled", one vector per image.
+        weight: what its mean counts for in the sum of objectives.
+        source: number of the branch that predicts: of the view, where a view has one mask.
+        to: number of the view that the target looks at.
+        name: of its entries in `Output`; by default that of the target's class, in lower case.
+    """
+
+    def __init__(
+        self,
+        target: Callable[..., nn.Module],
+        predictor: Callable[..., nn.Module],
+        loss: Callable[[Tensor, Tensor], Tensor],
+        on: str = "predicted",
+        weight: float = 1.0,
+        source: int = 0,
+        to: int = 0,
+        name: str = "",
+    ):
+        super().__init__()
+        if on not in ON:
+            raise ValueError(f"Objective: on: expected one of {', '.join(ON)}, got {on!r}; name one of them")
+        self.loss, self.on, self.weight, self.source, self.name = loss, on, weight, source, name
+        self.target_view = to  # `to` is a method of every module
+        self._constructors = target, predictor
+
+    def build(self, encoder: Encoder) -> None:
+        """Makes target and predictor to the encoder's measure."""
+        target, predictor = self._constructors
+        self.target = target(encoder)
+        self.predictor = predictor(encoder, self.target.width)
+        self.name = self.name or type(self.target).__name__.lower()
+
+    def forward(self, batch: Batch, branch: Branch) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses [B M], prediction and target [B M T]."""
+        mask = self._asked(branch)
+        target = self.target(batch.views, batch.views[self.target_view], mask, batch.index)
+        prediction = self.predictor(branch.features, mask, branch.grid)
+        return self.loss(prediction, target), prediction, target
+
+    def _asked(self, branch: Branch) -> Mask | None:
+        """The branch's mask, its predicted ids those that this objective is on."""
+        mask = branch.mask
+        if mask is None or self.on in ("predicted", "pooled"):
+            return mask
+        if self.on == "visible":
+            return mask._replace(predicted=mask.visible)
+        every = torch.arange(math.prod(branch.grid), device=mask.visible.device)
+        return mask._replace(predicted=every.expand(len(mask.visible), -1))
+
+
+class Method(nn.Module):
+    """Encodes each branch that an objective predicts from, once, and sums the objectives' mean losses.
+
+    Args:
+        encoder: (view, mask) -> Features.
+        objectives: one or several.
+        mask: policy; None hides nothing. One with an attribute `draws` = n > 1 returns n masks made together,
+            and every view then has n branches: branch k is draw k % n of view k // n.
+        ranker: constructor, called with the encoder and the objectives. Called with (view, index, draw) it
+            gives the difficulty [B N] or None; its `loss(branch, losses)`, if any, is what it learns by.
+        seed: of the masks.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        objectives: Sequence[Objective],
+        mask: Policy | None = None,
+        ranker: Callable[..., nn.Module] | None = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.encoder, self.mask, self.seed = encoder, mask, seed
+        self.objectives: Sequence[Objective] = nn.ModuleList(objectives)  # type: ignore[assignment]
+        for number, objective in enumerate(objectives):
+            objective.build(encoder)
+            if objective.name in {other.name for other in objectives[:number]}:
+                objective.name = f"{objective.name}_{number}"
+        self.ranker = None if ranker is None else ranker(encoder, self.objectives)
+
+    def forward(self, batch: Batch, step: int) -> Output:
+        branches = self.encode(batch, step)
+        losses, predictions, targets, terms = {}, {}, {}, []
+        for objective in self.objectives:
+            name, branch = objective.name, branches[objective.source]
+            losses[name], predictions[name], targets[name] = objective(batch, branch)
+            terms.append(objective.weight * losses[name].mean())
+            terms.append(getattr(objective.target, "loss", None))
+        if self.ranker is not None and (rank_loss := getattr(self.ranker, "loss", None)) is not None:
+            detached = {name: loss.detach() for name, loss in losses.items()}
+            terms += [rank_loss(branch, detached) for branch in branches.values()]
+        loss = torch.stack([term for term in terms if term is not None]).sum()
+        return Output(loss, losses, predictions, targets, branches)
+
+    def encode(self, batch: Batch, step: int) -> dict[int, Branch]:
+        """Masks and encodes every branch that an objective predicts from."""
+        draws = getattr(self.mask, "draws", 1)
+        sources = sorted({objective.source for objective in self.objectives})
+        masks = {view: self._masks(batch, view, step) for view in {source // draws for source in sources}}
+        branches = {}
+        for source in sources:
+            view, mask = source // draws, masks[source // draws][source % draws]
+            features = self.encoder(batch.views[view], mask)
+            branches[source] = Branch(view, self.encoder.grid(batch.views[view].shape), mask, features)
+        return branches
+
+    def _masks(self, batch: Batch, number: int, step: int) -> Sequence[Mask | None]:
+        if self.mask is None:
+            return [None]
+        view, draw = batch.views[number], Draw(self.seed, step, number)
+        difficulty = None if self.ranker is None else self.ranker(view, batch.index, draw)
+        drawn = self.mask(batch.index, self.encoder.grid(view.shape), draw, difficulty)
+        return [drawn] if isinstance(drawn, Mask) else drawn
+
+    def before_run(self, context: Any) -> None:
+        """Lets every part prepare: a pass over the data, a table to load."""
+        self._tell("before_run", context)
+
+    def before_epoch(self, context: Any) -> None:
+        """Lets every part renew itself, as re-clustering does."""
+        self._tell("before_epoch", context)
+
+    def after_step(self, step: int) -> None:
+        """Lets whatever tracks the encoder follow it."""
+        self._tell("after_step", self.encoder, step)
+
+    def _tell(self, hook: str, *arguments: Any) -> None:
+        parts = [part for o in self.objectives for part in (o.target, o.predictor, o.loss)]
+        for part in (*parts, self.ranker, self.mask):
+            if hasattr(part, hook):
+                getattr(part, hook)(*arguments)

@@ -1,0 +1,5 @@
+"""Targets: what the predictor has to predict."""
+
+from pymim.targets.pixels import Pixels
+
+__all__ = ["Pixels"]

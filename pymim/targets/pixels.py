@@ -1,0 +1,85 @@
+"""Pixels as the target, raw or normalised (MAE, He et al. 2022; VideoMAE, Tong et al. 2022)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.encoders.encoder import Encoder
+from pymim.layers.gather import gather
+from pymim.layers.patch import patchify
+from pymim.masks.mask import Mask
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+NORMALISATIONS = ("none", "patch", "channel")
+
+
+class Pixels(nn.Module):
+    """The pixels of a patch, row by row with channels last, as one vector, in float32.
+
+    Args:
+        normalise: "none"; "patch", (x - mean) / sqrt(variance + 1e-6) over all values of a patch (MAE); or
+            "channel", (x - mean) / (deviation + 1e-6) over each channel of a patch (VideoMAE). Both unbiased.
+        mean, std: the statistics the views were normalised with, by channel. If given, pixels are mapped back
+            with them first (VideoMAE).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        normalise: str = "patch",
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ):
+        super().__init__()
+        if normalise not in NORMALISATIONS:
+            choices = ", ".join(NORMALISATIONS)
+            raise ValueError(
+                f"Pixels: normalise: expected one of {choices}, got {normalise!r}; name one of them"
+            )
+        self.normalise, self.patch, self.channels = normalise, encoder.patch, encoder.channels
+        self.width = self.channels * math.prod(self.patch)
+        self.register_buffer("mean", torch.tensor(mean or [0.0]), persistent=False)
+        self.register_buffer("std", torch.tensor(std or [1.0]), persistent=False)
+
+    @torch.no_grad()
+    def forward(
+        self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B M T"]:
+        pixels = self._pixels(view, None if mask is None else mask.predicted)
+        centre, scale = self._statistics(pixels)
+        return ((pixels - centre) / scale).flatten(2)
+
+    @torch.no_grad()
+    def to_pixels(
+        self, values: Float[Tensor, "B M T"], view: Float[Tensor, "B C *S"], ids: Int[Tensor, "B M"] | None
+    ) -> Float[Tensor, "B M T"]:
+        """Values as targets or predictions have them, to pixels as the view has them, by the patches' own
+        statistics; to be put together by `layers.patch.unpatchify`."""
+        centre, scale = self._statistics(self._pixels(view, ids))
+        pixels: Tensor = values.float().unflatten(2, (-1, self.channels)) * scale + centre
+        return ((pixels - self.mean) / self.std).flatten(2)
+
+    def _pixels(self, view: Tensor, ids: Tensor | None) -> Tensor:
+        patches = patchify(view.float(), self.patch, last=True)
+        if ids is not None:
+            patches = gather(patches, ids)
+        pixels: Tensor = patches.unflatten(2, (-1, self.channels)) * self.std + self.mean
+        return pixels
+
+    def _statistics(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """What is taken off [B M P C] and what it is divided by."""
+        if self.normalise == "none":
+            return pixels.new_zeros(()), pixels.new_ones(())
+        axes = (2, 3) if self.normalise == "patch" else (2,)
+        variance, mean = torch.var_mean(pixels, axes, keepdim=True)
+        return mean, (variance + 1e-6).sqrt() if self.normalise == "patch" else variance.sqrt() + 1e-6
