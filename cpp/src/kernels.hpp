@@ -5,25 +5,25 @@
 #include "pymim/view.hpp"
 
 #if PYMIM_X86
-#define PYMIM_EACH_PLACE(...)                 \
-  namespace pymim::cpu::baseline {            \
-  __VA_ARGS__                                 \
-  }                                           \
-  namespace pymim::cpu::avx2 {                \
-  __VA_ARGS__                                 \
-  }                                           \
-  namespace pymim::cpu::avx512 {              \
-  __VA_ARGS__                                 \
-  }                                           \
-  namespace pymim::cuda {                     \
-  __VA_ARGS__                                 \
+#define PYMIM_EACH_PLACE(...)      \
+  namespace pymim::cpu::baseline { \
+  __VA_ARGS__                      \
+  }                                \
+  namespace pymim::cpu::avx2 {     \
+  __VA_ARGS__                      \
+  }                                \
+  namespace pymim::cpu::avx512 {   \
+  __VA_ARGS__                      \
+  }                                \
+  namespace pymim::cuda {          \
+  __VA_ARGS__                      \
   }
 #else
-#define PYMIM_EACH_PLACE(...)                 \
-  namespace pymim::cpu::baseline {            \
-  __VA_ARGS__                                 \
-  }                                           \
-  namespace pymim::cuda {                     \
-  __VA_ARGS__                                 \
+#define PYMIM_EACH_PLACE(...)      \
+  namespace pymim::cpu::baseline { \
+  __VA_ARGS__                      \
+  }                                \
+  namespace pymim::cuda {          \
+  __VA_ARGS__                      \
   }
 #endif

@@ -5,10 +5,10 @@
 
 inline int failures = 0;
 
-#define EXPECT(condition)                                                       \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      std::printf("%s:%d: expected %s\n", __FILE__, __LINE__, #condition);      \
-      ++failures;                                                               \
-    }                                                                           \
+#define EXPECT(condition)                                                  \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
+      std::printf("%s:%d: expected %s\n", __FILE__, __LINE__, #condition); \
+      ++failures;                                                          \
+    }                                                                      \
   } while (false)

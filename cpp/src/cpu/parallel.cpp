@@ -1,6 +1,6 @@
 // Two thread pools that spin against each other on the same cores lose all that either won. So inside a torch
-// process the core runs its ranges on torch's own OpenMP pool, found by name at run time: nothing is linked, and
-// whichever OpenMP torch was built with serves. Elsewhere a small pool of our own sleeps between calls.
+// process the core runs its ranges on torch's own OpenMP pool, found by name at run time: nothing is linked,
+// and whichever OpenMP torch was built with serves. Elsewhere a small pool of our own sleeps between calls.
 #include "parallel.hpp"
 
 #include <dlfcn.h>
