@@ -1,11 +1,14 @@
-# Whether the CUDA kernels are built, and how. Sets PYMIM_HAS_CUDA and defines pymim_add_cuda(target source).
+# Whether the CUDA kernels are built, and how. Sets PYMIM_HAS_CUDA and PYMIM_EMULATE, and defines
+# pymim_add_cuda(target source).
 if(PYMIM_CUDA STREQUAL "AUTO" OR PYMIM_CUDA STREQUAL "ON")
   include(CheckLanguage)
   check_language(CUDA)
 endif()
 
+set(PYMIM_EMULATE 0)
 if(PYMIM_CUDA STREQUAL "EMULATE")
   set(PYMIM_HAS_CUDA 1)
+  set(PYMIM_EMULATE 1)
   message(STATUS "pymim: CUDA kernels emulated on the CPU (PYMIM_CUDA=EMULATE): for tests only")
 elseif(CMAKE_CUDA_COMPILER)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
@@ -33,12 +36,17 @@ function(pymim_add_cuda target source)
     return()
   endif()
   target_sources(${target} PRIVATE ${source})
-  if(PYMIM_CUDA STREQUAL "EMULATE")
+  if(PYMIM_EMULATE)
+    # nvcc is not asked for these warnings either.
     set_source_files_properties(${source} PROPERTIES LANGUAGE CXX
-      COMPILE_OPTIONS "-xc++;-I${PROJECT_SOURCE_DIR}/cpp/tests/emulation")
-    target_include_directories(${target} PRIVATE cpp/tests/emulation)
+      COMPILE_OPTIONS "-xc++;-Wno-conversion;-Wno-sign-compare;-Wno-unknown-pragmas")
   else()
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS --expt-relaxed-constexpr)
     target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:CUDA::cudart_static>)
   endif()
 endfunction()
+
+if(PYMIM_EMULATE)
+  add_library(pymim_emulation OBJECT cpp/tests/emulation/emulation.cpp cpp/tests/emulation/fiber.cpp)
+  target_link_libraries(pymim_emulation PRIVATE pymim_flags)
+endif()

@@ -11,6 +11,7 @@ void bind_rank(py::module_ module);
 PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   module.doc() = "pymim's native core: see pymim.ops";
   module.attr("has_cuda") = bool(PYMIM_HAS_CUDA);
+  module.attr("emulated") = bool(PYMIM_EMULATE);  // every call runs the CUDA kernels, on the CPU
   bind_mask(module.def_submodule("mask"));
   bind_sinkhorn(module.def_submodule("sinkhorn"));
   bind_kmeans(module.def_submodule("kmeans"));

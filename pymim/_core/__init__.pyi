@@ -4,3 +4,4 @@ from pymim._core import rank as rank
 from pymim._core import sinkhorn as sinkhorn
 
 has_cuda: bool
+emulated: bool

@@ -1,5 +1,5 @@
-// Launching a kernel, and what every kernel may ask of where it runs. The emulation in cpp/tests/emulation
-// replaces this one header, so the .cu files also run, slowly, on a machine with no GPU.
+// Launching a kernel, and what every kernel may ask of where it runs. With PYMIM_EMULATE cpp/tests/emulation
+// stands in for the CUDA headers, so the .cu files also run, slowly, on a machine with no GPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -22,15 +22,25 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
     check_cuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                     cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
                "cudaFuncSetAttribute");
-  kernel<<<grid, block, shared, static_cast<cudaStream_t>(stream.handle)>>>(static_cast<Parameters>(arguments)...);
+  const auto on = static_cast<cudaStream_t>(stream.handle);
+#if PYMIM_EMULATE
+  (void)on;
+  emulation::run(grid, block, shared, [&] { kernel(static_cast<Parameters>(arguments)...); });
+#else
+  kernel<<<grid, block, shared, on>>>(static_cast<Parameters>(arguments)...);
+#endif
   check_cuda(cudaGetLastError(), "kernel launch");
 }
 
 // The block's dynamic shared memory.
 template <class T>
 __device__ T* dynamic_shared() {
+#if PYMIM_EMULATE
+  return static_cast<T*>(emulation::shared_memory());
+#else
   extern __shared__ __align__(16) unsigned char bytes[];
   return reinterpret_cast<T*>(bytes);
+#endif
 }
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
