@@ -3,5 +3,5 @@
 #include "kernels.hpp"
 #include "pymim/mask.hpp"
 
-PYMIM_EACH_PLACE(
-    void uniform_mask(View<const int64_t, 1> index, Draw draw, View<uint32_t, 2> keys, Mask out, Stream stream);)
+PYMIM_EACH_PLACE(void uniform_mask(View<const int64_t, 1> index, Draw draw, Extent grid, Extent unit, Mask out,
+                                   Stream stream);)

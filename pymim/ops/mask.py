@@ -6,6 +6,8 @@ batch split, order and thread count. B images, N patches in the grid, V visible,
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,6 +15,9 @@ from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
+from pymim.ops.register import op
+
+Grid = int | Sequence[int]
 
 
 class Mask(NamedTuple):
@@ -23,22 +28,10 @@ class Mask(NamedTuple):
     boolean: Tensor  # bool [B N], True = hidden
 
 
-@torch.library.custom_op("pymim::uniform_mask", mutates_args=())
-def _uniform(
-    index: Tensor, patches: int, visible: int, seed: int, step: int, view: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    out = _empty(index, patches, visible)
-    keys = index.new_empty((len(index), patches), dtype=torch.uint32)
-    _core.mask.uniform(index, seed, step, view, keys, *out, stream(index))
-    return out
+Triple = tuple[Tensor, Tensor, Tensor]
 
 
-@_uniform.register_fake
-def _(index: Tensor, patches: int, visible: int, seed: int, step: int, view: int) -> tuple[Tensor, Tensor, Tensor]:
-    return _empty(index, patches, visible)
-
-
-def _empty(index: Tensor, patches: int, visible: int) -> tuple[Tensor, Tensor, Tensor]:
+def _empty(index: Tensor, patches: int, visible: int) -> Triple:
     b = index.shape[0]
     return (
         index.new_empty((b, visible)),
@@ -47,21 +40,54 @@ def _empty(index: Tensor, patches: int, visible: int) -> tuple[Tensor, Tensor, T
     )
 
 
+def _empty_on_grid(index: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int, *draw: int) -> Triple:
+    return _empty(index, math.prod(grid), visible)
+
+
+@op(fake=_empty_on_grid)
+def uniform_mask(
+    index: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int, seed: int, step: int, view: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    out = _empty_on_grid(index, grid, unit, visible)
+    _core.mask.uniform(index, seed, step, view, grid, unit, *out, stream(index))
+    return out
+
+
+def _extent(grid: Grid, missing: int = 1) -> tuple[int, int, int]:
+    """Frames, rows and columns of a grid given by its sizes, or by its number of patches."""
+    sizes = (grid,) if isinstance(grid, int) else tuple(grid)
+    if not 0 < len(sizes) <= 3 or min(sizes) < 0:
+        raise ValueError(f"grid: expected 1 to 3 sizes, got {grid}; give (frames, rows, columns) or fewer")
+    return (1,) * (3 - len(sizes)) + sizes  # type: ignore[return-value]
+
+
+def _check_count(function: str, name: str, count: int, most: int, of: str) -> None:
+    if not 0 <= count <= most:
+        raise ValueError(f"{function}: {name}: expected 0 to {most} ({of}), got {count}; ask for fewer")
+
+
 @accepts_numpy
-def uniform(index: Tensor, patches: int, visible: int, *, seed: int = 0, step: int = 0, view: int = 0) -> Mask:
-    """Hides patches uniformly, without replacement (MAE, He et al. 2022).
+def uniform(
+    index: Tensor, grid: Grid, visible: int, *, unit: Grid = 1, seed: int = 0, step: int = 0, view: int = 0
+) -> Mask:
+    """Hides units of patches uniformly, without replacement (MAE, He et al. 2022).
+
+    A unit of one patch is MAE's mask, and space-time agnostic on a clip (mae_st, Feichtenhofer et al. 2022);
+    (frames, 1, 1) hides tubes (VideoMAE, Tong et al. 2022), (t, h, w) cubes, and (h, w) the coarse cells of
+    SimMIM (Xie et al. 2022) or of a ConvNet's last stride (SparK, Tian et al. 2023).
 
     Args:
-        index: int64 [B], the dataset index of each image. The masks come back on its device.
-        patches: N, how many patches the grid has.
-        visible: V, how many of them stay visible, 0 <= V <= N.
-        seed, step, view: name the draw.
+        index: int64 [B], the dataset index of each image, below 2^40. The masks come back on its device.
+        grid: N patches as (frames, rows, columns), (rows, columns) or one number.
+        visible: V, how many patches stay visible, 0 <= V <= N, a whole number of units.
+        unit: the size of a unit, in the same form as `grid`, which it divides.
+        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:
-        ValueError: a count or number is out of range; TypeError: `index` is not int64.
-    Cost: O(B N) time and scratch.
+        ValueError: a count or size is out of range; TypeError: `index` is not int64.
+    Cost: O(B N), no scratch.
     """
-    if not 0 <= visible <= patches:
-        raise ValueError(f"uniform: visible: expected 0 to {patches} (patches), got {visible}; ask for fewer")
-    return Mask(*_uniform(index, patches, visible, seed, step, view))
+    extent = _extent(grid)
+    _check_count("uniform", "visible", visible, math.prod(extent), "patches")
+    return Mask(*uniform_mask(index, extent, _extent(unit), visible, seed, step, view))

@@ -50,6 +50,6 @@ def test_bad_count_is_refused():
 
 
 def test_registered_op_is_sound():
-    torch.library.opcheck(mask._uniform, (torch.arange(4), 16, 4, 0, 0, 0))
+    torch.library.opcheck(mask.uniform_mask, (torch.arange(4), (1, 4, 4), (1, 1, 1), 4, 0, 0, 0))
     compiled = torch.compile(lambda i: mask.uniform(i, 16, 4, seed=3).visible, fullgraph=True)
     assert torch.equal(compiled(torch.arange(4)), mask.uniform(torch.arange(4), 16, 4, seed=3).visible)

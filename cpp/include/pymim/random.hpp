@@ -33,12 +33,17 @@ PYMIM_HOST_DEVICE inline Words philox(Words counter, uint64_t seed) {
   return counter;
 }
 
-// The four words at position `block` of the stream that belongs to one image of one draw.
-PYMIM_HOST_DEVICE inline Words random_words(const Draw& draw, int64_t image, uint32_t block) {
+// Where position `block` of the stream of one image of one draw lies.
+PYMIM_HOST_DEVICE inline Words random_counter(const Draw& draw, int64_t image, uint32_t block) {
   const uint64_t i = static_cast<uint64_t>(image);  // below 2^40
   const uint32_t high = draw.view << 24 | static_cast<uint32_t>(i >> 32 & 0xff) << 16 |
                         static_cast<uint32_t>(draw.step >> 32 & 0xffff);
-  return philox({block, static_cast<uint32_t>(i), static_cast<uint32_t>(draw.step), high}, draw.seed);
+  return {block, static_cast<uint32_t>(i), static_cast<uint32_t>(draw.step), high};
+}
+
+// The four words there.
+PYMIM_HOST_DEVICE inline Words random_words(const Draw& draw, int64_t image, uint32_t block) {
+  return philox(random_counter(draw, image, block), draw.seed);
 }
 
 // Uniform on [0, n) by multiplication: biased by less than n / 2^32.

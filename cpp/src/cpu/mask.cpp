@@ -1,57 +1,38 @@
 // The mask policies on the CPU: threads over images, SIMD over patches.
 #include "../mask.hpp"
 
+#include "choose.hpp"
 #include "parallel.hpp"
 
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-// One random key a patch; the patches with the smallest keys stay visible.
-void fill_keys(const Draw& draw, int64_t image, int64_t n, uint32_t* keys) {
-  for (int64_t first = 0; first < n; first += 4) {
-    const Words words = random_words(draw, image, static_cast<uint32_t>(first / 4));
-    const uint32_t four[4] = {words.x, words.y, words.z, words.w};
-    for (int64_t i = first; i < n && i < first + 4; ++i) keys[i] = four[i - first];
-  }
-}
+constexpr int64_t kImages = 16;  // the fewest that are worth a thread
 
-int64_t count_below(const uint32_t* keys, int64_t n, uint64_t bound) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; ++i) count += keys[i] < bound;
-  return count;
-}
-
-// The least threshold with at least `count` keys at or below it, by bisection: 32 passes that vectorise.
-uint32_t nth_key(const uint32_t* keys, int64_t n, int64_t count) {
-  uint64_t threshold = 0;
-  for (uint64_t bit = uint64_t{1} << 31; bit; bit >>= 1)
-    if (count_below(keys, n, threshold + bit) < count) threshold += bit;
-  return static_cast<uint32_t>(threshold);
-}
-
-// Splits one image's patches at the V smallest keys; of equal keys the lower id stays visible.
-void split(const uint32_t* keys, int64_t image, const Mask& out) {
-  const int64_t v = out.visible[1], m = out.hidden[1];
-  int64_t *visible = out.visible.data + image * v, *hidden = out.hidden.data + image * m;
-  bool* boolean = out.boolean.data + image * (v + m);
-  const uint32_t threshold = v ? nth_key(keys, v + m, v) : 0;
-  int64_t ties = v ? v - count_below(keys, v + m, threshold) : 0;
-  for (int64_t i = 0; i < v + m; ++i) {
-    const bool seen = (v && keys[i] < threshold) || (keys[i] == threshold && ties-- > 0);
-    boolean[i] = !seen;
-    *(seen ? visible++ : hidden++) = i;
-  }
+// Calls fill(row, image) for every image, to set its booleans, and writes their ids.
+template <class Fill>
+void fill_rows(const Mask& out, Fill fill) {
+  parallel_for(out.boolean[0], kImages, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) {
+      const Row row(out, image);
+      fill(row, image);
+      write_ids(row);
+    }
+  });
 }
 
 }  // namespace
 
-void uniform_mask(View<const int64_t, 1> index, Draw draw, View<uint32_t, 2> keys, Mask out, Stream) {
-  const int64_t n = keys[1];
-  parallel_for(index[0], 16, [&](int64_t begin, int64_t end) {
-    for (int64_t image = begin; image < end; ++image) {
-      fill_keys(draw, index.data[image], n, keys.data + image * n);
-      split(keys.data + image * n, image, out);
-    }
+void uniform_mask(View<const int64_t, 1> index, Draw draw, Extent grid, Extent unit, Mask out, Stream) {
+  const int64_t size = unit[0] * unit[1] * unit[2], units = out.boolean[1] / size;
+  fill_rows(out, [&](const Row& row, int64_t image) {
+    Word* keys = row.keys();
+    // Of units larger than a patch there are at most N / 2: their flags fit behind their keys.
+    bool* flags = size == 1 ? row.boolean : reinterpret_cast<bool*>(keys + units);
+    fill_words(draw, index.data[image], Role::uniform, units, keys);
+    std::memset(flags, 1, static_cast<size_t>(units));
+    flip_smallest(keys, units, row.v / size, flags);
+    if (size > 1) enlarge(flags, grid, unit, row.boolean);
   });
 }
 

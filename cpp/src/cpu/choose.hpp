@@ -1,0 +1,151 @@
+// The smallest keys of a row, and the ids of a boolean row: what the policies have in common, on the CPU.
+//
+// No scratch: a row's keys live where its ids will be written. The longer of `visible` and `hidden` has room
+// for N keys of 4 bytes, as its ids take 8 bytes and number at least N / 2, and the ids are written last.
+#pragma once
+
+#include "philox.hpp"
+
+namespace pymim::cpu::PYMIM_ISA {
+namespace {
+
+// One image's part of a Mask.
+struct Row {
+  int64_t v, m, n;
+  int64_t *visible, *hidden;
+  bool* boolean;
+
+  Row(const Mask& mask, int64_t image)
+      : v(mask.visible[1]),
+        m(mask.hidden[1]),
+        n(v + m),
+        visible(mask.visible.data + image * v),
+        hidden(mask.hidden.data + image * m),
+        boolean(mask.boolean.data + image * n) {}
+
+  Word* keys() const { return reinterpret_cast<Word*>(v > m ? visible : hidden); }
+};
+
+#if defined(__AVX512F__)
+
+inline __mmask16 first_lanes(int64_t count) {
+  return static_cast<__mmask16>(count < 16 ? (1u << count) - 1 : 0xffff);
+}
+
+// Which of the 16 keys from `keys` on, of which `left` exist, are below `bound`.
+inline __mmask16 below(const Word* keys, int64_t left, uint32_t bound) {
+  const __mmask16 inside = first_lanes(left);
+  return _mm512_mask_cmplt_epu32_mask(inside, _mm512_maskz_loadu_epi32(inside, keys),
+                                      _mm512_set1_epi32(static_cast<int>(bound)));
+}
+
+inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; i += 16) count += __builtin_popcount(below(keys + i, n - i, bound));
+  return count;
+}
+
+inline void flip_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 inside = first_lanes(n - i);
+    const __m128i flips = _mm_maskz_set1_epi8(below(keys + i, n - i, bound), 1);
+    _mm_mask_storeu_epi8(flags + i, inside, _mm_xor_si128(_mm_maskz_loadu_epi8(inside, flags + i), flips));
+  }
+}
+
+// Appends the lanes of `ids` that `chosen` names; whole vectors where they stay inside the row.
+inline int64_t* append(__mmask16 chosen, __m512i ids, int64_t* to, const int64_t* end) {
+  const int count = __builtin_popcount(chosen);
+  const __m512i packed = _mm512_maskz_compress_epi32(chosen, ids);
+  const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(packed));
+  const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(packed, 1));
+  if (end - to >= 16) {
+    _mm512_storeu_si512(to, low);
+    _mm512_storeu_si512(to + 8, high);
+  } else {
+    const unsigned lanes = (1u << count) - 1;
+    _mm512_mask_storeu_epi64(to, static_cast<__mmask8>(lanes), low);
+    _mm512_mask_storeu_epi64(to + 8, static_cast<__mmask8>(lanes >> 8), high);
+  }
+  return to + count;
+}
+
+inline void write_ids(const Row& row) {
+  int64_t *visible = row.visible, *hidden = row.hidden;
+  __m512i ids = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (int64_t i = 0; i < row.n; i += 16) {
+    const __mmask16 inside = first_lanes(row.n - i);
+    const __m128i flags = _mm_maskz_loadu_epi8(inside, row.boolean + i);
+    const __mmask16 hides = _mm_test_epi8_mask(flags, flags);
+    visible = append(static_cast<__mmask16>(inside & ~hides), ids, visible, row.visible + row.v);
+    hidden = append(hides, ids, hidden, row.hidden + row.m);
+    ids = _mm512_add_epi32(ids, _mm512_set1_epi32(16));
+  }
+}
+
+#else
+
+inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
+  int32_t count = 0;
+  for (int64_t i = 0; i < n; ++i) count += keys[i] < bound;
+  return count;
+}
+
+inline void flip_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
+  for (int64_t i = 0; i < n; ++i) flags[i] ^= keys[i] < bound;
+}
+
+inline void write_ids(const Row& row) {
+  int64_t *visible = row.visible, *hidden = row.hidden;
+  for (int64_t i = 0; i < row.n; ++i) {
+    const bool hides = row.boolean[i];
+    *(hides ? hidden : visible) = i;
+    hidden += hides;
+    visible += !hides;
+  }
+}
+
+#endif
+
+// Flips the flags of the `count` smallest keys; of equal keys those of the lower ids. Looks for a bound with
+// exactly `count` keys below it, by interpolation and by halving in turn: 3 or 4 passes where the keys are
+// uniform, 64 at most. Only ties leave none.
+inline void flip_smallest(const Word* keys, int64_t n, int64_t count, bool* flags) {
+  uint64_t low = 0, high = uint64_t{1} << 32;
+  int64_t below_low = 0, below_high = n;
+  for (bool halve = false; below_low != count && high - low > 1; halve = !halve) {
+    const uint64_t width = high - low;
+    const auto share = static_cast<double>(count - below_low) / static_cast<double>(below_high - below_low);
+    const uint64_t step = halve ? width / 2 : static_cast<uint64_t>(static_cast<double>(width) * share);
+    const uint64_t middle = low + (step < 1 ? 1 : step >= width ? width - 1 : step);
+    const int64_t below_middle = count_below(keys, n, static_cast<uint32_t>(middle));
+    if (below_middle <= count) {
+      low = middle;
+      below_low = below_middle;
+    } else {
+      high = middle;
+      below_high = below_middle;
+    }
+  }
+  const auto bound = static_cast<uint32_t>(low);
+  flip_below(keys, n, bound, flags);
+  for (int64_t i = 0, ties = count - below_low; ties > 0; ++i) {
+    const bool tie = keys[i] == bound;
+    flags[i] ^= tie;
+    ties -= tie;
+  }
+}
+
+// Cells of a coarse grid, each `unit` cells of a fine one.
+inline void enlarge(const bool* coarse, const Extent& grid, const Extent& unit, bool* fine) {
+  const int64_t rows = grid[1] / unit[1], columns = grid[2] / unit[2];
+  for (int64_t t = 0; t < grid[0]; ++t)
+    for (int64_t y = 0; y < grid[1]; ++y)
+      for (int64_t x = 0; x < columns; ++x) {
+        const bool value = coarse[(t / unit[0] * rows + y / unit[1]) * columns + x];
+        for (int64_t repeat = 0; repeat < unit[2]; ++repeat) *fine++ = value;
+      }
+}
+
+}  // namespace
+}  // namespace pymim::cpu::PYMIM_ISA

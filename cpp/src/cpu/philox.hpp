@@ -1,0 +1,97 @@
+// Random words by the vector: Philox on as many blocks at once as the instruction set has 64-bit lanes. Only
+// the low half of a lane counts, so a round is two widening products, two shifts and two xors, with nothing to
+// mask.
+#pragma once
+
+#include <cstring>
+
+#include "pymim/mask.hpp"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace pymim::cpu::PYMIM_ISA {
+namespace {
+
+using Word = uint32_t __attribute__((may_alias));  // keys live in rows that ids will overwrite: see choose.hpp
+
+#if defined(__AVX512F__)
+constexpr int kBlocks = 8;
+using Lanes = __m512i;
+inline Lanes all(uint32_t value) { return _mm512_set1_epi64(value); }
+inline Lanes product(Lanes a, Lanes b) { return _mm512_mul_epu32(a, b); }
+inline Lanes high(Lanes a) { return _mm512_srli_epi64(a, 32); }
+inline Lanes mix(Lanes a, Lanes b, Lanes c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
+// Numbered so that unpacking pairs, which works within 128 bits, leaves the blocks in order.
+inline Lanes numbered(uint32_t first) {
+  return _mm512_add_epi64(all(first), _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7));
+}
+inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
+  const Lanes xy = _mm512_mask_shuffle_epi32(x, 0xaaaa, y, _MM_PERM_CCAA);
+  const Lanes zw = _mm512_mask_shuffle_epi32(z, 0xaaaa, w, _MM_PERM_CCAA);
+  _mm512_storeu_si512(out, _mm512_unpacklo_epi64(xy, zw));
+  _mm512_storeu_si512(out + 16, _mm512_unpackhi_epi64(xy, zw));
+}
+#elif defined(__AVX2__)
+constexpr int kBlocks = 4;
+using Lanes = __m256i;
+inline Lanes all(uint32_t value) { return _mm256_set1_epi64x(value); }
+inline Lanes product(Lanes a, Lanes b) { return _mm256_mul_epu32(a, b); }
+inline Lanes high(Lanes a) { return _mm256_srli_epi64(a, 32); }
+inline Lanes mix(Lanes a, Lanes b, Lanes c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
+inline Lanes numbered(uint32_t first) { return _mm256_add_epi64(all(first), _mm256_setr_epi64x(0, 2, 1, 3)); }
+inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
+  const Lanes xy = _mm256_blend_epi32(x, _mm256_slli_epi64(y, 32), 0xaa);
+  const Lanes zw = _mm256_blend_epi32(z, _mm256_slli_epi64(w, 32), 0xaa);
+  _mm256_storeu_si256(reinterpret_cast<Lanes*>(out), _mm256_unpacklo_epi64(xy, zw));
+  _mm256_storeu_si256(reinterpret_cast<Lanes*>(out + 8), _mm256_unpackhi_epi64(xy, zw));
+}
+#else
+constexpr int kBlocks = 1;
+using Lanes = uint64_t;
+inline Lanes all(uint32_t value) { return value; }
+inline Lanes product(Lanes a, Lanes b) { return (a & 0xffffffff) * (b & 0xffffffff); }
+inline Lanes high(Lanes a) { return a >> 32; }
+inline Lanes mix(Lanes a, Lanes b, Lanes c) { return a ^ b ^ c; }
+inline Lanes numbered(uint32_t first) { return first; }
+inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
+  out[0] = static_cast<uint32_t>(x);
+  out[1] = static_cast<uint32_t>(y);
+  out[2] = static_cast<uint32_t>(z);
+  out[3] = static_cast<uint32_t>(w);
+}
+#endif
+
+constexpr int64_t kWords = 4 * kBlocks;
+
+// The words of blocks [first, first + kBlocks) of one image's stream, as random_words gives them.
+inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* out) {
+  const Words counter = random_counter(draw, image, 0);
+  Lanes x = numbered(first), y = all(counter.y), z = all(counter.z), w = all(counter.w);
+  uint32_t key0 = static_cast<uint32_t>(draw.seed), key1 = static_cast<uint32_t>(draw.seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const Lanes a = product(all(0xD2511F53u), x), b = product(all(0xCD9E8D57u), z);
+    x = mix(high(b), y, all(key0));
+    z = mix(high(a), w, all(key1));
+    y = b;
+    w = a;
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  store(x, y, z, w, out);
+}
+
+// The first n words of the role's part of one image's stream.
+inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n, Word* out) {
+  uint32_t block = first_block(role);
+  int64_t i = 0;
+  for (; i + kWords <= n; i += kWords, block += kBlocks) store_words(draw, image, block, out + i);
+  if (i == n) return;
+  Word rest[kWords];
+  store_words(draw, image, block, rest);
+  std::memcpy(out + i, rest, static_cast<size_t>(n - i) * sizeof(Word));
+}
+
+}  // namespace
+}  // namespace pymim::cpu::PYMIM_ISA
