@@ -1,0 +1,158 @@
+"""A fair race: every contender alive in a process of its own, timed in turn, round after round.
+
+While one is timed the others wait in a read. A machine that slows down slows all of them, so ratios hold where
+seconds do not. All processes keep the memory they have freed (see `_KEEP_MEMORY`): what allocates much is else
+fast or slow by whether pages have to be faulted in, and everybody is to be compared in the better mode.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import Any
+
+from pymim.bench.worker import Address, serve
+
+_KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "67108864"}
+_LIMITS = ["bytes", "float32", "bfloat16"]
+
+
+class WrongAnswer(Exception):
+    """A contender does not agree with ours, so its time means nothing."""
+
+
+@dataclass
+class Times:
+    """Seconds a call, one number a round."""
+
+    rounds: list[float]
+    extra_megabytes: float  # by how much timing raised the process's peak
+
+    @property
+    def middle(self) -> float:
+        return median(self.rounds)
+
+    @property
+    def better(self) -> float:
+        """The lower quartile: the better mode of a time that has two."""
+        return quantiles(self.rounds, n=4)[0] if len(self.rounds) > 3 else min(self.rounds)
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a share of the median."""
+        if len(self.rounds) < 4:
+            return (max(self.rounds) - min(self.rounds)) / 2 / self.middle
+        low, _, high = quantiles(self.rounds, n=4)
+        return (high - low) / 2 / self.middle
+
+
+@dataclass
+class Outcome:
+    """A case's times by contender (None: absent), of ours between torch operators, and of the machine's limit."""
+
+    address: Address
+    times: dict[str, Times | None]
+    between: Times | None = None
+    limit: float | None = None  # bytes or operations a second
+
+
+def run_case(address: Address, *, quick: bool = False, only: set[str] | None = None) -> Outcome:
+    """Checks every answer against ours, then times all in interleaved rounds.
+
+    Raises:
+        WrongAnswer: naming the contender, before anything is timed.
+    """
+    case = address.find()
+    seconds = 0.01 if quick else 0.1
+    runners = {n: _Runner(address, n, False, seconds) for n in case.contenders if not only or n in only}
+    ours = next(iter(runners))
+    if case.between and not only:
+        runners["between"] = _Runner(address, ours, True, seconds)
+    if case.work and not only:
+        limit = Address("pymim.bench.limits", "limits", _LIMITS.index(case.work.kind))
+        runners["limit"] = _Runner(limit, "torch", False, seconds)
+    try:
+        present = {name: runner for name, runner in runners.items() if runner.ready()}
+        if ours not in present:
+            raise RuntimeError(f"{case.op}: {ours} cannot be imported: {runners[ours].reason}")
+        _check_answers(case.op, case.agree, ours, present)
+        times = _rounds(present, 3 if quick else case.rounds)
+    finally:
+        for runner in runners.values():
+            runner.stop()
+    between, limit_times = times.pop("between", None), times.pop("limit", None)
+    rate = limit.find().work.amount / limit_times.better if limit_times else None  # type: ignore[union-attr]
+    return Outcome(address, {n: times.get(n) for n in runners if n not in ("between", "limit")}, between, rate)
+
+
+def _check_answers(op: str, agree: Any, ours: str, runners: dict[str, _Runner]) -> None:
+    expected = runners[ours].ask("answer")
+    for name, runner in runners.items():
+        if name in (ours, "limit"):
+            continue
+        try:
+            agree(expected, runner.ask("answer"))
+        except AssertionError as error:
+            raise WrongAnswer(f"{op}: {name} does not agree with {ours}: {error}") from error
+
+
+def _rounds(runners: dict[str, _Runner], count: int) -> dict[str, Times]:
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
+    for _ in range(count + 1):
+        for name, runner in runners.items():
+            time.sleep(0.05)  # until the thread pools of the last one sleep too
+            measured[name].append(runner.ask("time"))
+    return {  # the first round warms up; its growth of memory is the one that counts
+        name: Times([seconds for seconds, _ in rounds[1:]], sum(megabytes for _, megabytes in rounds))
+        for name, rounds in measured.items()
+    }
+
+
+class _Runner:
+    def __init__(self, address: Address, contender: str, between: bool, seconds: float) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.name, self.reason = contender, ""
+        before = {name: os.environ.get(name) for name in _KEEP_MEMORY}
+        os.environ.update(_KEEP_MEMORY)  # read by the C library when the process starts
+        try:
+            self.process = context.Process(
+                target=serve, args=(theirs, address, contender, between, seconds), daemon=True
+            )
+            self.process.start()
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+        theirs.close()
+
+    def ready(self) -> bool:
+        """Waits until it has prepared; False where its library is not installed."""
+        status, self.reason = self._receive()
+        return status == "ready"
+
+    def ask(self, command: str) -> Any:
+        self.connection.send(command)
+        return self._receive()[1]
+
+    def _receive(self) -> tuple[str, Any]:
+        try:
+            status, value = self.connection.recv()
+        except EOFError:
+            raise RuntimeError(f"{self.name}: the process died") from None
+        if status == "failed":
+            raise RuntimeError(f"{self.name}: {value}")
+        return status, value
+
+    def stop(self) -> None:
+        if self.process.is_alive():
+            try:
+                self.connection.send("stop")
+            except OSError:
+                self.process.terminate()
+        self.process.join(5)
+        if self.process.is_alive():
+            self.process.terminate()
+        self.connection.close()

@@ -1,0 +1,106 @@
+"""The table, and the line that says which machine it was made on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pymim.bench.contest import Outcome, Times
+
+SLOWER_BETWEEN = 1.2  # what an op may lose between torch operators
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and versions."""
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
+    return {
+        "processor": names[0].split(":")[1].strip() if names else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gigabytes": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("torch", "numpy", "POT", "faiss-cpu", "scikit-learn")},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """One row a rival, of plain numbers; ratio = the rival's better mode over our median."""
+    case = outcome.address.find()
+    (name, ours), *rivals = outcome.times.items()
+    assert ours is not None, name
+    first = {
+        "share": case.work.amount / ours.middle / outcome.limit if case.work and outcome.limit else None,
+        "between": outcome.between.middle / ours.middle if outcome.between else None,
+    }
+    for rival, theirs in rivals or [("", None)]:
+        ratio = theirs.better / ours.middle if theirs else None
+        bar = case.bars.get(rival)
+        yield {
+            "op": case.op,
+            "shape": case.shape,
+            "ours": _numbers(ours),
+            "items": case.items,
+            "rival": rival,
+            "theirs": _numbers(theirs) if theirs else None,
+            "ratio": ratio,
+            "bar": bar,
+            "met": None if bar is None or ratio is None else ratio >= bar,
+            **first,
+        }
+
+
+def _numbers(times: Times) -> dict[str, float]:
+    return {
+        "seconds": times.middle,
+        "better": times.better,
+        "spread": times.spread,
+        "extra_megabytes": times.extra_megabytes,
+    }
+
+
+def table(all_rows: list[dict[str, Any]]) -> str:
+    """Aligned text that is also a Markdown table."""
+    header = ["op", "shape", "ours", "rival", "theirs", "ratio", "bar", "of limit", "between", "memory"]
+    lines = [header, *(_cells(row) for row in all_rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    text = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
+    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(text)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    theirs, bar, items = row["theirs"], row["bar"], row["items"]
+    ours = _time(row["ours"])
+    if items:
+        ours += f", {items[0] / row['ours']['seconds']:.0f} {items[1]}/s"
+    slow = row["between"] is not None and row["between"] > SLOWER_BETWEEN
+    memory = [f"{part['extra_megabytes']:.0f}" for part in (row["ours"], theirs) if part]
+    return [
+        row["op"],
+        row["shape"],
+        ours,
+        row["rival"],
+        _time(theirs) if theirs else ("absent" if row["rival"] else ""),
+        f"{row['ratio']:.2f} x" if row["ratio"] else "",
+        "" if bar is None else f"{bar:g} x" + {True: " met", False: " MISSED", None: ""}[row["met"]],
+        f"{row['share']:.0%}" if row["share"] else "",
+        f"{row['between']:.2f} x{' SLOW' if slow else ''}" if row["between"] else "",
+        " / ".join(memory) + " MB",
+    ]
+
+
+def _time(times: dict[str, float]) -> str:
+    seconds = times["seconds"]
+    unit, scale = ("s", 1.0) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("us", 1e6)
+    return f"{seconds * scale:.3g} {unit} +-{times['spread']:.0%}"

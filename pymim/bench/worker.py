@@ -1,0 +1,102 @@
+"""One contender, in a process of its own: it prepares, answers, and times itself when told to."""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from time import perf_counter
+from typing import Any
+
+from pymim.bench import Case, Thunk
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where another process finds a case: module.function()[index], at a size if it is a Scaling."""
+
+    module: str
+    function: str
+    index: int
+    size: int | None = None
+
+    def find(self) -> Case:
+        found = getattr(importlib.import_module(self.module), self.function)()[self.index]
+        return found if self.size is None else found.case(self.size)  # type: ignore[no-any-return]
+
+
+def serve(connection: Connection, address: Address, contender: str, between: bool, seconds: float) -> None:
+    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "stop"."""
+    try:
+        contest = _Contender(address, contender, between, seconds)
+        connection.send(("ready", None))
+        while (command := connection.recv()) != "stop":
+            connection.send(("done", getattr(contest, command)()))
+    except ModuleNotFoundError as error:
+        connection.send(("absent", str(error)))
+    except Exception:
+        connection.send(("failed", traceback.format_exc()))
+
+
+class _Contender:
+    def __init__(self, address: Address, contender: str, between: bool, seconds: float) -> None:
+        case = address.find()
+        prepared = case.contenders[contender](case.inputs())
+        self.thunk, self.read = prepared if isinstance(prepared, tuple) else (prepared, lambda answer: answer)
+        self.pause = _torch_operators() if between else None
+        self.seconds = seconds
+        self.calls = 0
+
+    def answer(self) -> Any:
+        return _as_numpy(self.read(self.thunk()))
+
+    def time(self) -> tuple[float, float]:
+        """Seconds a call, over as many calls as fill `seconds`, and the megabytes by which the peak has grown."""
+        before = _peak()
+        if not self.calls:
+            once = min(_measure(self.thunk, 1, self.pause) for _ in range(2))
+            self.calls = max(1, round(self.seconds / once))
+        return _measure(self.thunk, self.calls, self.pause), _peak() - before
+
+
+def _measure(thunk: Thunk, calls: int, pause: Callable[[], None] | None) -> float:
+    if pause is None:
+        start = perf_counter()
+        for _ in range(calls):
+            thunk()
+        return (perf_counter() - start) / calls
+    total = 0.0
+    for _ in range(calls):
+        pause()
+        start = perf_counter()
+        thunk()
+        total += perf_counter() - start
+    return total / calls
+
+
+def _torch_operators() -> Callable[[], None]:
+    """A product and an activation, parallel in torch, and small enough to leave the caches alone."""
+    import torch
+
+    a, b = torch.rand(192, 192), torch.rand(192, 192)
+
+    def run() -> None:
+        torch.nn.functional.gelu(a @ b)
+
+    return run
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _as_numpy(answer: Any) -> Any:
+    if hasattr(answer, "detach"):
+        answer = answer.detach()
+        return (answer.float() if str(answer.dtype) == "torch.bfloat16" else answer).numpy()
+    if isinstance(answer, (tuple, list)):
+        return tuple(_as_numpy(part) for part in answer)
+    return answer
