@@ -1,0 +1,6 @@
+// Masks made of rectangles.
+#pragma once
+
+#include "pymim/mask.hpp"
+
+namespace pymim {}  // namespace pymim

@@ -1,0 +1,4 @@
+#pragma once
+
+#include "kernels.hpp"
+#include "pymim/block.hpp"

@@ -1,0 +1,3 @@
+#include "../block.hpp"
+
+#include "reduce.cuh"

@@ -1,0 +1,1 @@
+"""Masks made of rectangles, a block at a time."""
