@@ -8,40 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
+from pymim.ops.grid import Grid, Mask, Triple, check_count, empty, extent
 from pymim.ops.register import op
-
-Grid = int | Sequence[int]
-
-
-class Mask(NamedTuple):
-    """What every policy returns. Ids ascend; counts are equal over the batch."""
-
-    visible: Tensor  # int64 [B V]
-    hidden: Tensor  # int64 [B M]
-    boolean: Tensor  # bool [B N], True = hidden
-
-
-Triple = tuple[Tensor, Tensor, Tensor]
-
-
-def _empty(index: Tensor, patches: int, visible: int) -> Triple:
-    b = index.shape[0]
-    return (
-        index.new_empty((b, visible)),
-        index.new_empty((b, patches - visible)),
-        index.new_empty((b, patches), dtype=torch.bool),
-    )
 
 
 def _empty_on_grid(index: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int, *draw: int) -> Triple:
-    return _empty(index, math.prod(grid), visible)
+    return empty(index, math.prod(grid), visible)
 
 
 @op(fake=_empty_on_grid)
@@ -51,19 +28,6 @@ def uniform_mask(
     out = _empty_on_grid(index, grid, unit, visible)
     _core.mask.uniform(index, seed, step, view, grid, unit, *out, stream(index))
     return out
-
-
-def _extent(grid: Grid, missing: int = 1) -> tuple[int, int, int]:
-    """Frames, rows and columns of a grid given by its sizes, or by its number of patches."""
-    sizes = (grid,) if isinstance(grid, int) else tuple(grid)
-    if not 0 < len(sizes) <= 3 or min(sizes) < 0:
-        raise ValueError(f"grid: expected 1 to 3 sizes, got {grid}; give (frames, rows, columns) or fewer")
-    return (1,) * (3 - len(sizes)) + sizes  # type: ignore[return-value]
-
-
-def _check_count(function: str, name: str, count: int, most: int, of: str) -> None:
-    if not 0 <= count <= most:
-        raise ValueError(f"{function}: {name}: expected 0 to {most} ({of}), got {count}; ask for fewer")
 
 
 @accepts_numpy
@@ -88,6 +52,6 @@ def uniform(
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B N), no scratch.
     """
-    extent = _extent(grid)
-    _check_count("uniform", "visible", visible, math.prod(extent), "patches")
-    return Mask(*uniform_mask(index, extent, _extent(unit), visible, seed, step, view))
+    sizes = extent(grid)
+    check_count("uniform", "visible", visible, math.prod(sizes), "patches")
+    return Mask(*uniform_mask(index, sizes, extent(unit), visible, seed, step, view))
