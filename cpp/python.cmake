@@ -7,7 +7,7 @@ if(NOT pybind11_DIR)
 endif()
 find_package(pybind11 CONFIG REQUIRED)
 
-pybind11_add_module(_core MODULE cpp/bindings/module.cpp)
+pybind11_add_module(_core MODULE NO_EXTRAS cpp/bindings/module.cpp)
 foreach(stem IN LISTS stems)
   target_sources(_core PRIVATE cpp/bindings/${stem}.cpp)
 endforeach()
