@@ -2,3 +2,27 @@
 
 #include "kernels.hpp"
 #include "pymim/kmeans.hpp"
+
+// Each instantiates its templates for float, bfloat16 and float16.
+PYMIM_EACH_PLACE(void assign_workspace(int64_t b, int64_t k, int64_t d, int64_t& bytes);
+
+                 template <class T>
+                 void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metric,
+                             View<uint8_t, 1> workspace, View<int64_t, 1> labels, View<float, 1> distances,
+                             Stream stream);
+
+                 void accumulate_workspace(int64_t b, int64_t k, int64_t& bytes);
+
+                 template <class T>
+                 void accumulate(View<const T, 2> points, View<const int64_t, 1> labels,
+                                 View<const float, 1> weights, View<const float, 1> distances, Metric metric,
+                                 View<uint8_t, 1> workspace, Statistics out, Stream stream);
+
+                 void update(Statistics statistics, Metric metric, Empty empty, View<float, 2> centroids,
+                             Stream stream);)
+
+#define PYMIM_INSTANTIATE_KMEANS(T)                                                                           \
+  template void assign<T>(View<const T, 2>, View<const float, 2>, Metric, View<uint8_t, 1>, View<int64_t, 1>, \
+                          View<float, 1>, Stream);                                                            \
+  template void accumulate<T>(View<const T, 2>, View<const int64_t, 1>, View<const float, 1>,                 \
+                              View<const float, 1>, Metric, View<uint8_t, 1>, Statistics, Stream);

@@ -36,6 +36,8 @@ def accepts_numpy(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _to_tensor(value: object) -> object:
+    if isinstance(value, tuple):
+        return _rebuild(value, _to_tensor)
     if not isinstance(value, np.ndarray):
         return value
     return torch.from_numpy(np.require(value, requirements=["C", "W"]))
@@ -44,7 +46,10 @@ def _to_tensor(value: object) -> object:
 def _to_numpy(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.numpy()
-    if isinstance(value, tuple):
-        items = (_to_numpy(item) for item in value)
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
-    return value
+    return _rebuild(value, _to_numpy) if isinstance(value, tuple) else value
+
+
+def _rebuild(value: tuple[Any, ...], convert: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """The same tuple, named or not, with every item converted."""
+    items = (convert(item) for item in value)
+    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)

@@ -1,0 +1,276 @@
+// The nearest centroid of each row of a block, exactly, at the speed of an approximate product.
+//
+// Scores t_k = x.c_k - |c_k|^2 / 2 (x.c_k of unit rows under cosine) order the centroids as their distances do,
+// but carry an error: of rounding to bfloat16, |x.c - x'.c'| <= |x - x'| |c| + |x'| |c - c'|, and of summing,
+// which also covers the rounding of the distance itself. A centroid can only be the answer if its score is
+// within both errors of the best, and for those few, often one, the distance is computed by its formula. So the
+// answer does not depend on which product did the scoring. Points are first centred on the mean of the
+// centroids: far from the origin the errors, which grow with |x| |c|, would leave everything open.
+#pragma once
+
+#include <limits>
+
+#include "arena.hpp"
+#include "element.hpp"
+#include "panels.hpp"
+#include "parallel.hpp"
+#include "pymim/kmeans.hpp"
+
+namespace pymim::cpu::PYMIM_ISA {
+namespace {
+
+constexpr int64_t kRows = 4 * kTile;  // a block: its scores stay in the second-level cache
+constexpr int64_t kColumns = 1024;    // centroids scored at a time
+constexpr int64_t kDirect = 4;        // with no more centroids than this every distance is computed
+constexpr int64_t kGrain = 1 << 15;   // elements that are worth another thread
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kOutward = 1.001f;  // norms are rounded up by more than their own error
+
+float squared_norm(const float* x, int64_t d) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < d; ++i) sum += x[i] * x[i];
+  return sum;
+}
+
+float squared_distance(const float* x, const float* c, int64_t d) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < d; ++i) sum += (x[i] - c[i]) * (x[i] - c[i]);
+  return sum;
+}
+
+float dot(const float* x, const float* c, int64_t d) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < d; ++i) sum += x[i] * c[i];
+  return sum;
+}
+
+// x / |x|, or zero.
+void to_unit(float* x, int64_t d) {
+  const float norm = std::sqrt(squared_norm(x, d));
+  const float scale = norm > 0 ? 1 / norm : 0 * norm;  // NaN stays
+  for (int64_t i = 0; i < d; ++i) x[i] *= scale;
+}
+
+// Rounds x to bfloat16 and returns the norm of what was lost.
+float round_row(const float* x, int64_t d, bfloat16* out) {
+  float lost = 0;
+#pragma omp simd reduction(+ : lost)
+  for (int64_t i = 0; i < d; ++i) {
+    out[i] = to_bfloat16(x[i]);
+    const float residual = x[i] - to_float(out[i]);
+    lost += residual * residual;
+  }
+  if (d % 2) out[d] = {0};
+  return kOutward * std::sqrt(lost);
+}
+
+// The centroids, ready to be scored.
+struct Packed {
+  int64_t k, d, pairs_of_d, panels;
+  Metric metric;
+  const float* exact;  // [K D] what distances are computed from: unit rows under cosine
+  float* unit;         // [K D]
+  float* mean;         // [D] zero under cosine
+  float* start;        // [panels kWidth] -|c|^2 / 2, or zero under cosine; -infinity where padded
+  float* norms;        // [panels] the largest of each panel
+  float* residuals;    // [panels] the same, of what rounding to bfloat16 lost
+  float* floats;       // [panels D kWidth]
+  uint32_t* pairs;     // [panels pairs_of_d kWidth]
+
+  Packed(Arena& arena, int64_t k, int64_t d, Metric metric) : k(k), d(d), metric(metric) {
+    pairs_of_d = (d + 1) / 2;
+    panels = (k + kWidth - 1) / kWidth;
+    unit = arena.take<float>(k * d);
+    mean = arena.take<float>(d);
+    start = arena.take<float>(panels * kWidth);
+    norms = arena.take<float>(panels);
+    residuals = arena.take<float>(panels);
+    floats = arena.take<float>(panels * d * kWidth);
+    pairs = arena.take<uint32_t>(kHasPairs ? panels * pairs_of_d * kWidth : 0);
+    exact = unit;
+  }
+
+  float distance(const float* x, int64_t centroid) const {
+    const float* c = exact + centroid * d;
+    return metric == Metric::l2 ? squared_distance(x, c, d) : 1 - dot(x, c, d);
+  }
+};
+
+void find_mean(const float* centroids, const Packed& to) {
+  parallel_for((to.d + 15) / 16, 1 + kGrain / (16 * to.k), [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * 16, last = end * 16 < to.d ? end * 16 : to.d;
+    for (int64_t i = first; i < last; ++i) to.mean[i] = 0;
+    if (to.metric == Metric::cosine) return;
+    const float share = 1 / static_cast<float>(to.k);
+    for (int64_t k = 0; k < to.k; ++k)
+      for (int64_t i = first; i < last; ++i) to.mean[i] += share * centroids[k * to.d + i];
+  });
+}
+
+// Writes one centroid, centred or of unit length, into its column of a panel. `row` is scratch [D], `rounded`
+// too.
+void pack_column(const float* centroid, int64_t k, const Packed& to) {
+  const int64_t panel = k / kWidth, column = k % kWidth, d = to.d;
+  float* floats = to.floats + panel * d * kWidth + column;
+  auto* pairs =
+      kHasPairs ? reinterpret_cast<bfloat16*>(to.pairs + panel * to.pairs_of_d * kWidth + column) : nullptr;
+  double square = 0, lost = 0;
+  for (int64_t i = 0; i < d; ++i) {
+    const float value = centroid[i] - to.mean[i];
+    const bfloat16 rounded = to_bfloat16(value);
+    const float residual = value - to_float(rounded);
+    floats[i * kWidth] = value;
+    if (kHasPairs) pairs[i / 2 * kWidth * 2 + i % 2] = rounded;
+    square += double{value} * value;
+    lost += double{residual} * residual;
+  }
+  if (kHasPairs && d % 2) pairs[d / 2 * kWidth * 2 + 1] = {0};
+  to.start[k] = to.metric == Metric::l2 ? static_cast<float>(-0.5 * square) : 0;
+  const float norm = square <= std::numeric_limits<float>::max()
+                         ? kOutward * std::sqrt(static_cast<float>(square))
+                         : kInfinity;
+  const float residual = kOutward * std::sqrt(static_cast<float>(lost));
+  if (norm > to.norms[panel]) to.norms[panel] = norm;
+  if (residual > to.residuals[panel]) to.residuals[panel] = residual;
+}
+
+void pack_panel(const float* centroids, int64_t panel, const Packed& to) {
+  to.norms[panel] = to.residuals[panel] = 0;
+  for (int64_t k = panel * kWidth; k < (panel + 1) * kWidth; ++k) {
+    if (k < to.k) {
+      float* unit = to.unit + k * to.d;
+      if (to.metric == Metric::cosine) {
+        std::memcpy(unit, centroids + k * to.d, static_cast<size_t>(to.d) * sizeof(float));
+        to_unit(unit, to.d);
+      }
+      pack_column(to.exact + k * to.d, k, to);
+    } else {
+      to.start[k] = -kInfinity;
+      for (int64_t i = 0; i < to.d; ++i) to.floats[(panel * to.d + i) * kWidth + k % kWidth] = 0;
+      for (int64_t i = 0; kHasPairs && i < to.pairs_of_d; ++i)
+        to.pairs[(panel * to.pairs_of_d + i) * kWidth + k % kWidth] = 0;
+    }
+  }
+}
+
+// Fills `to`; false where a centroid is not finite.
+bool pack(const float* centroids, Packed& to) {
+  if (to.metric == Metric::l2) to.exact = centroids;
+  find_mean(centroids, to);
+  parallel_for(to.panels, 1 + kGrain / (kWidth * to.d), [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel) pack_panel(centroids, panel, to);
+  });
+  for (int64_t panel = 0; panel < to.panels; ++panel)
+    if (!(to.norms[panel] < kInfinity)) return false;
+  return true;
+}
+
+// What a worker needs for one block of rows.
+struct Block {
+  float* exact;     // [kRows D] what distances are computed from
+  float* centred;   // [kRows D] what is scored
+  uint32_t* pairs;  // [kRows pairs_of_d] the same, rounded
+  float* scores;    // [kRows kColumns]
+
+  Block(Arena& arena, int64_t d)
+      : exact(arena.take<float>(kRows * d)),
+        centred(arena.take<float>(kRows * d)),
+        pairs(arena.take<uint32_t>(kRows * ((d + 1) / 2))),
+        scores(arena.take<float>(kRows * kColumns)) {}
+};
+
+// Where one row stands.
+struct Row {
+  float norm, residual;      // of the centred row, and of what rounding lost
+  float least = -kInfinity;  // the best score is at least this
+  float distance = kInfinity;
+  int64_t label = -1;
+
+  void offer(float other, int64_t centroid) {
+    if (other < distance) distance = other, label = centroid;
+  }
+};
+
+template <class T>
+Row prepare(const T* point, const Packed& to, const Block& block, int64_t i, bool rounded) {
+  float *exact = block.exact + i * to.d, *centred = block.centred + i * to.d;
+  for (int64_t at = 0; at < to.d; ++at) exact[at] = to_float(point[at]);
+  if (to.metric == Metric::cosine) to_unit(exact, to.d);
+  for (int64_t at = 0; at < to.d; ++at) centred[at] = exact[at] - to.mean[at];
+  Row row;
+  row.norm = kOutward * std::sqrt(squared_norm(centred, to.d));
+  auto* pairs = reinterpret_cast<bfloat16*>(block.pairs + i * to.pairs_of_d);
+  row.residual = rounded ? round_row(centred, to.d, pairs) : 0;
+  return row;
+}
+
+void score(const Packed& to, const Block& block, int64_t rows, int64_t first, int64_t last, bool rounded) {
+  for (int64_t panel = first; panel < last; ++panel)
+    for (int64_t i = 0; i < rows; i += kTile) {
+      float* out = block.scores + i * kColumns + (panel - first) * kWidth;
+      const float* start = to.start + panel * kWidth;
+      if (rounded)
+        pair_tile(block.pairs + i * to.pairs_of_d, to.pairs_of_d, to.pairs + panel * to.pairs_of_d * kWidth,
+                  start, out, kColumns);
+      else
+        float_tile(block.centred + i * to.d, to.d, to.floats + panel * to.d * kWidth, start, out, kColumns);
+    }
+}
+
+// How far a score of this row in this panel can be from the truth.
+float score_error(const Row& row, const Packed& to, int64_t panel, bool rounded) {
+  const float norm = to.norms[panel], reach = row.norm + norm, d = static_cast<float>(to.d + 8);
+  const float rounding = rounded ? row.residual * norm + (row.norm + row.residual) * to.residuals[panel] : 0;
+  return kOutward * (rounding + 2 * d * 0x1p-24f * reach * reach + 4 * d * 0x1p-126f);
+}
+
+// Computes the distance of each centroid of these panels that can be the nearest; returns how many it took.
+int64_t settle(Row& row, const float* exact, const float* scores, const Packed& to, int64_t first, int64_t last,
+               bool rounded) {
+  float highest[kColumns / kWidth], error[kColumns / kWidth];
+  for (int64_t panel = 0; panel < last - first; ++panel) {
+    float most = -kInfinity;
+#pragma omp simd reduction(max : most)
+    for (int64_t j = 0; j < kWidth; ++j)
+      most = scores[panel * kWidth + j] > most ? scores[panel * kWidth + j] : most;
+    highest[panel] = most;
+    error[panel] = score_error(row, to, first + panel, rounded);
+    if (most - error[panel] > row.least) row.least = most - error[panel];
+  }
+  int64_t taken = 0;
+  for (int64_t panel = 0; panel < last - first; ++panel) {
+    const float bound = row.least - error[panel];
+    if (highest[panel] < bound) continue;
+    for (int64_t j = 0; j < kWidth; ++j) {
+      const int64_t centroid = (first + panel) * kWidth + j;
+      if (!(scores[panel * kWidth + j] >= bound) || centroid >= to.k) continue;
+      row.offer(to.distance(exact, centroid), centroid);
+      ++taken;
+    }
+  }
+  return taken;
+}
+
+// One block of rows; returns how many distances it took beyond the scores.
+int64_t nearest(Row* rows, int64_t count, const Packed& to, const Block& block, bool rounded) {
+  int64_t taken = 0;
+  if (to.k <= kDirect) {
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t k = 0; k < to.k; ++k) rows[i].offer(to.distance(block.exact + i * to.d, k), k);
+    return taken;
+  }
+  const int64_t step = kColumns / kWidth;
+  for (int64_t first = 0; first < to.panels; first += step) {
+    const int64_t last = first + step < to.panels ? first + step : to.panels;
+    score(to, block, count, first, last, rounded);
+    for (int64_t i = 0; i < count; ++i)
+      taken += settle(rows[i], block.exact + i * to.d, block.scores + i * kColumns, to, first, last, rounded);
+  }
+  return taken;
+}
+
+}  // namespace
+}  // namespace pymim::cpu::PYMIM_ISA

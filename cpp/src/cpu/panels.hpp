@@ -1,0 +1,104 @@
+// Scores of a block of rows against packed centroids: start[k] + x . c_k, by a register tile of a matrix
+// product.
+//
+// A product of our own, where the house rule sends products to a BLAS, because here the product is never
+// stored: the scores of a few rows stay in the cache until the nearest centroid is read off, which a BLAS call
+// cannot do. Centroids lie in panels of kWidth: panel p holds, for each depth, its kWidth centroids side by
+// side, so that one load serves a whole vector of them.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+namespace pymim::cpu::PYMIM_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16, kVectors = 4;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8, kVectors = 2;
+#else
+constexpr int kLanes = 4, kVectors = 2;
+#endif
+constexpr int kTile = 6;  // rows of a register tile: kTile * kVectors sums, leaving registers for the operands
+constexpr int kWidth = kLanes * kVectors;
+
+typedef float Lanes __attribute__((vector_size(kLanes * 4)));
+
+inline Lanes load(const float* from) {
+  Lanes value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// out[i][j] = start[j] + sum over depth of rows[i][depth] * panel[depth][j], for kTile rows.
+inline void float_tile(const float* rows, int64_t depth, const float* panel, const float* start, float* out,
+                       int64_t stride) {
+  Lanes sums[kTile][kVectors];
+#pragma GCC unroll 8
+  for (int i = 0; i < kTile; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) sums[i][j] = load(start + j * kLanes);
+  for (int64_t at = 0; at < depth; ++at) {
+    Lanes column[kVectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) column[j] = load(panel + at * kWidth + j * kLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      const float x = rows[i * depth + at];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) sums[i][j] += column[j] * x;
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kTile; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) std::memcpy(out + i * stride + j * kLanes, &sums[i][j], sizeof(Lanes));
+}
+
+// The same with bfloat16 operands, two depths to a 32-bit pair, and float sums: `pairs` is the depth over two.
+// Twice the multiplications an instruction.
+#if defined(__AVX512F__)
+constexpr bool kHasPairs = true;
+
+inline bool pairs_supported() {
+  return __builtin_cpu_supports("avx512bf16");
+}
+
+__attribute__((target("avx512bf16"))) inline void pair_tile(const uint32_t* rows, int64_t pairs,
+                                                            const uint32_t* panel, const float* start,
+                                                            float* out, int64_t stride) {
+  __m512 sums[kTile][kVectors];
+#pragma GCC unroll 8
+  for (int i = 0; i < kTile; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) sums[i][j] = _mm512_loadu_ps(start + j * kLanes);
+  for (int64_t at = 0; at < pairs; ++at) {
+    __m512bh column[kVectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j)
+      column[j] = (__m512bh)_mm512_loadu_si512(panel + at * kWidth + j * kLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      const __m512bh x = (__m512bh)_mm512_set1_epi32(static_cast<int>(rows[i * pairs + at]));
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) sums[i][j] = _mm512_dpbf16_ps(sums[i][j], column[j], x);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kTile; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) _mm512_storeu_ps(out + i * stride + j * kLanes, sums[i][j]);
+}
+#else
+constexpr bool kHasPairs = false;
+
+inline bool pairs_supported() {
+  return false;
+}
+inline void pair_tile(const uint32_t*, int64_t, const uint32_t*, const float*, float*, int64_t) {}
+#endif
+
+}  // namespace pymim::cpu::PYMIM_ISA

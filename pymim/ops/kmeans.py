@@ -1,1 +1,0 @@
-"""Streaming k-means: assign, accumulate, update."""
