@@ -14,9 +14,7 @@ TINY = functools.partial(predictors.Transformer, dim=24, depth=1, heads=2)
 
 def make_batch(b=4, channels=3, sides=(16, 24), views=1):
     torch.manual_seed(0)
-    return Batch(
-        [torch.randn(b, channels, *sides) for _ in range(views)], torch.arange(b), torch.full((b,), -1)
-    )
+    return Batch([torch.randn(b, channels, *sides) for _ in range(views)], torch.arange(b), torch.full((b,), -1))
 
 
 def make_method(channels=3, sides=(16, 24), patch=4, **slots):

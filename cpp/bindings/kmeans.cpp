@@ -7,13 +7,9 @@ namespace {
 using namespace pymim;
 using namespace pymim::bindings;
 
-Device device(bool cuda, int index) {
-  return {cuda ? Device::cuda : Device::cpu, index};
-}
+Device device(bool cuda, int index) { return {cuda ? Device::cuda : Device::cpu, index}; }
 
-Metric metric(bool cosine) {
-  return cosine ? Metric::cosine : Metric::l2;
-}
+Metric metric(bool cosine) { return cosine ? Metric::cosine : Metric::l2; }
 
 Statistics statistics(const char* function, py::handle sums, py::handle counts, py::handle errors) {
   return {view<double, 2>(sums, function, "sums"), view<double, 1>(counts, function, "counts"),

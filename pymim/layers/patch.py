@@ -30,9 +30,7 @@ def patch_grid(shape: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...
     return tuple(side // p for side, p in zip(pixels, patch, strict=True))
 
 
-def patchify(
-    view: Float[Tensor, "B C *S"], patch: tuple[int, ...], last: bool = False
-) -> Float[Tensor, "B N P"]:
+def patchify(view: Float[Tensor, "B C *S"], patch: tuple[int, ...], last: bool = False) -> Float[Tensor, "B N P"]:
     """Cuts a view into flat patches, in raster order.
 
     Within a patch channels come first, as a convolution's weights have them, or `last`, as MAE's targets do.

@@ -14,18 +14,14 @@ if TYPE_CHECKING:
 class MSE:
     """mean over T of (prediction - target)^2."""
 
-    def __call__(
-        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
-    ) -> Float[Tensor, "B M"]:
+    def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
         return F.mse_loss(prediction.float(), target.float(), reduction="none").mean(-1)
 
 
 class L1:
     """mean over T of |prediction - target|."""
 
-    def __call__(
-        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
-    ) -> Float[Tensor, "B M"]:
+    def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
         return F.l1_loss(prediction.float(), target.float(), reduction="none").mean(-1)
 
 
@@ -35,9 +31,7 @@ class SmoothL1:
     def __init__(self, beta: float = 1.0):
         self.beta = beta
 
-    def __call__(
-        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
-    ) -> Float[Tensor, "B M"]:
+    def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
         losses = F.smooth_l1_loss(prediction.float(), target.float(), reduction="none", beta=self.beta)
         return losses.mean(-1)
 
@@ -45,7 +39,5 @@ class SmoothL1:
 class Cosine:
     """1 - cos(prediction, target)."""
 
-    def __call__(
-        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
-    ) -> Float[Tensor, "B M"]:
+    def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
         return 1 - F.cosine_similarity(prediction.float(), target.float(), dim=-1)

@@ -76,9 +76,7 @@ class Transformer(Positioned):
 
     def _restore(self, visible: Tensor, mask: Mask, grid: Grid) -> Tensor:
         patches = math.prod(grid)
-        return (
-            visible if visible.shape[1] == patches else place(visible, mask.visible, patches, self.mask_token)
-        )
+        return visible if visible.shape[1] == patches else place(visible, mask.visible, patches, self.mask_token)
 
     def _run(self, prefix: Tensor, tokens: Tensor, grid: Grid, ids: Tensor | None = None) -> Tensor:
         if (rows := self.positions(grid)) is not None:

@@ -43,9 +43,7 @@ class Pixels(nn.Module):
         super().__init__()
         if normalise not in NORMALISATIONS:
             choices = ", ".join(NORMALISATIONS)
-            raise ValueError(
-                f"Pixels: normalise: expected one of {choices}, got {normalise!r}; name one of them"
-            )
+            raise ValueError(f"Pixels: normalise: expected one of {choices}, got {normalise!r}; name one of them")
         self.normalise, self.patch, self.channels = normalise, encoder.patch, encoder.channels
         self.width = self.channels * math.prod(self.patch)
         self.register_buffer("mean", torch.tensor(mean or [0.0]), persistent=False)

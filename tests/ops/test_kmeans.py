@@ -91,9 +91,7 @@ def test_zero_rows_and_zero_centroids_are_at_cosine_distance_one(device):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.integers(1, 40), st.integers(1, 80), st.integers(1, 40), st.integers(0, 10**6), st.sampled_from(METRICS)
-)
+@given(st.integers(1, 40), st.integers(1, 80), st.integers(1, 40), st.integers(0, 10**6), st.sampled_from(METRICS))
 def test_assign_is_exact_for_lattice_points_with_many_ties(b, k, d, seed, metric):
     generator = torch.Generator().manual_seed(seed)
     points = torch.randint(-2, 3, (b, d), generator=generator).float()

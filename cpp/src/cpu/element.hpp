@@ -6,13 +6,9 @@
 
 namespace pymim::cpu::PYMIM_ISA {
 
-inline float to_float(float value) {
-  return value;
-}
+inline float to_float(float value) { return value; }
 
-inline float to_float(bfloat16 value) {
-  return from_bits(static_cast<int32_t>(uint32_t{value.bits} << 16));
-}
+inline float to_float(bfloat16 value) { return from_bits(static_cast<int32_t>(uint32_t{value.bits} << 16)); }
 
 inline float to_float(float16 value) {
   const uint32_t magnitude = uint32_t{value.bits} & 0x7fffu, sign = (uint32_t{value.bits} & 0x8000u) << 16;

@@ -10,7 +10,7 @@
 
 #include <limits>
 
-#include "arena.hpp"
+#include "../arena.hpp"
 #include "element.hpp"
 #include "panels.hpp"
 #include "parallel.hpp"

@@ -63,9 +63,7 @@ inline void float_tile(const float* rows, int64_t depth, const float* panel, con
 #if defined(__AVX512F__)
 constexpr bool kHasPairs = true;
 
-inline bool pairs_supported() {
-  return __builtin_cpu_supports("avx512bf16");
-}
+inline bool pairs_supported() { return __builtin_cpu_supports("avx512bf16"); }
 
 __attribute__((target("avx512bf16"))) inline void pair_tile(const uint32_t* rows, int64_t pairs,
                                                             const uint32_t* panel, const float* start,
@@ -95,9 +93,7 @@ __attribute__((target("avx512bf16"))) inline void pair_tile(const uint32_t* rows
 #else
 constexpr bool kHasPairs = false;
 
-inline bool pairs_supported() {
-  return false;
-}
+inline bool pairs_supported() { return false; }
 inline void pair_tile(const uint32_t*, int64_t, const uint32_t*, const float*, float*, int64_t) {}
 #endif
 

@@ -160,9 +160,7 @@ def accumulate(
 
 
 @torch.library.custom_op("pymim::kmeans_update", mutates_args=())
-def _update(
-    sums: Tensor, counts: Tensor, errors: Tensor, centroids: Tensor, cosine: bool, split: bool
-) -> Tensor:
+def _update(sums: Tensor, counts: Tensor, errors: Tensor, centroids: Tensor, cosine: bool, split: bool) -> Tensor:
     out = centroids.clone()
     _core.kmeans.update(sums, counts.clone(), errors.clone(), cosine, split, out, stream(sums))
     return out
@@ -174,9 +172,7 @@ def _(sums: Tensor, counts: Tensor, errors: Tensor, centroids: Tensor, cosine: b
 
 
 @accepts_numpy
-def update(
-    statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", empty: Empty = "split"
-) -> Tensor:
+def update(statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", empty: Empty = "split") -> Tensor:
     """New centroids: sums_k / counts_k (Lloyd 1982), of unit length under cosine (Dhillon and Modha 2001).
 
     Statistics of one pass over all data give Lloyd's step. Statistics that keep growing over batches give

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-namespace pymim::cpu::PYMIM_ISA {
-namespace {
+namespace pymim {
+namespace {  // so that each instruction set keeps its own copy
 
 class Arena {
  public:
@@ -27,4 +27,4 @@ class Arena {
 };
 
 }  // namespace
-}  // namespace pymim::cpu::PYMIM_ISA
+}  // namespace pymim
