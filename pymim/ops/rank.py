@@ -1,1 +1,227 @@
-"""Patch-loss ranking: the pairwise relative loss, ranks and top-k."""
+"""Patch-loss ranking: which patches of an image a model finds hard, learned and looked up.
+
+The relative loss trains a predictor to order patches by their loss; `ranks` and `top_k` read the order off.
+B images, M patches of each.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pymim import _core
+from pymim.ops.arrays import accepts_numpy, stream
+
+
+class RelativeSums(NamedTuple):
+    """The relative loss before its last line."""
+
+    sums: Tensor  # [B M], the losses of each patch's pairs
+    pairs: Tensor  # int64 [B M], how many pairs each patch has
+
+
+def _run(
+    scores: Tensor,
+    losses: Tensor,
+    weights: Tensor | None,
+    epsilon: float,
+    sums: Tensor | None,
+    pairs: Tensor | None,
+    gradient: Tensor | None,
+) -> None:
+    b, m = scores.shape
+    scores = scores.detach()  # DLPack refuses what requires a gradient
+    scratch = scores.new_empty((b, _core.rank.relative_loss_scratch(m)))
+    _core.rank.relative_loss(scores, losses, weights, epsilon, scratch, sums, pairs, gradient, stream(scores))
+
+
+@torch.library.custom_op("pymim::relative_loss", mutates_args=())
+def _relative_loss(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    """The mean over the pairs, and the gradient of it that the backward pass scales."""
+    sums, pairs = torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
+    gradient = torch.empty_like(scores)
+    _run(scores, losses, None, epsilon, sums, pairs, gradient)
+    count = pairs.sum().clamp_(min=1)
+    return sums.sum().div_(count), gradient.div_(count)
+
+
+@_relative_loss.register_fake
+def _(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    return scores.new_empty(()), torch.empty_like(scores)
+
+
+def _save_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1])
+
+
+def _scale_gradient(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    return upstream * ctx.saved_tensors[0], None, None
+
+
+_relative_loss.register_autograd(_scale_gradient, setup_context=_save_gradient)
+
+
+@torch.library.custom_op("pymim::relative_sums", mutates_args=())
+def _relative_sums(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    sums, pairs = torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
+    _run(scores, losses, None, epsilon, sums, pairs, None)
+    return sums, pairs
+
+
+@_relative_sums.register_fake
+def _(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
+
+
+@torch.library.custom_op("pymim::relative_sums_backward", mutates_args=())
+def _relative_sums_backward(upstream: Tensor, scores: Tensor, losses: Tensor, epsilon: float) -> Tensor:
+    gradient = torch.empty_like(scores)
+    _run(scores, losses, upstream.contiguous(), epsilon, None, None, gradient)
+    return gradient
+
+
+@_relative_sums_backward.register_fake
+def _(upstream: Tensor, scores: Tensor, losses: Tensor, epsilon: float) -> Tensor:
+    return torch.empty_like(scores)
+
+
+def _save_inputs(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: tuple[Tensor, Tensor]) -> None:
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(*inputs[:2])
+    ctx.epsilon = inputs[2]
+
+
+def _backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    return _relative_sums_backward(upstream, *ctx.saved_tensors, ctx.epsilon), None, None
+
+
+_relative_sums.register_autograd(_backward, setup_context=_save_inputs)
+
+
+def _comparable(function: str, scores: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in one type of at least float32; whatever may tie then ties as it was given."""
+    _check_scores(function, "scores", scores)
+    _check_scores(function, "losses", losses)
+    dtype = torch.promote_types(torch.promote_types(scores.dtype, losses.dtype), torch.float32)
+    return scores.to(dtype).contiguous(), losses.detach().to(dtype).contiguous()
+
+
+def _check_scores(function: str, name: str, scores: Tensor) -> None:
+    if not scores.is_floating_point():
+        raise TypeError(
+            f"{function}: {name}: expected a floating point dtype, got {scores.dtype}; convert it first"
+        )
+    if scores.ndim != 2:
+        raise ValueError(f"{function}: {name}: expected 2 axes [B M], got {list(scores.shape)}; reshape it")
+
+
+@accepts_numpy
+def relative_loss(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> Tensor:
+    """How badly `scores` order the patches of each image by their `losses` (HPM, Wang et al. 2023).
+
+    Over all ordered pairs (i, j) of patches of one image with losses_i != losses_j, with
+    d = scores_j - scores_i and the label 1 where losses_j > losses_i, else 0:
+
+        L = - mean [ label log sigmoid(d) + (1 - label) log(1 - sigmoid(d)) ]
+
+    The mean is over the pairs of the whole batch. No pairs (equal losses, M = 1) give 0 and a zero gradient.
+
+    Args:
+        scores: [B M], floating point; the gradient goes here. Half precision is compared in float32.
+        losses: [B M], floating point; detached.
+        epsilon: added inside the logarithms. 0 is the stable form; 1e-6 is the released code's, which caps
+            a pair at 13.8 and stops the gradient of pairs that are wrong by more than about 14.
+    Returns:
+        a scalar, float32, or float64 where either input is.
+    Raises:
+        ValueError: shapes or devices differ, numbers on the CPU are not finite (on a GPU the loss is then NaN),
+        or epsilon is out of range; TypeError: an integer dtype.
+    Cost: O(B M^2) time for both directions together, O(B M) memory.
+    """
+    return _relative_loss(*_comparable("relative_loss", scores, losses), epsilon)[0]  # type: ignore[no-any-return]
+
+
+@accepts_numpy
+def relative_sums(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> RelativeSums:
+    """The relative loss before its last line: what the pairs of each patch add up to, and how many they are.
+
+    `sums.sum() / pairs.sum()` is `relative_loss`; a pair counts in both of its patches. For a mean over several
+    processes, or to weigh patches or images: reduce, then divide.
+
+    Args, Raises: as `relative_loss`.
+    Returns:
+        RelativeSums, differentiable by the scores with any weights on the sums.
+    Cost: O(B M^2) time in each direction, O(B M) memory.
+    """
+    return RelativeSums(*_relative_sums(*_comparable("relative_sums", scores, losses), epsilon))
+
+
+@torch.library.custom_op("pymim::ranks", mutates_args=())
+def _ranks(scores: Tensor, descending: bool) -> Tensor:
+    ranks = torch.empty_like(scores, dtype=torch.int64)
+    _core.rank.rank(scores, descending, _sort_scratch(scores), None, ranks, stream(scores))
+    return ranks
+
+
+@_ranks.register_fake
+def _(scores: Tensor, descending: bool) -> Tensor:
+    return torch.empty_like(scores, dtype=torch.int64)
+
+
+@torch.library.custom_op("pymim::top_k", mutates_args=())
+def _top_k(scores: Tensor, k: int, descending: bool) -> Tensor:
+    ids = scores.new_empty((scores.shape[0], k), dtype=torch.int64)
+    _core.rank.rank(scores, descending, _sort_scratch(scores), ids, None, stream(scores))
+    return ids
+
+
+@_top_k.register_fake
+def _(scores: Tensor, k: int, descending: bool) -> Tensor:
+    return scores.new_empty((scores.shape[0], k), dtype=torch.int64)
+
+
+def _sort_scratch(scores: Tensor) -> Tensor:
+    b, m = scores.shape
+    return scores.new_empty((b, _core.rank.rank_scratch(m, scores.dtype == torch.float64)), dtype=torch.int64)
+
+
+def _sortable(function: str, scores: Tensor) -> Tensor:
+    _check_scores(function, "scores", scores)
+    return scores.detach().to(torch.promote_types(scores.dtype, torch.float32)).contiguous()
+
+
+@accepts_numpy
+def ranks(scores: Tensor, *, descending: bool = False) -> Tensor:
+    """The place of each patch among those of its image, from 0; of equal scores the lower id comes first.
+
+    Args:
+        scores: [B M], floating point and finite.
+        descending: whether the highest score, not the lowest, has rank 0.
+    Returns:
+        int64 [B M], a permutation of 0..M-1 in every row.
+    Raises:
+        ValueError: not two axes, or numbers on the CPU that are not finite; TypeError: an integer dtype.
+    Cost: O(B M) time and memory on the CPU, a radix sort; O(B M^2) comparisons in one launch on a GPU.
+    """
+    return _ranks(_sortable("ranks", scores), descending)  # type: ignore[no-any-return]
+
+
+@accepts_numpy
+def top_k(scores: Tensor, k: int, *, descending: bool = True) -> Tensor:
+    """The ids of each image's k highest scores, the highest first; of equal scores the lower id comes first.
+
+    Args:
+        scores: [B M], floating point and finite.
+        k: how many, 0 <= k <= M.
+        descending: False for the k lowest, the lowest first.
+    Returns:
+        int64 [B k].
+    Raises, Cost: as `ranks`; ValueError: k is out of range.
+    """
+    scores = _sortable("top_k", scores)
+    if not 0 <= k <= scores.shape[1]:
+        raise ValueError(f"top_k: k: expected 0 to {scores.shape[1]} (patches), got {k}; ask for fewer")
+    return _top_k(scores, k, descending)  # type: ignore[no-any-return]
