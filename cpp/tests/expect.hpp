@@ -1,9 +1,10 @@
 // The smallest test harness: EXPECT counts failures, and main returns the count.
 #pragma once
 
+#include <atomic>
 #include <cstdio>
 
-inline int failures = 0;
+inline std::atomic<int> failures{0};
 
 #define EXPECT(condition)                                                  \
   do {                                                                     \
