@@ -42,7 +42,7 @@ function(pymim_add_cuda target source)
       COMPILE_OPTIONS "-xc++;-Wno-conversion;-Wno-sign-compare;-Wno-unknown-pragmas")
   else()
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS --expt-relaxed-constexpr)
-    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:CUDA::cudart_static>)
+    target_link_libraries(${target} PRIVATE CUDA::cudart_static)
   endif()
 endfunction()
 
