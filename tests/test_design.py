@@ -1,0 +1,162 @@
+"""The design's rules that a program can check: sizes, names, who imports what, and one stem per idea everywhere."""
+
+import ast
+import functools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CODE = sorted(
+    path
+    for folder in ("pymim", "cpp", "tests", "examples")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".py", ".pyi", ".hpp", ".cpp", ".cu", ".cuh", ".h"} and "__pycache__" not in path.parts
+)
+PYTHON = [path for path in CODE if path.suffix == ".py"]
+NATIVE = [path for path in CODE if path.suffix not in {".py", ".pyi"}]
+LIBRARY = [path for path in PYTHON if path.is_relative_to(ROOT / "pymim")]
+STEMS = re.search(r"set\(stems ([^)]*)\)", (ROOT / "CMakeLists.txt").read_text())[1].split()
+
+# Papers and the names of their methods, where they are no common words. Gin files and citations bear them.
+PAPERS = {
+    *("mae", "simmim", "beit", "hpm", "capi", "jepa", "ijepa", "sigma", "dino", "dinov", "ibot", "msn", "swav"),
+    *("moco", "simclr", "byol", "cae", "maskfeat", "videomae", "colormae", "localmim", "mrmae", "dmjd", "umd"),
+    *("multimae", "milan", "adios", "semmae", "attmask", "amim", "dbot", "eva", "clusterfit", "deepcluster"),
+    *("sela", "peco", "mixmae", "latentmim", "maskdistill", "siamesemae", "crossmae", "mimrefiner", "sinder"),
+}
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+@functools.cache
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+def native_code(path):
+    """The file without comments and strings."""
+    text = re.sub(r'"(?:\\.|[^"\\\n])*"', '""', path.read_text())
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
+
+
+def python_functions(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            yield node.name, node.end_lineno - body[0].lineno + 1
+
+
+def native_functions(path):
+    """Top-level definitions: from a line that starts at the margin and opens a brace to the brace at the margin."""
+    start = None
+    for number, line in enumerate(path.read_text().splitlines()):
+        if re.match(r"(?!namespace|struct|class|enum|extern|union|typedef|#)[A-Za-z~].*[({,]$|template.*$", line):
+            start = number if start is None else start
+        elif re.match(r"(namespace|struct|class|enum|union)\b", line):
+            start = None
+        elif line.startswith("}"):
+            if start is not None:
+                yield path.read_text().splitlines()[start], number - start + 1
+            start = None
+
+
+def imports(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def words(identifier):
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", identifier)}
+
+
+def python_identifiers(path):
+    for node in ast.walk(tree(path)):
+        for field in ("id", "attr", "name", "arg", "asname"):
+            if isinstance(found := getattr(node, field, None), str):
+                yield found
+
+
+def test_files_are_short():
+    # A reason for a longer one belongs in this table.
+    reasons = {
+        "cpp/src/cuda/kmeans.cu": "stands beside cpu/kmeans.cpp and cpu/nearest.hpp, in their order",
+        "tests/ops/test_rank.py": "loss, ranks and top-k share one table of shapes and its judges",
+    }
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in CODE}
+    assert not {name: lines for name, lines in lengths.items() if lines > 300 and name not in reasons}
+    assert sorted(lengths.values())[len(lengths) // 2] <= 150
+
+
+def test_functions_are_short():
+    functions = [(name_of(path), *found) for path in PYTHON for found in python_functions(path)]
+    functions += [(name_of(path), *found) for path in NATIVE for found in native_functions(path)]
+    assert not [found for found in functions if found[2] > 60 and "void bind_" not in found[1]]
+    assert sum(found[2] <= 20 for found in functions) > 0.75 * len(functions)
+
+
+def test_no_file_is_a_drawer():
+    drawers = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
+    assert not [name_of(path) for path in CODE if drawers & {*path.relative_to(ROOT).parent.parts, path.stem}]
+
+
+def test_papers_are_not_identifiers():
+    found = [(name_of(path), n) for path in LIBRARY for n in python_identifiers(path) if words(n) & PAPERS]
+    for path in NATIVE:
+        identifiers = set(re.findall(r"[A-Za-z_]\w*", native_code(path)))
+        found += [(name_of(path), n) for n in identifiers if words(n) & PAPERS]
+    assert not found
+
+
+def test_only_ops_import_the_core():
+    core = [p for p in LIBRARY if any(name.startswith("pymim._core") for name in imports(p))]
+    assert not [name_of(path) for path in core if not path.is_relative_to(ROOT / "pymim/ops")]
+
+
+def test_only_the_entry_points_import_gin():
+    allowed = {"pymim/config.py", "pymim/run.py"}
+    assert {name_of(p) for p in LIBRARY if any(name.split(".")[0] == "gin" for name in imports(p))} <= allowed
+
+
+@pytest.mark.parametrize("library", ["torchvision", "timm", "torchmetrics"])
+def test_library_is_never_imported(library):
+    assert not [name_of(p) for p in PYTHON if any(name.split(".")[0] == library for name in imports(p))]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_one_stem_everywhere(stem):
+    places = [
+        f"cpp/include/pymim/{stem}.hpp",
+        f"cpp/src/{stem}.hpp",
+        f"cpp/src/{stem}.cpp",
+        f"cpp/src/cpu/{stem}.cpp",
+        f"cpp/src/cuda/{stem}.cu",
+        f"cpp/bindings/{stem}.cpp",
+        f"pymim/_core/{stem}.pyi",
+        f"tests/reference/{stem}.py",
+    ]
+    assert not [place for place in places if not (ROOT / place).exists()]
+    assert list((ROOT / "pymim/ops").glob(f"{stem}*"))
+
+
+def test_files_are_clean_text():
+    for path in CODE:
+        text = path.read_text()
+        assert "\0" not in text, name_of(path)
+        assert not re.search(r"(?<![\w.])/(?:home|root|work|Users)/\w", text), name_of(path)
+
+
+def test_import_is_light():
+    heavy = ["torch", "numpy", "gin", "sklearn", "PIL"]
+    code = f"import sys, pymim; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
