@@ -66,7 +66,7 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); tokens [B L D]."""
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
 
     def __init__(
         self,
@@ -87,7 +87,11 @@ class Block(nn.Module):
         self.norm2, self.mlp, self.ls2 = make_norm(norm, dim), MLP(dim, int(dim * mlp_ratio), bias), scale()
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
-    def forward(self, tokens: Float[Tensor, "B L D"], rotation: Rotation | None = None) -> Tensor:
-        tokens = tokens + self.drop_path(self.ls1(self.attn(self.norm1(tokens), rotation)))
+    def forward(
+        self, tokens: Float[Tensor, "B L D"], rotation: Rotation | None = None, asked: int | None = None
+    ) -> Float[Tensor, "B A D"]:
+        """The last `asked` tokens, by default all: what nobody asks for need not leave a last block."""
+        mixed = self.drop_path(self.ls1(self.attn(self.norm1(tokens), rotation, asked)))
+        tokens = tokens[:, -mixed.shape[1] :] + mixed
         out: Tensor = tokens + self.drop_path(self.ls2(self.mlp(self.norm2(tokens))))
         return out

@@ -1,4 +1,4 @@
-"""Tokens from and to their places in the grid."""
+"""Tokens from their places in the grid, and back."""
 
 from __future__ import annotations
 
@@ -18,10 +18,6 @@ def gather(tokens: Float[Tensor, "B N D"], ids: Int[Tensor, "B V"]) -> Float[Ten
     return tokens.reshape(b * n, d).index_select(0, (ids + first).flatten()).view(b, -1, d)
 
 
-def place(
-    tokens: Float[Tensor, "B V D"], ids: Int[Tensor, "B V"], patches: int, empty: Float[Tensor, "1 1 D"]
-) -> Float[Tensor, "B N D"]:
-    """The inverse of `gather`: token v of image b stands at ids[b, v], and `empty` everywhere else."""
-    b, _, d = tokens.shape
-    everywhere = empty.to(tokens.dtype).expand(b, patches, d)
-    return everywhere.scatter(1, ids[..., None].expand_as(tokens), tokens)
+def raster(tokens: Float[Tensor, "B N D"], ids: Int[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
+    """The inverse of `gather`, for ids that are a permutation: token n of image b goes to ids[b, n]."""
+    return gather(tokens, ids.argsort(1))

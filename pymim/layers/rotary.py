@@ -50,7 +50,7 @@ def rotation(turn: Float[Tensor, "*L half"], prefix: int = 0) -> Rotation:
     return Rotation(turn.cos(), turn.sin())
 
 
-def rotate(heads: Float[Tensor, "B H L E"], by: Rotation) -> Float[Tensor, "B H L E"]:
+def rotate(heads: Float[Tensor, "*H L E"], by: Rotation) -> Float[Tensor, "*H L E"]:
     """Turns channel i with channel i + E/2."""
     first, second = heads.float().chunk(2, -1)
     turned = (first * by.cos - second * by.sin, second * by.cos + first * by.sin)

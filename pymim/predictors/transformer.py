@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pymim.encoders.encoder import Encoder, Features
 from pymim.layers.block import Block, make_norm
-from pymim.layers.gather import gather, place
+from pymim.layers.gather import gather, raster
 from pymim.layers.init import init_weights
 from pymim.layers.positions import Positioned
 from pymim.masks.mask import Grid, Mask
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 
 class Transformer(Positioned):
-    """Embeds the encoder's tokens, puts one learned token in place of every hidden patch, adds positions, and
-    reads the predicted patches off after `depth` blocks.
+    """Embeds the encoder's tokens, adds one learned token per hidden patch, gives each its position, and reads
+    predictions off after `depth` blocks.
 
-    Tokens stand in raster order behind the encoder's prefix (MAE). With `order` "visible-first" the predicted
-    ones follow the visible ones instead (VideoMAE, HPM): hidden ones that are not predicted then cost nothing.
+    Hidden tokens stand behind the visible ones. Since a transformer does not see the order of its tokens, that is
+    MAE's decoder, which restores the raster order first, without its cost; and the last block has to update the
+    predicted tokens only.
+
+    Args:
+        encoder, width: what it follows, and T.
+        sparse: leave out hidden patches that are not predicted, as if they were not there.
     """
 
     def __init__(
@@ -36,15 +41,11 @@ class Transformer(Positioned):
         heads: int = 16,
         mlp_ratio: float = 4.0,
         positions: str = "sincos",
-        order: str = "raster",
         norm: str = "layer",
+        sparse: bool = False,
     ):
         super().__init__()
-        if order not in ("raster", "visible-first"):
-            raise ValueError(
-                f"Transformer: order: expected raster or visible-first, got {order!r}; name one of them"
-            )
-        self.order = order
+        self.sparse = sparse
         self.embed = nn.Linear(encoder.width, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, encoder.prefix)
@@ -56,37 +57,24 @@ class Transformer(Positioned):
 
     def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B M T"]:
         """Predictions for `mask.predicted`."""
-        prefix, visible = self._embed(features)
-        if self.order == "raster":
-            tokens = self._run(prefix, self._restore(visible, mask, grid), grid)
-            return self._read(gather(tokens, mask.predicted))
-        asked = self.mask_token.to(visible.dtype).expand(*mask.predicted.shape, -1)
-        ids = torch.cat([mask.visible, mask.predicted], 1)
-        tokens = self._run(prefix, torch.cat([visible, asked], 1), grid, ids)
-        return self._read(tokens[:, visible.shape[1] :])
+        if mask.predicted is mask.hidden or self.sparse:
+            return self._predict(features, mask.visible, mask.predicted, grid, mask.predicted.shape[1])
+        return gather(self.everywhere(features, mask, grid), mask.predicted)
 
     def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
-        """Predictions for every patch, for pictures; those for visible ones are untrained."""
-        prefix, visible = self._embed(features)
-        return self._read(self._run(prefix, self._restore(visible, mask, grid), grid))
+        """Predictions for every patch in raster order. Where the loss is on hidden ones, the rest is untrained."""
+        values = self._predict(features, mask.visible, mask.hidden, grid, math.prod(grid))
+        return raster(values, torch.cat([mask.visible, mask.hidden], 1))
 
-    def _embed(self, features: Features) -> tuple[Tensor, Tensor]:
+    def _predict(self, features: Features, seen: Tensor, unseen: Tensor, grid: Grid, asked: int) -> Tensor:
         tokens = self.embed(torch.cat([features.prefix, features.tokens], 1))
-        return tokens[:, : self.prefix], tokens[:, self.prefix :]
-
-    def _restore(self, visible: Tensor, mask: Mask, grid: Grid) -> Tensor:
-        patches = math.prod(grid)
-        return visible if visible.shape[1] == patches else place(visible, mask.visible, patches, self.mask_token)
-
-    def _run(self, prefix: Tensor, tokens: Tensor, grid: Grid, ids: Tensor | None = None) -> Tensor:
+        tokens = torch.cat([tokens, self.mask_token.to(tokens.dtype).expand(*unseen.shape, -1)], 1)
         if (rows := self.positions(grid)) is not None:
-            prefix = prefix + rows[0]
-            tokens = tokens + (rows[1] if ids is None else rows[1][0][ids])
-        tokens = torch.cat([prefix, tokens], 1)
-        for block in self.blocks:
+            prefix, table = rows
+            places = table[0][torch.cat([seen, unseen], 1)]
+            tokens = tokens + torch.cat([prefix.expand(len(places), -1, -1), places], 1)
+        for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return tokens[:, self.prefix :]
-
-    def _read(self, tokens: Tensor) -> Tensor:
+        tokens = self.blocks[-1](tokens, asked=asked)
         out: Tensor = self.head(self.norm(tokens))
         return out

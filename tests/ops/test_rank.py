@@ -37,9 +37,7 @@ def with_gradient(function, scores, losses, epsilon):
 def test_relative_loss_equals_reference(b, m, epsilon, spread, device):
     scores, losses = some(b, m, spread=spread)
     loss, gradient = with_gradient(rank.relative_loss, scores.to(device), losses.to(device), epsilon)
-    wanted, wanted_gradient = with_gradient(
-        reference.rank.relative_loss, scores.double(), losses.double(), epsilon
-    )
+    wanted, wanted_gradient = with_gradient(reference.rank.relative_loss, scores.double(), losses.double(), epsilon)
     torch.testing.assert_close(loss.cpu().double(), wanted, rtol=2e-6, atol=2e-7)
     largest = wanted_gradient.abs().max().item() if b * m else 0
     torch.testing.assert_close(gradient.cpu().double(), wanted_gradient, rtol=1e-5, atol=2e-6 * largest)
