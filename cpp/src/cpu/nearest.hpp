@@ -50,7 +50,7 @@ float dot(const float* x, const float* c, int64_t d) {
 // x / |x|, or zero.
 void to_unit(float* x, int64_t d) {
   const float norm = std::sqrt(squared_norm(x, d));
-  const float scale = norm > 0 ? 1 / norm : 0 * norm;  // NaN stays
+  const float scale = norm > 0 && norm < kInfinity ? 1 / norm : 0 * norm;  // NaN where not finite
   for (int64_t i = 0; i < d; ++i) x[i] *= scale;
 }
 
@@ -95,7 +95,9 @@ struct Packed {
 
   float distance(const float* x, int64_t centroid) const {
     const float* c = exact + centroid * d;
-    return metric == Metric::l2 ? squared_distance(x, c, d) : 1 - dot(x, c, d);
+    if (metric == Metric::l2) return squared_distance(x, c, d);
+    const float cosine = 1 - dot(x, c, d);
+    return cosine < 0 ? 0 : cosine;  // rounding must not make it negative; NaN stays
   }
 };
 

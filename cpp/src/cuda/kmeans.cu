@@ -15,13 +15,13 @@ unsigned blocks_of(int64_t count, int64_t each) { return static_cast<unsigned>(d
 
 __device__ int64_t warp_index() { return int64_t{blockIdx.x} * (blockDim.x / kWarp) + threadIdx.x / kWarp; }
 
-// 1 / |x|, or zero; NaN stays. All lanes of the warp get it.
+// 1 / |x|, or zero; NaN where not finite. All lanes of the warp get it.
 template <class T>
 __device__ float inverse_norm(const T* x, int64_t d) {
   float square = 0;
   for (int64_t i = lane_id(); i < d; i += kWarp) square += to_float(x[i]) * to_float(x[i]);
   const float norm = sqrtf(warp_sum(square));
-  return norm > 0 ? 1 / norm : 0 * norm;
+  return norm > 0 && norm < CUDART_INF_F ? 1 / norm : 0 * norm;
 }
 
 __global__ void unit_kernel(View<const float, 2> rows, float* out) {
@@ -40,7 +40,8 @@ __device__ float distance(const T* x, float scale, const float* c, int64_t d, Me
     sum += metric == Metric::l2 ? (value - c[i]) * (value - c[i]) : value * c[i];
   }
   sum = warp_sum(sum);
-  return metric == Metric::l2 ? sum : 1 - sum;
+  if (metric == Metric::l2) return sum;
+  return 1 - sum < 0 ? 0 : 1 - sum;  // rounding must not make it negative; NaN stays
 }
 
 template <class T>
@@ -245,6 +246,11 @@ __global__ void mean_kernel(Statistics from, Metric metric, View<float, 2> centr
   for (int64_t i = lane_id(); i < d; i += kWarp) centroids.data[k * d + i] = static_cast<float>(sum[i] / scale);
 }
 
+// Whether the rows differ: under cosine equal ones may have an error of rounding.
+__device__ bool can_donate(const Statistics& from, Metric metric, int64_t k) {
+  return from.errors.data[k] > (metric == Metric::cosine ? from.counts.data[k] * 0x1p-20 : 0);
+}
+
 struct Donor {
   double count;
   int64_t id;
@@ -255,10 +261,10 @@ __device__ Donor better(Donor a, Donor b) {
   return a.id < 0 || b.count > a.count || (b.count == a.count && b.id < a.id) ? b : a;
 }
 
-__device__ int64_t find_donor(const Statistics& from) {
+__device__ int64_t find_donor(const Statistics& from, Metric metric) {
   Donor best{0, -1};
   for (int64_t k = lane_id(); k < from.counts.shape[0]; k += kWarp)
-    if (from.errors.data[k] > 0) best = better(best, {from.counts.data[k], k});
+    if (can_donate(from, metric, k)) best = better(best, {from.counts.data[k], k});
   for (int offset = kWarp / 2; offset; offset /= 2)
     best = better(
         best, {__shfl_xor_sync(kAllLanes, best.count, offset), __shfl_xor_sync(kAllLanes, best.id, offset)});
@@ -296,7 +302,7 @@ __device__ void split(const Statistics& from, Metric metric, int64_t donor, int6
 __global__ void repair_kernel(Statistics from, Metric metric, View<float, 2> centroids) {
   for (int64_t k = 0; k < centroids.shape[0]; ++k) {
     if (from.counts.data[k] > 0) continue;
-    const int64_t donor = find_donor(from);
+    const int64_t donor = find_donor(from, metric);
     if (donor < 0) return;
     split(from, metric, donor, k, centroids);
   }

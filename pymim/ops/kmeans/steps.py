@@ -51,6 +51,9 @@ def _scratch(like: Tensor, size: int) -> Tensor:
 
 
 def _check_rank(function: str, name: str, tensor: Tensor, rank: int) -> None:
+    if not isinstance(tensor, Tensor):
+        got = type(tensor).__name__
+        raise TypeError(f"{function}: {name}: expected a tensor or array, got {got}; convert it first")
     if tensor.dim() != rank:
         raise ValueError(f"{function}: {name}: expected {rank} axes, got {tensor.dim()}; reshape it")
 

@@ -1,0 +1,65 @@
+"""Assignment under a size cap."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pymim.ops.arrays import accepts_numpy
+from pymim.ops.kmeans.steps import Assignment, Metric, is_cosine
+
+
+def _pairwise(points: Tensor, centroids: Tensor, cosine: bool) -> Tensor:
+    if cosine:
+        unit = torch.nn.functional.normalize
+        return 1 - unit(points) @ unit(centroids).T
+    return torch.cdist(points, centroids, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
+def _rank_in_cluster(labels: Tensor, distances: Tensor, clusters: int) -> Tensor:
+    """How many rows of the same cluster are nearer, or as near with a lower id."""
+    order = distances.sort(stable=True).indices
+    order = order[labels[order].sort(stable=True).indices]
+    starts = torch.bincount(labels, minlength=clusters).cumsum(0).roll(1)
+    starts[0] = 0
+    ranks = torch.empty_like(labels)
+    ranks[order] = torch.arange(len(labels), device=labels.device) - starts[labels[order]]
+    return ranks
+
+
+@accepts_numpy
+def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric: Metric = "l2") -> Assignment:
+    """Assigns every row, but no more than `max_size` to a cluster.
+
+    The stable matching (Gale and Shapley 1962): rows ask for their nearest cluster, a cluster that is asked by
+    too many keeps the nearest of them, and the others ask for their next. In the result no row would rather be in
+    another cluster that has room, or that holds a row further away.
+
+    Args:
+        points: [B D]; centroids: float32 [K D]; metric as for `assign`.
+        max_size: rows a cluster may hold, max_size K >= B.
+    Returns:
+        Assignment.
+    Cost: O(B K) memory for the distances, O(B K D) time and a few passes over what is still unplaced.
+    """
+    cosine, clusters = is_cosine("assign_balanced", metric), len(centroids)
+    if max_size * clusters < len(points):
+        raise ValueError(
+            f"assign_balanced: max_size: expected room for {len(points)} rows, got {max_size} in each of "
+            f"{clusters} clusters; raise it"
+        )
+    cost = _pairwise(points.detach().float(), centroids.detach(), cosine)
+    if not bool(cost.isfinite().all()):
+        raise ValueError("assign_balanced: points: expected finite distances, got NaN or infinity; remove them")
+    limit = cost.new_full((clusters,), torch.inf)  # a full cluster takes only what is nearer than its furthest
+    labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    waiting = torch.arange(len(points), device=points.device)
+    while len(waiting):
+        offers = cost[waiting]
+        labels[waiting] = offers.masked_fill(offers >= limit, torch.inf).argmin(1)
+        distances = cost.gather(1, labels[:, None])[:, 0]
+        ranks = _rank_in_cluster(labels, distances, clusters)
+        last = ranks == max_size - 1
+        limit[labels[last]] = distances[last]
+        waiting = (ranks >= max_size).nonzero()[:, 0]
+    return Assignment(labels, cost.gather(1, labels[:, None])[:, 0])

@@ -1,0 +1,66 @@
+"""Data as chunks of rows that can be gone through as often as needed, whether or not it fits in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Data = Tensor | np.ndarray[Any, Any] | Iterable[Any]
+
+
+class Chunks:
+    """Yields (points [b D], weights [b] or None) on `device`, afresh on every iteration.
+
+    `data` is a tensor or array (one chunk), a np.memmap (copied `rows` rows at a time), or an iterable of chunks
+    that can be iterated again, such as a DataLoader: tensors, arrays, or (points, weights) pairs of them.
+    """
+
+    def __init__(self, data: Data, weights: Any, rows: int, device: torch.device | str | None):
+        if isinstance(data, Iterator):
+            raise ValueError(
+                "KMeans: data: expected an array or an iterable that starts afresh each time, got a one-shot "
+                f"{type(data).__name__}; pass the object it was made from"
+            )
+        self.data, self.weights, self.rows, self.device = data, weights, rows, device
+        self._array = isinstance(data, (Tensor, np.ndarray))
+        self.whole = self._array and not isinstance(data, np.memmap)
+        if weights is not None and not self._array:
+            raise ValueError(
+                "KMeans: weights: expected None beside an iterable, got an array; yield (points, weights) instead"
+            )
+        if weights is not None and len(weights) != len(data):  # type: ignore[arg-type]
+            raise ValueError(
+                f"KMeans: weights: expected {len(data)} (the rows of data), got {len(weights)}; pass one a row"  # type: ignore[arg-type]
+            )
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for points, weights in self._pairs():
+            ready = self._ready(points)
+            if ready.dim() != 2:
+                raise ValueError(f"KMeans: data: expected 2 axes, got {ready.dim()}; reshape it")
+            if len(ready):
+                yield ready, None if weights is None else self._ready(weights)
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        if not self._array:
+            for chunk in self.data:
+                points, weights = chunk if isinstance(chunk, (tuple, list)) else (chunk, None)
+                yield points, weights
+            return
+        data: Any = self.data
+        step = max(len(data), 1) if self.whole else self.rows
+        for first in range(0, len(data), step):
+            part = slice(first, first + step)
+            yield data[part], None if self.weights is None else self.weights[part]
+
+    def _ready(self, rows: Any) -> Tensor:
+        if isinstance(rows, np.memmap):
+            rows = np.array(rows)
+        if isinstance(rows, np.ndarray):
+            rows = torch.from_numpy(np.require(rows, requirements=["C", "W"]))
+        tensor: Tensor = rows.detach()
+        return tensor if self.device is None else tensor.to(self.device)

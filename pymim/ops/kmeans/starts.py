@@ -1,0 +1,133 @@
+"""Where k-means starts: random rows, k-means++ and its scalable form. Each is a function of its seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pymim.ops.arrays import accepts_numpy
+from pymim.ops.kmeans.steps import Metric, Statistics, accumulate, assign
+
+Start = Literal["k-means++", "k-means||", "random"]
+Pairs = Iterable[tuple[Tensor, Tensor | None]]
+Score = Callable[[Tensor, Tensor], Tensor]  # (points, weights) -> [b], how likely each row is
+
+SAMPLE = 65536  # rows that k-means++ looks at, or 8 a cluster where that is more
+ROUNDS = 5  # of k-means||, each drawing two rows a cluster
+
+
+def generator(seed: int) -> torch.Generator:
+    """Randomness comes from the CPU, so that all devices choose alike."""
+    return torch.Generator().manual_seed(seed)
+
+
+def draw(chunks: Pairs, count: int, score: Score, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draws up to `count` rows without replacement in proportion to their score, in one pass.
+
+    Each row gets the key E / score with E exponential; the smallest keys win (Efraimidis and Spirakis 2006).
+
+    Returns:
+        The rows as float32 [up to count, D], in the order of their keys, and their weights. Rows of score 0 are
+        never drawn. Memory: `count` rows and a chunk.
+    """
+    keys, rows, kept = None, None, None
+    for points, given in chunks:
+        weights = torch.ones(len(points), device=points.device) if given is None else given
+        uniform = torch.rand(len(points), dtype=torch.float64, generator=random).to(points.device)
+        new = -torch.log1p(-uniform) / score(points, weights).double()
+        parts = (new, points.float(), weights)
+        old = (keys, rows, kept)
+        merged = parts if keys is None else tuple(torch.cat(pair) for pair in zip(old, parts, strict=True))  # type: ignore[arg-type]
+        best = merged[0].sort(stable=True).indices[:count]
+        best = best[merged[0][best].isfinite()]
+        keys, rows, kept = (part[best] for part in merged)
+    if rows is None or kept is None or not len(rows):
+        raise ValueError("KMeans: data: expected at least one row with a positive weight, got none; pass some")
+    return rows, kept
+
+
+def _pick(mass: Tensor, random: torch.Generator) -> Tensor:
+    """One id in proportion to `mass` [B]."""
+    ends = mass.cumsum(0)
+    target = torch.rand((), dtype=torch.float64, generator=random).to(mass.device) * ends[-1]
+    return torch.searchsorted(ends, target, right=True).clamp(max=int(mass.nonzero()[-1]))
+
+
+@accepts_numpy
+def plus_plus(
+    points: Tensor, clusters: int, *, weights: Tensor | None = None, metric: Metric = "l2", seed: int = 0
+) -> Tensor:
+    """k-means++ (Arthur and Vassilvitskii 2007): each next row in proportion to w d(x, nearest chosen row).
+
+    Args:
+        points: [B D], float32, bfloat16 or float16, B > 0.
+        clusters: K. With fewer than K distinct rows the rest repeat chosen ones.
+        weights: float32 [B]; metric, seed: as everywhere.
+    Returns:
+        int64 [K], ids of the chosen rows.
+    Cost: O(B K D) time in K passes over the points.
+    """
+    if not len(points) or clusters < 1:
+        raise ValueError(
+            f"plus_plus: clusters: expected at least one, of at least one row, got {clusters} of {len(points)}; "
+            "pass more"
+        )
+    random = generator(seed)
+    ones = torch.ones(len(points), dtype=torch.float64, device=points.device)
+    mass = ones if weights is None else weights.double()
+    if not bool((mass > 0).any()):
+        raise ValueError("plus_plus: weights: expected at least one above zero, got none; pass some")
+    chosen = [_pick(mass, random)]
+    closest = torch.full_like(mass, torch.inf)
+    for _ in range(clusters - 1):
+        centre = points[chosen[-1]][None].float()
+        closest = torch.minimum(closest, assign(points, centre, metric=metric).distances.double())
+        left = closest * mass
+        chosen.append(_pick(left, random) if bool((left > 0).any()) else chosen[-1])
+    return torch.stack(chosen)
+
+
+def _given(points: Tensor, weights: Tensor) -> Tensor:
+    return weights
+
+
+def _candidates(chunks: Pairs, clusters: int, metric: Metric, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The rows k-means|| oversamples, and the weight of the data nearest to each."""
+    rows, _ = draw(chunks, 1, _given, random)
+    for _ in range(ROUNDS):
+        present = rows
+
+        def distance(points: Tensor, weights: Tensor, present: Tensor = present) -> Tensor:
+            return weights * assign(points, present, metric=metric).distances
+
+        try:
+            rows = torch.cat([rows, draw(chunks, 2 * clusters, distance, random)[0]])
+        except ValueError:  # every row is a candidate already
+            break
+    statistics = Statistics.zeros(len(rows), rows.shape[1], rows.device)
+    for points, weights in chunks:
+        accumulate(points, assign(points, rows, metric=metric), statistics, weights=weights, metric=metric)
+    return rows, statistics.counts.float()
+
+
+def start(chunks: Pairs, clusters: int, method: Start, metric: Metric, seed: int) -> Tensor:
+    """Start centroids, float32 [K D].
+
+    "random": K rows without replacement, in proportion to their weight; one pass.
+    "k-means++": on a uniform sample of 65536 rows, or 8 K where that is more; one pass.
+    "k-means||" (Bahmani et al. 2012): five rounds that draw 2 K rows each in proportion to w d, here without
+    replacement; k-means++ then chooses among them by the weight of what is nearest to each. Seven passes.
+    With fewer distinct rows than clusters rows repeat, and the repeated clusters stay empty.
+    """
+    random = generator(seed)
+    if method == "random":
+        rows, _ = draw(chunks, clusters, _given, random)
+        return rows[torch.arange(clusters, device=rows.device) % len(rows)]
+    if method == "k-means||":
+        rows, weights = _candidates(chunks, clusters, metric, random)
+    else:
+        rows, weights = draw(chunks, max(SAMPLE, 8 * clusters), lambda _, w: (w > 0).float(), random)
+    return rows[plus_plus(rows, clusters, weights=weights, metric=metric, seed=seed)]
