@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #endif
 
+#include <limits>
+
 #include "math.hpp"
 #include "parallel.hpp"
 
@@ -96,6 +98,7 @@ struct Image {
 template <class T>
 void factor(const Image<T>& image) {
   T low = image.scores[0], high = low;
+#pragma omp simd reduction(min : low) reduction(max : high)
   for (int64_t i = 1; i < image.m; ++i) {
     low = image.scores[i] < low ? image.scores[i] : low;
     high = image.scores[i] > high ? image.scores[i] : high;
@@ -103,7 +106,9 @@ void factor(const Image<T>& image) {
   *image.spread = high - low;
   if (!image.factored()) return;
   const T centre = low + (high - low) / 2;
+#pragma omp simd
   for (int64_t i = 0; i < image.m; ++i) image.grown[i] = exponential(image.scores[i] - centre);
+#pragma omp simd
   for (int64_t i = 0; i < image.m; ++i) image.shrunk[i] = 1 / image.grown[i];
 }
 
@@ -131,39 +136,51 @@ struct Block {
     }
   }
 
-  // e^x of the pairs with row i, x = lower score - higher score.
+  // +-e^x of the pairs with row i, x = lower score - higher score: positive where this block's score is the
+  // lower, zero where the losses are equal.
   template <bool kFactored>
-  Lanes odds(const Image<T>& image, int64_t i, Bits lower) {
-    if constexpr (kFactored) return lower ? grown * image.shrunk[i] : shrunk * image.grown[i];
+  Lanes signed_odds(const Image<T>& image, int64_t i, Bits lower, Bits higher) {
+    if constexpr (kFactored) {
+      const Lanes negative = higher ? -shrunk * image.grown[i] : Lanes{};
+      return lower ? grown * image.shrunk[i] : negative;
+    }
     const Lanes difference = score - image.scores[i];
     const Lanes x = lower ? difference : -difference;
     const Lanes widest = Lanes{} + Number<T>::kWidest;
     const Lanes within = x < widest ? x : widest;
-    if (image.epsilon == 0) beyond += image.losses[i] != loss ? x - within : Lanes{};
-    Lanes result;
-    for (int64_t lane = 0; lane < kLanes; ++lane) result[lane] = exponential(within[lane]);
-    return result;
+    if (image.epsilon == 0) beyond += lower | higher ? x - within : Lanes{};
+    Lanes odds;
+    for (int64_t lane = 0; lane < kLanes; ++lane) odds[lane] = exponential(within[lane]);
+    const Lanes negative = higher ? -odds : Lanes{};
+    return lower ? odds : negative;
   }
 
   // Adds the pairs with row i: log(1 + e^x) to the sums, its derivative to the lower score, minus it to the
   // higher.
-  template <bool kFactored, bool kDamped>
+  template <bool kFactored, bool kDamped, bool kWeighted>
   void add(const Image<T>& image, int64_t i) {
-    const Bits lower = loss < image.losses[i], unequal = loss != image.losses[i];
-    const Lanes t = unequal ? odds<kFactored>(image, i, lower) : Lanes{};
-    const Lanes u = 1 + t;
-    Lanes slope, term = u;
+    const Bits lower = loss<image.losses[i], higher = loss> image.losses[i];
+    Lanes t = signed_odds<kFactored>(image, i, lower, higher);
+    const Lanes u = 1 + magnitude(t);
+    pairs = lower | higher ? pairs + 1 : pairs;
+    if constexpr (kWeighted) t *= weight + image.weights[i];
     if constexpr (kDamped) {
       const Lanes damp = 1 + image.epsilon * u;
-      term = unequal ? u * reciprocal<T>(damp) : Lanes{} + 1;
-      slope = t * reciprocal<T>(u * damp);
+      product *= lower | higher ? u * reciprocal<T>(damp) : Lanes{} + 1;
+      gradient += t * reciprocal<T>(u * damp);
     } else {
-      slope = t * reciprocal<T>(u);
+      product *= u;
+      gradient += t * reciprocal<T>(u);
     }
-    product *= term;
-    slope *= image.weights ? weight + image.weights[i] : Lanes{} + 2;
-    gradient += lower ? slope : -slope;
-    pairs -= unequal;
+  }
+
+  static Lanes magnitude(const Lanes& x) {
+    Bits bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    bits &= std::numeric_limits<typename Number<T>::Int>::max();
+    Lanes result;
+    std::memcpy(&result, &bits, sizeof bits);
+    return result;
   }
 
   void set_exponent_aside() {
@@ -175,14 +192,20 @@ struct Block {
     std::memcpy(&product, &bits, sizeof bits);
   }
 
-  template <bool kFactored, bool kDamped>
+  template <bool kFactored, bool kDamped, bool kWeighted>
   void add_all(const Image<T>& image) {
     const int64_t rows = image.rows_per_product();
     for (int64_t begin = 0; begin < image.m; begin += rows) {
       const int64_t end = begin + rows < image.m ? begin + rows : image.m;
-      for (int64_t i = begin; i < end; ++i) add<kFactored, kDamped>(image, i);
+      for (int64_t i = begin; i < end; ++i) add<kFactored, kDamped, kWeighted>(image, i);
       set_exponent_aside();
     }
+    if (!kWeighted) gradient *= 2;  // every pair counts in both of its patches
+  }
+
+  template <bool kFactored, bool kDamped>
+  void add_all(const Image<T>& image) {
+    image.weights ? add_all<kFactored, kDamped, true>(image) : add_all<kFactored, kDamped, false>(image);
   }
 
   void add_all(const Image<T>& image) {

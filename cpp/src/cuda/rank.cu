@@ -39,6 +39,11 @@ struct Sums {
     gradient += side * weight * (epsilon > 0 ? wrong * right / (right + epsilon) : wrong);
     ++pairs;
   }
+  __device__ void add(const Sums& other) {
+    cost += other.cost;
+    gradient += other.gradient;
+    pairs += other.pairs;
+  }
 };
 
 template <class T>
@@ -61,11 +66,13 @@ __global__ void relative_loss_kernel(View<const T, 2> scores, View<const T, 2> l
       tile_weights[lane] = weights.data ? weights.data[row + first + lane] : T{1};
     }
     __syncthreads();
+    Sums<T> part;  // summed apart: what is lost to rounding grows with the tile, not with the image
     for (int i = 0; i < count; ++i) {
       if (tile_losses[i] == loss) continue;
       const T side = loss < tile_losses[i] ? T{1} : T{-1};
-      sums.add(side * (score - tile_scores[i]), side, weight + tile_weights[i], epsilon);
+      part.add(side * (score - tile_scores[i]), side, weight + tile_weights[i], epsilon);
     }
+    sums.add(part);
     __syncthreads();
   }
   if (place.patch >= m) return;
