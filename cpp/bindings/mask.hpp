@@ -14,9 +14,11 @@ inline Draw draw(const char* function, int64_t seed, int64_t step, int64_t view)
   return {static_cast<uint64_t>(seed), static_cast<uint64_t>(step), static_cast<uint32_t>(view)};
 }
 
-inline Mask mask(const char* function, py::handle visible, py::handle hidden, py::handle boolean) {
-  return {view<int64_t, 2>(visible, function, "visible"), view<int64_t, 2>(hidden, function, "hidden"),
-          view<bool, 2>(boolean, function, "boolean")};
+// A Mask, or with Rank 3 Masks.
+template <class Out = Mask, size_t Rank = 2>
+Out mask(const char* function, py::handle visible, py::handle hidden, py::handle boolean) {
+  return {view<int64_t, Rank>(visible, function, "visible"), view<int64_t, Rank>(hidden, function, "hidden"),
+          view<bool, Rank>(boolean, function, "boolean")};
 }
 
 }  // namespace pymim::bindings

@@ -9,17 +9,41 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
 from pymim.ops.block import Ragged, Targets, block, block_size, inverse_block, multi_block, ragged_block  # noqa: F401
 from pymim.ops.grid import Grid, Mask, Triple, check_count, empty, extent
+from pymim.ops.guided import priority, ranked, weighted
 from pymim.ops.register import op
+
+__all__ = [
+    "Mask",
+    "budget",
+    "disjoint",
+    "expand",
+    "filtered",
+    "priority",
+    "ranked",
+    "subset",
+    "uniform",
+    "weighted",
+]
 
 
 def _empty_on_grid(index: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int, *draw: int) -> Triple:
     return empty(index, math.prod(grid), visible)
+
+
+def _empty_in_views(index: Tensor, patches: int, visible: int, views: int, *rest: int) -> Triple:
+    b = index.shape[0]
+    return (
+        index.new_empty((views, b, visible)),
+        index.new_empty((views, b, patches - visible)),
+        index.new_empty((views, b, patches), dtype=torch.bool),
+    )
 
 
 @op(fake=_empty_on_grid)
@@ -56,3 +80,198 @@ def uniform(
     sizes = extent(grid)
     check_count("uniform", "visible", visible, math.prod(sizes), "patches")
     return Mask(*uniform_mask(index, sizes, extent(unit), visible, seed, step, view))
+
+
+@op(fake=lambda index, bank, rows, columns, visible, *draw: empty(index, rows * columns, visible))
+def filtered_mask(
+    index: Tensor, bank: Tensor, rows: int, columns: int, visible: int, seed: int, step: int, view: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    out = empty(index, rows * columns, visible)
+    _core.mask.filtered(index, seed, step, view, bank, rows, columns, *out, stream(index))
+    return out
+
+
+@accepts_numpy
+def filtered(
+    index: Tensor,
+    bank: Tensor,
+    grid: tuple[int, int],
+    visible: int,
+    *,
+    seed: int = 0,
+    step: int = 0,
+    view: int = 0,
+) -> Mask:
+    """Shows the strongest patches of filtered noise (ColorMAE, Hinojosa et al. 2024).
+
+    Each image takes a random pattern of the bank, a random crop of it of the size of the grid, and flips each axis
+    with probability 1/2; the V largest values are visible, of equal ones the lower ids. For clips, expand tubes.
+
+    Args:
+        index: int64 [B], the dataset index of each image, below 2^40.
+        bank: float32 [P H W], finite, no smaller than the grid: see pymim.masks.noise.patterns.
+        grid: (rows, columns).
+        visible: V, 0 <= V <= N.
+        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+    Returns:
+        Mask.
+    Raises:
+        ValueError: a count or size is out of range; TypeError: a wrong dtype.
+    Cost: O(B N), no scratch.
+    """
+    rows, columns = grid
+    check_count("filtered", "visible", visible, rows * columns, "patches")
+    return Mask(*filtered_mask(index, bank, rows, columns, visible, seed, step, view))
+
+
+@op(fake=_empty_in_views)
+def disjoint_masks(
+    index: Tensor, patches: int, visible: int, views: int, covered: int, seed: int, step: int, view: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    out = _empty_in_views(index, patches, visible, views)
+    _core.mask.disjoint(index, seed, step, view, covered, *out, stream(index))
+    return out
+
+
+@accepts_numpy
+def disjoint(
+    index: Tensor,
+    patches: int,
+    visible: int,
+    *,
+    views: int = 2,
+    covered: int | None = None,
+    seed: int = 0,
+    step: int = 0,
+    view: int = 0,
+) -> tuple[Mask, ...]:
+    """Several masks of one image that overlap as little as asked (DMJD, Ma et al. 2022).
+
+    Together the views hide exactly `covered` patches, each alone is uniform: a random ring of `covered` patches is
+    hidden in evenly spaced arcs of M. Two views share 2 M - covered hidden patches.
+
+    Args:
+        index: int64 [B], the dataset index of each image, below 2^40.
+        patches: N. On a grid of units draw units, then expand.
+        visible: V, of each view.
+        views: W, how many masks each image gets.
+        covered: from M to min(N, W M), which is the default.
+        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+    Returns:
+        W Masks.
+    Raises:
+        ValueError: a count is out of range; TypeError: `index` is not int64.
+    Cost: O(W B N), no scratch.
+    """
+    check_count("disjoint", "visible", visible, patches, "patches")
+    if views < 1:
+        raise ValueError(f"disjoint: views: expected 1 or more, got {views}; ask for two")
+    most = min(patches, views * (patches - visible))
+    stacked = disjoint_masks(index, patches, visible, views, most if covered is None else covered, seed, step, view)
+    return tuple(Mask(*parts) for parts in zip(*stacked, strict=True))
+
+
+@op(fake=lambda index, sizes, alpha, visible, *draw: empty(index, sum(sizes), visible))
+def budget_mask(
+    index: Tensor, sizes: Sequence[int], alpha: Sequence[float], visible: int, seed: int, step: int, view: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    out = empty(index, sum(sizes), visible)
+    _core.mask.budget(index, seed, step, view, sizes, alpha, *out, stream(index))
+    return out
+
+
+@accepts_numpy
+def budget(
+    index: Tensor,
+    grids: Sequence[Grid],
+    visible: int,
+    *,
+    alpha: float | Sequence[float] = 1.0,
+    seed: int = 0,
+    step: int = 0,
+    view: int = 0,
+) -> Mask:
+    """Shares one count of visible patches among several grids, each image anew (MultiMAE, Bachmann et al. 2022).
+
+    Shares follow Dirichlet(alpha), and are rounded by largest remainder to exactly V; what a full grid cannot take
+    goes to the others. Inside a grid the visible patches are uniform.
+
+    Args:
+        index: int64 [B], the dataset index of each image, below 2^40.
+        grids: the grid of each modality, at most 16. Their patches are numbered in one row, so N is their sum.
+        visible: V over all grids, 0 <= V <= N.
+        alpha: 1e-3 to 1e6, one for all grids or one each; 1 gives every division the same chance.
+        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+    Returns:
+        Mask.
+    Raises:
+        ValueError: a count or number is out of range; TypeError: `index` is not int64.
+    Cost: O(B N), no scratch.
+    """
+    sizes = [math.prod(extent(grid)) for grid in grids]
+    check_count("budget", "visible", visible, sum(sizes), "patches")
+    alphas = [float(alpha)] * len(sizes) if isinstance(alpha, (int, float)) else list(alpha)
+    return Mask(*budget_mask(index, sizes, alphas, visible, seed, step, view))
+
+
+@op(fake=lambda index, ids, count, *draw: ids.new_empty((index.shape[0], count)))
+def subset_ids(index: Tensor, ids: Tensor, count: int, seed: int, step: int, view: int) -> Tensor:
+    out = ids.new_empty((index.shape[0], count))
+    _core.mask.subset(index, seed, step, view, ids, out, stream(index))
+    return out
+
+
+@accepts_numpy
+def subset(index: Tensor, ids: Tensor, count: int, *, seed: int = 0, step: int = 0, view: int = 0) -> Tensor:
+    """A uniform subset of each row, such as the hidden patches to predict (CAPI, Darcet et al. 2025).
+
+    Args:
+        index: int64 [B], the dataset index of each image, below 2^40.
+        ids: int64 [B M], such as `Mask.hidden`.
+        count: K, how many of each row to take, 0 <= K <= M.
+        seed, step, view: name the draw; below 2^63, 2^48 and 2^8. It shares no random number with a mask's draw.
+    Returns:
+        int64 [B K], in the order of `ids`.
+    Raises:
+        ValueError: a count or shape is wrong; TypeError: a wrong dtype.
+    Cost: O(B M), no scratch.
+    """
+    check_count("subset", "count", count, ids.shape[-1], "ids")
+    return subset_ids(index, ids, count, seed, step, view)
+
+
+@op(
+    fake=lambda boolean, grid, unit, visible: empty(
+        boolean.new_empty(len(boolean), dtype=torch.int64), math.prod(grid), visible
+    )
+)
+def expand_mask(
+    boolean: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    out = empty(boolean.new_empty(len(boolean), dtype=torch.int64), math.prod(grid), visible)
+    _core.mask.expand(boolean, grid, unit, *out, stream(boolean))
+    return out
+
+
+@accepts_numpy
+def expand(boolean: Tensor, grid: Grid, visible: int, *, unit: Grid) -> Mask:
+    """A mask of a coarse grid on a fine one, where each cell is a unit of patches.
+
+    So any policy hides tubes, cubes or the cells of a ConvNet's last stride: draw on the coarse grid, then expand;
+    and the mask of one stage is that of the next, expanded.
+
+    Args:
+        boolean: bool [B U], a Mask's; every row with the same number of hidden cells.
+        grid: the fine grid, of N patches.
+        visible: V on the fine grid: the visible cells times the size of a unit.
+        unit: the size of a cell, in patches, which divides `grid`.
+    Returns:
+        Mask.
+    Raises:
+        ValueError: sizes or counts that do not fit (on a GPU rows that hide too few or too many are not looked for,
+        and end where the outputs end); TypeError: `boolean` is not bool.
+    Cost: O(B N), no scratch.
+    """
+    sizes = extent(grid)
+    check_count("expand", "visible", visible, math.prod(sizes), "patches")
+    return Mask(*expand_mask(boolean, sizes, extent(unit), visible))

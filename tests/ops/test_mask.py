@@ -1,55 +1,104 @@
-"""Masks against the plain reference, and the promises every policy makes."""
+"""Each mask policy against its plain reference: the same bits, on every device."""
 
-import numpy as np
 import pytest
 import torch
 
 from pymim.ops import mask
-from tests import reference
+from tests.ops.masks import DRAW, REFERENCE, equal, indices, scores, to_numpy
 
-SHAPES = [(1, 1, 0), (1, 1, 1), (3, 7, 2), (5, 196, 49), (2, 33, 33), (2, 1568, 160), (0, 4, 2)]
-DRAW = dict(seed=2**62 + 5, step=2**33 + 7, view=3)
-
-
-def check_consistent(result, visible):
-    boolean = result.boolean
-    assert result.visible.shape[1] == visible
-    assert torch.equal(boolean.sum(1), torch.full((len(boolean),), boolean.shape[1] - visible))
-    for row in range(len(boolean)):
-        assert torch.equal(result.hidden[row], boolean[row].nonzero()[:, 0])
-        assert torch.equal(result.visible[row], (~boolean[row]).nonzero()[:, 0])
+SHAPES = [(1, 1, 0), (1, 1, 1), (3, 7, 2), (5, 196, 49), (2, 33, 33), (2, 1568, 160), (0, 4, 2), (1, 0, 0)]
+KINDS = ["normal", "constant", "ties", "bfloat16", "float16", "huge", "tiny"]
+UNITS = [
+    ((14, 14), 48, (2, 2)),
+    ((8, 14, 14), 160, (8, 1, 1)),  # tubes
+    ((4, 6, 10), 96, (2, 3, 2)),  # cubes
+    ((6, 4), 8, (1, 4)),
+    ((3, 5), 15, (3, 5)),
+]
 
 
 @pytest.mark.parametrize(("b", "n", "v"), SHAPES)
-def test_uniform_equals_reference(b, n, v, device):
-    index = torch.arange(b, device=device) * 3 + 2**35
-    result = mask.uniform(index, n, v, **DRAW)
-    check_consistent(mask.Mask(*(x.cpu() for x in result)), v)
-    expected = reference.mask.uniform(index, n, v, **DRAW)
-    np.testing.assert_array_equal(result.boolean.cpu().numpy().reshape(b, n), expected.reshape(b, n))
+def test_uniform(b, n, v, device):
+    equal(mask.uniform(indices(b).to(device), n, v, **DRAW), REFERENCE.uniform(indices(b), n, v, **DRAW))
 
 
-def test_mask_does_not_depend_on_the_batch(device):
-    index = torch.arange(64, device=device)
-    whole = mask.uniform(index, 196, 49, seed=1).boolean
-    order = torch.randperm(64)
-    assert torch.equal(mask.uniform(index[order], 196, 49, seed=1).boolean, whole[order])
-    assert torch.equal(mask.uniform(index[5:6], 196, 49, seed=1).boolean, whole[5:6])
+@pytest.mark.parametrize(("grid", "v", "unit"), UNITS)
+def test_units(grid, v, unit, device):
+    result = mask.uniform(indices(3).to(device), grid, v, unit=unit, **DRAW)
+    equal(result, REFERENCE.units(indices(3), grid, v, unit, **DRAW))
 
 
-def test_numpy_in_numpy_out():
-    result = mask.uniform(np.arange(4), 16, 4)
-    assert all(isinstance(part, np.ndarray) for part in result)
+@pytest.mark.parametrize(("grid", "v", "unit"), UNITS)
+def test_expanded_mask_is_the_mask_of_units(grid, v, unit, device):
+    cells, size = [g // u for g, u in zip(grid, unit, strict=True)], torch.tensor(unit).prod().item()
+    coarse = mask.uniform(indices(3).to(device), cells, v // size, **DRAW)
+    equal(mask.expand(coarse.boolean, grid, v, unit=unit), REFERENCE.units(indices(3), grid, v, unit, **DRAW))
 
 
-def test_bad_count_is_refused():
-    with pytest.raises(ValueError, match="uniform: visible: expected 0 to 16"):
-        mask.uniform(torch.arange(4), 16, 17)
-    with pytest.raises(TypeError, match="uniform: index: expected dtype int64, got float32"):
-        mask.uniform(torch.zeros(4), 16, 4)
+@pytest.mark.parametrize(
+    ("size", "grid", "v"), [((7, 20, 18), (14, 14), 49), ((1, 3, 5), (3, 5), 4), ((2, 9, 9), (1, 9), 9)]
+)
+def test_filtered(size, grid, v, device):
+    bank = scores(1, size[0] * size[1] * size[2]).view(size)
+    result = mask.filtered(indices(9).to(device), bank.to(device), grid, v, **DRAW)
+    equal(result, REFERENCE.filtered(indices(9), bank.numpy(), grid, v, **DRAW))
 
 
-def test_registered_op_is_sound():
-    torch.library.opcheck(mask.uniform_mask, (torch.arange(4), (1, 4, 4), (1, 1, 1), 4, 0, 0, 0))
-    compiled = torch.compile(lambda i: mask.uniform(i, 16, 4, seed=3).visible, fullgraph=True)
-    assert torch.equal(compiled(torch.arange(4)), mask.uniform(torch.arange(4), 16, 4, seed=3).visible)
+@pytest.mark.parametrize("draw", ["visible", "hidden"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("b", "n", "v"), [(3, 7, 2), (2, 196, 59), (2, 5, 0), (2, 5, 5), (0, 4, 2)])
+def test_weighted(b, n, v, kind, draw, device):
+    weights = scores(b, n, kind).relu()
+    result = mask.weighted(indices(b).to(device), weights.to(device), v, draw=draw, **DRAW)
+    equal(result, REFERENCE.weighted(indices(b), to_numpy(weights), v, draw, **DRAW))
+
+
+@pytest.mark.parametrize("hide", ["highest", "lowest"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("b", "n", "v", "hard"), [(3, 7, 2, 3), (2, 196, 49, 73), (2, 5, 0, 5), (2, 5, 5, 0), (2, 9, 3, 6)]
+)
+def test_ranked(b, n, v, hard, kind, hide, device):
+    values = scores(b, n, kind)
+    result = mask.ranked(indices(b).to(device), values.to(device), v, hard, hide=hide, **DRAW)
+    equal(result, REFERENCE.ranked(indices(b), to_numpy(values), v, hard, hide, **DRAW))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("b", "n", "v"), [(3, 7, 2), (2, 128, 64), (2, 5, 0), (2, 5, 5)])
+def test_priority(b, n, v, kind, device):
+    values = scores(b, n, kind)
+    result = mask.priority(indices(b).to(device), values.to(device), v, **DRAW)
+    equal(result, REFERENCE.priority(indices(b), to_numpy(values), v, **DRAW))
+
+
+@pytest.mark.parametrize(
+    ("b", "n", "v", "views", "covered"),
+    [
+        (3, 49, 20, 2, 49),
+        (3, 49, 20, 2, 29),
+        (2, 196, 147, 3, 120),
+        (2, 7, 6, 9, 5),
+        (2, 5, 5, 2, 0),
+        (2, 5, 0, 2, 5),
+        (1, 10, 1, 1, 9),
+    ],
+)
+def test_disjoint(b, n, v, views, covered, device):
+    results = mask.disjoint(indices(b).to(device), n, v, views=views, covered=covered, **DRAW)
+    for result, expected in zip(results, REFERENCE.disjoint(indices(b), n, v, views, covered, **DRAW), strict=True):
+        equal(result, expected)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.5, 1.0, 30.0])
+@pytest.mark.parametrize(("sizes", "v"), [([196, 196, 196], 98), ([4, 9, 1, 0], 12), ([7], 3), ([5, 5], 0)])
+def test_budget(sizes, v, alpha, device):
+    result = mask.budget(indices(4).to(device), sizes, v, alpha=alpha, **DRAW)
+    equal(result, REFERENCE.budget(indices(4), sizes, v, [alpha] * len(sizes), **DRAW))
+
+
+@pytest.mark.parametrize(("b", "m", "k"), [(3, 166, 8), (2, 5, 5), (2, 5, 0), (2, 130, 77), (0, 3, 1)])
+def test_subset(b, m, k, device):
+    ids = torch.arange(b * m).view(b, m) * 2
+    result = mask.subset(indices(b).to(device), ids.to(device), k, **DRAW)
+    assert result.tolist() == REFERENCE.subset(indices(b), ids.numpy(), k, **DRAW).tolist()

@@ -23,6 +23,15 @@ struct Row {
         hidden(mask.hidden.data + image * m),
         boolean(mask.boolean.data + image * n) {}
 
+  // The same of one of several views.
+  Row(const Masks& masks, int64_t view, int64_t image)
+      : v(masks.visible[2]),
+        m(masks.hidden[2]),
+        n(v + m),
+        visible(masks.visible.data + (view * masks.visible[1] + image) * v),
+        hidden(masks.hidden.data + (view * masks.hidden[1] + image) * m),
+        boolean(masks.boolean.data + (view * masks.boolean[1] + image) * n) {}
+
   Word* keys() const { return reinterpret_cast<Word*>(v > m ? visible : hidden); }
 };
 

@@ -1,6 +1,7 @@
 // The mask policies on the CPU: threads over images, SIMD over patches.
 #include "../mask.hpp"
 
+#include "../budget.hpp"
 #include "choose.hpp"
 #include "parallel.hpp"
 
@@ -21,18 +22,138 @@ void fill_rows(const Mask& out, Fill fill) {
   });
 }
 
+// keys[i] = key(score i of the image, keys[i]).
+template <class Key>
+void score_keys(const Scores& scores, int64_t image, Word* keys, Key key) {
+  const int64_t n = scores.shape[1];
+  const auto from = [&](const auto* values) {
+    values += image * n;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) keys[i] = key(to_float(values[i]), keys[i]);
+  };
+  if (scores.type == Scores::f32) from(static_cast<const float*>(scores.data));
+  if (scores.type == Scores::bf16) from(static_cast<const bfloat16*>(scores.data));
+  if (scores.type == Scores::f16) from(static_cast<const float16*>(scores.data));
+}
+
+void set_flags(bool* flags, int64_t n, bool value) {
+  for (int64_t i = 0; i < n; ++i) flags[i] = value;
+}
+
+// Shows the V smallest keys, or hides the M smallest.
+void choose(const Row& row, Drawn side) {
+  set_flags(row.boolean, row.n, side == Drawn::visible);
+  flip_smallest(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, row.boolean);
+}
+
 }  // namespace
 
-void uniform_mask(View<const int64_t, 1> index, Draw draw, Extent grid, Extent unit, Mask out, Stream) {
+void uniform_mask(Index index, Draw draw, Extent grid, Extent unit, Mask out, Stream) {
   const int64_t size = unit[0] * unit[1] * unit[2], units = out.boolean[1] / size;
   fill_rows(out, [&](const Row& row, int64_t image) {
     Word* keys = row.keys();
     // Of units larger than a patch there are at most N / 2: their flags fit behind their keys.
     bool* flags = size == 1 ? row.boolean : reinterpret_cast<bool*>(keys + units);
     fill_words(draw, index.data[image], Role::uniform, units, keys);
-    std::memset(flags, 1, static_cast<size_t>(units));
+    set_flags(flags, units, true);
     flip_smallest(keys, units, row.v / size, flags);
     if (size > 1) enlarge(flags, grid, unit, row.boolean);
+  });
+}
+
+void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t rows, int64_t columns, Mask out,
+                   Stream) {
+  fill_rows(out, [&](const Row& row, int64_t image) {
+    const Crop crop(random_words(draw, index.data[image], first_block(Role::filtered)), bank, rows, columns);
+    Word* key = row.keys();
+    for (int64_t y = 0; y < rows; ++y)
+      for (int64_t x = 0; x < columns; ++x) *key++ = descending(crop.at(bank, rows, columns, y, x));
+    choose(row, Drawn::visible);
+  });
+}
+
+void weighted_mask(Index index, Draw draw, Scores weights, Drawn drawn, Mask out, Stream) {
+  fill_rows(out, [&](const Row& row, int64_t image) {
+    fill_words(draw, index.data[image], Role::weighted, row.n, row.keys());
+    score_keys(weights, image, row.keys(),
+               [](float weight, uint32_t word) { return weighted_key(weight, word); });
+    choose(row, drawn);
+  });
+}
+
+void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide, Mask out, Stream) {
+  const uint32_t reverse = hide == Hide::lowest ? 0xffffffffu : 0u;
+  fill_rows(out, [&](const Row& row, int64_t image) {
+    Word* keys = row.keys();
+    score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
+    set_flags(row.boolean, row.n, false);
+    flip_smallest(keys, row.n, hard, row.boolean);
+    fill_words(draw, index.data[image], Role::ranked, row.n, keys);
+#pragma omp simd
+    for (int64_t i = 0; i < row.n; ++i) keys[i] = unless_hard(row.boolean[i], keys[i]);
+    choose(row, Drawn::visible);
+  });
+}
+
+void priority_mask(Index index, Draw draw, Scores priority, Mask out, Stream) {
+  fill_rows(out, [&](const Row& row, int64_t image) {
+    fill_words(draw, index.data[image], Role::priority, row.n, row.keys());
+    score_keys(priority, image, row.keys(),
+               [](float value, uint32_t word) { return priority_key(value, word); });
+    choose(row, Drawn::hidden);
+  });
+}
+
+void disjoint_masks(Index index, Draw draw, int64_t covered, Masks out, Stream) {
+  parallel_for(out.boolean[1], kImages, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) {
+      const Row first(out, 0, image);
+      fill_words(draw, index.data[image], Role::disjoint, first.n, first.keys());
+      // The keys lie in the first view's row, so its ids come last.
+      for (int64_t view = out.boolean[0]; view-- > 0;) {
+        const Row row(out, view, image);
+        const Arc arc(view, out.boolean[0], row.m, covered);
+        set_flags(row.boolean, row.n, false);
+        for (int64_t count : {arc.begin, arc.end, arc.wrapped})
+          flip_smallest(first.keys(), row.n, count, row.boolean);
+        write_ids(row);
+      }
+    }
+  });
+}
+
+void budget_mask(Index index, Draw draw, const Budget& budget, Mask out, Stream) {
+  fill_rows(out, [&](const Row& row, int64_t image) {
+    int64_t counts[Budget::kMost], first = 0;
+    share_budget(draw, index.data[image], budget, row.v, counts);
+    fill_words(draw, index.data[image], Role::budget, row.n, row.keys());
+    set_flags(row.boolean, row.n, true);
+    for (size_t g = 0; g < static_cast<size_t>(budget.grids); first += budget.sizes[g++])
+      flip_smallest(row.keys() + first, budget.sizes[g], counts[g], row.boolean + first);
+  });
+}
+
+void subset_ids(Index index, Draw draw, View<const int64_t, 2> ids, View<int64_t, 2> out, Stream) {
+  const int64_t m = ids[1], k = out[1];
+  parallel_for(index[0], kImages, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) {
+      const int64_t* from = ids.data + image * m;
+      int64_t* to = out.data + image * k;
+      uint32_t block = first_block(Role::subset);
+      Word words[kWords];
+      for (int64_t i = 0, left = k; left > 0; ++i) {
+        if (i % kWords == 0) store_words(draw, index.data[image], block + static_cast<uint32_t>(i / 4), words);
+        if (!keeps(words[i % kWords], left, m - i)) continue;
+        *to++ = from[i];
+        --left;
+      }
+    }
+  });
+}
+
+void expand_mask(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out, Stream) {
+  fill_rows(out, [&](const Row& row, int64_t image) {
+    enlarge(coarse.data + image * coarse[1], grid, unit, row.boolean);
   });
 }
 

@@ -22,11 +22,21 @@ struct Row {
         hidden(mask.hidden.data + image * m),
         boolean(mask.boolean.data + image * n) {}
 
+  // The same of one of several views.
+  __device__ Row(const Masks& masks, int64_t view, int64_t image)
+      : v(masks.visible.shape[2]),
+        m(masks.hidden.shape[2]),
+        n(v + m),
+        visible(masks.visible.data + (view * masks.visible.shape[1] + image) * v),
+        hidden(masks.hidden.data + (view * masks.hidden.shape[1] + image) * m),
+        boolean(masks.boolean.data + (view * masks.boolean.shape[1] + image) * n) {}
+
   __device__ Word* keys() const { return reinterpret_cast<Word*>(v > m ? visible : hidden); }
 };
 
 // The first n words of the role's part of one image's stream.
 __device__ inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n, Word* out) {
+  __syncwarp();  // other lanes may still be reading what was there
   for (int64_t first = lane_id() * 4; first < n; first += kWarp * 4) {
     const Words words = random_words(draw, image, first_block(role) + static_cast<uint32_t>(first / 4));
     const uint32_t four[4] = {words.x, words.y, words.z, words.w};
@@ -74,18 +84,19 @@ __device__ inline void set_flags(bool* flags, int64_t n, bool value) {
   for (int64_t i = lane_id(); i < n; i += kWarp) flags[i] = value;
 }
 
+// Ids beyond a row's end are dropped: a coarse mask given to expand_mask is not checked on a GPU.
 __device__ inline void write_ids(const Row& row) {
   __syncwarp();
-  int64_t *visible = row.visible, *hidden = row.hidden;
+  int64_t shown = 0, hid = 0;
   const unsigned lanes_below = (1u << lane_id()) - 1;
   for (int64_t first = 0; first < row.n; first += kWarp) {
     const int64_t i = first + lane_id();
     const bool inside = i < row.n, hides = inside && row.boolean[i];
     const unsigned hide = __ballot_sync(kAllLanes, hides), show = __ballot_sync(kAllLanes, inside && !hides);
-    if (hides) hidden[__popc(hide & lanes_below)] = i;
-    if (inside && !hides) visible[__popc(show & lanes_below)] = i;
-    hidden += __popc(hide);
-    visible += __popc(show);
+    const int64_t to = hides ? hid + __popc(hide & lanes_below) : shown + __popc(show & lanes_below);
+    if (inside && to < (hides ? row.m : row.v)) (hides ? row.hidden : row.visible)[to] = i;
+    hid += __popc(hide);
+    shown += __popc(show);
   }
 }
 

@@ -1,0 +1,141 @@
+"""Masks that follow a score of each patch: an attention, a predicted loss, a map that came with the data.
+
+Scores may be float32, bfloat16 or float16, and are compared in float32; of equal keys the lower id comes first.
+They must be finite. On a GPU that is not checked, as looking would wait for it: there NaN ranks beyond the infinity
+of its sign, and as a weight counts as 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from pymim import _core
+from pymim.ops.arrays import accepts_numpy, stream
+from pymim.ops.grid import Mask, Triple, check_count, empty
+from pymim.ops.register import op
+
+
+def _empty_beside(index: Tensor, scores: Tensor, visible: int, *rest: int) -> Triple:
+    return empty(index, scores.shape[-1], visible)
+
+
+@op(fake=_empty_beside)
+def weighted_mask(
+    index: Tensor, weights: Tensor, visible: int, draws_hidden: bool, seed: int, step: int, view: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    out = _empty_beside(index, weights, visible)
+    _core.mask.weighted(index, seed, step, view, weights, draws_hidden, *out, stream(index))
+    return out
+
+
+@accepts_numpy
+def weighted(
+    index: Tensor,
+    weights: Tensor,
+    visible: int,
+    *,
+    draw: Literal["visible", "hidden"] = "visible",
+    seed: int = 0,
+    step: int = 0,
+    view: int = 0,
+) -> Mask:
+    """Draws patches without replacement, each with probability proportional to its weight among those left.
+
+    The visible of MaskAlign (Xue et al. 2023; a teacher's attention) and AdaMAE (Bandara et al. 2023; a learned
+    sampler), or the hidden. As the smallest Exp(1) / weight (Efraimidis & Spirakis 2006): one pass, not a loop.
+
+    Args:
+        index: int64 [B], the dataset index of each image, below 2^40.
+        weights: [B N], 0 or more, of any scale. Patches of weight 0 are drawn last, uniformly.
+        visible: V, 0 <= V <= N.
+        draw: which side the weights draw; the other is what is left.
+        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+    Returns:
+        Mask.
+    Raises:
+        ValueError: a count or shape is wrong, or a weight negative, infinite or NaN; TypeError: a wrong dtype.
+    Cost: O(B N), no scratch.
+    """
+    check_count("weighted", "visible", visible, weights.shape[-1], "patches")
+    if draw not in ("visible", "hidden"):
+        raise ValueError(f"weighted: draw: expected 'visible' or 'hidden', got {draw!r}; choose one")
+    return Mask(*weighted_mask(index, weights, visible, draw == "hidden", seed, step, view))
+
+
+@op(fake=_empty_beside)
+def ranked_mask(
+    index: Tensor, scores: Tensor, visible: int, hard: int, lowest: bool, seed: int, step: int, view: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    out = _empty_beside(index, scores, visible)
+    _core.mask.ranked(index, seed, step, view, scores, hard, lowest, *out, stream(index))
+    return out
+
+
+@accepts_numpy
+def ranked(
+    index: Tensor,
+    scores: Tensor,
+    visible: int,
+    hard: int,
+    *,
+    hide: Literal["highest", "lowest"] = "highest",
+    seed: int = 0,
+    step: int = 0,
+    view: int = 0,
+) -> Mask:
+    """Hides the `hard` highest scores for certain, and M - hard of the others uniformly (HPM, Wang et al. 2023).
+
+    `hard` is the least number of high scores that are hidden: others may be drawn with the rest.
+
+    Args:
+        index: int64 [B], the dataset index of each image, below 2^40.
+        scores: [B N], such as a predicted loss.
+        visible: V, 0 <= V <= N.
+        hard: 0 <= hard <= M; 0 is the uniform mask in law.
+        hide: "lowest" hides the lowest scores for certain instead.
+        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+    Returns:
+        Mask.
+    Raises:
+        ValueError: a count or shape is wrong, or a score infinite or NaN; TypeError: a wrong dtype.
+    Cost: O(B N), no scratch.
+    """
+    patches = scores.shape[-1]
+    check_count("ranked", "visible", visible, patches, "patches")
+    check_count("ranked", "hard", hard, patches - visible, "hidden")
+    if hide not in ("highest", "lowest"):
+        raise ValueError(f"ranked: hide: expected 'highest' or 'lowest', got {hide!r}; choose one")
+    return Mask(*ranked_mask(index, scores, visible, hard, hide == "lowest", seed, step, view))
+
+
+@op(fake=_empty_beside)
+def priority_mask(
+    index: Tensor, priority: Tensor, visible: int, seed: int, step: int, view: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    out = _empty_beside(index, priority, visible)
+    _core.mask.priority(index, seed, step, view, priority, *out, stream(index))
+    return out
+
+
+@accepts_numpy
+def priority(index: Tensor, priority: Tensor, visible: int, *, seed: int = 0, step: int = 0, view: int = 0) -> Mask:
+    """Hides the M largest of priority + U[0, 1) (HAP, Yuan et al. 2023).
+
+    Whole steps of priority come in strict order; fractions shift the odds; equal ones are uniform. The sum is
+    rounded to float32, so above 2^7 noise is coarser than 2^-16, and beyond 2^24 there is none.
+
+    Args:
+        index: int64 [B], the dataset index of each image, below 2^40.
+        priority: [B N], such as 1 on the body and 0 elsewhere.
+        visible: V, 0 <= V <= N.
+        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+    Returns:
+        Mask.
+    Raises:
+        ValueError: a count or shape is wrong, or a priority infinite or NaN; TypeError: a wrong dtype.
+    Cost: O(B N), no scratch.
+    """
+    check_count("priority", "visible", visible, priority.shape[-1], "patches")
+    return Mask(*priority_mask(index, priority, visible, seed, step, view))
