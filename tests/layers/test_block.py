@@ -1,0 +1,74 @@
+"""Attention and blocks against torch's own."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pymim.layers.attention import Attention
+from pymim.layers.block import Block, DropPath
+from pymim.layers.gather import gather, raster
+
+
+def plain_attention(layer, tokens):
+    b, length, dim = tokens.shape
+    qkv = layer.qkv(tokens).view(b, length, 3, layer.heads, -1).permute(2, 0, 3, 1, 4)
+    return layer.proj(F.scaled_dot_product_attention(*qkv).transpose(1, 2).reshape(b, length, dim))
+
+
+@pytest.mark.parametrize(("b", "length", "dim", "heads"), [(1, 1, 4, 1), (2, 17, 24, 3), (3, 50, 32, 8)])
+def test_attention_equals_torch(b, length, dim, heads, device):
+    torch.manual_seed(0)
+    layer = Attention(dim, heads).to(device)
+    tokens = torch.randn(b, length, dim, device=device, requires_grad=True)
+    up = torch.randn(b, length, dim, device=device)
+    weights = [tokens, *layer.parameters()]
+    expected = plain_attention(layer, tokens)
+    torch.testing.assert_close(layer(tokens), expected, rtol=1e-4, atol=1e-5)
+    found = torch.autograd.grad((layer(tokens) * up).sum(), weights)
+    torch.testing.assert_close(found, torch.autograd.grad((expected * up).sum(), weights), rtol=1e-3, atol=1e-4)
+
+
+def test_attention_gradients_in_double():
+    layer = Attention(6, 2).double()
+    tokens = torch.randn(2, 4, 6, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, (tokens,))
+    assert torch.autograd.gradcheck(lambda t: layer(t, asked=3), (tokens,))
+
+
+@pytest.mark.parametrize("asked", [1, 5, 9])
+def test_asking_for_the_last_tokens_changes_nothing_else(asked):
+    torch.manual_seed(0)
+    block, tokens = Block(12, 3), torch.randn(2, 9, 12)
+    whole, part = block(tokens)[:, -asked:], block(tokens, asked=asked)
+    torch.testing.assert_close(part, whole)
+    parameters = list(block.parameters())
+    expected = torch.autograd.grad(whole.square().sum(), parameters)
+    torch.testing.assert_close(torch.autograd.grad(part.square().sum(), parameters), expected)
+
+
+def test_block_compiles_whole():
+    torch.manual_seed(0)
+    block, tokens = Block(12, 3), torch.randn(2, 9, 12)
+    twin = copy.deepcopy(block)
+    compiled = torch.compile(twin, fullgraph=True)
+    torch.testing.assert_close(compiled(tokens), block(tokens))
+    block(tokens).sum().backward()
+    compiled(tokens).sum().backward()
+    torch.testing.assert_close(twin.attn.qkv.weight.grad, block.attn.qkv.weight.grad)
+
+
+def test_drop_path_keeps_the_expectation():
+    torch.manual_seed(0)
+    out = DropPath(0.25)(torch.ones(20_000, 2, 3))
+    assert out.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert abs(out.mean() - 1) < 0.02
+    assert torch.equal(out.amin((1, 2)), out.amax((1, 2)))
+
+
+def test_raster_undoes_gather():
+    tokens = torch.randn(3, 7, 2)
+    ids = torch.stack([torch.randperm(7) for _ in range(3)])
+    assert torch.equal(raster(gather(tokens, ids), ids), tokens)
+    assert torch.equal(gather(tokens, ids)[1, 2], tokens[1, ids[1, 2]])

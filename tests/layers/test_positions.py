@@ -1,0 +1,85 @@
+"""Tables of positions, number by number."""
+
+import pytest
+import torch
+
+from pymim.layers import rotary
+from pymim.layers.positions import interleaved, resample, sincos
+
+
+def test_sincos_has_columns_first_and_sines_before_cosines():
+    table = sincos((3, 5), 8)
+    assert table[0].tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
+    assert torch.equal(table[0, 4:], table[1, 4:])  # same row
+    assert not torch.equal(table[0, :4], table[1, :4])
+    column, row = torch.tensor(3.0), torch.tensor(2.0)  # patch (2, 3)
+    frequencies = 10000.0 ** (-torch.arange(2) / 2)
+    turns = [column * frequencies, row * frequencies]
+    expected = torch.cat([part for turn in turns for part in (turn.sin(), turn.cos())])
+    torch.testing.assert_close(table[13], expected)
+
+
+def test_sincos_of_a_clip_has_three_shares():
+    table = sincos((2, 3, 4), 12)
+    assert table.shape == (24, 12)
+    assert torch.equal(table[0, 4:], table[1, 4:])  # next column
+    assert torch.equal(table[0, 8:], table[4, 8:])  # next row
+    assert torch.equal(table[0, :8], table[12, :8])  # next frame
+
+
+def test_interleaved_counts_on_in_raster_order():
+    table = interleaved((8, 14, 14), 768)
+    assert table.shape == (1568, 768)
+    assert table[0, :4].tolist() == [0, 1, 0, 1]
+    expected = torch.tensor([0.841471, 0.540302, 0.828431, 0.560091])
+    torch.testing.assert_close(table[1, :4], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("old", "new"), [((4, 6), (7, 3)), ((2, 4, 4), (4, 6, 3)), ((14, 14), (24, 24))])
+def test_resample_keeps_constants_and_shapes(old, new):
+    rows = torch.ones(1, torch.tensor(old).prod(), 8)
+    out = resample(rows, old, new)
+    assert out.shape == (1, torch.tensor(new).prod(), 8)
+    torch.testing.assert_close(out, torch.ones_like(out))
+    assert resample(rows, old, old) is rows
+
+
+def test_resample_is_bicubic_and_not_a_new_table():
+    table = sincos((14, 14), 64)[None]
+    out = resample(table, (14, 14), (24, 24))
+    expected = torch.nn.functional.interpolate(
+        table.view(1, 14, 14, 64).permute(0, 3, 1, 2), (24, 24), mode="bicubic", align_corners=False
+    )
+    torch.testing.assert_close(out, expected.permute(0, 2, 3, 1).reshape(1, -1, 64))
+    assert torch.cosine_similarity(out, sincos((24, 24), 64)[None], dim=-1).mean() < 0.95
+
+
+@pytest.mark.parametrize(("axes", "width"), [(2, 16), (3, 64), (2, 64)])
+def test_rotary_is_a_rotation_that_sees_differences_only(axes, width):
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 1, 1, 5, width)
+    places, shift = torch.rand(5, axes), torch.rand(axes)
+
+    def turned(at):
+        by = rotary.rotation(rotary.angles(at, width))
+        return rotary.rotate(query, by), rotary.rotate(key, by)
+
+    near, far = turned(places), turned(places + shift)
+    torch.testing.assert_close(near[0].norm(dim=-1), query.norm(dim=-1))
+    torch.testing.assert_close(near[0] @ near[1].mT, far[0] @ far[1].mT, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(near[0], far[0])
+
+
+def test_rotary_coordinates_are_float32_and_reach_the_border():
+    with torch.autocast("cpu", torch.bfloat16):
+        places = rotary.coordinates((3, 4))
+        assert rotary.angles(places, 16).dtype == torch.float32
+    assert places[0].tolist() == [0, 0]
+    assert places[-1].tolist() == [1, 1]
+    assert places[1].tolist() == pytest.approx([0, 1 / 3])
+
+
+def test_prefix_does_not_turn():
+    by = rotary.rotation(rotary.angles(rotary.coordinates((2, 2)), 8), prefix=3)
+    heads = torch.randn(1, 2, 7, 8)
+    assert torch.equal(rotary.rotate(heads, by)[:, :, :3], heads[:, :, :3])
