@@ -1,0 +1,138 @@
+"""Digits on backgrounds: labelled pictures made on the fly from what scikit-learn ships: no file is needed.
+
+The 1,797 handwritten digits of 8 x 8 (Alpaydin & Kaynak 1998), and its two photographs as backgrounds.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pymim.data import philox
+from pymim.data.source import Sample
+
+BACKGROUNDS = ("black", "plain", "photo")
+HELD_OUT = 6  # of every six digits, one is for testing
+
+
+class Digits:
+    """Digits at random place, size and colour. Picture i is a function of (seed, i); no digit is in both splits.
+
+    length: how many pictures there are to be: 50,000 for "train" and 10,000 for "test", unless given.
+    background: "black", "plain" (a random colour) or "photo" (a random piece of a photograph).
+    size, digit: pixels of a picture's side; smallest and largest side of a digit.
+    contrast: how far the digit's grey value lies from its background's, at least, of 255.
+    """
+
+    def __init__(
+        self,
+        split: str = "train",
+        length: int | None = None,
+        background: str = "black",
+        size: int = 32,
+        digit: tuple[int, int] = (14, 26),
+        contrast: float = 80.0,
+        seed: int = 0,
+    ):
+        if background not in BACKGROUNDS:
+            choices = ", ".join(BACKGROUNDS)
+            raise ValueError(f"Digits: background: expected one of {choices}, got {background!r}; name one of them")
+        self.classes: list[str] | None = [str(digit) for digit in range(10)]
+        self.background, self.size, self.digit, self.contrast = background, size, digit, contrast
+        self.seed = philox.key(seed, f"digits {split}")
+        glyphs, labels = _glyphs()
+        held = np.arange(len(glyphs)) % HELD_OUT == HELD_OUT - 1
+        self.ids = np.flatnonzero(held == (split == "test"))
+        self.length = length or (10_000 if split == "test" else 50_000)
+        self.labels: NDArray[np.int64] | None = labels[self._glyph(np.arange(self.length))]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        assert self.labels is not None
+        return Sample(self.take(np.array([index]))[0], int(self.labels[index]))
+
+    def path(self, index: int) -> str:
+        return f"digit {index}"
+
+    def take(self, index: NDArray[np.int64]) -> Tensor:
+        """Pictures uint8 [B 3 size size]."""
+        random = torch.from_numpy(philox.uniforms(philox.Name(self.seed, 0, index), blocks=4))
+        side = self.digit[0] + random[:, 0, 1] * (self.digit[1] - self.digit[0])
+        corner = random[:, 0, 2:] * (self.size - side)[:, None]
+        cover = paste(_glyphs()[0][self._glyph(index)], corner, side, self.size)[:, None]
+        ground = self._ground(random[:, 1], random[:, 3, :3])
+        ink = self._ink(ground, cover, random[:, 2])
+        return torch.lerp(ground, ink, cover).round_().to(torch.uint8)
+
+    def _glyph(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which digit each picture shows."""
+        word = philox.words(philox.Name(self.seed, 0, index), blocks=1)[:, 0, 0].astype(np.uint64)
+        return self.ids[(word * np.uint64(len(self.ids)) >> np.uint64(32)).astype(np.int64)]
+
+    def _ground(self, place: Tensor, colour: Tensor) -> Tensor:
+        """Backgrounds float32 [B 3 size size], of 255."""
+        if self.background == "photo":
+            return cut(place, self.size)
+        level = colour * 255 if self.background == "plain" else torch.zeros_like(colour)
+        return level[:, :, None, None].expand(-1, 3, self.size, self.size)
+
+    def _ink(self, ground: Tensor, cover: Tensor, colour: Tensor) -> Tensor:
+        """A colour [B 3 1 1] whose grey value differs from that of the covered background by `contrast` or more."""
+        ink = colour[:, :3, None, None] * 255
+        here = (ground * cover).sum((2, 3), keepdim=True) / cover.sum((2, 3), keepdim=True)
+        gap = (ink - here).mean(1, keepdim=True)
+        brighter = (here.mean(1, keepdim=True) < 127.5).float() * 2 - 1
+        lacking = (self.contrast - gap * brighter).clamp_min(0) * brighter
+        return (ink + lacking).clamp_(0, 255)
+
+
+def paste(glyphs: Tensor, corner: Tensor, side: Tensor, size: int) -> Tensor:
+    """Each glyph [B 8 8], enlarged bilinearly to `side` [B] pixels, in an empty square, its corner (row, column) at
+    `corner` [B 2]: opacity float32 [B size size]. For a clip, one glyph in each frame's place."""
+    rows, columns = (_placing(corner[:, axis], side, glyphs.shape[1], size) for axis in (0, 1))
+    return rows @ glyphs @ columns.mT
+
+
+def _placing(start: Tensor, side: Tensor, cells: int, size: int) -> Tensor:
+    """[B size cells]: how much of each of a glyph's rows each row of the picture shows."""
+    pixel = torch.arange(size) + 0.5
+    position = (pixel - start[:, None]) / side[:, None] * cells - 0.5
+    return (1 - (position[:, :, None] - torch.arange(cells)).abs()).clamp_min_(0)
+
+
+def cut(place: Tensor, size: int) -> Tensor:
+    """Squares of the photographs, float32 [B 3 size size] of 255, named by three numbers of [0, 1) each: which
+    photograph, its row and its column. For a clip, the place of each frame."""
+    photos = _photos()
+    number, y, x = (
+        (place[:, axis] * extent).long()
+        for axis, extent in enumerate((len(photos), photos.shape[1] - size, photos.shape[2] - size))
+    )
+    span = torch.arange(size)
+    pieces = photos[number[:, None, None], (y[:, None] + span)[:, :, None], (x[:, None] + span)[:, None, :]]
+    return pieces.permute(0, 3, 1, 2).float()
+
+
+@cache
+def _glyphs() -> tuple[Tensor, NDArray[np.int64]]:
+    """Opacity float32 [1797 8 8], and labels."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return torch.from_numpy(digits.images).float() / 16, digits.target.astype(np.int64)
+
+
+@cache
+def _photos() -> Tensor:
+    """uint8 [2 H W 3], at half their size so that a piece shows something."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    photos = [Image.fromarray(photo).reduce(2) for photo in load_sample_images().images]
+    return torch.stack([torch.from_numpy(np.array(photo)) for photo in photos])

@@ -1,0 +1,170 @@
+"""Batches by number: what a step sees is a pure function of (seed, step), whoever computes it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data._utils.pin_memory import pin_memory
+
+from pymim.data import opening
+from pymim.data.batch import Batch
+from pymim.data.maker import Maker
+from pymim.data.source import Source
+from pymim.errors import DataError
+
+if TYPE_CHECKING:
+    from pymim.views.view import View
+
+log = logging.getLogger("pymim.data")
+
+
+class Loader:
+    """Shuffled batches of `source`, each image in every one of `views`.
+
+    Position p of the run is picture p % N of epoch p // N; step s holds positions s * batch to (s + 1) * batch, and
+    rank r of `world` an equal, contiguous share of them. So the one number `step` says where a run stands.
+
+    source: a Source, or what `data.open` takes.
+    batch: images per step over all ranks. workers: processes that decode; by default none where the source lies in
+        memory (a thread prepares batches beside the training), else one for each processor.
+    prefetch: batches made ahead, by each worker. tolerate: share of the pictures that may be broken (always one).
+
+    A broken picture is replaced by the next one that is not, logged, and listed in `broken`.
+    """
+
+    def __init__(
+        self,
+        source: Source | opening.Data,
+        views: View | Sequence[View],
+        batch: int,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        workers: int | None = None,
+        prefetch: int = 2,
+        tolerate: float = 0.1,
+    ):
+        if batch % world:
+            raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
+        self.source = _opened(source)
+        self.workers = _default_workers(self.source) if workers is None else workers
+        self.prefetch = prefetch
+        self.limit = min(
+            len(self.source) - 1, max(1, int(tolerate * len(self.source)))
+        )  # how many pictures may be broken
+        self.steps_per_epoch = max(1, len(self.source) // batch)
+        self.waited = 0.0  # seconds that the training has waited for a batch
+        self.broken: dict[str, str] = {}  # path: what is wrong with it
+        self.make = Maker(self.source, views, batch, seed, rank, world, self.limit)
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """The batches of steps first to last."""
+        made = self._by_processes(first, last) if self.workers else self._by_a_thread(first, last)
+        while True:
+            began = time.perf_counter()
+            item = next(made, None)
+            self.waited += time.perf_counter() - began
+            if item is None:
+                return
+            batch, broken = item
+            self._count(broken)
+            assert batch is not None, "too many broken pictures raise above"
+            yield batch
+
+    def _count(self, broken: dict[str, str]) -> None:
+        for path in broken.keys() - self.broken.keys():
+            log.warning("skipped %s: %s", path, broken[path])
+        self.broken |= broken
+        if len(self.broken) > self.limit:
+            listed = "; ".join(f"{path}: {reason}" for path, reason in list(self.broken.items())[:3])
+            raise DataError(
+                f"Loader: source: expected at most {self.limit} broken of {len(self.source)} pictures, "
+                f"got {len(self.broken)}; mend or remove them, or raise Loader.tolerate ({listed}; ...)"
+            )
+
+    def _by_processes(self, first: int, last: int) -> Iterator[tuple[Batch | None, dict[str, str]]]:
+        loader: DataLoader[Any] = DataLoader(
+            self.make,  # type: ignore[arg-type] # it has no end
+            batch_size=None,
+            sampler=range(first, last),
+            num_workers=self.workers,
+            prefetch_factor=self.prefetch,
+            collate_fn=_as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_outlive_signals,
+            generator=torch.Generator(),  # torch's own stays where it is
+        )
+        yield from loader
+
+    def _by_a_thread(self, first: int, last: int) -> Iterator[tuple[Batch | None, dict[str, str]]]:
+        ahead: queue.Queue[Any] = queue.Queue(self.prefetch)
+        stop = threading.Event()
+        threads = torch.get_num_threads()
+        ready = threading.Event()
+        thread = threading.Thread(target=self._work, args=(first, last, ahead, ready, stop), daemon=True)
+        thread.start()
+        ready.wait()
+        torch.set_num_threads(threads)  # of this thread, and of those to come
+        try:
+            while (item := ahead.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+            while thread.is_alive():
+                _drain(ahead)
+                thread.join(0.01)
+
+    def _work(
+        self, first: int, last: int, ahead: queue.Queue[Any], ready: threading.Event, stop: threading.Event
+    ) -> None:
+        """Makes batches on one processor: the others train."""
+        torch.set_num_threads(1)
+        ready.set()
+        try:
+            for step in range(first, last):
+                if stop.is_set():
+                    return
+                item = self.make[step]
+                ahead.put(pin_memory(item) if torch.cuda.is_available() else item)
+            ahead.put(None)
+        except BaseException as error:
+            ahead.put(error)
+
+
+def _opened(source: Source | opening.Data) -> Source:
+    if hasattr(source, "__getitem__") and not isinstance(source, str):
+        return source  # type: ignore[return-value]
+    opened = opening.open(source)
+    assert opened is not None, "there is always a training set"
+    return opened
+
+
+def _default_workers(source: Source) -> int:
+    return 0 if hasattr(source, "take") else len(os.sched_getaffinity(0))
+
+
+def _drain(ahead: queue.Queue[Any]) -> None:
+    while not ahead.empty():
+        ahead.get_nowait()
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _outlive_signals(_: int) -> None:
+    """A signal to the whole group asks the training to save and stop: until then it needs its workers, which end
+    with it."""
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(name, signal.SIG_IGN)

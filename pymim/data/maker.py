@@ -1,0 +1,101 @@
+"""Makes the batch of a step; in this process, a thread or a worker: it holds no state and pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pymim.data import order, philox
+from pymim.data.batch import Batch
+from pymim.data.source import Source, Unreadable
+from pymim.errors import DataError
+from pymim.masks.mask import Draw
+
+if TYPE_CHECKING:
+    from pymim.views.view import View
+
+Broken = dict[str, str]  # path: what is wrong with it
+
+
+class Maker:
+    """Step -> batch, and the broken pictures that were met. `limit`: of those, more than which no batch is made."""
+
+    def __init__(
+        self,
+        source: Source,
+        views: View | Sequence[View],
+        batch: int,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        limit: int = 1,
+    ):
+        self.source, self.seed, self.limit = source, seed, limit
+        self.views = list(views) if isinstance(views, Sequence) else [views]
+        self.batch, self.rank, self.share = batch, rank, batch // world
+
+    def __getitem__(self, step: int) -> tuple[Batch | None, Broken]:
+        first = step * self.batch + self.rank * self.share
+        wanted, epoch = order.at(self.seed, first, self.share, len(self.source))
+        images, index, broken = read(self.source, wanted, self.limit)
+        if images is None:
+            return None, broken
+        number, seed = torch.from_numpy(index), philox.key(self.seed, "views")
+        views = [view(images, number, Draw(seed, epoch, k)) for k, view in enumerate(self.views)]  # type: ignore[arg-type]
+        return Batch(views, number, labels(self.source, index)), broken
+
+
+def read(
+    source: Source, wanted: NDArray[np.int64], limit: int
+) -> tuple[Tensor | list[Tensor] | None, NDArray[np.int64], Broken]:
+    """Pictures uint8 [B C H W], or B times [C h w] where their sizes may differ, and which they are: a broken
+    one is replaced by the next that is not. No pictures where more than `limit` are broken."""
+    index, broken, done = wanted.copy(), dict[int, str](), dict[int, Tensor]()
+    while len(broken) <= limit:
+        try:
+            images = source.take(index) if hasattr(source, "take") else _decode(source, index, done)
+            return images, index, {source.path(i): reason for i, reason in broken.items()}
+        except Unreadable as error:
+            broken[error.index] = error.reason
+            index[index == error.index] = (error.index + 1) % len(source)
+    return None, index, {source.path(i): reason for i, reason in broken.items()}
+
+
+def _decode(source: Source, index: NDArray[np.int64], done: dict[int, Tensor]) -> list[Tensor]:
+    """Pictures one by one; `done` keeps those of an earlier try."""
+    for i in index.tolist():
+        if i not in done:
+            done[i] = _one(source, i)
+    return [done[i] for i in index.tolist()]
+
+
+def _one(source: Source, index: int) -> Tensor:
+    try:
+        return source[index].image
+    except Unreadable as error:
+        raise Unreadable(index, error.reason) from None
+
+
+def labels(source: Source, index: NDArray[np.int64]) -> Tensor:
+    """int64 [B], -1 where there is none."""
+    if source.labels is None:
+        return torch.full((len(index),), -1)
+    return torch.from_numpy(source.labels[index])
+
+
+def load(source: Source, view: View, size: int) -> tuple[Tensor, Tensor]:
+    """`size` pictures spread evenly over a source (or all), prepared by `view`, and their labels."""
+    count = min(size, len(source))
+    prepared, label = [], []
+    for wanted in np.array_split(np.arange(count) * len(source) // count, -(-count // 256)):
+        images, index, broken = read(source, wanted, limit=len(wanted) - 1)
+        if images is None:
+            raise DataError(f"data.load: source: expected pictures, got {len(wanted)} broken ones: {broken}")
+        prepared.append(view(images, torch.from_numpy(index), None))
+        label.append(labels(source, index))
+    return torch.cat(prepared), torch.cat(label)

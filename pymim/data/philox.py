@@ -1,0 +1,61 @@
+"""Random numbers that are named, not drawn: a pure function of (seed, step, view, dataset index, position).
+
+Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), in the layout of the core's
+pymim/random.hpp, vectorised in numpy. Workers, ranks and resumed runs that ask for the same name get the same bits.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt32
+
+LOW, SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
+MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+
+
+class Name(NamedTuple):
+    """Which stream to read for each of B images. `step` may differ from image to image."""
+
+    seed: int
+    step: int | NDArray[np.int64]  # below 2^48
+    index: NDArray[np.int64]  # type: ignore[assignment] # [B], below 2^40
+    view: int = 0  # below 2^8
+
+
+def key(seed: int, purpose: str) -> int:
+    """A seed of its own for each purpose, so that no two read the same stream."""
+    return (seed ^ zlib.crc32(purpose.encode()) << 32) % 2**64
+
+
+def words(name: Name, blocks: int, first: int = 0) -> UInt32[np.ndarray, "B K 4"]:
+    """Blocks `first` to `first + blocks` of each image's stream, four words in each."""
+    index, step = (np.asarray(x, np.int64).astype(np.uint64).reshape(-1, 1) for x in (name.index, name.step))
+    block = np.arange(first, first + blocks, dtype=np.uint64)
+    high = (
+        np.uint64(name.view) << np.uint64(24)
+        | (index >> SHIFT & np.uint64(0xFF)) << np.uint64(16)
+        | (step >> SHIFT & np.uint64(0xFFFF))
+    )
+    counter: Any = np.broadcast_arrays(block, index & LOW, step & LOW, high)
+    return np.stack(_rounds(*counter, name.seed % 2**64), axis=-1).astype(np.uint32)
+
+
+def uniforms(name: Name, blocks: int, first: int = 0) -> Float32[np.ndarray, "B K 4"]:
+    """As words, on [0, 1): multiples of 2^-24."""
+    return (words(name, blocks, first) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+
+
+def _rounds(x: Any, y: Any, z: Any, w: Any, seed: int) -> tuple[NDArray[np.uint64], ...]:
+    keys = np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)
+    for _ in range(10):
+        a, b = MULTIPLIERS[0] * x, MULTIPLIERS[1] * z
+        x, y, z, w = (b >> SHIFT) ^ y ^ keys[0], b & LOW, (a >> SHIFT) ^ w ^ keys[1], a & LOW
+        keys = (keys[0] + WEYL[0]) & LOW, (keys[1] + WEYL[1]) & LOW
+    return x, y, z, w

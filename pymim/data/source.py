@@ -1,0 +1,96 @@
+"""What a source of images is: numbered pictures or clips, with a label where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Sample(NamedTuple):
+    """One picture [C H W] or clip [C T H W]: uint8, or float32 where 8 bits do not hold it; label -1 = none."""
+
+    image: Tensor
+    label: int
+
+
+class Unreadable(Exception):
+    """Picture `index` of a source cannot be decoded: the loader replaces it."""
+
+    def __init__(self, index: int, reason: str):
+        super().__init__(index, reason)
+        self.index, self.reason = index, reason
+
+
+class Source(Protocol):
+    """Pictures by number, picklable and cheap to copy into a worker.
+
+    One whose pictures are of one size and lie in memory also has `take(index [B]) -> uint8 [B C H W]`: the loader
+    then makes whole batches at once, in its own process.
+    """
+
+    classes: list[str] | None
+    labels: NDArray[np.int64] | None  # [N], -1 = none
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Raises Unreadable where the picture is broken."""
+        ...
+
+    def path(self, index: int) -> str:
+        """A name for picture `index`, for messages."""
+        ...
+
+
+class Subset:
+    """Some pictures of a source, renumbered."""
+
+    def __init__(self, source: Source, ids: NDArray[np.int64]):
+        self.source, self.ids = source, ids
+        self.classes = source.classes
+        self.labels = None if source.labels is None else source.labels[ids]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.source[int(self.ids[index])]
+
+    def path(self, index: int) -> str:
+        return self.source.path(int(self.ids[index]))
+
+
+class MemorySubset(Subset):
+    """The same of a source that lies in memory."""
+
+    def take(self, index: NDArray[np.int64]) -> Tensor:
+        try:
+            return self.source.take(self.ids[index])  # type: ignore[attr-defined, no-any-return]
+        except Unreadable as error:
+            raise Unreadable(int(np.flatnonzero(self.ids == error.index)[0]), error.reason) from None
+
+
+def subset(source: Source, ids: Sequence[int] | NDArray[np.int64]) -> Subset:
+    """Pictures `ids` of a source, as a source."""
+    return (MemorySubset if hasattr(source, "take") else Subset)(source, np.asarray(ids, np.int64))
+
+
+def hold_out(source: Source, split: str, every: int = 5) -> Source | None:
+    """A source with labels and no test set of its own gives every fifth picture of each class for one.
+
+    None where nothing is left to test on: no labels, or fewer than five pictures in every class.
+    """
+    if source.labels is None:
+        return source if split == "train" else None
+    rank = np.empty(len(source), np.int64)
+    for label in np.unique(source.labels):
+        of_class = np.flatnonzero(source.labels == label)
+        rank[of_class] = np.arange(len(of_class)) if label >= 0 else 0
+    held = rank % every == every - 1
+    if not held.any():
+        return source if split == "train" else None
+    return subset(source, np.flatnonzero(held == (split == "test")))

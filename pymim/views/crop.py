@@ -1,0 +1,61 @@
+"""Which rectangle of each picture a view shows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pymim.data import philox
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int
+
+TRIES = 10
+
+
+def shapes(images: Tensor | list[Tensor]) -> Int[Tensor, "B 2"]:
+    """Height and width of each picture."""
+    if isinstance(images, Tensor):
+        return torch.tensor(images.shape[-2:]).expand(len(images), 2)
+    return torch.tensor([image.shape[-2:] for image in images])
+
+
+def random_boxes(
+    shape: Int[Tensor, "B 2"], name: philox.Name, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Int[Tensor, "B 4"]:
+    """Top, left, height, width: of an area uniform in `scale` times the picture's and an aspect log-uniform in
+    `ratio` (Szegedy et al. 2015); the first of ten tries that fits, else the largest central one."""
+    height, width = (shape[:, axis, None].numpy().astype(np.float32) for axis in (0, 1))
+    random = philox.uniforms(name, TRIES)
+    area = height * width * (scale[0] + random[..., 0] * (scale[1] - scale[0]))
+    aspect = np.exp(math.log(ratio[0]) + random[..., 1] * (math.log(ratio[1]) - math.log(ratio[0])))
+    h, w = np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
+    fits = (h > 0) & (w > 0) & (h <= height) & (w <= width)
+    top, left = (np.floor(r * (s - x + 1)) for r, s, x in ((random[..., 2], height, h), (random[..., 3], width, w)))
+    boxes = np.stack((top, left, h, w), axis=-1)
+    chosen = np.take_along_axis(boxes, fits.argmax(1)[:, None, None], axis=1)[:, 0]
+    return torch.from_numpy(
+        np.where(np.any(fits, axis=1, keepdims=True), chosen, _central(height, width, ratio))
+    ).long()
+
+
+def _central(
+    height: Float32[np.ndarray, "B 1"], width: Float32[np.ndarray, "B 1"], ratio: tuple[float, float]
+) -> np.ndarray:
+    """The largest central rectangle whose aspect lies in `ratio`."""
+    aspect = np.clip(width / height, *ratio)
+    h, w = np.minimum(height, np.rint(width / aspect)), np.minimum(width, np.rint(height * aspect))
+    return np.concatenate(((height - h) // 2, (width - w) // 2, h, w), axis=1)
+
+
+def centre_boxes(shape: Int[Tensor, "B 2"], size: tuple[int, int], share: float) -> Int[Tensor, "B 4"]:
+    """The central rectangle that is `size` after the picture was scaled so that `size` covers `share` of its
+    shorter side: the usual 224 of 256 has share 0.875; 1 cuts nothing but the longer side."""
+    height, width = shape.double().unbind(1)
+    factor = torch.minimum(height / size[0], width / size[1]) * share
+    h, w = ((factor * extent).round().clamp_min(1) for extent in size)
+    return torch.stack((((height - h) / 2).floor(), ((width - w) / 2).floor(), h, w), dim=1).long()

@@ -1,0 +1,51 @@
+"""What pixels are shifted and scaled by: mean and standard deviation of each channel, 8-bit ones on [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Statistics = str | Sequence[Sequence[float]]
+
+BY_NAME: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "none": ((0.0,), (1.0,)),
+    "half": ((0.5,), (0.5,)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+}
+
+
+class Normalise:
+    """(x - mean) / std, channel by channel. `statistics`: a name, or (means, deviations); one number serves all
+    channels."""
+
+    def __init__(self, statistics: Statistics = "imagenet"):
+        if isinstance(statistics, str) and statistics not in BY_NAME:
+            known = ", ".join(BY_NAME)
+            raise ValueError(
+                f"Normalise: statistics: expected one of {known} or (mean, std), got {statistics!r}; "
+                "measure them with python -m pymim.data.statistics DATA"
+            )
+        mean, std = BY_NAME[statistics] if isinstance(statistics, str) else statistics
+        self.mean, self.std = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """[B C ...] float32, in place."""
+        mean, std = self._for(images)
+        return images.sub_(mean).div_(std)
+
+    def undo(self, images: Tensor) -> Tensor:
+        """Back to [0, 1], for drawing; a new tensor."""
+        mean, std = self._for(images)
+        return images * std + mean
+
+    def _for(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        if len(self.mean) not in (1, images.shape[1]):
+            raise ValueError(
+                f"Normalise: statistics: expected {images.shape[1]} channels, got {len(self.mean)}; "
+                "measure them with python -m pymim.data.statistics DATA"
+            )
+        shape = (-1,) + (1,) * (images.ndim - 2)
+        return self.mean.to(images.device).view(shape), self.std.to(images.device).view(shape)

@@ -1,0 +1,67 @@
+"""The same batches, whoever makes them."""
+
+import numpy as np
+import pytest
+import torch
+
+from pymim import data, views
+from pymim.data import order
+
+
+def batches(first=0, last=3, **arguments):
+    arguments = {"batch": 8, "seed": 1, **arguments}
+    view = views.Pretrain(16, statistics="half")
+    return list(data.Loader(data.Digits(length=50), view, **arguments).batches(first, last))
+
+
+def same(a, b):
+    return torch.equal(a.index, b.index) and torch.equal(a.label, b.label) and torch.equal(a.views[0], b.views[0])
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than processors
+@pytest.mark.parametrize("workers", [1, 4])
+def test_any_number_of_workers_gives_the_same_batches(workers):
+    assert all(map(same, batches(), batches(workers=workers)))
+
+
+def test_a_resumed_run_goes_on_where_it_stopped():
+    assert all(map(same, batches(0, 9)[5:], batches(5, 9)))
+
+
+def test_ranks_share_the_global_batch():
+    shares = [batches(rank=rank, world=2) for rank in (0, 1)]
+    for whole, *parts in zip(batches(), *shares, strict=True):
+        assert torch.equal(whole.index, torch.cat([part.index for part in parts]))
+        assert torch.equal(whole.views[0], torch.cat([part.views[0] for part in parts]))
+
+
+def test_every_epoch_shows_every_picture_once_and_anew():
+    seen = torch.cat([batch.index for batch in batches(0, 25, batch=4)]).view(2, 50)
+    assert torch.equal(seen.sort(1).values, torch.arange(50).expand(2, 50)) and not torch.equal(*seen)
+    both = [batch.views[0] for batch in batches(0, 2, batch=50)]
+    rows = [i.argsort() for i in seen]
+    assert not any(torch.equal(a, b) for a, b in zip(both[0][rows[0]], both[1][rows[1]], strict=True))
+
+
+def test_a_batch_may_be_larger_than_the_source():
+    (batch,) = batches(0, 1, batch=120)
+    assert batch.index.bincount().tolist() == np.bincount(order.at(1, 0, 120, 50)[0]).tolist()
+    assert len(batch.views[0].flatten(1).unique(dim=0)) == 120
+
+
+def test_time_waiting_is_counted_and_threads_are_left_alone():
+    threads = torch.get_num_threads()
+    loader = data.Loader("digits", views.Pretrain(16), batch=8)
+    assert len(list(loader.batches(0, 2))) == 2 and loader.waited > 0
+    assert torch.get_num_threads() == threads
+
+
+def test_an_abandoned_iterator_ends():
+    iterator = data.Loader("digits", views.Pretrain(16), batch=8).batches(0, 10**9)
+    next(iterator)
+    iterator.close()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(ValueError, match="Loader: batch: expected a multiple of 3"):
+        batches(world=3)
