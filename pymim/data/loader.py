@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import queue
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,6 +26,7 @@ from pymim.errors import DataError
 if TYPE_CHECKING:
     from pymim.views.view import View
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 log = logging.getLogger("pymim.data")
 
 
@@ -101,6 +104,7 @@ class Loader:
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_outlive_signals,
+            multiprocessing_context=_forkserver(),
             generator=torch.Generator(),  # torch's own stays where it is
         )
         yield from loader
@@ -163,8 +167,20 @@ def _as_it_is(item: Any) -> Any:
     return item
 
 
+def _forkserver() -> Any:
+    """Workers are forks of a fresh process: forks of this one would inherit the locks of MKL and wait for ever."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pymim.data", "pymim.views"])
+    if threading.current_thread() is threading.main_thread():
+        before = {name: signal.signal(name, signal.SIG_IGN) for name in SIGNALS}
+        forkserver.ensure_running()  # it inherits what is ignored
+        for name, handler in before.items():
+            signal.signal(name, handler)
+    return context
+
+
 def _outlive_signals(_: int) -> None:
     """A signal to the whole group asks the training to save and stop: until then it needs its workers, which end
     with it."""
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for name in SIGNALS:
         signal.signal(name, signal.SIG_IGN)

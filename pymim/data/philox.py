@@ -43,8 +43,8 @@ def words(name: Name, blocks: int, first: int = 0) -> UInt32[np.ndarray, "B K 4"
         | (index >> SHIFT & np.uint64(0xFF)) << np.uint64(16)
         | (step >> SHIFT & np.uint64(0xFFFF))
     )
-    counter: Any = np.broadcast_arrays(block, index & LOW, step & LOW, high)
-    return np.stack(_rounds(*counter, name.seed % 2**64), axis=-1).astype(np.uint32)
+    counter = np.broadcast_arrays(block, index & LOW, step & LOW, high)
+    return np.stack(_rounds(counter, name.seed % 2**64), axis=-1).astype(np.uint32)
 
 
 def uniforms(name: Name, blocks: int, first: int = 0) -> Float32[np.ndarray, "B K 4"]:
@@ -52,7 +52,8 @@ def uniforms(name: Name, blocks: int, first: int = 0) -> Float32[np.ndarray, "B 
     return (words(name, blocks, first) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
 
 
-def _rounds(x: Any, y: Any, z: Any, w: Any, seed: int) -> tuple[NDArray[np.uint64], ...]:
+def _rounds(counter: Any, seed: int) -> tuple[NDArray[np.uint64], ...]:
+    x, y, z, w = counter
     keys = np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)
     for _ in range(10):
         a, b = MULTIPLIERS[0] * x, MULTIPLIERS[1] * z

@@ -11,7 +11,7 @@ def test_known_answers():
         "0x6627e8d5", "0xe169c58d", "0xbc57ac4c", "0x9b00dbd8",
     ]  # fmt: skip
     ones = [np.array([2**32 - 1], np.uint64)] * 4
-    assert [hex(w[0]) for w in philox._rounds(*ones, 2**64 - 1)] == [
+    assert [hex(w[0]) for w in philox._rounds(ones, 2**64 - 1)] == [
         "0x408f276d", "0x41c83b0e", "0xa20bc7c6", "0x6d5451fd",
     ]  # fmt: skip
 
