@@ -6,6 +6,8 @@ import torch
 
 from pymim.ops import block as ops
 from pymim.ops import mask
+from pymim.ops.block import hide, show
+from pymim.ops.grid import Mask
 from tests import reference
 
 DRAW = dict(seed=2**62 + 5, step=2**33 + 7, view=3)
@@ -89,7 +91,7 @@ def test_multi_block_equals_reference(grid, visible, blocks, target, context, ed
     result = ops.multi_block(indices().to(device), grid, visible, **law, **DRAW)
     sources = [reference.block.words_of(int(i), **DRAW) for i in indices()]
     targets, hide = zip(*(reference.block.multi_block(s, grid, visible, **law) for s in sources), strict=True)
-    check_mask(on_cpu(ops.Mask(*result[:3])), visible)
+    check_mask(on_cpu(Mask(*result[:3])), visible)
     check_equals(result.boolean, hide)
     check_equals(result.targets, targets)
 
@@ -186,10 +188,10 @@ def test_other_types_are_refused():
 
 
 OPERATORS = [
-    (ops.block_mask, ((1, 14, 14), 75, (16.0, 0.0), BEIT, (1, 1), 10, 0, 0, 0)),
-    (ops.ragged_block_mask, ((1, 14, 14), 75, (16.0, 0.0), BEIT, (1, 1), 10, 0, 0, 0)),
-    (ops.inverse_block_mask, ((1, 16, 16), 90, (0.5, 2.0), True, 0, 0, 0)),
-    (ops.multi_block_mask, ((1, 14, 14), 40, 4, (6, 6), (13, 13), True, False, 0, 0, 0)),
+    (hide.block_mask, ((1, 14, 14), 75, (16.0, 0.0), BEIT, (1, 1), 10, 0, 0, 0)),
+    (hide.ragged_block_mask, ((1, 14, 14), 75, (16.0, 0.0), BEIT, (1, 1), 10, 0, 0, 0)),
+    (show.inverse_block_mask, ((1, 16, 16), 90, (0.5, 2.0), True, 0, 0, 0)),
+    (show.multi_block_mask, ((1, 14, 14), 40, 4, (6, 6), (13, 13), True, False, 0, 0, 0)),
 ]
 
 

@@ -1,10 +1,4 @@
-"""Masks made of rectangles: blocks that hide, one block that stays visible, target blocks with a context.
-
-They are also found in pymim.ops.mask, and keep its promise: a mask is a pure function of (seed, step, dataset
-index, view), the same bits on CPU and CUDA, for any batch split, order and thread count. B images, N patches in
-the grid, V visible, M = N - V hidden, S targets of K patches. Areas are in patches of one frame, and aspect is
-height / width.
-"""
+"""Blocks that stay visible: one rectangle, or the context of target blocks."""
 
 from __future__ import annotations
 
@@ -12,22 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
+from pymim.ops.block.board import empty_board
 from pymim.ops.grid import Grid, Mask, Triple, check_count, empty, extent
 from pymim.ops.register import op
 
 Range = tuple[float, float]
-
-
-class Ragged(NamedTuple):
-    """Masks whose counts differ from image to image."""
-
-    boolean: Tensor  # bool [B N], True = hidden
-    hidden: Tensor  # int64 [B], how many
 
 
 class Targets(NamedTuple):
@@ -37,59 +24,6 @@ class Targets(NamedTuple):
     hidden: Tensor  # int64 [B M]
     boolean: Tensor  # bool [B N], True = hidden
     targets: Tensor  # int64 [B S K]; blocks may overlap
-
-
-def _board(index: Tensor, frames: int, rows: int, columns: int) -> Tensor:
-    return index.new_empty((index.shape[0], frames * rows * -(-columns // 64)), dtype=torch.uint64)
-
-
-def _empty_block(index: Tensor, grid: Sequence[int], hidden: int, *law: object) -> Triple:
-    patches = math.prod(grid)
-    return empty(index, patches, patches - hidden)
-
-
-@op(fake=_empty_block)
-def block_mask(
-    index: Tensor,
-    grid: Sequence[int],
-    hidden: int,
-    area: Sequence[float],
-    aspect: Sequence[float],
-    duration: Sequence[int],
-    tries: int,
-    seed: int,
-    step: int,
-    view: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    out = _empty_block(index, grid, hidden)
-    board = _board(index, *grid)
-    _core.block.exact(index, seed, step, view, grid, area, aspect, duration, tries, board, *out, stream(index))
-    return out
-
-
-def _empty_ragged(index: Tensor, grid: Sequence[int], *law: object) -> tuple[Tensor, Tensor]:
-    return index.new_empty((index.shape[0], math.prod(grid)), dtype=torch.bool), index.new_empty(index.shape[0])
-
-
-@op(fake=_empty_ragged)
-def ragged_block_mask(
-    index: Tensor,
-    grid: Sequence[int],
-    hidden: int,
-    area: Sequence[float],
-    aspect: Sequence[float],
-    duration: Sequence[int],
-    tries: int,
-    seed: int,
-    step: int,
-    view: int,
-) -> tuple[Tensor, Tensor]:
-    out = _empty_ragged(index, grid)
-    board = _board(index, *grid)
-    _core.block.ragged(
-        index, seed, step, view, grid, area, aspect, duration, tries, hidden, board, *out, stream(index)
-    )
-    return out
 
 
 def _empty_inverse(index: Tensor, grid: Sequence[int], visible: int, *law: object) -> Triple:
@@ -108,7 +42,7 @@ def inverse_block_mask(
     view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = _empty_inverse(index, grid, visible)
-    board = _board(index, 1, grid[1], grid[2])
+    board = empty_board(index, 1, grid[1], grid[2])
     _core.block.inverse(index, seed, step, view, grid, aspect, roll, board, *out, stream(index))
     return out
 
@@ -135,89 +69,9 @@ def multi_block_mask(
     view: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     out = _empty_multi(index, grid, visible, blocks, target)
-    board = _board(index, 1, grid[1], grid[2])
+    board = empty_board(index, 1, grid[1], grid[2])
     _core.block.multi(index, seed, step, view, grid, target, context, edges, raster, board, *out, stream(index))
     return out
-
-
-def _law(
-    function: str, grid: Grid, hidden: int, area: tuple[float, float | None], duration: tuple[int, int] | None
-) -> tuple[tuple[int, int, int], Range, tuple[int, int]]:
-    sizes = extent(grid)
-    check_count(function, "hidden", hidden, math.prod(sizes), "patches")
-    return sizes, (area[0], area[1] or 0), duration or (1, sizes[0])
-
-
-@accepts_numpy
-def block(
-    index: Tensor,
-    grid: Grid,
-    hidden: int,
-    *,
-    area: tuple[float, float | None] = (16, None),
-    aspect: Range = (0.3, 1 / 0.3),
-    duration: tuple[int, int] | None = None,
-    tries: int = 200,
-    seed: int = 0,
-    step: int = 0,
-    view: int = 0,
-) -> Mask:
-    """Hides exactly `hidden` patches by one block after another (BEiT, Bao et al. 2022; CAE, Chen et al. 2024).
-
-    A block has area a ~ U(area) and aspect r, log r ~ U(log aspect); it has round(sqrt(a r)) rows and
-    round(sqrt(a / r)) columns and lies anywhere in the grid. On a clip it lasts a number of frames ~ U(duration)
-    (MaskFeat, Wei et al. 2022). It counts if it hides something new, and not more than is still to be hidden.
-
-    Unlike CAE, which searches until a block fits, this ends after `tries` blocks in a row that do not: the last of
-    them that was too large then hides only its first patches in raster order, or the grid does if there was none.
-    With the defaults and 75 of 14 x 14 patches that happens to about one image in ten thousand.
-
-    Args:
-        index: int64 [B], the dataset index of each image, below 2^40. The masks come back on its device.
-        grid: N patches as (frames, rows, columns), (rows, columns) or one number.
-        hidden: M, how many patches are hidden, 0 <= M <= N.
-        area: least and greatest area of a block; greatest None: whatever is still to be hidden.
-        aspect: least and greatest height / width.
-        duration: fewest and most frames of a block; None: 1 to all.
-        tries: how many blocks in a row may fail to fit.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
-    Returns:
-        Mask.
-    Raises:
-        ValueError: a count or size is out of range; TypeError: `index` is not int64.
-    Cost: O(B (N + blocks x rows)) time, N bits of scratch an image.
-    """
-    sizes, areas, frames = _law("block", grid, hidden, area, duration)
-    return Mask(*block_mask(index, sizes, hidden, areas, aspect, frames, tries, seed, step, view))
-
-
-@accepts_numpy
-def ragged_block(
-    index: Tensor,
-    grid: Grid,
-    hidden: int,
-    *,
-    area: tuple[float, float | None] = (16, None),
-    aspect: Range = (0.3, 1 / 0.3),
-    duration: tuple[int, int] | None = None,
-    tries: int = 10,
-    seed: int = 0,
-    step: int = 0,
-    view: int = 0,
-) -> Ragged:
-    """Hides at most `hidden` patches by one block after another (BEiT, Bao et al. 2022).
-
-    As `block`, but it stops where `tries` blocks in a row do not fit, so that the counts differ from image to
-    image: of 14 x 14 patches it hides the 75 of BEiT in about two images of three, and 74.5 on average.
-
-    Args and cost: as `block`.
-    Returns:
-        Ragged.
-    Raises:
-        ValueError: a count or size is out of range; TypeError: `index` is not int64.
-    """
-    sizes, areas, frames = _law("ragged_block", grid, hidden, area, duration)
-    return Ragged(*ragged_block_mask(index, sizes, hidden, areas, aspect, frames, tries, seed, step, view))
 
 
 @accepts_numpy
