@@ -1,5 +1,6 @@
-"""Losses: a prediction and a target [B M T], to one number per patch [B M]."""
+"""Losses: a prediction and a target [B M T], to one number per patch [B M], in float32."""
 
 from pymim.losses.distance import L1, MSE, Cosine, SmoothL1
+from pymim.losses.entropy import CrossEntropy
 
-__all__ = ["L1", "MSE", "Cosine", "SmoothL1"]
+__all__ = ["L1", "MSE", "Cosine", "CrossEntropy", "SmoothL1"]

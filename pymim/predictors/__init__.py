@@ -1,5 +1,7 @@
 """Predictors: the encoder's features, to a prediction of the target on the patches asked for."""
 
+from pymim.predictors.cross import Cross
+from pymim.predictors.linear import Linear, Pooled
 from pymim.predictors.transformer import Transformer
 
-__all__ = ["Transformer"]
+__all__ = ["Cross", "Linear", "Pooled", "Transformer"]

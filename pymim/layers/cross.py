@@ -1,0 +1,60 @@
+"""Attention from some tokens to others, and a block made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pymim.layers.block import MLP, make_norm
+from pymim.layers.rotary import Rotation, rotate
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class CrossAttention(nn.Module):
+    """Queries [B M D] take from a context [B L D]. Rotations, if any, are the queries' and the context's."""
+
+    def __init__(self, dim: int, heads: int, bias: bool = True):
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"CrossAttention: heads: expected a divisor of dim {dim}, got {heads}; change either")
+        self.heads = heads
+        self.q = nn.Linear(dim, dim, bias=bias)
+        self.kv = nn.Linear(dim, 2 * dim, bias=bias)
+        self.proj = nn.Linear(dim, dim, bias=bias)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "B M D"],
+        context: Float[Tensor, "B L D"],
+        rotations: tuple[Rotation, Rotation] | None = None,
+    ) -> Float[Tensor, "B M D"]:
+        query = self.q(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        key, value = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if rotations is not None:
+            query, key = rotate(query, rotations[0]), rotate(key, rotations[1])
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class CrossBlock(nn.Module):
+    """x + attention(norm(x), context), then x + mlp(norm(x)). Queries do not see each other."""
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: float = 4.0, bias: bool = True, norm: str = "layer"):
+        super().__init__()
+        self.norm1, self.attn = make_norm(norm, dim), CrossAttention(dim, heads, bias)
+        self.norm2, self.mlp = make_norm(norm, dim), MLP(dim, int(dim * mlp_ratio), bias)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "B M D"],
+        context: Float[Tensor, "B L D"],
+        rotations: tuple[Rotation, Rotation] | None = None,
+    ) -> Float[Tensor, "B M D"]:
+        queries = queries + self.attn(self.norm1(queries), context, rotations)
+        out: Tensor = queries + self.mlp(self.norm2(queries))
+        return out

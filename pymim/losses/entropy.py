@@ -1,0 +1,25 @@
+"""Cross-entropy with classes or shares of classes, one number per patch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class CrossEntropy:
+    """-sum_k target_k log softmax(prediction / temperature)_k; a target of ids has all its share in one class."""
+
+    def __init__(self, temperature: float = 1.0):
+        self.temperature = temperature
+
+    def __call__(
+        self, prediction: Float[Tensor, "B M K"], target: Float[Tensor, "B M K"] | Int[Tensor, "B M"]
+    ) -> Float[Tensor, "B M"]:
+        logs = (prediction.float() / self.temperature).log_softmax(-1)
+        if target.dim() == 2:
+            return -logs.gather(2, target[..., None])[..., 0]
+        return -(target.float() * logs).sum(-1)

@@ -1,0 +1,47 @@
+"""Losses are one float32 number per patch."""
+
+import pytest
+import torch
+
+from pymim import losses
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (losses.MSE(), lambda d: d.square().mean(-1)),
+        (losses.L1(), lambda d: d.abs().mean(-1)),
+        (losses.SmoothL1(2.0), lambda d: torch.where(d.abs() < 2, d.square() / 4, d.abs() - 1).mean(-1)),
+    ],
+)
+def test_distances(loss, expected):
+    prediction, target = torch.randn(2, 3, 4, 5).mul(3)
+    torch.testing.assert_close(loss(prediction, target), expected(prediction - target))
+
+
+def test_cosine():
+    target = torch.randn(2, 3, 8)
+    torch.testing.assert_close(losses.Cosine()(3 * target, target), torch.zeros(2, 3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(losses.Cosine()(-target, target), torch.full((2, 3), 2.0))
+
+
+def test_cross_entropy_of_ids_and_of_shares():
+    scores, ids = torch.randn(2, 3, 5), torch.randint(5, (2, 3))
+    expected = torch.nn.functional.cross_entropy(scores.flatten(0, 1) / 0.1, ids.flatten(), reduction="none")
+    loss = losses.CrossEntropy(0.1)
+    torch.testing.assert_close(loss(scores, ids), expected.view(2, 3))
+    torch.testing.assert_close(loss(scores, torch.nn.functional.one_hot(ids, 5)), expected.view(2, 3))
+
+
+@pytest.mark.parametrize("name", losses.__all__)
+def test_float32_also_under_autocast(name):
+    loss = getattr(losses, name)()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = loss(torch.rand(2, 3, 4).bfloat16(), torch.rand(2, 3, 4).bfloat16())
+    assert out.dtype == torch.float32
+    assert out.shape == (2, 3)
+
+
+def test_half_precision_does_not_overflow():
+    prediction = torch.full((1, 1, 4), 300.0, dtype=torch.half)
+    assert losses.MSE()(prediction, torch.zeros(1, 1, 4)).item() == 90_000

@@ -1,0 +1,128 @@
+"""Predictors: each prediction stays with its patch, and the visible ones get no gradient."""
+
+import functools
+
+import pytest
+import torch
+
+from pymim import predictors
+from pymim.encoders import ViT
+from pymim.masks import Draw, Mask, Uniform
+
+GRID = (4, 6)
+SMALL = {"dim": 16, "depth": 2, "heads": 2}
+JOINT = functools.partial(predictors.Transformer, **SMALL)
+CROSS = functools.partial(predictors.Cross, **SMALL)
+
+
+def make(constructor, **options):
+    torch.manual_seed(0)
+    encoder = ViT(24, 2, 2, image=(16, 24), patch=4, **options)
+    return encoder, constructor(encoder, 5)
+
+
+def draw(b=3, ratio=0.75):
+    return Uniform(ratio)(torch.arange(b), GRID, Draw(1, 0))
+
+
+@pytest.mark.parametrize("positions", ["sincos", "learned", "none"])
+@pytest.mark.parametrize("constructor", [JOINT, CROSS])
+def test_shapes(constructor, positions):
+    encoder, predictor = make(functools.partial(constructor, positions=positions), registers=2)
+    mask = draw()
+    features = encoder(torch.randn(3, 3, 16, 24), mask)
+    assert predictor(features, mask, GRID).shape == (3, 18, 5)
+    assert predictor.everywhere(features, mask, GRID).shape == (3, 24, 5)
+
+
+@pytest.mark.parametrize("constructor", [JOINT, CROSS])
+def test_everywhere_agrees_on_the_predicted(constructor):
+    encoder, predictor = make(constructor)
+    mask = draw()
+    features = encoder(torch.randn(3, 3, 16, 24), mask)
+    whole = predictor.everywhere(features, mask, GRID)
+    ids = mask.predicted[..., None].expand(-1, -1, 5)
+    torch.testing.assert_close(predictor(features, mask, GRID), whole.gather(1, ids), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("constructor", [JOINT, CROSS])
+def test_predictions_stay_with_their_patches(constructor):
+    encoder, predictor = make(functools.partial(constructor, depth=1))
+    with torch.no_grad():  # blocks pass tokens on, the head reads positions: the prediction is the patch's own row
+        for block in predictor.blocks:
+            block.attn.proj.weight.zero_()
+            block.mlp.fc2.weight.zero_()
+        predictor.mask_token.zero_()
+    predictor.norm = torch.nn.Identity()
+    predictor.head = torch.nn.Identity()
+    mask = draw()
+    rows = predictor(encoder(torch.randn(3, 3, 16, 24), mask), mask, GRID)
+    torch.testing.assert_close(rows, predictor.pos_embed[0, 1:][mask.predicted])
+
+
+def restored(predictor, features, mask):
+    """MAE's own way: raster order, all tokens through all blocks."""
+    embedded = predictor.embed(torch.cat([features.prefix, features.tokens], 1))
+    prefix, visible = embedded[:, :1], embedded[:, 1:]
+    tokens = predictor.mask_token.expand(len(visible), 24, -1).clone()
+    for row in range(len(tokens)):
+        tokens[row, mask.visible[row]] = visible[row]
+    tokens = torch.cat([prefix, tokens], 1) + predictor.pos_embed
+    for block in predictor.blocks:
+        tokens = block(tokens)
+    return predictor.head(predictor.norm(tokens))[:, 1:]
+
+
+def test_transformer_equals_the_one_that_restores_raster_order():
+    encoder, predictor = make(JOINT)
+    mask = draw()
+    features = encoder(torch.randn(3, 3, 16, 24), mask)
+    expected = restored(predictor, features, mask)
+    torch.testing.assert_close(predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_patches_can_be_asked_for():
+    encoder, predictor = make(JOINT)
+    mask = draw()
+    features = encoder(torch.randn(3, 3, 16, 24), mask)
+    expected = restored(predictor, features, mask)
+    on_visible = predictor(features, mask._replace(predicted=mask.visible), GRID)
+    ids = mask.visible[..., None].expand(-1, -1, 5)
+    torch.testing.assert_close(on_visible, expected.gather(1, ids), rtol=1e-4, atol=1e-5)
+
+
+def test_few_predictions_are_exact_by_cross_attention_only():
+    encoder, cross = make(CROSS)
+    mask = draw()
+    few = mask._replace(predicted=mask.predicted[:, ::5])
+    features = encoder(torch.randn(3, 3, 16, 24), mask)
+    torch.testing.assert_close(cross(features, few, GRID), cross(features, mask, GRID)[:, ::5])
+    sparse = make(functools.partial(JOINT, sparse=True))[1]
+    assert sparse(features, few, GRID).shape == (3, 4, 5)
+
+
+def test_linear_needs_a_token_for_each_patch():
+    encoder, predictor = make(predictors.Linear, hidden="token")
+    mask = draw()
+    features = encoder(torch.randn(3, 3, 16, 24), mask)
+    ids = mask.predicted[..., None].expand(-1, -1, 5)
+    expected = predictor.everywhere(features, mask, GRID).gather(1, ids)
+    torch.testing.assert_close(predictor(features, mask, GRID), expected)
+    dropping = make(predictors.Linear)[0]
+    with pytest.raises(ValueError, match=r"Linear: features: expected a token for every patch"):
+        predictor(dropping(torch.randn(3, 3, 16, 24), mask), mask, GRID)
+    visible = mask._replace(predicted=mask.visible)
+    assert predictor(dropping(torch.randn(3, 3, 16, 24), mask), visible, GRID).shape == (3, 6, 5)
+
+
+def test_pooled_is_one_vector_per_image():
+    encoder, predictor = make(predictors.Pooled)
+    assert predictor(encoder(torch.randn(3, 3, 16, 24)), None, GRID).shape == (3, 1, 5)
+
+
+@pytest.mark.parametrize("constructor", [JOINT, CROSS])
+def test_everything_may_be_hidden(constructor):
+    encoder, predictor = make(constructor)
+    every = torch.arange(24).expand(2, -1)
+    mask = Mask(every[:, :0], every, every)
+    assert predictor(encoder(torch.randn(2, 3, 16, 24), mask), mask, GRID).isfinite().all()

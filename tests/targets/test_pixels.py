@@ -1,0 +1,97 @@
+"""Pixel targets in two normalisations, and back."""
+
+import pytest
+import torch
+
+from pymim.encoders import ViT
+from pymim.layers.patch import unpatchify
+from pymim.losses import MSE
+from pymim.masks import Mask
+from pymim.targets import Pixels
+
+
+def make(normalise="patch", channels=3, image=(32, 32), patch=16, **options):
+    return Pixels(ViT(24, 1, 2, image=image, patch=patch, channels=channels), normalise, **options)
+
+
+def call(target, view, mask=None):
+    return target([view], view, mask, torch.arange(len(view)))
+
+
+def test_raw_pixels_have_channels_last():
+    target = make("none", image=(4, 4), patch=2)
+    image = torch.arange(48.0).view(1, 3, 4, 4)
+    assert call(target, image)[0, 0].tolist() == [0, 16, 32, 1, 17, 33, 4, 20, 36, 5, 21, 37]
+    assert target.width == 12
+
+
+def test_patch_normalisation_is_joint_and_unbiased():
+    torch.manual_seed(0)
+    view = torch.randn(2, 3, 32, 32) + torch.tensor([0.0, 1.0, 5.0]).view(3, 1, 1)
+    values = call(make(), view)
+    assert values.shape == (2, 4, 768)
+    torch.testing.assert_close(values.mean(-1), torch.zeros(2, 4), rtol=0, atol=1e-5)
+    torch.testing.assert_close(values.var(-1), torch.ones(2, 4), rtol=0, atol=1e-4)
+    offsets = values.unflatten(2, (256, 3)).mean(2)
+    assert (offsets[..., 2] - offsets[..., 0] > 1).all()  # channels keep theirs
+
+
+def test_channel_normalisation_removes_offsets():
+    view = torch.randn(2, 3, 32, 32) * torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1) + 4
+    values = call(make("channel"), view).unflatten(2, (256, 3))
+    torch.testing.assert_close(values.mean(2), torch.zeros(2, 4, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(values.std(2), torch.ones(2, 4, 3), rtol=0, atol=1e-4)
+
+
+def test_epsilon_stands_where_the_papers_have_it():
+    torch.manual_seed(0)
+    noise = torch.randn(1, 1, 16, 16)
+    view = (noise - noise.mean()) / noise.std() * 1e-5
+    one = {"channels": 1, "image": (16, 16)}
+    assert call(make("patch", **one), view).std() == pytest.approx(0.0099, abs=2e-4)
+    assert call(make("channel", **one), view).std() == pytest.approx(0.909, abs=5e-3)
+
+
+@pytest.mark.parametrize("normalise", ["patch", "channel"])
+def test_a_constant_patch_is_zero(normalise):
+    assert (call(make(normalise), torch.full((1, 3, 32, 32), 0.7)) == 0).all()
+
+
+def test_zero_predictions_start_near_one():
+    torch.manual_seed(0)
+    values = call(make(), torch.randn(2, 3, 32, 32))
+    assert MSE()(torch.zeros_like(values), values).mean() == pytest.approx(767 / 768, abs=1e-4)
+
+
+@pytest.mark.parametrize("normalise", ["none", "patch", "channel"])
+@pytest.mark.parametrize("statistics", [{}, {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}])
+@pytest.mark.parametrize(("image", "patch"), [((32, 48), 16), ((4, 16, 16), (2, 8, 8))])
+def test_targets_go_back_to_pixels(normalise, statistics, image, patch):
+    target = make(normalise, image=image, patch=patch, **statistics)
+    view = torch.randn(2, 3, *image)
+    pixels = target.to_pixels(call(target, view), view, None)
+    grid = tuple(side // p for side, p in zip(image, target.patch, strict=True))
+    torch.testing.assert_close(unpatchify(pixels, grid, target.patch), view, rtol=1e-4, atol=1e-4)
+
+
+def test_only_the_predicted_are_asked():
+    view = torch.randn(2, 3, 32, 32)
+    ids = torch.tensor([[0, 2], [1, 3]])
+    target = make()
+    expected = torch.stack([values[row] for values, row in zip(call(target, view), ids, strict=True)])
+    assert torch.equal(call(target, view, Mask(3 - ids, ids, ids)), expected)
+    back = target.to_pixels(expected, view, ids)
+    torch.testing.assert_close(back, call(make("none"), view, Mask(ids, ids, ids)), rtol=1e-4, atol=1e-4)
+
+
+def test_float32_under_autocast_and_no_overflow():
+    with torch.autocast("cpu", torch.bfloat16):
+        values = call(make(), torch.randn(1, 3, 32, 32) * 300)
+    assert values.dtype == torch.float32
+    assert values.isfinite().all()
+    assert call(make(), (torch.randn(1, 3, 32, 32) * 300).half()).isfinite().all()
+
+
+def test_bad_normalisation_is_refused():
+    with pytest.raises(ValueError, match="Pixels: normalise: expected one of none, patch, channel, got 'image'"):
+        make("image")
