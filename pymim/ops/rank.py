@@ -52,12 +52,21 @@ def _(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     return scores.new_empty(()), torch.empty_like(scores)
 
 
+def _refuse_second_derivatives() -> None:
+    """The saved gradient is a constant to autograd: its own derivative would silently be taken as zero."""
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        raise RuntimeError(
+            "relative_loss: expected one backward pass, got create_graph=True; there are no second derivatives"
+        )
+
+
 def _save_gradient(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(output[1])
 
 
 def _scale_gradient(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    _refuse_second_derivatives()
     return upstream * ctx.saved_tensors[0], None, None
 
 
@@ -95,6 +104,7 @@ def _save_inputs(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: tuple[T
 
 
 def _backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    _refuse_second_derivatives()
     return _relative_sums_backward(upstream, *ctx.saved_tensors, ctx.epsilon), None, None
 
 

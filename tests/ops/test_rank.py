@@ -1,6 +1,7 @@
 """Ranking against the plain reference and scipy, the numbers of the papers, and what the ops promise."""
 
 import math
+import resource
 
 import numpy as np
 import pytest
@@ -214,7 +215,23 @@ def test_answers_do_not_depend_on_the_threads():
     assert torch.equal(alone, rank.relative_sums(scores, losses).sums[3:4])
 
 
+def test_memory_grows_with_the_patches_not_with_their_pairs():
+    scores, losses = some(1, 20000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _, gradient = with_gradient(rank.relative_loss, scores, losses, 0.0)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert gradient.any() and grown < 64 * 1024  # kilobytes; one matrix of pairs would be 1.6 GB
+
+
+def test_second_derivatives_are_refused():
+    scores = torch.randn(1, 4, requires_grad=True)
+    for loss in (rank.relative_loss(scores, ZEROS_4), rank.relative_sums(scores, ZEROS_4).sums.sum()):
+        with pytest.raises(RuntimeError, match="relative_loss: expected one backward pass, got create_graph"):
+            torch.autograd.grad(loss, scores, create_graph=True)
+
+
 ZEROS = torch.zeros(2, 3)
+ZEROS_4 = torch.zeros(1, 4)
 
 
 @pytest.mark.parametrize(
