@@ -1,10 +1,16 @@
 """Sources of images and clips, and the loader that makes batches of them."""
 
+from pymim.data.array import Array
 from pymim.data.batch import Batch
 from pymim.data.digits import Digits
+from pymim.data.folder import Folder
 from pymim.data.loader import Loader
 from pymim.data.maker import load
 from pymim.data.opening import open
+from pymim.data.parquet import Parquet
 from pymim.data.source import Sample, Source, Subset, Unreadable
 
-__all__ = ["Batch", "Digits", "Loader", "Sample", "Source", "Subset", "Unreadable", "load", "open"]
+__all__ = [
+    "Array", "Batch", "Digits", "Folder", "Loader", "Parquet", "Sample", "Source", "Subset", "Unreadable", "load",
+    "open",
+]  # fmt: skip

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +37,7 @@ class Loader:
     Position p of the run is picture p % N of epoch p // N; step s holds positions s * batch to (s + 1) * batch, and
     rank r of `world` an equal, contiguous share of them. So the one number `step` says where a run stands.
 
-    source: a Source, or what `data.open` takes.
+    source: a Source, or what `data.open` takes, to be opened with `channels`.
     batch: images per step over all ranks. workers: processes that decode; by default none where the source lies in
         memory (a thread prepares batches beside the training), else one for each processor.
     prefetch: batches made ahead, by each worker. tolerate: share of the pictures that may be broken (always one).
@@ -55,10 +56,11 @@ class Loader:
         workers: int | None = None,
         prefetch: int = 2,
         tolerate: float = 0.1,
+        channels: int = 3,
     ):
         if batch % world:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
-        self.source = _opened(source)
+        self.source = _opened(source, channels)
         self.workers = _default_workers(self.source) if workers is None else workers
         self.prefetch = prefetch
         self.limit = min(
@@ -146,10 +148,10 @@ class Loader:
             ahead.put(error)
 
 
-def _opened(source: Source | opening.Data) -> Source:
-    if hasattr(source, "__getitem__") and not isinstance(source, str):
-        return source  # type: ignore[return-value]
-    opened = opening.open(source)
+def _opened(source: Source | opening.Data, channels: int) -> Source:
+    if not (callable(source) or isinstance(source, str | Path)):
+        return source
+    opened = opening.open(source, channels=channels)
     assert opened is not None, "there is always a training set"
     return opened
 

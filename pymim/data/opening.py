@@ -5,21 +5,63 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from pymim.data.array import Array
 from pymim.data.digits import BACKGROUNDS, Digits
-from pymim.data.source import Source
+from pymim.data.folder import Folder
+from pymim.data.memory import remembered
+from pymim.data.parquet import Parquet
+from pymim.data.source import Source, hold_out
 from pymim.errors import DataError
 
 Data = str | Path | Callable[..., Source]
+TEST = ("test", "val", "validation")
+EMBEDDED = {"digits": BACKGROUNDS[0]} | {f"digits-{name}": name for name in BACKGROUNDS}
 
 
-def open(data: Data, split: str = "train") -> Source | None:
+def open(data: Data, split: str = "train", channels: int = 3, memory: int = 2**30) -> Source | None:
     """The training or test pictures of `data`; None for a test set that is not there.
 
-    "digits", "digits-plain", "digits-photo": the embedded ones; a constructor that takes `split`, for others.
+    data: a folder of pictures, flat, nested or with a folder for each class; a .parquet file in the Hugging Face
+        layout, or a folder of them; an .npy or .npz file; "digits", "digits-plain" or "digits-photo", which are
+        made on the fly; or a constructor that takes `split`.
+    split: "train" or "test". The test set is found in sub-folders train/ and test/ (val/, validation/) or in a
+        file beside, ..._train.parquet and ..._test.parquet; else every fifth picture of each class is held out.
+    channels: what every picture is made to have. memory: bytes that small pictures of one size may take, decoded.
     """
+    if split not in ("train", "test"):
+        raise ValueError(f"data.open: split: expected train or test, got {split!r}; name one of them")
     if callable(data):
         return data(split=split)
-    if str(data).partition("-")[0] == "digits":
-        background = str(data).partition("-")[2] or BACKGROUNDS[0]
-        return Digits(split, background=background)
-    raise DataError(f"data.open: {data}: expected a folder, a .parquet, .npy or .npz file, or digits; see --help")
+    if str(data) in EMBEDDED:
+        return Digits(split, background=EMBEDDED[str(data)])
+    path = Path(data).expanduser()
+    if not path.exists():
+        known = ", ".join(EMBEDDED)
+        raise DataError(
+            f"data.open: data: expected a file, a folder or one of {known}, got {data}; see its spelling"
+        )
+    test = _test_beside(path)
+    if split == "test" and test is not None:
+        return remembered(_read(test, channels), memory)
+    source = remembered(_read(path / "train" if (path / "train").is_dir() else path, channels), memory)
+    if test is not None:
+        return source
+    return hold_out(source, split)
+
+
+def _read(path: Path, channels: int) -> Source:
+    if path.is_dir():
+        shards = sorted(path.glob("*.parquet"))
+        return Parquet(shards, channels) if shards else Folder(path, channels)
+    kinds: dict[str, Callable[..., Source]] = {".parquet": Parquet, ".npy": Array, ".npz": Array}
+    if path.suffix not in kinds:
+        raise DataError(f"data.open: data: expected a file {', '.join(kinds)}, got {path}; or name its folder")
+    return kinds[path.suffix](path, channels)
+
+
+def _test_beside(path: Path) -> Path | None:
+    """Where the test pictures are."""
+    beside = [path / name for name in TEST]
+    if path.is_file() and "train" in path.name:
+        beside = [path.with_name(path.name.replace("train", name)) for name in TEST]
+    return next((candidate for candidate in beside if candidate.exists()), None)
