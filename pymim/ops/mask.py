@@ -14,18 +14,25 @@ from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
-from pymim.ops.block import Ragged, Targets, block, block_size, inverse_block, multi_block, ragged_block  # noqa: F401
+from pymim.ops.block import Ragged, Targets, block, block_size, inverse_block, multi_block, ragged_block
 from pymim.ops.grid import Grid, Mask, Triple, check_count, empty, extent
 from pymim.ops.guided import priority, ranked, weighted
 from pymim.ops.register import op
 
 __all__ = [
     "Mask",
+    "Ragged",
+    "Targets",
+    "block",
+    "block_size",
     "budget",
     "disjoint",
     "expand",
     "filtered",
+    "inverse_block",
+    "multi_block",
     "priority",
+    "ragged_block",
     "ranked",
     "subset",
     "uniform",
