@@ -1,6 +1,28 @@
 """Mask policies: which patches of a grid the encoder sees, and which are asked for."""
 
+from pymim.masks.count import visible_count
+from pymim.masks.filtered import Noise
+from pymim.masks.guided import Priority, Ranked, Weighted
 from pymim.masks.mask import Draw, Grid, Mask, Policy
-from pymim.masks.uniform import Uniform
+from pymim.masks.rectangles import Block, InverseBlock, MultiBlock
+from pymim.masks.some import Some
+from pymim.masks.uniform import Disjoint, Tube, Uniform
 
-__all__ = ["Draw", "Grid", "Mask", "Policy", "Uniform"]
+__all__ = [
+    "Block",
+    "Disjoint",
+    "Draw",
+    "Grid",
+    "InverseBlock",
+    "Mask",
+    "MultiBlock",
+    "Noise",
+    "Policy",
+    "Priority",
+    "Ranked",
+    "Some",
+    "Tube",
+    "Uniform",
+    "Weighted",
+    "visible_count",
+]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from pymim.ops import grid as ops
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
@@ -40,3 +42,8 @@ class Policy(Protocol):
     def __call__(
         self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
     ) -> Mask: ...
+
+
+def hide(mask: ops.Mask) -> Mask:
+    """The op's mask, with every hidden patch predicted."""
+    return Mask(mask.visible, mask.hidden, mask.hidden)

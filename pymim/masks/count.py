@@ -1,0 +1,39 @@
+"""From a ratio to a count, each way the papers round it.
+
+The same ratio means another count in another code base: 0.9 of 196 patches keeps 19 in MAE and 20 in VideoMAE. Here
+the roundings are named, and evaluated in binary floating point as the releases do, errors included: keep-floor of
+100 patches at 0.9 is 9, as 100 * (1 - 0.9) is 9.999999999999998.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Rounding = Literal["keep-floor", "mask-floor", "ceil", "round"]
+
+
+def visible_count(patches: int, ratio: float, rounding: Rounding = "keep-floor") -> int:
+    """How many of `patches` stay visible when `ratio` of them is hidden.
+
+    - "keep-floor": int(patches * (1 - ratio)) visible (MAE, He et al. 2022; HPM; ConvNeXt V2, Woo et al. 2023).
+    - "mask-floor": int(ratio * patches) hidden (VideoMAE, Tong et al. 2022; SIGMA).
+    - "ceil": ceil(patches * ratio) hidden (SimMIM, Xie et al. 2022).
+    - "round": round(patches * (1 - ratio)) visible, halves to even (SparK, Tian et al. 2023).
+
+    Raises ValueError for a ratio outside [0, 1], a negative count or an unknown rounding.
+    """
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"visible_count: ratio: expected 0 to 1, got {ratio}; give the share that is hidden")
+    if patches < 0:
+        raise ValueError(f"visible_count: patches: expected 0 or more, got {patches}; count the grid")
+    if rounding == "keep-floor":
+        return int(patches * (1 - ratio))
+    if rounding == "mask-floor":
+        return patches - int(ratio * patches)
+    if rounding == "ceil":
+        return patches - min(math.ceil(patches * ratio), patches)
+    if rounding == "round":
+        return round(patches * (1 - ratio))
+    known = "'keep-floor', 'mask-floor', 'ceil' or 'round'"
+    raise ValueError(f"visible_count: rounding: expected {known}, got {rounding!r}; choose one")

@@ -1,0 +1,38 @@
+"""The patterns of filtered noise that ColorMAE masks with (Hinojosa et al. 2024), which ops.mask.filtered crops.
+
+White noise W and Gaussian blurs G give four colours: red G_s(W), blue W - G_s(W), green G_s(W) - G_l(W) and purple
+W - (G_s(W) - G_l(W)), with s < l: low-, high-, band-pass and band-stop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Band = Literal["low", "high", "band", "stop"]
+
+
+def patterns(count: int, size: int, band: Band, *, sigma: float = 0.8, wide: float = 2.4, seed: int = 0) -> Tensor:
+    """`count` square patterns, float32 [count size size], each of mean 0 and variance 1.
+
+    Blurs wrap around, so a pattern is statistically the same everywhere and crops need no margin. sigma is the
+    smaller blur's standard deviation in patches, `wide` the larger one's, which only "band" and "stop" use.
+    Unlike the paper, whose widths are not published, these defaults are ours. float64 inside; the same for a seed
+    on one machine. Raises ValueError for a width out of order or an unknown band.
+    """
+    if band not in ("low", "high", "band", "stop"):
+        raise ValueError(f"patterns: band: expected 'low', 'high', 'band' or 'stop', got {band!r}; choose one")
+    if not 0 < sigma < wide:
+        raise ValueError(f"patterns: sigma: expected 0 < sigma < wide, got {sigma} and {wide}; swap them")
+    generator = torch.Generator().manual_seed(seed)
+    white = torch.randn(count, size, size, generator=generator, dtype=torch.float64)
+    frequency = torch.fft.fftfreq(size, dtype=torch.float64).square()
+    squared = frequency[:, None] + frequency[None, :]
+    near, far = (torch.exp(-2 * (math.pi * width) ** 2 * squared) for width in (sigma, wide))
+    gain = {"low": near, "high": 1 - near, "band": near - far, "stop": 1 - (near - far)}[band]
+    noise: Tensor = torch.fft.ifft2(torch.fft.fft2(white) * gain).real
+    noise = noise - noise.mean((1, 2), keepdim=True)
+    return (noise / noise.std((1, 2), keepdim=True)).float()

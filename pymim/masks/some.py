@@ -1,0 +1,27 @@
+"""Predicting only some of the hidden patches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from pymim.masks.mask import Draw, Grid, Mask, Policy
+from pymim.ops import mask as ops
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class Some:
+    """Another policy's masks, of whose hidden patches a random share is predicted (CAPI, Darcet et al. 2025)."""
+
+    def __init__(self, policy: Policy, share: float = 0.05):
+        self.policy, self.share = policy, share
+
+    def __call__(
+        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+    ) -> Mask:
+        mask = self.policy(index, grid, draw, difficulty)
+        count = int(mask.hidden.shape[1] * self.share)
+        return mask._replace(predicted=ops.subset(index, mask.hidden, count, **draw._asdict()))

@@ -1,0 +1,121 @@
+"""Every policy: counts, partitions, and a pure function of its arguments."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from pymim import masks
+from pymim.masks import Draw
+
+POLICIES = {
+    "uniform": masks.Uniform(0.75),
+    "cells": masks.Uniform(0.5, unit=2),
+    "tube": masks.Tube(0.9),
+    "block": masks.Block(0.4, area=(2, None)),
+    "inverse": masks.InverseBlock(0.65),
+    "multi": masks.MultiBlock(0.2),
+    "noise": masks.Noise(0.75, count=4, size=20),
+    "ranked": masks.Ranked(0.75),
+    "weighted": masks.Weighted(0.75),
+    "priority": masks.Priority(0.75),
+    "some": masks.Some(masks.Uniform(0.5), 0.25),
+}
+GRIDS = [(8, 8), (6, 10), (4, 8, 8)]
+
+
+def draw_with(policy, grid, draw=None, index=None):
+    draw = Draw(1, 2) if draw is None else draw
+    index = torch.arange(5) + 100 if index is None else index
+    noise = torch.Generator().manual_seed(0)
+    difficulty = torch.rand(200, torch.tensor(grid).prod(), generator=noise)[index % 200]
+    return policy(index, grid, draw, difficulty)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_masks_partition_the_grid(name, grid):
+    mask = draw_with(POLICIES[name], grid)
+    n = torch.tensor(grid).prod().item()
+    every = torch.cat([mask.visible, mask.hidden], 1).sort(1)[0]
+    assert torch.equal(every, torch.arange(n).expand(5, -1))
+    boolean = mask.boolean(n)
+    assert boolean.sum().item() == mask.hidden.numel()
+    assert boolean.gather(1, mask.predicted).all()
+    assert (mask.visible.diff(dim=1) > 0).all()
+    assert (mask.hidden.diff(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_masks_depend_on_seed_step_view_and_index_alone(name):
+    policy, grid = POLICIES[name], (8, 8)
+    whole = draw_with(policy, grid)
+    part = draw_with(pickle.loads(pickle.dumps(policy)), grid, index=torch.tensor([103, 101]))
+    assert all(torch.equal(a[[3, 1]], b) for a, b in zip(whole, part, strict=True))
+    assert len(whole.hidden.unique(dim=0)) > 1
+    for draw in (Draw(2, 2), Draw(1, 3), Draw(1, 2, 1)):
+        other = draw_with(copy.deepcopy(policy), grid, draw)
+        assert other.hidden.shape != whole.hidden.shape or not torch.equal(other.hidden, whole.hidden)
+
+
+def test_counts_are_the_papers():
+    index, draw = torch.arange(2), Draw(0, 0)
+    hidden = lambda policy, grid: policy(index, grid, draw).hidden.shape[1]  # noqa: E731
+    assert hidden(masks.Uniform(0.75), (14, 14)) == 147
+    assert hidden(masks.Uniform(0.9), (14, 14)) == 196 - 19
+    assert hidden(masks.Uniform(0.9), (8, 14, 14)) == 1568 - 156
+    assert hidden(masks.Tube(0.9), (8, 14, 14)) == 1408
+    assert hidden(masks.Uniform(0.6, "ceil", unit=2), (14, 14)) == 30 * 4
+    assert hidden(masks.InverseBlock(0.65), (16, 16)) == 166
+    some = masks.Some(masks.InverseBlock(0.65), 0.05)(index, (16, 16), draw)
+    assert some.predicted.shape == (2, 8)
+
+
+def test_tubes_repeat_and_uniform_does_not():
+    rows = masks.Tube(0.9)(torch.arange(1), (8, 14, 14), Draw(0, 0)).boolean(1568).view(8, 196)
+    assert (rows == rows[0]).all()
+    rows = masks.Uniform(0.9)(torch.arange(1), (8, 14, 14), Draw(0, 0)).boolean(1568).view(8, 196)
+    assert not (rows == rows[0]).all()
+
+
+def test_ranked_hides_the_hard_ones_first():
+    scores = torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]])
+    policy = masks.Ranked(0.75, hard=lambda step: step / 10)
+    hidden = policy(torch.arange(1), (2, 4), Draw(0, 5), scores).hidden
+    assert {2, 5, 6} <= set(hidden[0].tolist())
+    assert hidden.shape == (1, 6)
+    easiest = masks.Ranked(0.75, 0.5, hide="lowest")(torch.arange(1), (2, 4), Draw(0, 5), scores).hidden
+    assert {0, 1, 3} <= set(easiest[0].tolist())
+
+
+@pytest.mark.parametrize("name", ["ranked", "weighted", "priority"])
+def test_without_difficulty_masks_are_uniform(name):
+    index = torch.arange(4000)
+    share = POLICIES[name](index, (4, 4), Draw(0, 0)).boolean(16).float().mean(0)
+    assert (share - 0.75).abs().max() < 0.04
+
+
+def test_disjoint_views_overlap_as_little_as_they_can():
+    policy = masks.Disjoint(0.6)
+    first, second = policy(torch.arange(3), (10, 10), Draw(0, 0))
+    assert first.hidden.shape == second.hidden.shape == (3, 60)
+    assert (first.boolean(100) | second.boolean(100)).all()
+    assert policy.draws == 2
+    first, second = masks.Disjoint(0.25, covered=0.4)(torch.arange(3), (10, 10), Draw(0, 0))
+    assert ((first.boolean(100) | second.boolean(100)).sum(1) == 40).all()
+
+
+def test_multi_blocks_are_predicted_one_after_another():
+    mask = masks.MultiBlock(0.2, blocks=3)(torch.arange(2), (14, 14), Draw(0, 0))
+    assert mask.predicted.shape[1] % 3 == 0
+    blocks = mask.predicted.view(2, 3, -1)
+    rows, columns = blocks // 14, blocks % 14
+    area = (rows.amax(2) - rows.amin(2) + 1) * (columns.amax(2) - columns.amin(2) + 1)
+    assert (area == blocks.shape[2]).all()
+
+
+def test_masks_are_the_same_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = draw_with(masks.Uniform(0.75), (14, 14))
+    assert torch.equal(inside.hidden, draw_with(masks.Uniform(0.75), (14, 14)).hidden)
