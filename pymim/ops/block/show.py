@@ -133,8 +133,9 @@ def multi_block(
 
     Unlike I-JEPA, which cuts every context of a batch to the smallest of them, each is cut to the given V: a mask
     must not depend on what else is in the batch. V patches at random stay, or with `raster` the first ones, which
-    loses the bottom rows, as the released code does. Where a context has fewer than V, all blocks of the image are drawn
-    again; after 32 draws the last one's targets move onto its first target, one by one, until there are enough.
+    loses the bottom rows, as the released code does. Where a context has fewer than V, the image's blocks are all
+    drawn again; after 32 draws the last one's targets move onto its first target, one by one, until there are
+    enough.
     Unlike its released code, whose blocks never touch the last row and column, they may; `edges=False` forbids it.
     Every frame of a clip has the same blocks.
 
