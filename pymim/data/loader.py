@@ -9,7 +9,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ class Loader:
     def __init__(
         self,
         source: Source | opening.Data,
-        views: View | Sequence[View],
+        views: View | Iterable[View],
         batch: int,
         seed: int = 0,
         rank: int = 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,7 @@ class Maker:
     def __init__(
         self,
         source: Source,
-        views: View | Sequence[View],
+        views: View | Iterable[View],
         batch: int,
         seed: int = 0,
         rank: int = 0,
@@ -36,7 +36,7 @@ class Maker:
         limit: int = 1,
     ):
         self.source, self.seed, self.limit = source, seed, limit
-        self.views = list(views) if isinstance(views, Sequence) else [views]
+        self.views = list(views) if isinstance(views, Iterable) else [views]
         self.batch, self.rank, self.share = batch, rank, batch // world
 
     def __getitem__(self, step: int) -> tuple[Batch | None, Broken]:

@@ -1,6 +1,8 @@
 """Views: crops and changes of pictures, batched, each a pure function of (seed, epoch, dataset index, view)."""
 
+from pymim.views.change import Blur, Grey, Jitter, Solarise
+from pymim.views.multi import MultiCrop
 from pymim.views.normalise import Normalise
 from pymim.views.view import Center, Pretrain, View
 
-__all__ = ["Center", "Normalise", "Pretrain", "View"]
+__all__ = ["Blur", "Center", "Grey", "Jitter", "MultiCrop", "Normalise", "Pretrain", "Solarise", "View"]

@@ -5,6 +5,7 @@ Pictures of one size go through two small matrix products per picture, all at on
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,8 +31,9 @@ def resample(
 def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tensor, "B w W"]) -> Tensor:
     """rows @ image @ columns^T for every channel and frame of each image [B ... H W]."""
     b, *between, height, width = images.shape
-    stacked = images.reshape(b, -1, width) @ columns.mT
-    turned = stacked.view(b, -1, height, columns.shape[1])
+    planes = math.prod(between)
+    stacked = images.reshape(b, planes * height, width) @ columns.mT
+    turned = stacked.view(b, planes, height, columns.shape[1])
     return (rows[:, None] @ turned).view(b, *between, rows.shape[1], columns.shape[1])
 
 

@@ -1,0 +1,118 @@
+"""Changes of pixels, float32 [B C ...] on [0, 1], each done to a picture with probability `p`.
+
+Parameters are those of SimCLR, BYOL, SwAV and DINO. Unlike torchvision's, brightness, contrast, saturation and hue
+come in this order, and a blur renormalises at the border instead of mirroring. Changes of colour need 3 channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pymim.data import philox
+from pymim.views.resample import separable
+
+GREY = (0.299, 0.587, 0.114)  # ITU-R 601
+
+
+class Jitter:
+    """Scales brightness, contrast and saturation by factors uniform in 1 +- their strengths, and turns the hue
+    by at most `hue` of a full turn. Pictures of other than three channels need saturation = hue = 0."""
+
+    def __init__(
+        self,
+        brightness: float = 0.4,
+        contrast: float = 0.4,
+        saturation: float = 0.2,
+        hue: float = 0.1,
+        p: float = 0.8,
+    ):
+        self.strengths, self.hue, self.p = torch.tensor((brightness, contrast, saturation)), hue, p
+        self.colours = saturation > 0 or hue > 0
+
+    def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
+        chance, random = drawn(name, first, images)
+        bright, contrast, saturation = (1 + (2 * random[:, k] - 1) * s for k, s in enumerate(self.strengths))
+        changed = (images * bright).clamp_(0, 1)
+        middle = (luminance(changed) if images.shape[1] == 3 else changed).flatten(1).mean(1)
+        changed = torch.lerp(middle.view_as(bright), changed, contrast).clamp_(0, 1)
+        if self.colours:
+            changed = torch.lerp(luminance(changed, "Jitter"), changed, saturation).clamp_(0, 1)
+            changed = turned(changed, (2 * random[:, 3] - 1) * self.hue)
+        return torch.where(chance < self.p, changed, images)
+
+
+class Grey:
+    """Three channels alike, as bright as before."""
+
+    def __init__(self, p: float = 0.2):
+        self.p = p
+
+    def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
+        chance, _ = drawn(name, first, images)
+        return torch.where(chance < self.p, luminance(images, "Grey"), images)
+
+
+class Blur:
+    """A Gaussian of a deviation uniform in `sigma`, in pixels."""
+
+    def __init__(self, sigma: tuple[float, float] = (0.1, 2.0), p: float = 0.5):
+        self.sigma, self.p = sigma, p
+
+    def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
+        chance, random = drawn(name, first, images)
+        chosen = chance.flatten() < self.p
+        sigma = self.sigma[0] + random.flatten(1)[chosen, 0] * (self.sigma[1] - self.sigma[0])
+        rows, columns = (_gaussian(sigma, extent) for extent in images.shape[-2:])
+        images[chosen] = separable(images[chosen], rows, columns)
+        return images
+
+
+class Solarise:
+    """Turns values of `threshold` and above into their negatives."""
+
+    def __init__(self, threshold: float = 0.5, p: float = 0.2):
+        self.threshold, self.p = threshold, p
+
+    def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
+        chance, _ = drawn(name, first, images)
+        return torch.where((chance < self.p) & (images >= self.threshold), 1 - images, images)
+
+
+def drawn(name: philox.Name, first: int, images: Tensor) -> tuple[Tensor, Tensor]:
+    """A chance [B 1 ...] and four numbers [B 4 1 ...] for each picture, to broadcast over [B C ...]."""
+    random = torch.from_numpy(philox.uniforms(name, 2, first))
+    ones = (1,) * (images.ndim - 1)
+    return random[:, 0, 0].view(-1, *ones), random[:, 1].view(-1, 4, *ones)
+
+
+def luminance(images: Tensor, asking: str = "luminance") -> Tensor:
+    """[B 1 ...] of three channels."""
+    if images.shape[1] != 3:
+        raise ValueError(
+            f"{asking}: images: expected 3 channels, got {images.shape[1]}; leave changes of colour out"
+        )
+    weight = images.new_tensor(GREY).view(3, *(1,) * (images.ndim - 2))
+    return (images * weight).sum(1, keepdim=True)
+
+
+def turned(images: Tensor, turn: Tensor) -> Tensor:
+    """Red, green, blue with their hue turned by `turn`, a share of the circle; value and saturation stay."""
+    red, green, blue = images.split(1, 1)
+    value, least = images.amax(1, keepdim=True), images.amin(1, keepdim=True)
+    chroma = value - least
+    safe = chroma.clamp_min(1e-12)
+    hue = torch.where(
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    sextant = [(n + hue + 6 * turn) % 6 for n in (5, 3, 1)]
+    return torch.cat([value - chroma * torch.minimum(k, 4 - k).clamp(0, 1) for k in sextant], dim=1)
+
+
+def _gaussian(sigma: Tensor, extent: int) -> Tensor:
+    """[B extent extent]: each row the weights of one blurred pixel."""
+    distance = torch.arange(extent)[:, None] - torch.arange(extent)
+    kernel = torch.exp(-0.5 * (distance / sigma[:, None, None]) ** 2)
+    return kernel / kernel.sum(2, keepdim=True)

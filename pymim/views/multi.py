@@ -1,0 +1,21 @@
+"""Several crops of each picture (SwAV, Caron et al. 2020): a list of views, written shorter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pymim.views.view import View
+
+
+class MultiCrop:
+    """counts[k] times views[k]: of each picture two large and six small crops, say; to be the views of a loader."""
+
+    def __init__(self, views: Sequence[View], counts: Sequence[int]):
+        if len(views) != len(counts):
+            raise ValueError(
+                f"MultiCrop: counts: expected one for each of {len(views)} views, got {len(counts)}; give as many"
+            )
+        self.views = [view for view, count in zip(views, counts, strict=True) for _ in range(count)]
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(self.views)
