@@ -23,7 +23,7 @@ STEMS = re.search(r"set\(stems ([^)]*)\)", (ROOT / "CMakeLists.txt").read_text()
 
 # Papers and the names of their methods, where they are no common words. Gin files and citations bear them.
 PAPERS = {
-    *("mae", "simmim", "beit", "hpm", "capi", "jepa", "ijepa", "sigma", "dino", "dinov", "ibot", "msn", "swav"),
+    *("mae", "simmim", "beit", "hpm", "capi", "jepa", "ijepa", "dino", "dinov", "ibot", "msn", "swav"),
     *("moco", "simclr", "byol", "cae", "maskfeat", "videomae", "colormae", "localmim", "mrmae", "dmjd", "umd"),
     *("multimae", "milan", "adios", "semmae", "attmask", "amim", "dbot", "eva", "clusterfit", "deepcluster"),
     *("sela", "peco", "mixmae", "latentmim", "maskdistill", "siamesemae", "crossmae", "mimrefiner", "sinder"),
