@@ -99,11 +99,14 @@ class Array {
     return got.code == wanted.code && got.bits == wanted.bits && got.lanes == 1;
   }
 
+  [[noreturn]] void refuse_dtype(const std::string& expected) const {
+    throw py::type_error(where() + "expected dtype " + expected + ", got " + dlpack::name(tensor_.dtype) +
+                         "; convert it first");
+  }
+
   template <class T, size_t Rank>
   View<T, Rank> view() const {
-    if (!is<T>())
-      throw py::type_error(where() + "expected dtype " + dlpack::name(dlpack::type_of<T>()) + ", got " +
-                           dlpack::name(tensor_.dtype) + "; convert it first");
+    if (!is<T>()) refuse_dtype(dlpack::name(dlpack::type_of<T>()));
     check(static_cast<size_t>(tensor_.ndim) == Rank, where(), "expected ", Rank, " axes, got ", tensor_.ndim,
           "; reshape it");
     check(contiguous(), where(), "expected a contiguous array, got strides; call .contiguous() on it");
@@ -164,8 +167,6 @@ View<T, Rank> view(py::handle object, const char* function, const char* argument
   return Array(object, function, argument).view<T, Rank>();
 }
 
-inline Stream stream(uintptr_t handle) {
-  return {reinterpret_cast<void*>(handle)};
-}
+inline Stream stream(uintptr_t handle) { return {reinterpret_cast<void*>(handle)}; }
 
 }  // namespace pymim::bindings

@@ -17,6 +17,7 @@ Scores scores(py::handle object, const char* function, const char* argument) {
   const Array array(object, function, argument);
   if (array.is<bfloat16>()) return array.view<const bfloat16, 2>();
   if (array.is<float16>()) return array.view<const float16, 2>();
+  if (!array.is<float>()) array.refuse_dtype("float32, bfloat16 or float16");
   return array.view<const float, 2>();
 }
 

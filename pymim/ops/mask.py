@@ -116,7 +116,8 @@ def filtered(
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
-        bank: float32 [P H W], finite, no smaller than the grid: see pymim.masks.noise.patterns.
+        bank: float32 [P H W], no smaller than the grid: see pymim.masks.noise.patterns. Finite, which is not
+            checked, as a bank is large: NaN ranks beyond the infinity of its sign.
         grid: (rows, columns).
         visible: V, 0 <= V <= N.
         seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
