@@ -17,8 +17,7 @@ void assign_range(View<const T, 2> points, const Packed& to, const Block& block,
   for (int64_t first = begin; first < end; first += kRows) {
     const int64_t count = end - first < kRows ? end - first : kRows;
     const bool rounded = pairs_supported() && taken <= budget;
-    for (int64_t i = 0; i < count; ++i)
-      rows[i] = prepare(points.data + (first + i) * to.d, to, block, i, rounded);
+    for (int64_t i = 0; i < count; ++i) rows[i] = prepare(points.data + (first + i) * to.d, to, block, i);
     taken += nearest(rows, count, to, block, rounded);
     budget += count * patience;
     for (int64_t i = 0; i < count; ++i) {

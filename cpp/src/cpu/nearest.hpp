@@ -9,6 +9,7 @@
 #pragma once
 
 #include <limits>
+#include <type_traits>
 
 #include "../arena.hpp"
 #include "element.hpp"
@@ -52,19 +53,6 @@ void to_unit(float* x, int64_t d) {
   const float norm = std::sqrt(squared_norm(x, d));
   const float scale = norm > 0 && norm < kInfinity ? 1 / norm : 0 * norm;  // NaN where not finite
   for (int64_t i = 0; i < d; ++i) x[i] *= scale;
-}
-
-// Rounds x to bfloat16 and returns the norm of what was lost.
-float round_row(const float* x, int64_t d, bfloat16* out) {
-  float lost = 0;
-#pragma omp simd reduction(+ : lost)
-  for (int64_t i = 0; i < d; ++i) {
-    out[i] = to_bfloat16(x[i]);
-    const float residual = x[i] - to_float(out[i]);
-    lost += residual * residual;
-  }
-  if (d % 2) out[d] = {0};
-  return kOutward * std::sqrt(lost);
 }
 
 // The centroids, ready to be scored.
@@ -186,6 +174,7 @@ struct Block {
 
 // Where one row stands.
 struct Row {
+  const float* exact;        // what distances are computed from
   float norm, residual;      // of the centred row, and of what rounding lost
   float least = -kInfinity;  // the best score is at least this
   float distance = kInfinity;
@@ -196,16 +185,38 @@ struct Row {
   }
 };
 
+// The row as distances take it: read in place where it is float already.
 template <class T>
-Row prepare(const T* point, const Packed& to, const Block& block, int64_t i, bool rounded) {
-  float *exact = block.exact + i * to.d, *centred = block.centred + i * to.d;
-  for (int64_t at = 0; at < to.d; ++at) exact[at] = to_float(point[at]);
-  if (to.metric == Metric::cosine) to_unit(exact, to.d);
-  for (int64_t at = 0; at < to.d; ++at) centred[at] = exact[at] - to.mean[at];
+const float* exact_row(const T* point, const Packed& to, float* copy) {
+  if constexpr (std::is_same_v<T, float>)
+    if (to.metric == Metric::l2) return point;
+  for (int64_t at = 0; at < to.d; ++at) copy[at] = to_float(point[at]);
+  if (to.metric == Metric::cosine) to_unit(copy, to.d);
+  return copy;
+}
+
+// Writes row `i` of the block, centred, in float and rounded to bfloat16.
+template <class T>
+Row prepare(const T* point, const Packed& to, const Block& block, int64_t i) {
   Row row;
-  row.norm = kOutward * std::sqrt(squared_norm(centred, to.d));
-  auto* pairs = reinterpret_cast<bfloat16*>(block.pairs + i * to.pairs_of_d);
-  row.residual = rounded ? round_row(centred, to.d, pairs) : 0;
+  row.exact = exact_row(point, to, block.exact + i * to.d);
+  const float *exact = row.exact, *mean = to.mean;
+  float* centred = block.centred + i * to.d;
+  auto* rounded = reinterpret_cast<bfloat16*>(block.pairs + i * to.pairs_of_d);
+  float square = 0, lost = 0;
+#pragma omp simd reduction(+ : square, lost)
+  for (int64_t at = 0; at < to.d; ++at) {
+    const float value = exact[at] - mean[at];
+    const bfloat16 nearest = to_bfloat16(value);
+    const float residual = value - to_float(nearest);
+    centred[at] = value;
+    rounded[at] = nearest;
+    square += value * value;
+    lost += residual * residual;
+  }
+  if (to.d % 2) rounded[to.d] = {0};
+  row.norm = kOutward * std::sqrt(square);
+  row.residual = kOutward * std::sqrt(lost);
   return row;
 }
 
@@ -222,36 +233,42 @@ void score(const Packed& to, const Block& block, int64_t rows, int64_t first, in
     }
 }
 
-// How far a score of this row in this panel can be from the truth.
-float score_error(const Row& row, const Packed& to, int64_t panel, bool rounded) {
-  const float norm = to.norms[panel], reach = row.norm + norm, d = static_cast<float>(to.d + 8);
-  const float rounding = rounded ? row.residual * norm + (row.norm + row.residual) * to.residuals[panel] : 0;
-  return kOutward * (rounding + 2 * d * 0x1p-24f * reach * reach + 4 * d * 0x1p-126f);
+// How far the scores of this row in each of these panels can be from the truth.
+void score_errors(const Row& row, const Packed& to, int64_t first, int64_t last, bool rounded, float* errors) {
+  const float summing = 2 * static_cast<float>(to.d + 8) * 0x1p-24f,
+              tiny = 4 * static_cast<float>(to.d + 8) * 0x1p-126f;
+  const float lost = rounded ? row.residual : 0, kept = rounded ? row.norm + row.residual : 0;
+#pragma omp simd
+  for (int64_t panel = first; panel < last; ++panel) {
+    const float norm = to.norms[panel], reach = row.norm + norm;
+    errors[panel - first] =
+        kOutward * (lost * norm + kept * to.residuals[panel] + summing * reach * reach + tiny);
+  }
 }
 
 // Computes the distance of each centroid of these panels that can be the nearest; returns how many it took.
-int64_t settle(Row& row, const float* exact, const float* scores, const Packed& to, int64_t first, int64_t last,
-               bool rounded) {
-  float highest[kColumns / kWidth], error[kColumns / kWidth];
+int64_t settle(Row& row, const float* scores, const Packed& to, int64_t first, int64_t last, bool rounded) {
+  float errors[kColumns / kWidth];
+  Lanes highest[kColumns / kWidth], least = spread(row.least);
+  score_errors(row, to, first, last, rounded, errors);
   for (int64_t panel = 0; panel < last - first; ++panel) {
-    float most = -kInfinity;
-#pragma omp simd reduction(max : most)
-    for (int64_t j = 0; j < kWidth; ++j)
-      most = scores[panel * kWidth + j] > most ? scores[panel * kWidth + j] : most;
+    Lanes most = load(scores + panel * kWidth);
+    for (int j = 1; j < kVectors; ++j) most = larger(load(scores + panel * kWidth + j * kLanes), most);
     highest[panel] = most;
-    error[panel] = score_error(row, to, first + panel, rounded);
-    if (most - error[panel] > row.least) row.least = most - error[panel];
+    least = larger(most - errors[panel], least);
   }
+  row.least = largest(least);
   int64_t taken = 0;
   for (int64_t panel = 0; panel < last - first; ++panel) {
-    const float bound = row.least - error[panel];
-    if (highest[panel] < bound) continue;
-    for (int64_t j = 0; j < kWidth; ++j) {
-      const int64_t centroid = (first + panel) * kWidth + j;
-      if (!(scores[panel * kWidth + j] >= bound) || centroid >= to.k) continue;
-      row.offer(to.distance(exact, centroid), centroid);
-      ++taken;
-    }
+    const float bound = row.least - errors[panel];
+    if (!at_least(highest[panel], bound)) continue;
+    for (int64_t j = 0; j < kWidth; j += kLanes)
+      for (unsigned open = at_least(load(scores + panel * kWidth + j), bound); open; open &= open - 1) {
+        const int64_t centroid = (first + panel) * kWidth + j + __builtin_ctz(open);
+        if (centroid >= to.k) break;
+        row.offer(to.distance(row.exact, centroid), centroid);
+        ++taken;
+      }
   }
   return taken;
 }
@@ -261,7 +278,7 @@ int64_t nearest(Row* rows, int64_t count, const Packed& to, const Block& block, 
   int64_t taken = 0;
   if (to.k <= kDirect) {
     for (int64_t i = 0; i < count; ++i)
-      for (int64_t k = 0; k < to.k; ++k) rows[i].offer(to.distance(block.exact + i * to.d, k), k);
+      for (int64_t k = 0; k < to.k; ++k) rows[i].offer(to.distance(rows[i].exact, k), k);
     return taken;
   }
   const int64_t step = kColumns / kWidth;
@@ -269,7 +286,7 @@ int64_t nearest(Row* rows, int64_t count, const Packed& to, const Block& block, 
     const int64_t last = first + step < to.panels ? first + step : to.panels;
     score(to, block, count, first, last, rounded);
     for (int64_t i = 0; i < count; ++i)
-      taken += settle(rows[i], block.exact + i * to.d, block.scores + i * kColumns, to, first, last, rounded);
+      taken += settle(rows[i], block.scores + i * kColumns, to, first, last, rounded);
   }
   return taken;
 }

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -31,6 +31,31 @@ inline Lanes load(const float* from) {
   Lanes value;
   std::memcpy(&value, from, sizeof value);
   return value;
+}
+
+inline Lanes spread(float value) { return Lanes{} + value; }
+
+// Elementwise; b where a is NaN.
+inline Lanes larger(Lanes a, Lanes b) { return a > b ? a : b; }
+
+inline float largest(Lanes x) {
+  float most = x[0];
+#pragma omp simd reduction(max : most)
+  for (int j = 0; j < kLanes; ++j) most = x[j] > most ? x[j] : most;
+  return most;
+}
+
+// Bit j is set where x[j] >= bound.
+inline unsigned at_least(Lanes x, float bound) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(bound), _CMP_GE_OQ);
+#elif defined(__AVX2__)
+  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)x, _mm256_set1_ps(bound), _CMP_GE_OQ)));
+#else
+  unsigned bits = 0;
+  for (int j = 0; j < kLanes; ++j) bits |= unsigned{x[j] >= bound} << j;
+  return bits;
+#endif
 }
 
 // out[i][j] = start[j] + sum over depth of rows[i][depth] * panel[depth][j], for kTile rows.
