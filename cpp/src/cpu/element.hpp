@@ -18,12 +18,12 @@ inline float to_float(float16 value) {
   return from_bits(static_cast<int32_t>(static_cast<uint32_t>(scaled) | special | sign));
 }
 
-// To the nearest, ties to even; what is too small for a normal number becomes zero, as the instructions would
-// have it.
-inline bfloat16 to_bfloat16(float value) {
+// The nearest bfloat16, ties to even, as the bits of a float; what is too small for a normal number becomes
+// zero, as the instructions would have it.
+inline uint32_t round_to_bfloat16(float value) {
   const uint32_t bits = static_cast<uint32_t>(to_bits(value));
-  const uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-  return {static_cast<uint16_t>((rounded & 0x7f80u) ? rounded : 0u)};
+  const uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+  return (rounded & 0x7f800000u) ? rounded : 0u;
 }
 
 }  // namespace pymim::cpu::PYMIM_ISA

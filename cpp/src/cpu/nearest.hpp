@@ -106,18 +106,18 @@ void pack_column(const float* centroid, int64_t k, const Packed& to) {
   const int64_t panel = k / kWidth, column = k % kWidth, d = to.d;
   float* floats = to.floats + panel * d * kWidth + column;
   auto* pairs =
-      kHasPairs ? reinterpret_cast<bfloat16*>(to.pairs + panel * to.pairs_of_d * kWidth + column) : nullptr;
+      kHasPairs ? reinterpret_cast<uint16_t*>(to.pairs + panel * to.pairs_of_d * kWidth + column) : nullptr;
   double square = 0, lost = 0;
   for (int64_t i = 0; i < d; ++i) {
     const float value = centroid[i] - to.mean[i];
-    const bfloat16 rounded = to_bfloat16(value);
-    const float residual = value - to_float(rounded);
+    const uint32_t rounded = round_to_bfloat16(value);
+    const float residual = value - from_bits(static_cast<int32_t>(rounded));
     floats[i * kWidth] = value;
-    if (kHasPairs) pairs[i / 2 * kWidth * 2 + i % 2] = rounded;
+    if (kHasPairs) pairs[i / 2 * kWidth * 2 + i % 2] = static_cast<uint16_t>(rounded >> 16);
     square += double{value} * value;
     lost += double{residual} * residual;
   }
-  if (kHasPairs && d % 2) pairs[d / 2 * kWidth * 2 + 1] = {0};
+  if (kHasPairs && d % 2) pairs[d / 2 * kWidth * 2 + 1] = 0;
   to.start[k] = to.metric == Metric::l2 ? static_cast<float>(-0.5 * square) : 0;
   const float norm = square <= std::numeric_limits<float>::max()
                          ? kOutward * std::sqrt(static_cast<float>(square))
@@ -202,19 +202,19 @@ Row prepare(const T* point, const Packed& to, const Block& block, int64_t i) {
   row.exact = exact_row(point, to, block.exact + i * to.d);
   const float *exact = row.exact, *mean = to.mean;
   float* centred = block.centred + i * to.d;
-  auto* rounded = reinterpret_cast<bfloat16*>(block.pairs + i * to.pairs_of_d);
+  auto* rounded = reinterpret_cast<uint16_t*>(block.pairs + i * to.pairs_of_d);
   float square = 0, lost = 0;
 #pragma omp simd reduction(+ : square, lost)
   for (int64_t at = 0; at < to.d; ++at) {
     const float value = exact[at] - mean[at];
-    const bfloat16 nearest = to_bfloat16(value);
-    const float residual = value - to_float(nearest);
+    const uint32_t nearest = round_to_bfloat16(value);
+    const float residual = value - from_bits(static_cast<int32_t>(nearest));
     centred[at] = value;
-    rounded[at] = nearest;
+    rounded[at] = static_cast<uint16_t>(nearest >> 16);
     square += value * value;
     lost += residual * residual;
   }
-  if (to.d % 2) rounded[to.d] = {0};
+  if (to.d % 2) rounded[to.d] = 0;
   row.norm = kOutward * std::sqrt(square);
   row.residual = kOutward * std::sqrt(lost);
   return row;
