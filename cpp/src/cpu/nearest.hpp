@@ -34,18 +34,27 @@ float squared_norm(const float* x, int64_t d) {
   return sum;
 }
 
+// Sums term(x_i, c_i), as lanes: a simd reduction would add up its lanes one after the other, which for rows of
+// a few vectors takes longer than the row.
+template <class Term>
+float sum_terms(const float* x, const float* c, int64_t d, Term term) {
+  Lanes sums[2] = {};
+  int64_t at = 0;
+  for (; at + 2 * kLanes <= d; at += 2 * kLanes) {
+    sums[0] += term(load(x + at), load(c + at));
+    sums[1] += term(load(x + at + kLanes), load(c + at + kLanes));
+  }
+  float rest = 0;
+  for (; at < d; ++at) rest += term(x[at], c[at]);
+  return rest + total(sums[0] + sums[1]);
+}
+
 float squared_distance(const float* x, const float* c, int64_t d) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < d; ++i) sum += (x[i] - c[i]) * (x[i] - c[i]);
-  return sum;
+  return sum_terms(x, c, d, [](auto a, auto b) { return (a - b) * (a - b); });
 }
 
 float dot(const float* x, const float* c, int64_t d) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < d; ++i) sum += x[i] * c[i];
-  return sum;
+  return sum_terms(x, c, d, [](auto a, auto b) { return a * b; });
 }
 
 // x / |x|, or zero.

@@ -45,6 +45,16 @@ inline float largest(Lanes x) {
   return most;
 }
 
+inline float total(Lanes x) {
+  float lanes[kLanes];
+  std::memcpy(lanes, &x, sizeof x);
+#pragma GCC unroll 8
+  for (int half = kLanes / 2; half; half /= 2)
+#pragma GCC unroll 8
+    for (int j = 0; j < half; ++j) lanes[j] += lanes[j + half];
+  return lanes[0];
+}
+
 // Bit j is set where x[j] >= bound.
 inline unsigned at_least(Lanes x, float bound) {
 #if defined(__AVX512F__)
