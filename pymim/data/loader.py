@@ -105,7 +105,7 @@ class Loader:
             prefetch_factor=self.prefetch,
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_outlive_signals,
+            worker_init_fn=_live_as_long_as_the_run,
             multiprocessing_context=_forkserver(),
             generator=torch.Generator(),  # torch's own stays where it is
         )
@@ -181,8 +181,16 @@ def _forkserver() -> Any:
     return context
 
 
-def _outlive_signals(_: int) -> None:
-    """A signal to the whole group asks the training to save and stop: until then it needs its workers, which end
-    with it."""
+def _live_as_long_as_the_run(_: int) -> None:
+    """A signal to the whole group asks the training to save and stop: until then it needs its workers. And when
+    it is killed they end, though the fresh process that is their parent does not."""
     for name in SIGNALS:
         signal.signal(name, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
+
+
+def _end_with_the_run() -> None:
+    run = multiprocessing.parent_process()
+    assert run is not None, "this is a worker"
+    run.join()
+    os._exit(1)

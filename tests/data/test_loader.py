@@ -1,5 +1,12 @@
 """The same batches, whoever makes them."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -65,3 +72,47 @@ def test_an_abandoned_iterator_ends():
 def test_a_batch_that_cannot_be_shared_is_refused():
     with pytest.raises(ValueError, match="Loader: batch: expected a multiple of 3"):
         batches(world=3)
+
+
+SCRIPT = """
+import signal, sys
+from pymim import data, views
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    loader = data.Loader("digits", views.Pretrain(16), batch=8, workers=1)
+    for step, batch in enumerate(loader.batches(0, 10**6)):
+        print(step, flush=True)
+        sys.stdin.readline()
+"""
+
+
+def alive(group):
+    status = [
+        path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()
+    ]
+    return sum(fields[2] == str(group) and fields[0] != "Z" for fields in status)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="counts processes in /proc")
+def test_workers_outlive_a_signal_to_all_and_end_with_the_run(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    run = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py"],
+        env=os.environ | {"PYTHONPATH": str(Path(data.__file__).parents[2])},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert run.stdout.readline() == "0\n"
+        os.killpg(run.pid, signal.SIGTERM)
+        for step in range(1, 12):  # more than was made ahead
+            print(file=run.stdin, flush=True)
+            assert run.stdout.readline() == f"{step}\n"
+        assert alive(run.pid) > 1
+    finally:
+        run.kill()
+        run.communicate()
+    for _ in range(200):
+        if not alive(run.pid):
+            return
+        time.sleep(0.1)
+    raise AssertionError("a worker is left over")
