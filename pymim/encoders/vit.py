@@ -72,7 +72,7 @@ class ViT(Positioned, Encoder):
         self.reg_token = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
         self.mask_token = nn.Parameter(torch.zeros(1, 1, dim)) if hidden == "token" else None
         self.make_positions(positions, base, dim, int(class_token) + registers)
-        rates = torch.linspace(0, drop_path, depth).tolist()
+        rates = [drop_path * number / max(1, depth - 1) for number in range(depth)]
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, bias, norm, layer_scale, rate) for rate in rates)
         self.norm = nn.Identity() if pool == "mean-norm" else make_norm(norm, dim)
         self.fc_norm = make_norm(norm, dim) if pool == "mean-norm" else nn.Identity()

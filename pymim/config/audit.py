@@ -1,0 +1,114 @@
+"""What gin does not look at: macros that nobody defined, types, and bindings that nothing uses."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from gin import config as gin_config
+from gin import config_parser
+
+from pymim.config.files import find
+from pymim.config.words import HEADER, nearest, quoted, short
+from pymim.errors import ConfigError
+
+
+class Binding(NamedTuple):
+    """One assignment somebody wrote: `scope/selector.argument = value`; a macro has no argument."""
+
+    scope: str
+    selector: str
+    argument: str | None
+    place: str
+
+    def __str__(self) -> str:
+        name = f"{self.scope}/{self.selector}" if self.scope else self.selector
+        return f"{name}.{self.argument}" if self.argument else name
+
+
+def check_used(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
+    """Refuses a binding of the command line, or of the last file, that nothing used: a misspelt scope, say."""
+    written = [b for text, place in _leaves(files, bindings) for b in _bindings(text, place)]
+    used = {(s, short(sel), arg) for (s, sel), args in gin_config._OPERATIVE_CONFIG.items() for arg in args}
+    for binding in written:
+        if binding.argument is None:
+            continue
+        matches = [s for s, sel, arg in used if sel == short(binding.selector) and arg == binding.argument]
+        if not any(s == binding.scope or s.startswith(binding.scope + "/") or not binding.scope for s in matches):
+            scopes = sorted({s for s, _, _ in used if s})
+            hint = nearest(binding.scope, scopes) if binding.scope else "; remove it, or use its component"
+            raise ConfigError(f"{binding.place}: {binding}: nothing in this configuration uses it{hint}")
+
+
+def _leaves(files: Sequence[str], bindings: Sequence[str]) -> list[tuple[str, str]]:
+    last = find(files[-1])
+    return [(last.read_text(), str(last)), *((HEADER + quoted(b) + "\n", f"-b {b!r}") for b in bindings)]
+
+
+def _bindings(text: str, place: str) -> Iterable[Binding]:
+    parser = config_parser.ConfigParser(text, gin_config.ParserDelegate(skip_unknown=True))
+    for statement in parser:
+        if isinstance(statement, config_parser.BindingStatement):
+            yield Binding(statement.scope, statement.selector, statement.arg_name or None, place)
+
+
+def check_macro(binding: str) -> None:
+    name = binding.partition("=")[0].strip()
+    macros = sorted(scope for scope, selector in gin_config._CONFIG if selector == "gin.macro")
+    if re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and name not in macros:
+        raise ConfigError(f"-b {binding!r}: no macro is called {name}{nearest(name, macros)}")
+
+
+def check_required() -> None:
+    for (scope, selector), arguments in gin_config._CONFIG.items():
+        for argument, value in arguments.items():
+            if getattr(value, "scoped_selector", "") == "gin.REQUIRED/gin.constant":
+                name = scope if selector == "gin.macro" else f"{short(selector)}.{argument}"
+                raise ConfigError(f"{name} is not set; set it in a gin file or with -b '{name} = ...'")
+
+
+def check_types() -> None:
+    for (_, selector), arguments in gin_config._CONFIG.items():
+        if selector == "gin.macro":
+            continue
+        hints = _hints(gin_config._REGISTRY[selector].wrapped)
+        for argument, value in arguments.items():
+            if isinstance(value, gin_config.ConfigurableReference):
+                if value.configurable.selector != "gin.macro":
+                    continue
+                value = gin_config._CONFIG.get((value.scoped_selector.split("/")[0], "gin.macro"), {}).get("value")
+            expected = hints.get(argument)
+            if expected is not None and not _fits(value, expected):
+                raise ConfigError(
+                    f"{short(selector)}.{argument}: expected {_type_name(expected)}, got {value!r}; "
+                    "check the value (strings need quotes in gin files)"
+                )
+
+
+def _hints(component: Any) -> dict[str, Any]:
+    function = component.__init__ if inspect.isclass(component) else component
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):  # an annotation that only type checkers can see
+        return {}
+
+
+def _fits(value: Any, expected: Any) -> bool:
+    """Whether a literal fits an annotation made of plain types; what is not plain is let through."""
+    if isinstance(value, gin_config.ConfigurableReference):
+        return True
+    options = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
+    options = tuple(bool if o is bool else o for o in options)
+    if any(o not in (int, float, str, bool, type(None)) for o in options):
+        return True
+    if isinstance(value, bool):
+        return bool in options
+    return isinstance(value, tuple(o for o in options)) or (isinstance(value, int) and float in options)
+
+
+def _type_name(expected: Any) -> str:
+    return getattr(expected, "__name__", None) or str(expected).replace("typing.", "").replace("NoneType", "None")

@@ -1,0 +1,54 @@
+"""Where gin files are, and how an `include` finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gin import config as gin_config
+
+import pymim
+from pymim.config.words import nearest
+from pymim.errors import ConfigError
+
+
+def folders() -> list[Path]:
+    """Where shipped gin files are: the checkout's gin/ first, then the one in the installed package."""
+    roots = [Path(entry) for entry in pymim.__path__]
+    return [folder for root in roots for folder in (root.parent / "gin", root / "gin") if folder.is_dir()]
+
+
+def find(name: str) -> Path:
+    """The gin file called `name`: as a path, or as a shipped file with or without its folder and ending."""
+    path = Path(name)
+    names = {path, path.with_name(path.name + ".gin")}
+    relative = [Path(*p.parts[1:]) if p.parts[:1] == ("gin",) and len(p.parts) > 1 else p for p in names]
+    candidates = [*names, *(folder / p for folder in folders() for p in relative)]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    shipped = [str(file.relative_to(folder)) for folder in folders() for file in folder.rglob("*.gin")]
+    raise ConfigError(f"--gin {name}: no such file{nearest(path.name, shipped)}")
+
+
+def read_from(beside: set[Path]) -> None:
+    """Lets `include` find files beside the including file and among the shipped ones."""
+
+    def locate(name: str) -> Path | None:
+        places = [Path(name), *(folder / name for folder in (*beside, *folders()))]
+        return next((place for place in places if place.is_file()), None)
+
+    def read(name: str) -> Any:
+        found = locate(name)
+        assert found is not None
+        return found.open()
+
+    gin_config._FILE_READERS[:] = [(read, lambda name: locate(name) is not None)]
+
+
+def describe_shipped() -> list[str]:
+    """One line for every shipped paper: its file's name and the first line of its comment."""
+    files = {file.stem: file for folder in reversed(folders()) for file in folder.glob("*.gin")}
+    files.pop("base", None)
+    width = max(map(len, files), default=0)
+    return [f"{name:{width}}  {files[name].read_text().splitlines()[0].lstrip('# ')}" for name in sorted(files)]

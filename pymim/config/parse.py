@@ -1,0 +1,79 @@
+"""Gin files and bindings to objects; what is wrong with them is refused with one clear line."""
+
+from __future__ import annotations
+
+import importlib.util  # noqa: F401 - gin needs it imported and does not do so itself
+import re
+import tokenize
+from collections.abc import Sequence
+from typing import Any
+
+import gin
+from gin import config as gin_config
+
+from pymim.config.audit import check_macro, check_required, check_types
+from pymim.config.files import find, read_from
+from pymim.config.words import explain, imports, one_line, quoted, unset
+from pymim.errors import ConfigError
+
+_ERRORS = (SyntaxError, tokenize.TokenError, ValueError, TypeError, KeyError, AttributeError, OSError, NameError)
+
+
+def load(files: Sequence[str], bindings: Sequence[str] = ()) -> str:
+    """Parses files left to right, then bindings; the last wins. Gives the configuration as one gin text."""
+    gin.clear_config()
+    paths = [find(name) for name in files]
+    read_from({path.resolve().parent for path in paths})
+    for path in paths:
+        _parse(f"include '{path.resolve()}'\n", str(path))
+    for binding in bindings:
+        check_macro(binding)
+        _bind(quoted(binding), f"-b {binding!r}")
+    check_required()
+    check_types()
+    return str(gin.config_str())
+
+
+def build(selector: str, slot: str | None = None) -> Any:
+    """The object that `selector`, or one slot of it, is the root of, with everything below it."""
+    try:
+        if slot is None:
+            return gin.get_configurable(selector)()
+        return gin.query_parameter(f"{selector}.{slot}").scoped_configurable_fn()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(unset(error) or one_line(error)) from error
+
+
+def value(selector: str, argument: str, default: Any) -> Any:
+    """What one argument is bound to, macros resolved."""
+    try:
+        return resolved(gin.query_parameter(f"{selector}.{argument}"))
+    except ValueError:
+        return default
+
+
+def operative() -> str:
+    """Every value the build used, defaults included; parses back to the same run."""
+    return str(gin.operative_config_str())
+
+
+def _parse(text: str, place: str) -> None:
+    try:
+        gin.parse_config(text)
+    except _ERRORS as error:
+        raise ConfigError(f"{place}: {explain(error)}") from error
+    except ImportError as error:
+        raise ConfigError(f"{place}: {one_line(error)}; check the import lines of the gin file") from error
+
+
+def _bind(binding: str, place: str) -> None:
+    """A binding may name a component by its module (encoders.ViT) or, once a file has used it, alone (ViT)."""
+    alone = re.match(r"([\w/]*/)?[A-Z]\w*\.", binding)
+    _parse(binding if alone else imports() + binding + "\n", place)
+
+
+def resolved(value: Any) -> Any:
+    """A macro's value, through as many macros as there are."""
+    while isinstance(value, gin_config.ConfigurableReference) and value.configurable.selector == "gin.macro":
+        value = gin_config._CONFIG[(value.scoped_selector.rpartition("/")[0], "gin.macro")]["value"]
+    return value

@@ -1,0 +1,5 @@
+"""Pictures of masks, reconstructions, features and curves."""
+
+from pymim.draw.pictures import Pictures
+
+__all__ = ["Pictures"]

@@ -1,0 +1,50 @@
+"""Loss, learning rate and probes over the steps of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pymim.draw.image import save
+from pymim.io import Folder
+from pymim.io.metrics import read
+
+_NOT_LOSSES = {"step", "epoch", "images", "time", "rate", "images_per_second", "data_wait", "memory_mib"}
+
+
+def draw(folder: Folder, path: Path) -> None:
+    """Three panels from metrics.jsonl and evaluation/."""
+    rows = read(folder / "metrics.jsonl")
+    steps = [row["step"] for row in rows]
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    loss, rate, probe = figure.subplots(1, 3)
+    for name in sorted({name for row in rows for name in row} - _NOT_LOSSES):
+        loss.plot(steps, [row.get(name) for row in rows], label=name, linewidth=1.2)
+    rate.plot(steps, [row["rate"] for row in rows], linewidth=1.2)
+    _probes(probe, folder)
+    for axis, title in ((loss, "loss"), (rate, "learning rate"), (probe, "probe accuracy")):
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.3)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=7)
+    save(figure, path)
+
+
+def _probes(axis: Axes, folder: Folder) -> None:
+    """Each probe over the steps; raw pixels and the untrained encoder as dashed and dotted lines."""
+    files = sorted((folder / "evaluation").glob("step-*.json"))
+    results = [json.loads(file.read_text()) for file in files]
+    if not results:
+        axis.text(0.5, 0.5, "no labels", ha="center", transform=axis.transAxes)
+        return
+    names = [name for name in results[-1] if name not in ("step", "baselines")]
+    for number, name in enumerate(names):
+        axis.plot([r["step"] for r in results], [r.get(name) for r in results], f"C{number}o-", label=name)
+        for style, (baseline, row) in zip(("--", ":"), results[-1]["baselines"].items(), strict=False):
+            if name in row:
+                axis.axhline(row[name], color=f"C{number}", ls=style, lw=1, label=f"{name}, {baseline}")

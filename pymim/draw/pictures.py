@@ -1,0 +1,34 @@
+"""The pictures of a run, drawn while it trains and when it ends."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import torch
+
+from pymim.draw import curves, features, reconstruction
+from pymim.io import Folder
+
+if TYPE_CHECKING:
+    from pymim.train import Trainer
+
+
+class Pictures:
+    """Writes pictures/reconstruction-N.png, features-N.png and curves.png for the run's first `images` images."""
+
+    def __init__(self, images: int = 12) -> None:
+        self.images = images
+
+    @torch.no_grad()
+    def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
+        batch = next(trainer.loader.batches(0, 1)).split(self.images)[0].to(trainer.world.device)
+        undo = trainer.loader.make.views[0].normalise.undo
+        trainer.method.eval()
+        at, name = folder / "pictures", f"{step:08d}.png"
+        made = reconstruction.draw(trainer.method, batch, 0, at / f"reconstruction-{name}", undo)
+        features.draw(trainer.encoder, batch, at / f"features-{name}", undo)
+        trainer.method.train()
+        curves.draw(folder, at / "curves.png")
+        what = "reconstruction, features and curves" if made else "features and curves"
+        print(f"pictures: {what} in {at}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,135 @@
+"""A frozen encoder -> probes: what was learned, beside what raw pixels and the untrained encoder give."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pymim import data
+from pymim.io import Folder
+from pymim.probes import KNN, Linear
+
+if TYPE_CHECKING:
+    from pymim.train import Trainer
+    from pymim.views.view import View
+
+Probe = Any
+
+
+class Evaluation:
+    """Runs `probes` on the encoder of a run, on `train_images` and `test_images` images of a source with labels.
+
+    source: what pymim.data.open takes; view: how an image is prepared, without randomness.
+    Raw pixels and the encoder as it was before training are always probed too: once a run, kept in
+    evaluation/baselines.json and printed beside. Probes see pooled features, patch tokens or images, as they say.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        view: View,
+        probes: Sequence[Probe] | None = None,
+        train_images: int = 5000,
+        test_images: int = 2000,
+        batch: int = 250,
+        pool: str = "mean",
+    ) -> None:
+        self.source, self.view, self.batch, self.pool = source, view, batch, pool
+        self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
+        self.sizes = (train_images, test_images)
+
+    def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
+        """Probes the encoder, prints the table and writes evaluation/step-N.json."""
+        splits = self._splits()
+        if splits is None:
+            _say("no labels: nothing is probed (class folders or a labelled parquet file give some)")
+            return
+        began = time.perf_counter()
+        baselines = self._baselines(trainer, folder, splits)
+        result = self.probe(trainer.encoder, splits)
+        folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
+        _say(table(result, baselines, step, time.perf_counter() - began, [len(labels) for _, labels in splits]))
+
+    def probe(self, encoder: nn.Module, splits: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        """Each probe's accuracy on this encoder."""
+        (train, labels), (test, truth) = splits
+        wanted = {probe.takes for probe in self.probes}
+        features = {"pooled": (train, test), **self._features(encoder, train, test, wanted)}
+        results = {}
+        for probe in self.probes:
+            first = (encoder,) if probe.takes == "images" else ()
+            given = (train, test) if probe.takes == "images" else features[probe.takes]
+            results[probe.name] = probe(*first, given[0], labels, given[1], truth)
+        return results
+
+    def _baselines(
+        self, trainer: Trainer, folder: Folder, splits: list[tuple[Tensor, Tensor]]
+    ) -> dict[str, dict[str, float]]:
+        path = folder / "evaluation" / "baselines.json"
+        if path.exists():
+            return dict(json.loads(path.read_text()))
+        baselines = {"untrained": self.probe(trainer.untrained, splits), "pixels": self._pixels(splits)}
+        folder.write_json("evaluation/baselines.json", baselines)
+        return baselines
+
+    def _pixels(self, splits: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        (train, labels), (test, truth) = splits
+        flat = [images.flatten(1) for images in (train, test)]
+        pooled = [probe for probe in self.probes if probe.takes == "pooled"]
+        return {probe.name: probe(flat[0], labels, flat[1], truth) for probe in pooled}
+
+    @torch.no_grad()
+    def _features(
+        self, encoder: nn.Module, train: Tensor, test: Tensor, wanted: set[str]
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Pooled features [N D] and, where a probe wants them, tokens [N T D], of both sets, by name."""
+        training = encoder.training
+        encoder.eval()
+        sets = [
+            [self._encode(encoder, chunk, wanted) for chunk in images.split(self.batch)] for images in (train, test)
+        ]
+        encoder.train(training)
+        names = sets[0][0].keys()
+        joined = {name: [torch.cat([chunk[name] for chunk in chunks]) for chunks in sets] for name in names}
+        return {name: (both[0], both[1]) for name, both in joined.items()}
+
+    def _encode(self, encoder: nn.Module, images: Tensor, wanted: set[str]) -> dict[str, Tensor]:
+        with torch.autocast(images.device.type, torch.bfloat16):
+            features = encoder(images)
+        pooled = features.tokens.float().mean(1) if self.pool == "mean" else features.pooled.float()
+        return {"pooled": pooled} | ({"tokens": features.tokens.to(torch.bfloat16)} if "tokens" in wanted else {})
+
+    def _splits(self) -> list[tuple[Tensor, Tensor]] | None:
+        """Images [N C H W] and labels [N] of the training and the test split; None where there are no labels."""
+        splits = []
+        for split, size in zip(("train", "test"), self.sizes, strict=True):
+            source = data.open(self.source, split=split)
+            if source is None or source.labels is None:
+                return None
+            images, labels = data.load(source, self.view, size)
+            splits.append((images[labels >= 0], labels[labels >= 0]))
+        return splits
+
+
+def table(
+    result: dict[str, float], baselines: dict[str, dict[str, float]], step: int, seconds: float, sizes: list[int]
+) -> str:
+    """Accuracies in per cent: a row for the encoder and one for each baseline."""
+    names = list(result)
+    rows = {f"step {step}": result, **baselines}
+    head = f"{'':12}" + "".join(f"{name:>12}" for name in names)
+    lines = [
+        f"{label:12}" + "".join(f"{row[n]:>11.1%} " if n in row else f"{'-':>12}" for n in names)
+        for label, row in rows.items()
+    ]
+    return "\n".join([head, *lines, f"({sizes[0]} training and {sizes[1]} test images, {seconds:.0f} s)"])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201

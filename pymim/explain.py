@@ -1,0 +1,179 @@
+"""--mode explain: the graph of a configuration, drawn without training and without allocating.
+
+The gin references are the tree; the method is built and run once on the meta device, so that every node can say
+what it makes (shapes), holds (parameters) and costs (FLOPs), whatever its size.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import pymim
+from pymim.data.batch import Batch
+
+ROOT = Path(pymim.__path__[0]).parent
+
+
+@dataclass(eq=False)
+class Node:
+    """One component: the slot it fills, its class, where that is written, and what was measured of it."""
+
+    role: str
+    name: str
+    file: str
+    arguments: dict[str, Any]
+    children: list[Node] = field(default_factory=list)
+    shapes: str = ""
+    parameters: int = 0
+    flops: int = 0
+
+    def walk(self, depth: int = 0) -> Iterator[tuple[int, Node]]:
+        """The node and all below it, with their depths."""
+        yield depth, self
+        for child in self.children:
+            yield from child.walk(depth + 1)
+
+
+@dataclass
+class Cost:
+    """What one training step of `batch` images takes."""
+
+    batch: int
+    parameters: int
+    flops: int
+    activations: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes: weights, gradients and AdamW's two moments in float32, and what the backward pass keeps."""
+        return 16 * self.parameters + self.activations
+
+
+def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> Node:
+    """A node for one gin reference."""
+    try:
+        file = Path(inspect.getsourcefile(target) or "")
+        place = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
+    except TypeError:
+        place = "built in"
+    return Node(role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments)
+
+
+def measure(method: nn.Module, views: list[Tensor], batch: int, root: Node) -> Cost:
+    """Runs `method` once on meta tensors and writes shapes, parameters and FLOPs into the nodes below `root`."""
+    modules = _modules(method, root)
+    handles = [
+        module.register_forward_hook(lambda _module, _inputs, output, node=node: _note(node, output))
+        for node, (_, module) in modules.items()
+    ]
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[id(tensor.untyped_storage())] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    index = torch.zeros(len(views[0]), dtype=torch.int64, device="meta")
+    counter = FlopCounterMode(display=False)
+    with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        method(Batch(views, index, index), 0)
+    for handle in handles:
+        handle.remove()
+    counts = counter.get_flop_counts()
+    for node, (name, module) in modules.items():
+        node.parameters = sum(p.numel() for p in module.parameters())
+        node.flops = sum(counts.get(f"{type(method).__name__}{'.' * bool(name)}{name}", {}).values())
+    scale = batch / len(views[0])
+    parameters = sum(p.numel() for p in method.parameters())
+    own = {id(p.untyped_storage()) for p in method.parameters()}
+    activations = sum(size for key, size in kept.items() if key not in own)
+    return Cost(batch, parameters, int(3 * scale * counter.get_total_flops()), int(scale * activations))
+
+
+def _modules(method: nn.Module, root: Node) -> dict[Node, tuple[str, nn.Module]]:
+    """Which module each node became: by class, in the order of the tree."""
+    free = list(method.named_modules())
+    found = {}
+    for _, node in root.walk():
+        wanted = node.name.rsplit("/", 1)[-1]
+        match = next((entry for entry in free if type(entry[1]).__name__ == wanted), None)
+        if match is not None:
+            free.remove(match)
+            found[node] = match
+    return found
+
+
+def _note(node: Node, output: Any) -> None:
+    node.shapes = node.shapes or _shape(output)
+
+
+def _shape(value: Any) -> str:
+    """The shapes in what a module gave, by name where it has names."""
+    if isinstance(value, Tensor):
+        return f"[{' '.join(map(str, value.shape))}]" if value.ndim else "scalar"
+    if hasattr(value, "_fields"):
+        parts = ((name, getattr(value, name)) for name in value._fields)
+        return ", ".join(f"{name} {_shape(part)}" for name, part in parts if isinstance(part, Tensor))
+    if isinstance(value, tuple | list):
+        return ", ".join(filter(None, map(_shape, value)))
+    return ""
+
+
+def text(root: Node, cost: Cost) -> str:
+    """The tree for a terminal: role, class, what it gives, parameters, FLOPs of a forward pass, file."""
+    rows = []
+    for prefix, node in _indented(root):
+        size = f"{count(node.parameters):>8}" if node.parameters else " " * 8
+        work = f"{count(node.flops):>8}" if node.flops else " " * 8
+        rows.append((f"{prefix}{node.role}", node.name, size, work, node.shapes or _values(node), node.file))
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    heads = ("slot", "component", "  params", "   FLOPs", "gives", "file")
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
+        for row in (heads, *rows)
+    ]
+    return "\n".join([*lines, "", summary(cost)])
+
+
+def summary(cost: Cost) -> str:
+    """One line: what a training step takes."""
+    return (
+        f"one step of {cost.batch} images: {count(cost.parameters)} parameters, {count(cost.flops)} FLOPs "
+        f"(forward and backward), {cost.memory / 2**30:.2f} GiB "
+        f"({cost.activations / 2**30:.2f} GiB of it kept for the backward pass, before autocast and recomputation)"
+    )
+
+
+def example(method: Any, images: int = 2) -> list[Tensor]:
+    """As many views as the method looks at, of the size its encoder was built for, on the meta device."""
+    encoder, draws = method.encoder, getattr(method.mask, "draws", 1)
+    sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
+    views = 1 + max(max(o.source // draws, o.target_view) for o in method.objectives)
+    return [torch.empty(images, encoder.channels, *sides, device="meta")] * views
+
+
+def count(number: float) -> str:
+    """1234567 -> 1.2 M."""
+    for unit in ("", " k", " M", " G", " T"):
+        if abs(number) < 1000:
+            return f"{number:.0f}" if not unit else f"{number:.1f}{unit}"
+        number /= 1000
+    return f"{number:.1f} P"
+
+
+def _values(node: Node) -> str:
+    return ", ".join(f"{name} {value}" for name, value in node.arguments.items())
+
+
+def _indented(node: Node, before: str = "", last: bool = True, top: bool = True) -> Iterator[tuple[str, Node]]:
+    yield ("" if top else before + ("└ " if last else "├ ")), node
+    inner = "" if top else before + ("  " if last else "│ ")
+    for child in node.children:
+        yield from _indented(child, inner, child is node.children[-1], top=False)

@@ -1,0 +1,137 @@
+"""pymim export RUN --to DIR: the encoder for everybody else, as safetensors and JSON.
+
+DIR/ is what timm reads: timm.create_model("local-dir:DIR", pretrained=True), and plain torch:
+safetensors.torch.load_file("DIR/model.safetensors"). DIR/transformers/ is the same encoder under the names of
+transformers' ViT: ViTModel.from_pretrained("DIR/transformers", add_pooling_layer=False).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pymim.encoders.vit import ViT
+from pymim.errors import ConfigError
+
+_NAMES = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj": "embeddings.patch_embeddings.projection",
+    "norm": "layernorm",
+}
+_BLOCK_NAMES = {
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "attn.proj": "attention.output.dense",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
+
+
+def export(encoder: ViT, folder: Path, mean: list[float], std: list[float]) -> list[Path]:
+    """Writes `encoder` for timm and, where transformers' ViT has its parts, for transformers too."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    weights.pop("mask_token", None)
+    written = [_write(folder, weights, timm_config(encoder, mean, std))]
+    if (
+        encoder.prefix == 1
+        and not any("ls1" in name or "rope" in name for name in weights)
+        and "pos_embed" in weights
+    ):
+        written.append(_write(folder / "transformers", for_transformers(weights), transformers_config(encoder)))
+    return written
+
+
+def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    return folder
+
+
+def timm_config(encoder: ViT, mean: list[float], std: list[float]) -> dict[str, Any]:
+    """What timm.create_model("local-dir:...") needs to build this very ViT."""
+    image = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
+    return {
+        "architecture": "vit_base_patch16_224",
+        "num_classes": 0,
+        "model_args": {
+            "img_size": image,
+            "patch_size": encoder.patch[0],
+            "in_chans": encoder.channels,
+            "embed_dim": encoder.width,
+            "depth": len(encoder.blocks),
+            "num_heads": encoder.heads,
+            "mlp_ratio": _mlp_width(encoder) / encoder.width,
+            "num_classes": 0,
+        },
+        "pretrained_cfg": {"input_size": [encoder.channels, *image], "mean": mean, "std": std, "num_classes": 0},
+    }
+
+
+def transformers_config(encoder: ViT) -> dict[str, Any]:
+    """The config.json of transformers' ViTModel."""
+    return {
+        "architectures": ["ViTModel"],
+        "model_type": "vit",
+        "hidden_size": encoder.width,
+        "num_hidden_layers": len(encoder.blocks),
+        "num_attention_heads": encoder.heads,
+        "intermediate_size": _mlp_width(encoder),
+        "image_size": [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)],
+        "patch_size": encoder.patch[0],
+        "num_channels": encoder.channels,
+        "layer_norm_eps": 1e-6,
+        "hidden_act": "gelu",
+        "qkv_bias": True,
+    }
+
+
+def for_transformers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """timm's names to those of transformers' ViT; the joint query-key-value product in three."""
+    renamed: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        stem, _, kind = name.rpartition(".")
+        if not name.startswith("blocks."):
+            renamed[_NAMES[name] if name in _NAMES else f"{_NAMES[stem]}.{kind}"] = value
+            continue
+        _, number, inner = stem.split(".", 2)
+        layer = f"encoder.layer.{number}"
+        if inner == "attn.qkv":
+            for part, third in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                renamed[f"{layer}.attention.attention.{part}.{kind}"] = third.contiguous()
+        else:
+            renamed[f"{layer}.{_BLOCK_NAMES[inner]}.{kind}"] = value
+    return renamed
+
+
+def _mlp_width(encoder: ViT) -> int:
+    return int(encoder.blocks[0].mlp.fc1.out_features)  # type: ignore[union-attr, arg-type]
+
+
+def main(words: list[str]) -> int:
+    """The command line."""
+    from pymim import config
+    from pymim.io import checkpoint
+
+    parser = argparse.ArgumentParser(prog="pymim export", description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR")
+    args = parser.parse_args(words)
+    if not (args.run / "config.gin").exists():
+        raise ConfigError(f"export: {args.run}: expected a run's folder, got one without config.gin")
+    config.load([str(args.run / "config.gin")])
+    trainer = config.build("train.Trainer")
+    found = checkpoint.steps(args.run / "checkpoints")
+    if not found:
+        raise ConfigError(f"export: {args.run}: holds no checkpoint; train first")
+    trainer.restore(found[-1])
+    normalise = trainer.loader.make.views[0].normalise
+    written = export(trainer.encoder, args.to, normalise.mean.tolist(), normalise.std.tolist())
+    print("\n".join(str(path / "model.safetensors") for path in written))  # noqa: T201
+    return 0

@@ -1,0 +1,8 @@
+"""What frozen (or fine-tuned) features are worth: each probe gives one accuracy."""
+
+from pymim.probes.attentive import Attentive
+from pymim.probes.finetune import FineTune
+from pymim.probes.knn import KNN
+from pymim.probes.linear import Linear, LinearSGD
+
+__all__ = ["KNN", "Attentive", "FineTune", "Linear", "LinearSGD"]

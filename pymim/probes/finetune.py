@@ -1,0 +1,73 @@
+"""Fine-tuning on few labels: the field's own measure of a masked autoencoder."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from pymim.encoders import Encoder
+from pymim.optim import AdamW, Cosine
+from pymim.probes.knn import accuracy
+
+
+class Classifier(nn.Module):
+    """An encoder, the mean of its patch tokens, a norm and a linear layer of small init (std 2e-5)."""
+
+    def __init__(self, encoder: Encoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(encoder).requires_grad_(True)
+        self.fc_norm = nn.LayerNorm(encoder.width, eps=1e-6)
+        self.head = nn.Linear(encoder.width, classes)
+        nn.init.trunc_normal_(self.head.weight, std=2e-5)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.fc_norm(self.encoder(images).tokens.float().mean(1)))
+        return scores
+
+
+class FineTune:
+    """Trains the whole encoder and a head on `labels_per_class` labelled images of each class, with layer-wise
+    decay of the learning rate and flips off; the images are those of the probe's training set, in its order."""
+
+    name = "finetune"
+    takes = "images"
+
+    def __init__(
+        self,
+        labels_per_class: int = 50,
+        rate: float = 1e-3,
+        steps: int = 300,
+        batch: int = 64,
+        layer_decay: float = 0.75,
+        weight_decay: float = 0.05,
+    ) -> None:
+        self.labels_per_class, self.steps, self.batch = labels_per_class, steps, batch
+        self.recipe = AdamW(
+            Cosine(rate, warmup=0.1), weight_decay=weight_decay, betas=(0.9, 0.999), layer_decay=layer_decay
+        )
+
+    def __call__(self, encoder: Encoder, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
+        """Top-1 accuracy on test images [M C H W] after training on some of the training images [N C H W]."""
+        few = torch.cat([(labels == c).nonzero()[: self.labels_per_class, 0] for c in labels.unique()])
+        with torch.random.fork_rng(), torch.enable_grad():
+            torch.manual_seed(0)
+            model = self._train(encoder, train[few], labels[few])
+        with torch.no_grad(), torch.autocast(train.device.type, torch.bfloat16):
+            return accuracy(torch.cat([model.eval()(chunk) for chunk in test.split(256)]), truth)
+
+    def _train(self, encoder: Encoder, images: Tensor, labels: Tensor) -> nn.Module:
+        model = Classifier(encoder, int(labels.max()) + 1).train().to(images.device)
+        optimizer = self.recipe(model)
+        for step in range(self.steps):
+            self.recipe.set(optimizer, step, self.steps, self.batch)
+            chosen = torch.randint(len(images), (self.batch,))
+            with torch.autocast(images.device.type, torch.bfloat16):
+                scores = model(images[chosen])
+            optimizer.zero_grad()
+            cross_entropy(scores.float(), labels[chosen], label_smoothing=0.1).backward()
+            optimizer.step()
+        return model

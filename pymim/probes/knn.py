@@ -1,0 +1,43 @@
+"""k nearest neighbours: a probe with nothing to tune."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
+
+
+class KNN:
+    """The weighted vote of the k most similar training images (Wu et al. 2018): weights exp(cosine / temperature).
+
+    The similarities are made a chunk of test images at a time, so memory is chunk x N.
+    """
+
+    name = "knn"
+    takes = "pooled"
+
+    def __init__(self, k: int = 20, temperature: float = 0.07, chunk: int = 1024) -> None:
+        self.k, self.temperature, self.chunk = k, temperature, chunk
+
+    def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
+        """Top-1 accuracy on test features [M D] from training features [N D]."""
+        bank, votes = normalize(train.float()), one_hot(labels).float()
+        right = 0
+        for queries, answers in zip(test.split(self.chunk), truth.split(self.chunk), strict=True):
+            similarity, nearest = (normalize(queries.float()) @ bank.T).topk(min(self.k, len(bank)))
+            weights = (similarity / self.temperature).exp()
+            scores = (votes[nearest] * weights[..., None]).sum(1)
+            right += int((scores.argmax(1) == answers).sum())
+        return right / len(test)
+
+
+def accuracy(scores: Tensor, truth: Tensor) -> float:
+    """The share of rows whose largest score is at the true class."""
+    return float((scores.argmax(-1) == truth).float().mean())
+
+
+def standardise(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sets, moved and scaled as the training set asks; constant features become 0."""
+    mean, std = train.mean(0), train.std(0)
+    scale = torch.where(std > 1e-6, 1 / std, torch.zeros_like(std))
+    return (train - mean) * scale, (test - mean) * scale

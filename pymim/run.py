@@ -1,0 +1,250 @@
+"""python -m pymim.run --gin gin/mae.gin: parse, build, train, evaluate, draw.
+
+Exit codes: 0 done; 2 bad command line or configuration; 3 the loss is not finite; 4 data; 5 out of memory;
+75 stopped by a signal after saving (start it again); 130 interrupted; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pymim import config
+from pymim.errors import ConfigError, PymimError
+from pymim.io import Folder
+
+if TYPE_CHECKING:
+    from pymim.train import Trainer
+
+ROOT = "train.Trainer"
+OUT_OF_MEMORY = 5
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors of ours: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see --help")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The command line; --gin.NAME=VALUE is short for -b 'NAME=VALUE'."""
+    parser = Parser(
+        prog="pymim", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--gin",
+        "--gin_file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a gin file; repeat, the last wins",
+    )
+    add(
+        "-b",
+        "--gin_bindings",
+        "--gin_param",
+        action="append",
+        default=[],
+        metavar="'NAME = VALUE'",
+        dest="bindings",
+    )
+    add("--workdir", type=Path, help="the run's folder (default: runs/<name of the gin file>)")
+    add(
+        "--resume",
+        default="never",
+        metavar="auto|never|PATH",
+        help="go on from the newest checkpoint, or from PATH",
+    )
+    add("--mode", choices=("train", "eval", "draw", "explain"), default="train")
+    add("--list", action="store_true", help="name every shipped configuration")
+    add("-v", "--verbose", action="store_true", help="show tracebacks")
+    args, rest = parser.parse_known_args(argv)
+    for word in rest:
+        if not (word.startswith("--gin.") and "=" in word):
+            known = [option for action in parser._actions for option in action.option_strings]
+            close = difflib.get_close_matches(word.split("=")[0], known, n=1)
+            raise ConfigError(
+                f"{word}: no such option" + (f"; did you mean {close[0]}?" if close else "; see --help")
+            )
+        args.bindings.append(word.removeprefix("--gin."))
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; gives its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        if words[:1] == ["export"]:
+            from pymim.io.export import main as export
+
+            return export(words[1:])
+        args = parse(words)
+        if args.list:
+            print("\n".join(config.describe_shipped()))  # noqa: T201
+            return 0
+        return run(args)
+    except PymimError as error:
+        _complain(str(error), "-v" in words or "--verbose" in words)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except MemoryError:
+        return _out_of_memory()
+    except RuntimeError as error:
+        if "out of memory" not in str(error) and "can't allocate memory" not in str(error):
+            raise
+        return _out_of_memory()
+
+
+def run(args: argparse.Namespace) -> int:
+    """One mode, on one run's folder."""
+    folder = Folder(args.workdir or _default_workdir(args))
+    resuming = args.resume != "never" or args.mode in ("eval", "draw")
+    files = args.gin
+    if not files and resuming and (folder / "config.gin").exists():
+        files = [str(folder / "config.gin")]
+    if not files:
+        raise ConfigError("--gin: expected a gin file, got none; try --gin gin/mae.gin, or --list")
+    text = config.load(files, args.bindings)
+    if args.mode == "explain":
+        return _explain(args, Path(files[-1]).stem)
+    trainer = _build()
+    config.check_used(files, args.bindings)
+    if args.mode == "train":
+        return _train(trainer, folder, text, args)
+    step = trainer.restore(_checkpoint(folder, args.resume if args.resume != "never" else "auto"))
+    look = trainer.evaluate if args.mode == "eval" else trainer.draw
+    if look is None:
+        raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{args.mode}; add one")
+    look(trainer, folder, step)
+    return 0
+
+
+def _build() -> Trainer:
+    """The trainer, its weights drawn by its seed."""
+    import torch
+
+    torch.manual_seed(config.value(ROOT, "seed", 0))
+    trainer: Trainer = config.build(ROOT)
+    return trainer
+
+
+def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace) -> int:
+    resuming = args.resume != "never" and (args.resume != "auto" or _has_checkpoint(folder))
+    first = 0
+    if trainer.world.leads:
+        folder.create(resuming)
+        _save_config(folder, text, resuming)
+        folder.describe_machine()
+    if resuming:
+        first = trainer.restore(_checkpoint(folder, args.resume))
+    _announce(trainer, folder, first)
+    code, reason = 1, "failed"
+    try:
+        trainer.run(folder, first)
+        code, reason = 0, "done"
+    except PymimError as error:
+        code, reason = error.exit_code, str(error)
+        raise
+    finally:
+        if trainer.world.leads:
+            folder.write_json("status.json", {"exit_code": code, "reason": reason})
+    return code
+
+
+def _explain(args: argparse.Namespace, name: str) -> int:
+    """Prints the configuration's tree, and draws it into NAME.svg (in --workdir where one is given)."""
+    import torch
+
+    from pymim.draw.graph import svg
+    from pymim.explain import example, measure, text
+
+    root = config.graph(ROOT)
+    with torch.device("meta"):
+        method = config.build(ROOT, "method")
+        cost = measure(method, example(method), root.arguments["batch"], root)
+    path = (args.workdir or Path()) / f"{name}.svg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(svg(root, cost, name))
+    print(f"{text(root, cost)}\n\ndrawn in {path}")  # noqa: T201
+    return 0
+
+
+def _save_config(folder: Folder, text: str, resuming: bool) -> None:
+    """config.gin as given and operative_config.gin with every default; a resumed run says what it changed."""
+    if resuming and (folder / "config.gin").exists():
+        before = (folder / "config.gin").read_text()
+        for line in difflib.unified_diff(before.splitlines(), text.splitlines(), "saved", "now", lineterm="", n=0):
+            print(f"config: {line}", file=sys.stderr)  # noqa: T201
+        return
+    folder.write("config.gin", text)
+    folder.write("operative_config.gin", config.operative())
+
+
+def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
+    if not trainer.world.leads:
+        return
+    parameters = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
+    peak = max(trainer.optimizer.schedule(trainer.batch)(s, trainer.steps) for s in range(trainer.steps + 1))
+    print(  # noqa: T201
+        f"{folder.path}: {parameters / 1e6:.1f} M parameters, {len(trainer.loader.source):,} images, "
+        f"steps {first} to {trainer.steps} of global batch {trainer.batch} "
+        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, {trainer.precision} on "
+        f"{trainer.world.device}",
+        file=sys.stderr,
+    )
+
+
+def _default_workdir(args: argparse.Namespace) -> Path:
+    """runs/<name>, or the first runs/<name>-2, -3, ... that is free; the newest of them when resuming."""
+    stem = Path(args.gin[-1]).stem if args.gin else "run"
+    taken = [p for p in [Path("runs", stem), *(Path("runs", f"{stem}-{i}") for i in range(2, 1000))] if p.exists()]
+    if args.mode != "train" or args.resume != "never":
+        return max(taken, key=lambda p: p.stat().st_mtime, default=Path("runs", stem))
+    return Path("runs", f"{stem}-{len(taken) + 1}" if taken else stem)
+
+
+def _has_checkpoint(folder: Folder) -> bool:
+    from pymim.io import checkpoint
+
+    return bool(checkpoint.steps(folder.checkpoints))
+
+
+def _checkpoint(folder: Folder, resume: str) -> Path:
+    """The checkpoint that --resume means."""
+    from pymim.io import checkpoint
+
+    if resume != "auto":
+        if not (Path(resume) / "meta.json").exists():
+            raise ConfigError(
+                f"--resume {resume}: expected auto, never or a checkpoint's folder (one with meta.json)"
+            )
+        return Path(resume)
+    found = checkpoint.steps(folder.checkpoints)
+    if not found:
+        raise ConfigError(f"{folder.path}: holds no checkpoint; train first, or name another --workdir")
+    return found[-1]
+
+
+def _complain(message: str, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exc()
+    print(f"pymim: {message}", file=sys.stderr)  # noqa: T201
+
+
+def _out_of_memory() -> int:
+    _complain(
+        "out of memory; lower train.Trainer.micro, set train.Trainer.recompute = True, or a smaller DIM", False
+    )
+    return OUT_OF_MEMORY
+
+
+if __name__ == "__main__":
+    sys.exit(main())

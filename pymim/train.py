@@ -1,0 +1,162 @@
+"""The one loop: every method of every paper is trained by it.
+
+What a step does is a pure function of the weights and of (seed, step): the batch, the masks, the rates and the
+random state all follow from the two. That is what makes a resumed run equal an uninterrupted one, bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pymim.data.batch import Batch
+from pymim.encoders import Encoder
+from pymim.errors import Diverged, Stopped
+from pymim.io import Folder, Metrics, checkpoint
+from pymim.method import Method
+from pymim.optim import AdamW, Average
+from pymim.progress import Progress
+from pymim.signals import StopSignal
+from pymim.wrap import World, synchronise_only, wrap
+
+Look = Callable[["Trainer", Folder, int], None]
+
+
+class Trainer:
+    """Pre-trains `method` on the batches of `data` for `steps` steps.
+
+    batch: the global batch, shared by the processes and walked in pieces of `micro` images (a process's whole
+        share where None) whose gradients are summed: with the learning rate it is what the papers state.
+    precision: "bf16" (autocast) or "float32". compile: torch.compile. recompute: forget activations.
+    clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
+        encoder, which is then what is evaluated and exported.
+    evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        data: Callable[..., Any],
+        steps: int,
+        batch: int,
+        optimizer: AdamW | None = None,
+        seed: int = 0,
+        micro: int | None = None,
+        precision: str = "bf16",
+        compile: bool = False,
+        recompute: bool = False,
+        clip: float | None = None,
+        average: float | None = None,
+        log_every: int = 20,
+        save_every: int = 500,
+        keep: int = 2,
+        tensorboard: bool = False,
+        evaluate: Look | None = None,
+        evaluate_every: int = 0,
+        draw: Look | None = None,
+        draw_every: int = 0,
+    ) -> None:
+        self.steps, self.batch, self.seed, self.micro = steps, batch, seed, micro
+        self.precision, self.compile, self.recompute, self.clip = precision, compile, recompute, clip
+        self.log_every, self.save_every, self.keep, self.tensorboard = log_every, save_every, keep, tensorboard
+        self.looks = [(look, every) for look, every in ((evaluate, evaluate_every), (draw, draw_every)) if look]
+        self.evaluate, self.draw = evaluate, draw
+        self.world = World.current()
+        self.method = method.to(self.world.device)
+        self.momentum = average
+        self.average = Average(method.encoder) if average is not None else None
+        self.optimizer = optimizer or AdamW()
+        self.loader = data(batch=batch, seed=seed, rank=self.world.rank, world=self.world.size)
+        self.state = nn.ModuleDict({"method": method} | ({"average": self.average} if self.average else {}))
+        self.adam = self.optimizer(method)
+        self.untrained = copy.deepcopy(method.encoder)
+
+    @property
+    def encoder(self) -> Encoder:
+        """What training is for: the encoder, or its average where one is kept."""
+        return self.average.module if self.average else self.method.encoder  # type: ignore[return-value]
+
+    def restore(self, path: Path) -> int:
+        """Goes back to a checkpoint; gives its step."""
+        return int(checkpoint.load(path, self.state, self.adam)["step"])
+
+    def run(self, folder: Folder, first: int = 0) -> None:
+        """Trains from step `first` to the end."""
+        metrics = Metrics(folder / "metrics.jsonl", first, self.tensorboard) if self.world.leads else None
+        progress = Progress(first, self.steps, self.batch, self.loader.steps_per_epoch, metrics, self.log_every)
+        forward = wrap(self.method, self.world, self.compile, self.recompute)
+        self.method.before_run(self)
+        with StopSignal() as stop, contextlib.closing(progress):
+            for done, batch in enumerate(self.loader.batches(first, self.steps), first + 1):
+                if (done - 1) % self.loader.steps_per_epoch == 0:
+                    self.method.before_epoch(self)
+                rate = self.optimizer.set(self.adam, done - 1, self.steps, self.batch)
+                losses = self._step(forward, batch.to(self.world.device), done - 1, folder)
+                self.method.after_step(done - 1)
+                if self.average is not None and self.momentum is not None:
+                    self.average.update(self.method.encoder, self.momentum)
+                progress.report(done, rate, losses, self.loader.waited)
+                stopping = self.world.any(stop.requested)
+                if stopping or done == self.steps or done % self.save_every == 0:
+                    checkpoint.save(folder.checkpoints, done, self.state, self.adam, self._meta(), self.keep)
+                if stopping:
+                    raise Stopped(f"stopped by a signal after step {done}, which is saved; --resume auto goes on")
+                for look, every in self.looks if self.world.leads else ():
+                    if done == self.steps or (every and done % every == 0):
+                        look(self, folder, done)
+
+    def _step(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
+        """Forward, backward, clip, optimise; the mean of each loss over the batch."""
+        seed_everything(self.seed, step, self.world.rank)
+        pieces = batch.split(self.micro or len(batch.index))
+        total: dict[str, Tensor] = {}
+        for piece in pieces:
+            share = len(piece.index) / len(batch.index)
+            with synchronise_only(forward, piece is pieces[-1]), self.world.autocast(self.precision):
+                output = forward(piece, step)
+                (output.loss * share).backward()
+            for name, value in {"loss": output.loss, **output.losses}.items():
+                total[name] = total.get(name, 0) + value.detach().mean() * share
+        losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))
+        if not math.isfinite(losses["loss"]):
+            self._give_up(batch, step, losses, folder)
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.method.parameters(), self.clip)
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return losses
+
+    def _give_up(self, batch: Batch, step: int, losses: dict[str, float], folder: Folder) -> None:
+        """Leaves what is needed to replay the step: its batch, its number, and so its random state."""
+        (folder / "nan").mkdir(exist_ok=True)
+        views = {f"view{i}": view.cpu().contiguous() for i, view in enumerate(batch.views)}
+        name = f"nan/step-{step:08d}-rank-{self.world.rank}"
+        save_file({**views, "index": batch.index.cpu()}, folder / f"{name}.safetensors")
+        folder.write_json(
+            f"{name}.json", {"step": step, "seed": self.seed, "losses": {k: str(v) for k, v in losses.items()}}
+        )
+        raise Diverged(
+            f"the loss is {losses['loss']} at step {step}; the batch is in {folder / name}.safetensors; "
+            "lower the learning rate, clip the gradient (train.Trainer.clip = 1.0) or try precision = 'float32'"
+        )
+
+    def _meta(self) -> dict[str, Any]:
+        return {"steps": self.steps, "batch": self.batch, "seed": self.seed, "world": self.world.size}
+
+
+def seed_everything(seed: int, step: int, rank: int) -> None:
+    """The random state of one step of one process: for dropout and whatever a user's component draws."""
+    mixed = (seed * 1_000_003 + step * 8191 + rank) % 2**32
+    random.seed(mixed)
+    np.random.seed(mixed)  # noqa: NPY002 - whatever a component draws from must follow the step
+    torch.manual_seed(mixed)

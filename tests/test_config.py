@@ -1,0 +1,76 @@
+"""What a user mistypes is answered with one line, the nearest spelling and exit code 2, before it is built."""
+
+import pytest
+
+from pymim import config
+from pymim.errors import ConfigError
+from pymim.run import main
+
+MAE = ["--gin", "gin/mae.gin"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--gin", "gin/mea.gin"], "--gin gin/mea.gin: no such file; did you mean mae.gin?"),
+        ([*MAE, "-b", "RATOI=0.5"], "no macro is called RATOI; did you mean RATIO?"),
+        ([*MAE, "-b", "encoders.ViT.depht=3"], "encoders.ViT has no argument depht; did you mean depth?"),
+        ([*MAE, "-b", "encoders.VTi.depth=3"], "no component is called encoders.VTi; did you mean ViT?"),
+        ([*MAE, "-b", "method.Method.mask=@masks.Unform()"], "no component is called masks.Unform"),
+        ([*MAE, "-b", "masks.Uniform.ratio=["], "a bracket or a quote is not closed"),
+        ([*MAE, "-b", "DEPTH=deep"], "ViT.depth: expected int, got 'deep'"),
+        ([*MAE, "-b", "encoders.ViT.hidden=drip"], "hidden: expected one of drop, token, got 'drip'"),
+        ([*MAE, "-b", "tecaher/ViT.depth=3"], "tecaher/ViT.depth: nothing in this configuration uses it"),
+        ([*MAE, "-b", "RATIO"], "expected NAME=VALUE"),
+        ([*MAE, "--wrokdir", "x"], "--wrokdir: no such option; did you mean --workdir?"),
+        ([*MAE, "--mode", "trian"], "invalid choice: 'trian'"),
+        ([], "--gin: expected a gin file, got none"),
+        (["--gin", "gin/base.gin"], "STEPS is not set; set it in a gin file or with -b 'STEPS = ...'"),
+        (["--gin", "gin/base.gin", "-b", "STEPS=1"], "Method.encoder is not set"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(words, message, capsys, tmp_path, monkeypatch):
+    if "--workdir" not in words and words[:1] != []:
+        words = [*words, "--workdir", str(tmp_path / "run")]
+    assert main(words) == 2
+    shown = capsys.readouterr().err.strip()
+    assert message in shown
+    assert len(shown.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_last_one_wins_and_bare_words_are_strings():
+    text = config.load(["gin/mae.gin"], ["RATIO=0.5", "RATIO=0.6", "DATA=some/folder"])
+    assert "RATIO = 0.6" in text
+    assert "DATA = 'some/folder'" in text
+
+
+def test_short_form_of_a_binding(tmp_path, capsys):
+    words = ["--gin.RATIO=0.5", "--mode", "explain", "--workdir", str(tmp_path)]
+    assert main([*MAE, *words]) == 0
+    assert "ratio 0.5" in capsys.readouterr().out
+
+
+def test_operative_configuration_parses_back_to_itself(tmp_path):
+    config.load(["gin/mae.gin"])
+    config.build("train.Trainer", "method")
+    first = config.operative()
+    (tmp_path / "again.gin").write_text(first)
+    with pytest.raises(ConfigError, match="no such file"):
+        config.load(["nowhere.gin"])
+    config.load([str(tmp_path / "again.gin")])
+    config.build("train.Trainer", "method") if "Trainer.method" in first else config.build("method.Method")
+    assert config.operative() == first
+
+
+def test_every_shipped_file_is_listed(capsys):
+    assert main(["--list"]) == 0
+    assert "mae  MAE: reconstruct" in capsys.readouterr().out
+
+
+def test_explain_draws_the_tree_without_training(tmp_path, capsys):
+    assert main([*MAE, "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    for part in ("encoder", "ViT", "predictor", "Transformer", "FLOPs", "pymim/encoders/vit.py"):
+        assert part in shown
+    assert (tmp_path / "mae.svg").read_text().startswith("<svg")

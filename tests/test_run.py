@@ -1,0 +1,158 @@
+"""The command, as a user types it, at the smallest size."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pymim.run import main
+
+SMALL = [
+    "DIM=16",
+    "DEPTH=1",
+    "HEADS=2",
+    "BATCH=8",
+    "STEPS=6",
+    "Transformer.dim=16",
+    "Transformer.depth=1",
+    "Transformer.heads=2",
+]
+QUICK = [
+    "evaluate.Evaluation.train_images=40",
+    "evaluate.Evaluation.test_images=20",
+    "draw.Pictures.images=4",
+    "train.Trainer.log_every=1",
+    "train.Trainer.save_every=2",
+]
+
+
+def command(folder, *more):
+    bindings = [word for binding in (*SMALL, *QUICK) for word in ("-b", binding)]
+    return ["--gin", "gin/mae.gin", "--workdir", str(folder), *bindings, *more]
+
+
+def weights(folder, step=6):
+    (path,) = (folder / "checkpoints" / f"step-{step:08d}").glob("*.safetensors")
+    return load_file(path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert main(command(folder)) == 0
+    return folder
+
+
+def test_a_run_leaves_everything_in_its_folder(finished):
+    names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    expected = {
+        "config.gin",
+        "operative_config.gin",
+        "env.json",
+        "metrics.jsonl",
+        "status.json",
+        "evaluation/baselines.json",
+        "evaluation/step-00000006.json",
+        "pictures/curves.png",
+        "pictures/features-00000006.png",
+        "pictures/reconstruction-00000006.png",
+    }
+    assert expected <= names
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert {"loss", "rate", "images_per_second", "data_wait", "memory_mib"} <= rows[0].keys()
+    assert json.loads((finished / "status.json").read_text()) == {"exit_code": 0, "reason": "done"}
+
+
+def test_probes_stand_beside_their_baselines(finished):
+    result = json.loads((finished / "evaluation" / "step-00000006.json").read_text())
+    for row in (result, *result["baselines"].values()):
+        assert 0 <= row["knn"] <= 1
+        assert 0 <= row["linear"] <= 1
+    assert set(result["baselines"]) == {"untrained", "pixels"}
+
+
+def test_evaluating_a_finished_run_needs_no_other_argument(finished, capsys):
+    assert main(["--mode", "eval", "--workdir", str(finished)]) == 0
+    shown = capsys.readouterr().err
+    assert "untrained" in shown
+    assert "pixels" in shown
+
+
+def test_the_same_command_does_not_overwrite(finished, capsys):
+    assert main(command(finished)) == 2
+    assert "expected a new folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path, workers):
+    folder = tmp_path / "killed"
+    words = [sys.executable, "-m", "pymim.run", *command(folder, "-b", f"WORKERS={workers}")]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((folder / "checkpoints").glob("step-*/meta.json")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    done = subprocess.run([*words, "--resume", "auto"], stderr=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0
+    for name, value in weights(finished).items():
+        assert torch.equal(value, weights(folder)[name]), name
+
+
+def test_a_signal_saves_and_asks_to_be_started_again(tmp_path):
+    folder = tmp_path / "stopped"
+    words = [sys.executable, "-m", "pymim.run", *command(folder, "-b", "STEPS=100000")]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGTERM)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "which is saved; --resume auto goes on" in shown
+    assert list((folder / "checkpoints").glob("step-*/meta.json"))
+
+
+def test_a_loss_that_is_not_finite_leaves_its_batch(tmp_path, capsys):
+    folder = tmp_path / "nan"
+    assert main(command(folder, "-b", "optim.AdamW.rate=1e30", "-b", "optim.AdamW.warmup=0", "-b", "STEPS=50")) == 3
+    assert "lower the learning rate" in capsys.readouterr().err
+    (saved,) = (folder / "nan").glob("*.safetensors")
+    assert load_file(saved)["view0"].shape == (8, 3, 32, 32)
+
+
+def test_two_processes_make_the_same_run(finished, tmp_path):
+    folder = tmp_path / "two"
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "-m",
+        "pymim.run",
+        *command(folder),
+    ]
+    subprocess.run(words, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    losses = [
+        [json.loads(line)["loss"] for line in (f / "metrics.jsonl").read_text().splitlines()]
+        for f in (finished, folder)
+    ]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
+
+
+def test_accumulated_gradients_make_the_same_run(finished, tmp_path):
+    folder = tmp_path / "pieces"
+    assert main(command(folder, "-b", "train.Trainer.micro=4")) == 0
+    losses = [
+        [json.loads(line)["loss"] for line in (f / "metrics.jsonl").read_text().splitlines()]
+        for f in (finished, folder)
+    ]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
