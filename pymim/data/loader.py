@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pymim.views.view import View
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+MOST_WORKERS = 16  # unless asked for
 log = logging.getLogger("pymim.data")
 
 
@@ -39,7 +40,7 @@ class Loader:
 
     source: a Source, or what `data.open` takes, to be opened with `channels`.
     batch: images per step over all ranks. workers: processes that decode; by default none where the source lies in
-        memory (a thread prepares batches beside the training), else one for each processor.
+        memory (a thread prepares batches beside the training), else its share of the processors.
     prefetch: batches made ahead, by each worker. tolerate: share of the pictures that may be broken (always one).
 
     A broken picture is replaced by the next one that is not, logged, and listed in `broken`.
@@ -62,6 +63,7 @@ class Loader:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
         self.source = _opened(source, channels)
         self.workers = _default_workers(self.source) if workers is None else workers
+        self.context = _forkserver() if self.workers else None  # early: it starts while the model is built
         self.prefetch = prefetch
         self.limit = min(
             len(self.source) - 1, max(1, int(tolerate * len(self.source)))
@@ -106,7 +108,7 @@ class Loader:
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_live_as_long_as_the_run,
-            multiprocessing_context=_forkserver(),
+            multiprocessing_context=self.context,
             generator=torch.Generator(),  # torch's own stays where it is
         )
         yield from loader
@@ -157,7 +159,10 @@ def _opened(source: Source | opening.Data, channels: int) -> Source:
 
 
 def _default_workers(source: Source) -> int:
-    return 0 if hasattr(source, "take") else len(os.sched_getaffinity(0))
+    if hasattr(source, "take"):
+        return 0
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, max(1, processors // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _drain(ahead: queue.Queue[Any]) -> None:

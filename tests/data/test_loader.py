@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pymim import data, views
 from pymim.data import order
@@ -48,6 +50,15 @@ def test_every_epoch_shows_every_picture_once_and_anew():
     both = [batch.views[0] for batch in batches(0, 2, batch=50)]
     rows = [i.argsort() for i in seen]
     assert not any(torch.equal(a, b) for a, b in zip(both[0][rows[0]], both[1][rows[1]], strict=True))
+
+
+@given(st.integers(0, 2**63), st.integers(1, 40), st.integers(0, 300), st.integers(1, 60))
+@settings(deadline=None)
+def test_the_order_is_one_stream_of_epochs(seed, length, first, count):
+    index, epoch = order.at(seed, first, count, length)
+    everything, _ = order.at(seed, 0, first + count, length)
+    assert (everything[first:] == index).all() and (epoch == np.arange(first, first + count) // length).all()
+    assert len({*zip(index.tolist(), epoch.tolist(), strict=True)}) == count
 
 
 def test_a_batch_may_be_larger_than_the_source():
