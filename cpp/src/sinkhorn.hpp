@@ -1,4 +1,66 @@
 #pragma once
 
+#include <algorithm>
+
 #include "kernels.hpp"
 #include "pymim/sinkhorn.hpp"
+
+namespace pymim {
+
+// Column sums are taken in parts of the rows, the same whatever the number of threads, and added in order. A
+// GPU wants about a thousand blocks, over all problems.
+struct Parts {
+  int64_t rows, count;
+
+  Parts(bool on_gpu, int64_t s, int64_t b) {
+    const int64_t most = on_gpu ? std::max<int64_t>(1, 1056 / s) : 64;
+    rows = std::max<int64_t>(on_gpu ? 8 : 32, (b + most - 1) / most);
+    count = (b + rows - 1) / rows;
+  }
+};
+
+// A slot is the scratch of one problem: its columns' potentials, the sums of each part, the terms of the rows
+// it is at, and some flags.
+inline constexpr int64_t kRowsAtOnce = 4;
+inline constexpr int64_t kFlags = 2;
+inline int64_t slot_size(const Parts& parts, int64_t l) {
+  return (1 + (1 + kRowsAtOnce) * parts.count) * l + kFlags;
+}
+
+// On the CPU so many problems at most are under way at once.
+inline constexpr int64_t kCpuSlots = 64;
+
+}  // namespace pymim
+
+PYMIM_EACH_PLACE(template <class T>
+                 void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule schedule,
+                               Solution<Computed<T>> out, View<Computed<T>, 1> scratch, Stream stream);
+                 template <class T> void sinkhorn_columns(Scores<T> scores, View<const Computed<T>, 2> row,
+                                                          View<Computed<T>, 2> log_sums,
+                                                          View<Computed<T>, 1> scratch, Stream stream);
+                 template <class T>
+                 void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals,
+                                     Potentials<Computed<T>> potentials, View<Computed<T>, 2> log_sums,
+                                     View<Computed<T>, 1> scratch, Stream stream);
+                 template <class T>
+                 void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials,
+                                    View<Computed<T>, 3> plan, View<Computed<T>, 1> scratch, Stream stream);
+                 template <class T>
+                 void sinkhorn_labels(Scores<T> scores, View<const Computed<T>, 2> column,
+                                      View<int64_t, 2> labels, View<Computed<T>, 1> scratch, Stream stream);)
+
+// Every place instantiates the kernels for each type of scores.
+#define PYMIM_SINKHORN_FOR(T)                                                                                  \
+  template void sinkhorn(Scores<T>, Marginals<Computed<T>>, Schedule, Solution<Computed<T>>,                   \
+                         View<Computed<T>, 1>, Stream);                                                        \
+  template void sinkhorn_columns(Scores<T>, View<const Computed<T>, 2>, View<Computed<T>, 2>,                  \
+                                 View<Computed<T>, 1>, Stream);                                                \
+  template void sinkhorn_sweep(Scores<T>, Marginals<Computed<T>>, Potentials<Computed<T>>,                     \
+                               View<Computed<T>, 2>, View<Computed<T>, 1>, Stream);                            \
+  template void sinkhorn_plan(Scores<T>, Potentials<const Computed<T>>, View<Computed<T>, 3>,                  \
+                              View<Computed<T>, 1>, Stream);                                                   \
+  template void sinkhorn_labels(Scores<T>, View<const Computed<T>, 2>, View<int64_t, 2>, View<Computed<T>, 1>, \
+                                Stream);
+#define PYMIM_SINKHORN_FOR_ALL \
+  PYMIM_SINKHORN_FOR(float)    \
+  PYMIM_SINKHORN_FOR(double) PYMIM_SINKHORN_FOR(bfloat16) PYMIM_SINKHORN_FOR(float16)

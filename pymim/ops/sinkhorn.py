@@ -1,1 +1,292 @@
-"""Entropic optimal transport by Sinkhorn scaling."""
+"""Entropic optimal transport by Sinkhorn scaling: balanced, relaxed or partial assignments of B rows to K columns.
+
+The plan of scores [B K], or of each of S independent problems [S B K], is
+
+    P[b k] = exp(scores[b k] / epsilon + row[b] + column[k])
+
+with the potentials `row` and `column` such that its rows and columns have the wanted sums (Cuturi 2013).
+Everything is computed from the logarithms of the scalings, each exponential anew at each pass: one read of the
+scores an iteration, nothing of their size stored, no overflow and no row that vanishes, however wide they are.
+
+What rows and columns sum to: unless told, each row to 1, so that it is a soft label, and each column to B / K
+(CAPI, Darcet et al. 2025; SwAV, Caron et al. 2020, after its final product with B). The side that is scaled last
+meets its sums exactly, the other as nearly as `Potentials.error` says.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal, NamedTuple, TypedDict
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from typing_extensions import Unpack
+
+from pymim import _core
+from pymim.ops.arrays import accepts_numpy, stream
+from pymim.ops.sinkhorn_marginals import check_finite, computed_dtype, log_marginals, power, share
+from pymim.ops.sinkhorn_steps import (
+    Product,
+    Schedule,
+    column_sums,
+    scratch,
+    solve_in_steps,
+    sweep,
+    write_labels,
+    write_plan,
+)
+
+__all__ = [
+    "Options",
+    "Potentials",
+    "Product",
+    "Solution",
+    "column_sums",
+    "doubly_stochastic",
+    "labels",
+    "plan",
+    "potentials",
+    "solve",
+    "sweep",
+    "write_labels",
+    "write_plan",
+]
+
+Side = Literal["rows", "columns"]
+
+
+class Options(TypedDict, total=False):
+    """How to transport. Tensors are in the dtype the solver computes in: float64 for float64 scores, else float32.
+
+    epsilon: the strength of the entropy, default .05; the larger the softer. Scores are divided by it.
+    iterations: how many times both sides are scaled, default 3; the most, where there is a tolerance.
+    tolerance: stop once `error` is at most this; default 0, a fixed number of iterations.
+    first, last: the side an iteration begins with, default "columns", and the side that is scaled at the very end,
+        default "rows". Where both are the same side it is scaled once more than the other.
+    rows, columns: what they sum to, [B] and [K] or one for each problem [S B] and [S K]. A side that is not given
+        is uniform with the total of the other.
+    row_relax, column_relax: gamma, where a side's sums are only asked for, by gamma KL(sums | wanted) in the
+        objective <-scores, P> + epsilon sum P (log P - 1) (Chizat et al. 2018; P2OT, Zhang et al. 2024).
+    mass: transport only this share of the total: a virtual column of zero scores takes the rest, so rows may sum
+        to less than is wanted, and each column is asked for `mass` of its share (P2OT).
+    group: a process group whose ranks hold the rows between them, in any split of at least one each; `rows` are
+        this rank's, `columns` everybody's. The plan is that of one process that has all rows.
+    """
+
+    epsilon: float
+    iterations: int
+    tolerance: float
+    first: Side
+    last: Side
+    rows: Tensor | None
+    columns: Tensor | None
+    row_relax: float | None
+    column_relax: float | None
+    mass: float | None
+    group: dist.ProcessGroup | None
+
+
+class Potentials(NamedTuple):
+    """The logarithms of the scalings, and how good they are."""
+
+    row: Tensor  # [S B] or [B]
+    column: Tensor  # [S K] or [K]; one more, the virtual column's, where a mass is given
+    error: Tensor  # [S] or scalar: sum |column sums - wanted| / sum wanted, as it was after the last row step
+    iterations: Tensor  # int64 [S] or scalar
+
+
+class Solution(NamedTuple):
+    plan: Tensor  # [S B K] or [B K], in the dtype that was computed in
+    potentials: Potentials
+
+
+@accepts_numpy
+def solve(scores: Tensor | Product, **options: Unpack[Options]) -> Solution:
+    """The plan and its potentials.
+
+    Args:
+        scores: float32, float64, bfloat16 or float16 [B K], or S independent problems [S B K]. Finite. Or a
+            Product of features and prototypes, whose scores are never stored whole.
+        options: see Options.
+    Raises:
+        ValueError: an option is out of range, the sums of the two sides have different totals, a shape does not
+            fit, or a score is not finite. (On CUDA, where looking at values would stop the stream, such a
+            score makes the plan NaN.) TypeError: a dtype is not taken.
+    Cost: O(S B K) a pass, iterations + 1 reads of the scores, and one write of the plan.
+    """
+    plan, _, *potentials = _solve(scores, "plan", **options)
+    return Solution(plan, Potentials(*potentials))
+
+
+@accepts_numpy
+def plan(scores: Tensor | Product, **options: Unpack[Options]) -> Tensor:
+    """The plan alone, as solve() gives it: soft labels of the rows."""
+    return _solve(scores, "plan", **options)[0]
+
+
+@accepts_numpy
+def labels(scores: Tensor | Product, **options: Unpack[Options]) -> Tensor:
+    """int64 [S B] or [B]: the column that has the most of each row of the plan, of equals the first (SeLa, Asano et
+    al. 2020; SIGMA, Salehi et al. 2024). As solve(), but no plan is written."""
+    return _solve(scores, "labels", **options)[1]
+
+
+@accepts_numpy
+def potentials(scores: Tensor | Product, **options: Unpack[Options]) -> Potentials:
+    """The potentials alone. As solve(), but no plan is written."""
+    return Potentials(*_solve(scores, "potentials", **options)[2:])
+
+
+def _solve(
+    scores: Tensor | Product,
+    want: str,
+    *,
+    epsilon: float = 0.05,
+    iterations: int = 3,
+    tolerance: float = 0.0,
+    first: Side = "columns",
+    last: Side = "rows",
+    rows: Tensor | None = None,
+    columns: Tensor | None = None,
+    row_relax: float | None = None,
+    column_relax: float | None = None,
+    mass: float | None = None,
+    group: dist.ProcessGroup | None = None,
+) -> list[Tensor]:
+    for name, side in (("first", first), ("last", last)):
+        if side not in ("rows", "columns"):
+            raise ValueError(f'sinkhorn: {name}: expected "rows" or "columns", got {side!r}; name one of them')
+    powers = power("row_relax", row_relax, epsilon), power("column_relax", column_relax, epsilon)
+    schedule = Schedule(epsilon, iterations, tolerance, first == "rows", last == "rows", *powers)
+    whole = isinstance(scores, Tensor) and group is None
+    solver = _transport if whole else functools.partial(solve_in_steps, group)
+    batched = _problems(scores)
+    out = solver(batched, rows, columns, *schedule, share(mass), want)
+    return [*out] if batched is scores else [each.squeeze(0) for each in out]
+
+
+def _problems(scores: Tensor | Product) -> Tensor | Product:
+    given = [scores] if isinstance(scores, Tensor) else [*scores]
+    if any(each.ndim not in (2, 3) or each.ndim != given[0].ndim for each in given):
+        got = " and ".join(str(each.ndim) for each in given)
+        raise ValueError(f"sinkhorn: scores: expected [B K] or [S B K], got {got} axes; reshape them")
+    if given[0].ndim == 3:
+        return scores
+    return scores[None] if isinstance(scores, Tensor) else Product(*(each[None] for each in given))
+
+
+@torch.library.custom_op("pymim::sinkhorn", mutates_args=())
+def _transport(
+    scores: Tensor,
+    rows: Tensor | None,
+    columns: Tensor | None,
+    epsilon: float,
+    iterations: int,
+    tolerance: float,
+    rows_first: bool,
+    rows_last: bool,
+    row_power: float,
+    column_power: float,
+    mass: float,
+    want: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    out = _outputs(scores, mass, want)
+    plan, labels, row, column, error, count = out
+    if not len(scores):
+        return out
+    log_rows, log_columns = log_marginals(scores, scores.shape, rows, columns, mass)
+    _core.sinkhorn.solve(
+        scores,
+        epsilon,
+        log_rows,
+        log_columns,
+        row_power,
+        column_power,
+        iterations,
+        rows_first,
+        rows_last,
+        tolerance,
+        row,
+        column,
+        plan if want == "plan" else None,
+        labels if want == "labels" else None,
+        error,
+        count,
+        scratch(scores, column),
+        stream(scores),
+    )
+    check_finite(row)
+    return out
+
+
+@_transport.register_fake
+def _(
+    scores: Tensor,
+    rows: Tensor | None,
+    columns: Tensor | None,
+    epsilon: float,
+    iterations: int,
+    tolerance: float,
+    rows_first: bool,
+    rows_last: bool,
+    row_power: float,
+    column_power: float,
+    mass: float,
+    want: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return _outputs(scores, mass, want)
+
+
+def _outputs(scores: Tensor, mass: float, want: str) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    s, b, k = scores.shape
+    computed = torch.empty((), dtype=computed_dtype(scores), device=scores.device)
+    return (
+        computed.new_empty((s, b, k) if want == "plan" else (s, 0, 0)),
+        computed.new_empty((s, b) if want == "labels" else (s, 0), dtype=torch.int64),
+        computed.new_zeros((s, b)),
+        computed.new_zeros((s, k + (mass > 0))),
+        computed.new_empty(s),
+        computed.new_empty(s, dtype=torch.int64),
+    )
+
+
+@accepts_numpy
+def doubly_stochastic(
+    affinity: Tensor, *, epsilon: float = 0.05, iterations: int = 100, tolerance: float = 1e-4
+) -> Solution:
+    """Scales exp(affinity / epsilon), symmetric, so that its rows and columns sum to 1 and it stays symmetric.
+
+    P[i j] = exp(affinity[i j] / epsilon + row[i] + row[j]), by half-way steps of both sides at once (Knight, Ruiz
+    and Ucar 2014): row <- (row - log sum_j exp(affinity[i j] / epsilon + row[j])) / 2. One read an iteration. The
+    memberships of CPP (Chu et al. 2024) and MLC (Ding et al. 2023), whose alternating steps are
+    plan(affinity, ...) with its defaults.
+
+    Args:
+        affinity: symmetric, [N N] or [S N N], any dtype of solve().
+        epsilon: as in Options. iterations: at most so many. tolerance: stop once error is at most this.
+    Returns:
+        Solution, with `column` equal to `row`; error is mean |row sum - 1| before the last step.
+    Raises:
+        ValueError: as solve(), or the affinity is not symmetric (looked at on the CPU only).
+    """
+    batched = _problems(affinity)
+    assert isinstance(batched, Tensor)
+    if batched.shape[1] != batched.shape[2] or (not affinity.is_cuda and not torch.equal(batched, batched.mT)):
+        raise ValueError(
+            "doubly_stochastic: affinity: expected a symmetric matrix, got another; pass (A + A.mT) / 2"
+        )
+    if iterations < 1:
+        raise ValueError(f"doubly_stochastic: iterations: expected at least 1, got {iterations}; ask for 100")
+    row = torch.zeros(batched.shape[:2], dtype=computed_dtype(affinity), device=affinity.device)
+    wanted = torch.zeros_like(row)
+    for done in range(1, iterations + 1):
+        scaled, _ = sweep(batched, row, row, wanted, epsilon)
+        error = torch.expm1(row - scaled).abs().mean(1)
+        row, count = (row + scaled) / 2, torch.full(error.shape, done, device=error.device)
+        if tolerance > 0 and bool((error <= tolerance).all()):
+            break
+    check_finite(row)
+    found = [write_plan(batched, row, row, epsilon), row, row, error, count]
+    plan, *rest = found if batched is affinity else [each.squeeze(0) for each in found]
+    return Solution(plan, Potentials(*rest))

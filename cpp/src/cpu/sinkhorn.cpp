@@ -1,3 +1,104 @@
-#include "../sinkhorn.hpp"
+// Sinkhorn on the CPU: threads over problems, or over parts of the rows of one.
+#include "sinkhorn_problem.hpp"
 
-#include "parallel.hpp"
+namespace pymim::cpu::PYMIM_ISA {
+namespace {
+
+template <class T, class R = Computed<T>>
+void solve(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& schedule, int64_t s,
+           const Solution<R>& out) {
+  const R *rows = marginals.log_rows.data + s * p.b, *columns = marginals.log_columns.data + s * p.l;
+  const R row_power = static_cast<R>(marginals.row_power),
+          column_power = static_cast<R>(marginals.column_power);
+  R *row = out.potentials.row.data + s * p.b, *column = out.potentials.column.data + s * p.l;
+  const Output<R> output{out.plan.present() ? out.plan.data + s * p.b * p.k : nullptr,
+                         out.labels.present() ? out.labels.data + s * p.b : nullptr};
+  p.set_column(column);
+  if (!schedule.rows_first) {
+    column_sums(p, row, column);
+    column_step(p, columns, column_power, column);
+    std::copy_n(column, p.l, p.column);
+  }
+  const int64_t sweeps = schedule.iterations + (schedule.rows_first && schedule.rows_last);
+  bool written = false;
+  for (int64_t done = 1; done <= sweeps; ++done) {
+    written = done == sweeps && schedule.rows_last;
+    sweep(p, rows, row_power, row, column, written ? output : Output<R>{});
+    const R error = column_step(p, columns, column_power, column);
+    const bool stop = done == sweeps || error <= schedule.tolerance;
+    if (!stop || !schedule.rows_last) std::copy_n(column, p.l, p.column);
+    out.error.data[s] = error;
+    out.iterations.data[s] = std::min(done, schedule.iterations);
+    if (stop) break;
+  }
+  if (!written) write_rows(p, row, output);
+  for (int64_t c = 0; c < p.l; ++c) column[c] = p.column[c] * static_cast<R>(kLn2);
+}
+
+// run(problem, s) for each problem: a thread a problem where there are enough of them, else all threads on
+// each.
+template <class T, class Run>
+void each_problem(const Scores<T>& scores, int64_t l, View<Computed<T>, 1> scratch, Run run) {
+  const int64_t s = scores.values[0];
+  for (int64_t group = 0; group < s; group += kCpuSlots) {
+    const int64_t end = std::min(s, group + kCpuSlots);
+    parallel_for(end - group, end - group >= thread_count() ? 1 : kCpuSlots, [&](int64_t first, int64_t last) {
+      for (int64_t i = group + first; i < group + last; ++i) run(Problem<T>(scores, i, l, scratch), i);
+    });
+  }
+}
+
+}  // namespace
+
+template <class T>
+void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule schedule, Solution<Computed<T>> out,
+              View<Computed<T>, 1> scratch, Stream) {
+  each_problem(scores, out.potentials.column[1], scratch,
+               [&](const Problem<T>& p, int64_t s) { solve(p, marginals, schedule, s, out); });
+}
+
+template <class T>
+void sinkhorn_columns(Scores<T> scores, View<const Computed<T>, 2> row, View<Computed<T>, 2> log_sums,
+                      View<Computed<T>, 1> scratch, Stream) {
+  using R = Computed<T>;
+  each_problem(scores, log_sums[1], scratch, [&](const Problem<T>& p, int64_t s) {
+    R* out = log_sums.data + s * p.l;
+    column_sums(p, row.data + s * p.b, out);
+    for (int64_t c = 0; c < p.l; ++c) out[c] *= static_cast<R>(kLn2);
+  });
+}
+
+template <class T>
+void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals, Potentials<Computed<T>> potentials,
+                    View<Computed<T>, 2> log_sums, View<Computed<T>, 1> scratch, Stream) {
+  using R = Computed<T>;
+  each_problem(scores, log_sums[1], scratch, [&](const Problem<T>& p, int64_t s) {
+    R* out = log_sums.data + s * p.l;
+    p.set_column(potentials.column.data + s * p.l);
+    sweep(p, marginals.log_rows.data + s * p.b, static_cast<R>(marginals.row_power),
+          potentials.row.data + s * p.b, out);
+    for (int64_t c = 0; c < p.l; ++c) out[c] *= static_cast<R>(kLn2);
+  });
+}
+
+template <class T>
+void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials, View<Computed<T>, 3> plan,
+                   View<Computed<T>, 1> scratch, Stream) {
+  each_problem(scores, potentials.column[1], scratch, [&](const Problem<T>& p, int64_t s) {
+    p.set_column(potentials.column.data + s * p.l);
+    write_rows(p, potentials.row.data + s * p.b, {plan.data + s * p.b * p.k, nullptr});
+  });
+}
+
+template <class T>
+void sinkhorn_labels(Scores<T> scores, View<const Computed<T>, 2> column, View<int64_t, 2> labels,
+                     View<Computed<T>, 1> scratch, Stream) {
+  each_problem(scores, column[1], scratch, [&](const Problem<T>& p, int64_t s) {
+    p.set_column(column.data + s * p.l);
+    write_rows<T, Computed<T>>(p, nullptr, {nullptr, labels.data + s * p.b});
+  });
+}
+
+PYMIM_SINKHORN_FOR_ALL
+
+}  // namespace pymim::cpu::PYMIM_ISA

@@ -1,3 +1,113 @@
-#include "../sinkhorn.hpp"
+// Sinkhorn on a GPU, in the order of src/cpu/sinkhorn.cpp: a block a part of the rows of a problem, so one read
+// an iteration; a thread a column where parts are added. Nothing synchronises with the host: whether a column
+// has left the format and whether a problem has reached its tolerance are flags on the device.
+#include "sinkhorn.cuh"
 
-#include "reduce.cuh"
+namespace pymim::cuda {
+namespace {
+
+template <class T, class R>
+void column_sums(const Problems<T>& p, const R* row, R* log_sums, bool always, Stream stream) {
+  dim3 grid = p.by_column();
+  grid.z = static_cast<unsigned>(p.parts);
+  launch(fold_kernel<T, R>, grid, dim3(kThreads), 0, stream, p, row, always);
+  launch(merge_folded_kernel<T, R>, p.by_column(), dim3(kThreads), 0, stream, p, log_sums, always);
+}
+
+template <class T, class R>
+void sweep(const Problems<T>& p, const R* wanted, R power, R* row, R* log_sums, R* plan, Stream stream) {
+  const int64_t bytes = 2 * p.l * static_cast<int64_t>(sizeof(R));
+  const bool shared = bytes <= kShared;
+  launch(sweep_kernel<T, R>, p.by_part(), dim3(kThreads), shared ? static_cast<size_t>(bytes) : 0, stream, p,
+         wanted, power, row, plan, shared);
+  launch(merge_kernel<T, R>, p.by_column(), dim3(kThreads), 0, stream, p, log_sums);
+  column_sums<T, R>(p, row, log_sums, false, stream);
+}
+
+template <class R>
+__global__ void to_natural_kernel(View<R, 2> values) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i < values.shape[0] * values.shape[1]) values.data[i] *= static_cast<R>(kLn2);
+}
+
+template <class R>
+void to_natural(View<R, 2> values, Stream stream) {
+  launch(to_natural_kernel<R>, dim3(static_cast<unsigned>(divide_up(values.size(), kThreads))), dim3(kThreads),
+         0, stream, values);
+}
+
+}  // namespace
+
+template <class T>
+void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule schedule, Solution<Computed<T>> out,
+              View<Computed<T>, 1> scratch, Stream stream) {
+  using R = Computed<T>;
+  const Problems<T> p(scores, out.potentials.column[1], scratch);
+  const R row_power = static_cast<R>(marginals.row_power),
+          column_power = static_cast<R>(marginals.column_power);
+  R *row = out.potentials.row.data, *column = out.potentials.column.data;
+  const R *rows = marginals.log_rows.data, *columns = marginals.log_columns.data;
+  const auto column_step = [&](const Step& step) {
+    launch(step_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, columns, column_power, column, step,
+           out.error.data, out.iterations.data);
+  };
+  launch(start_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, column);
+  if (!schedule.rows_first) {
+    column_sums<T, R>(p, row, column, true, stream);
+    column_step({0, 0, true, false, schedule.rows_last});
+  }
+  const int64_t sweeps = schedule.iterations + (schedule.rows_first && schedule.rows_last);
+  const bool fused = schedule.rows_last && schedule.tolerance == 0;
+  for (int64_t done = 1; done <= sweeps; ++done) {
+    const bool last = done == sweeps;
+    sweep<T, R>(p, rows, row_power, row, column, last && fused ? out.plan.data : nullptr, stream);
+    column_step({schedule.tolerance, std::min(done, schedule.iterations), false, last, schedule.rows_last});
+  }
+  if (out.plan.present() && !fused)
+    launch(plan_kernel<T, R>, p.by_part(), dim3(kThreads), 0, stream, p, row, out.plan.data);
+  if (out.labels.present())
+    launch(labels_kernel<T>, p.by_part(), dim3(kThreads), 0, stream, p, out.labels.data);
+  launch(finish_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, column);
+}
+
+template <class T>
+void sinkhorn_columns(Scores<T> scores, View<const Computed<T>, 2> row, View<Computed<T>, 2> log_sums,
+                      View<Computed<T>, 1> scratch, Stream stream) {
+  using R = Computed<T>;
+  column_sums<T, R>(Problems<T>(scores, log_sums[1], scratch), row.data, log_sums.data, true, stream);
+  to_natural(log_sums, stream);
+}
+
+template <class T>
+void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals, Potentials<Computed<T>> potentials,
+                    View<Computed<T>, 2> log_sums, View<Computed<T>, 1> scratch, Stream stream) {
+  using R = Computed<T>;
+  const Problems<T> p(scores, log_sums[1], scratch);
+  const R* column = potentials.column.data;
+  launch(start_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, column);
+  sweep<T, R>(p, marginals.log_rows.data, static_cast<R>(marginals.row_power), potentials.row.data,
+              log_sums.data, nullptr, stream);
+  to_natural(log_sums, stream);
+}
+
+template <class T>
+void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials, View<Computed<T>, 3> plan,
+                   View<Computed<T>, 1> scratch, Stream stream) {
+  using R = Computed<T>;
+  const Problems<T> p(scores, potentials.column[1], scratch);
+  launch(start_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, potentials.column.data);
+  launch(plan_kernel<T, R>, p.by_part(), dim3(kThreads), 0, stream, p, potentials.row.data, plan.data);
+}
+
+template <class T>
+void sinkhorn_labels(Scores<T> scores, View<const Computed<T>, 2> column, View<int64_t, 2> labels,
+                     View<Computed<T>, 1> scratch, Stream stream) {
+  using R = Computed<T>;
+  const Problems<T> p(scores, column[1], scratch);
+  launch(start_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, column.data);
+  launch(labels_kernel<T>, p.by_part(), dim3(kThreads), 0, stream, p, labels.data);
+}
+
+PYMIM_SINKHORN_FOR_ALL
+
+}  // namespace pymim::cuda

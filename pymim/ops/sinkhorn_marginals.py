@@ -1,0 +1,104 @@
+"""What the rows and columns of a Sinkhorn plan are to sum to, and what is wrong with the sums or scores given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def computed_dtype(scores: Tensor) -> torch.dtype:
+    """What the solver computes in."""
+    return torch.float64 if scores.dtype == torch.float64 else torch.float32
+
+
+def sum_over_ranks(values: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+    """The sum of every rank's `values`; without a group, `values`."""
+    if group is None:
+        return values
+    values = values.clone()
+    dist.all_reduce(values, group=group)
+    return values
+
+
+def check_finite(row: Tensor) -> None:
+    """Scores that are not finite make the potentials NaN; on CUDA, to look would stop the stream."""
+    if not row.is_cuda and not torch.isfinite(row.sum()):
+        raise ValueError(
+            "sinkhorn: scores: expected finite numbers, got NaN or infinity; look for where they arise"
+        )
+
+
+def log_marginals(
+    scores: Tensor,
+    shape: Sequence[int],
+    rows: Tensor | None,
+    columns: Tensor | None,
+    mass: float,
+    group: dist.ProcessGroup | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The logarithms of what the rows of this rank and all columns sum to, [S B] and [S K], or with a mass [S K+1].
+
+    scores: only for its dtype and device; shape: theirs on this rank.
+    """
+    s, b, k = shape
+    if b < 1 or k < 1:
+        raise ValueError(
+            f"sinkhorn: scores: expected at least one row and column, got {list(shape)}; skip an empty batch"
+        )
+    ones = torch.ones(s, b, dtype=computed_dtype(scores), device=scores.device)
+    if rows is None:
+        rows = ones
+        if columns is not None:
+            rows = columns.sum(-1, True) / sum_over_ranks(ones.sum(-1, True), group) * ones
+    rows = _marginal("rows", rows, ones)
+    total = sum_over_ranks(rows.sum(-1, True), group)
+    if columns is None:
+        columns = (total / k).expand(s, k)
+    columns = _marginal("columns", columns, ones[:, :1].expand(s, k))
+    _check_totals(total, columns.sum(-1, True))
+    if mass > 0:
+        columns = torch.cat([mass * columns, (1 - mass) * columns.sum(-1, True)], -1)
+    return rows.log().clamp_min(-1e30), columns.log().clamp_min(-1e30)
+
+
+def _marginal(name: str, given: Tensor, like: Tensor) -> Tensor:
+    s, n = like.shape
+    if given.shape not in ((n,), (s, n)):
+        shape = list(given.shape)
+        raise ValueError(f"sinkhorn: {name}: expected sums [{n}] or [{s} {n}], got {shape}; pass one for each")
+    if given.device != like.device:
+        raise ValueError(f"sinkhorn: {name}: expected sums on {like.device}, got {given.device}; move them there")
+    if not given.is_cuda and not (given >= 0).all():
+        raise ValueError(f"sinkhorn: {name}: expected sums of 0 or more, got a negative one or NaN; correct it")
+    return given.to(like.dtype).expand(s, n).contiguous()
+
+
+def _check_totals(rows: Tensor, columns: Tensor) -> None:
+    if rows.is_cuda:
+        return
+    if not torch.allclose(rows, columns, rtol=1e-4, atol=0) or not (rows > 0).all():
+        raise ValueError(
+            f"sinkhorn: columns: expected the total of the rows, {rows.max().item():g}, "
+            f"got {columns.max().item():g}; scale one to the other"
+        )
+
+
+def power(name: str, relax: float | None, epsilon: float) -> float:
+    """The power of a half-step whose sums are only asked for, by relax KL."""
+    if relax is None:
+        return 1.0
+    if not relax > 0:
+        raise ValueError(f"sinkhorn: {name}: expected a positive number, got {relax}; pass None to meet the sums")
+    return relax / (relax + epsilon)
+
+
+def share(mass: float | None) -> float:
+    """The mass, or 0 for all of it without a virtual column."""
+    if mass is not None and not 0 < mass <= 1:
+        raise ValueError(
+            f"sinkhorn: mass: expected above 0 and at most 1, got {mass}; pass None to transport it all"
+        )
+    return 0.0 if mass is None else mass
