@@ -1,0 +1,40 @@
+"""A reconstruction shows the target itself as the input, and pictures have the right colours."""
+
+import torch
+
+from pymim.draw.image import to_picture
+from pymim.draw.reconstruction import _everywhere
+from pymim.encoders import ViT
+from pymim.layers.patch import unpatchify
+from pymim.losses import MSE
+from pymim.masks import Draw, Uniform
+from pymim.method import Branch, Objective
+from pymim.targets import Pixels
+
+
+class Oracle(torch.nn.Module):
+    """Predicts the target."""
+
+    def __init__(self, encoder, width):
+        super().__init__()
+        self.target, self.view = Pixels(encoder), None
+
+    def everywhere(self, features, mask, grid):
+        return self.target([self.view], self.view, None, None)
+
+
+def test_normalised_predictions_come_back_as_pixels():
+    encoder = ViT(16, 1, 2, image=(8, 12), patch=4)
+    objective = Objective(Pixels, Oracle, MSE())
+    objective.build(encoder)
+    view = torch.randn(2, 3, 8, 12)
+    objective.predictor.view = view
+    mask = Uniform(0.5)(torch.arange(2), (2, 3), Draw(0, 0, 0))
+    branch = Branch(0, (2, 3), mask, encoder(view, mask))
+    shown = unpatchify(_everywhere(objective, branch, view), (2, 3), (4, 4))
+    torch.testing.assert_close(shown, view, atol=1e-4, rtol=1e-4)
+
+
+def test_any_channel_count_and_clips_can_be_shown():
+    for shape in ((1, 4, 4), (2, 4, 4), (3, 4, 4), (12, 4, 4), (3, 5, 4, 4)):
+        assert to_picture(torch.rand(shape)).shape == (4, 4, 3)

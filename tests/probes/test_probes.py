@@ -1,0 +1,71 @@
+"""Each probe finds what is there, and finds nothing where nothing is."""
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from pymim.encoders import ViT
+from pymim.probes import KNN, Attentive, FineTune, Linear, LinearSGD
+from pymim.probes.linear import trust
+
+
+def blobs(spread, count=600, width=8, classes=4):
+    random = torch.Generator().manual_seed(0)
+    centres = torch.randn(classes, width, generator=random)
+    labels = torch.arange(count) % classes
+    features = centres[labels] + spread * torch.randn(count, width, generator=random)
+    half = count // 2
+    return features[:half], labels[:half], features[half:], labels[half:]
+
+
+@pytest.mark.parametrize("probe", [KNN(), Linear(), LinearSGD(rate=1.0, lars=False, batch=64)])
+def test_separated_blobs_are_found_and_shuffled_labels_are_not(probe):
+    train, labels, test, truth = blobs(0.1)
+    assert probe(train, labels, test, truth) == 1.0
+    wrong = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
+    assert probe(train, wrong, test, truth) < 0.6
+
+
+def test_linear_equals_scikit_learn():
+    train, labels, test, truth = blobs(1.0)
+    ours = Linear(strengths=(1e-3,))(train, labels, test, truth)
+    mean, std = train.mean(0), train.std(0)
+    theirs = LogisticRegression(C=1 / (1e-3 * len(train)), max_iter=1000)
+    theirs.fit(((train - mean) / std).numpy(), labels.numpy())
+    assert ours == pytest.approx(theirs.score(((test - mean) / std).numpy(), truth.numpy()), abs=0.01)
+
+
+def test_neighbours_equal_scikit_learn_and_chunks_do_not_matter():
+    train, labels, test, truth = blobs(1.0)
+    ours = KNN(k=5, temperature=1e6)(train, labels, test, truth)
+    theirs = KNeighborsClassifier(5, metric="cosine").fit(train.numpy(), labels.numpy())
+    assert ours == pytest.approx(theirs.score(test.numpy(), truth.numpy()), abs=0.02)
+    assert KNN(chunk=7)(train, labels, test, truth) == KNN()(train, labels, test, truth)
+
+
+def test_attentive_probe_finds_what_one_token_says():
+    train, labels, test, truth = blobs(0.1)
+    tokens = [torch.stack([x, torch.zeros_like(x), torch.zeros_like(x)], 1) for x in (train, test)]
+    probe = Attentive(rate=1e-2, epochs=40, batch=50, heads=2)
+    assert probe(tokens[0], labels, tokens[1], truth) > 0.9
+    wrong = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
+    assert probe(tokens[0], wrong, tokens[1], truth) < 0.6
+
+
+def test_fine_tuning_learns_and_leaves_the_encoder_alone():
+    encoder = ViT(16, 1, 2, image=8, patch=4)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    labels = torch.arange(80) % 2
+    images = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.1 + labels.view(-1, 1, 1, 1)
+    assert (
+        FineTune(labels_per_class=20, steps=40)(encoder, images[:40], labels[:40], images[40:], labels[40:]) > 0.9
+    )
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_trust_ratio():
+    weight = torch.full((2, 2), 3.0, requires_grad=True)
+    weight.grad = torch.ones(2, 2)
+    trust(weight)
+    torch.testing.assert_close(weight.grad, torch.full((2, 2), 0.003))
