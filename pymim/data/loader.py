@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +18,12 @@ from pymim.data import opening
 from pymim.data.batch import Batch
 from pymim.data.maker import Maker
 from pymim.data.source import Source
+from pymim.data.workers import clean_start, default_workers, live_as_long_as_the_run
 from pymim.errors import DataError
 
 if TYPE_CHECKING:
     from pymim.views.view import View
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-MOST_WORKERS = 16  # unless asked for
 log = logging.getLogger("pymim.data")
 
 
@@ -62,8 +57,8 @@ class Loader:
         if batch % world:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
         self.source = _opened(source, channels)
-        self.workers = _default_workers(self.source) if workers is None else workers
-        self.context = _forkserver() if self.workers else None  # early: it starts while the model is built
+        self.workers = default_workers(self.source) if workers is None else workers
+        self.context = clean_start() if self.workers else None  # early: it starts while the model is built
         self.prefetch = prefetch
         self.limit = min(
             len(self.source) - 1, max(1, int(tolerate * len(self.source)))
@@ -107,7 +102,7 @@ class Loader:
             prefetch_factor=self.prefetch,
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_live_as_long_as_the_run,
+            worker_init_fn=live_as_long_as_the_run,
             multiprocessing_context=self.context,
             generator=torch.Generator(),  # torch's own stays where it is
         )
@@ -158,13 +153,6 @@ def _opened(source: Source | opening.Data, channels: int) -> Source:
     return opened
 
 
-def _default_workers(source: Source) -> int:
-    if hasattr(source, "take"):
-        return 0
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_WORKERS, max(1, processors // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-
-
 def _drain(ahead: queue.Queue[Any]) -> None:
     while not ahead.empty():
         ahead.get_nowait()
@@ -172,30 +160,3 @@ def _drain(ahead: queue.Queue[Any]) -> None:
 
 def _as_it_is(item: Any) -> Any:
     return item
-
-
-def _forkserver() -> Any:
-    """Workers are forks of a fresh process: forks of this one would inherit the locks of MKL and wait for ever."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pymim.data", "pymim.views"])
-    if threading.current_thread() is threading.main_thread():
-        before = {name: signal.signal(name, signal.SIG_IGN) for name in SIGNALS}
-        forkserver.ensure_running()  # it inherits what is ignored
-        for name, handler in before.items():
-            signal.signal(name, handler)
-    return context
-
-
-def _live_as_long_as_the_run(_: int) -> None:
-    """A signal to the whole group asks the training to save and stop: until then it needs its workers. And when
-    it is killed they end, though the fresh process that is their parent does not."""
-    for name in SIGNALS:
-        signal.signal(name, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
-
-
-def _end_with_the_run() -> None:
-    run = multiprocessing.parent_process()
-    assert run is not None, "this is a worker"
-    run.join()
-    os._exit(1)

@@ -74,11 +74,10 @@ class Pretrain:
 
 
 class Center:
-    """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept."""
+    """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept: the usual
+    224 of 256 is 0.875."""
 
-    def __init__(
-        self, size: int | tuple[int, int] = 224, share: float = 0.875, statistics: Statistics = "imagenet"
-    ):
+    def __init__(self, size: int | tuple[int, int] = 224, share: float = 1.0, statistics: Statistics = "imagenet"):
         self.size, self.share, self.normalise = pair(size), share, Normalise(statistics)
 
     def __call__(self, images: Images, index: Any = None, draw: Draw | None = None) -> Tensor:
