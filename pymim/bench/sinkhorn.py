@@ -1,0 +1,68 @@
+"""Sinkhorn: soft labels of a batch, globally and by position."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pymim.bench import Case, Scaling, Thunk, Work
+
+
+def _scores(*shape: int) -> Any:
+    return np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
+
+
+def _ours(scores: Any) -> Thunk:
+    import torch
+
+    from pymim.ops import sinkhorn
+
+    return partial(sinkhorn.plan, torch.from_numpy(scores), epsilon=0.05, iterations=3)
+
+
+def _torch(scores: Any) -> Thunk:
+    """The loop as the papers write it, in place in memory of its own."""
+    import torch
+
+    given = torch.from_numpy(scores)
+    plan = torch.empty_like(given)
+
+    def run() -> torch.Tensor:
+        torch.div(given, 0.05, out=plan).exp_()
+        for _ in range(3):
+            plan.div_(plan.sum(-2, keepdim=True))
+            plan.div_(plan.sum(-1, keepdim=True))
+        return plan
+
+    return run
+
+
+def _same(ours: Any, theirs: Any) -> None:
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
+
+
+def _case(*shape: int, bars: dict[str, float] | None = None) -> Case:
+    size = int(np.prod(shape))
+    return Case(
+        op="Sinkhorn, 3 iterations",
+        shape=" x ".join(map(str, shape)),
+        inputs=partial(_scores, *shape),
+        contenders={"pymim": _ours, "torch": _torch},
+        agree=_same,
+        bars=bars or {},
+        work=Work(4 * 4 * size, "bytes"),  # one read of the scores a pass, iterations + 1 passes
+        items=(size // shape[-1], "rows"),
+    )
+
+
+def cases() -> list[Case]:
+    return [_case(4096, 3000, bars={"torch": 4}), _case(196, 64, 1024, bars={"torch": 4})]
+
+
+def scaling() -> list[Scaling]:
+    return [
+        Scaling("Sinkhorn, 3 iterations", "B", [512, 1024, 2048, 4096], lambda b: _case(b, 1000)),
+        Scaling("Sinkhorn, 3 iterations", "K", [512, 1024, 2048, 4096], lambda k: _case(1024, k)),
+    ]

@@ -1,0 +1,80 @@
+"""Sinkhorn in half-steps: over ranks, over chunks of a product, and with both sides at once."""
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+
+from pymim.ops import sinkhorn
+
+OPTIONS = [
+    dict(),
+    dict(first="rows", last="columns", iterations=10),
+    dict(mass=0.3, column_relax=1.0),
+    dict(iterations=200, tolerance=1e-5),
+]
+
+
+def random_scores(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double() * 0.2
+
+
+def _rank(rank, address, path):
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    mine = random_scores(60, 12)[:20] if rank == 0 else random_scores(60, 12)[20:]
+    results = [
+        (sinkhorn.plan(mine, group=dist.group.WORLD, **o), sinkhorn.labels(mine, group=dist.group.WORLD, **o))
+        for o in OPTIONS
+    ]
+    torch.save(results, f"{path}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_ranks_are_one(tmp_path):
+    address = f"file://{tmp_path}/rendezvous"
+    torch.multiprocessing.spawn(_rank, (address, str(tmp_path)), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    for options, a, b in zip(OPTIONS, first, second, strict=True):
+        scores = random_scores(60, 12)
+        np.testing.assert_allclose(torch.cat([a[0], b[0]]), sinkhorn.plan(scores, **options), rtol=1e-9, atol=1e-12)
+        assert torch.equal(torch.cat([a[1], b[1]]), sinkhorn.labels(scores, **options))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_product_is_its_scores(options):
+    features, prototypes = random_scores(300, 16), random_scores(50, 16, seed=1)
+    given = sinkhorn.Product(features, prototypes)
+    scores = features @ prototypes.T
+    np.testing.assert_allclose(sinkhorn.plan(given, **options), sinkhorn.plan(scores, **options), rtol=1e-8)
+    assert torch.equal(sinkhorn.labels(given, **options), sinkhorn.labels(scores, **options))
+
+
+def test_a_product_is_made_in_chunks():
+    given = sinkhorn.Product(random_scores(130, 16), random_scores(22000, 16, seed=1))
+    whole = sinkhorn.potentials(given.features @ given.prototypes.T)
+    np.testing.assert_allclose(sinkhorn.potentials(given).column, whole.column, rtol=1e-9)
+
+
+def test_doubly_stochastic_is_symmetric():
+    points = torch.nn.functional.normalize(random_scores(2, 40, 8), dim=2)
+    affinity = (points @ points.mT).abs()
+    affinity = (affinity + affinity.mT) / 2
+    result = sinkhorn.doubly_stochastic(affinity, epsilon=0.175, iterations=500, tolerance=1e-10)
+    np.testing.assert_allclose(result.plan.sum(1), np.ones((2, 40)), rtol=1e-8)
+    np.testing.assert_allclose(result.plan, result.plan.mT, rtol=1e-12)
+    alternating = sinkhorn.plan(affinity, epsilon=0.175, iterations=2000)
+    np.testing.assert_allclose(result.plan, alternating, rtol=1e-6)
+    with pytest.raises(ValueError, match="doubly_stochastic: affinity: expected a symmetric matrix"):
+        sinkhorn.doubly_stochastic(torch.arange(4.0).reshape(2, 2))
+    with pytest.raises(ValueError, match="doubly_stochastic: iterations: expected at least 1"):
+        sinkhorn.doubly_stochastic(torch.eye(2), iterations=0)
+
+
+def test_registered_half_steps_are_sound():
+    scores, row, column = torch.randn(2, 5, 4), torch.zeros(2, 5), torch.zeros(2, 4)
+    torch.library.opcheck(sinkhorn.column_sums, (scores, row, 0.5))
+    torch.library.opcheck(sinkhorn.sweep, (scores, row, column, row, 0.5))
+    torch.library.opcheck(sinkhorn.write_plan, (scores, row, column, 0.5))
+    torch.library.opcheck(sinkhorn.write_labels, (scores, column, 0.5))
+    np.testing.assert_allclose(sinkhorn.column_sums(scores, row, 0.5), torch.logsumexp(scores / 0.5, 1), rtol=1e-5)
