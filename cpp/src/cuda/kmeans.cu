@@ -71,7 +71,7 @@ struct Sorting {
   double* scales;   // [B] weight of the row in its cluster's sum
 
   Sorting(Arena& arena, int64_t b, int64_t k) {
-    const int64_t most = std::max<int64_t>(1, (int64_t{1} << 24) / k);
+    const int64_t most = std::max<int64_t>(1, (int64_t{1} << 24) / std::max<int64_t>(1, k));
     runs = std::max<int64_t>(1, std::min(most, std::min<int64_t>(1024, b / 256)));
     length = divide_up(b, runs);
     before = arena.take<int32_t>(k * runs);
