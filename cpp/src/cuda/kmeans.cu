@@ -1,28 +1,17 @@
-// K-means on a GPU: a warp a row to assign; rows sorted by cluster, then summed by segments, to accumulate.
+// K-means on a GPU: tensor-core scores to assign; rows sorted by cluster, then summed by segments, to
+// accumulate.
 #include "../kmeans.hpp"
 
-#include "../arena.hpp"
-#include "element.cuh"
-#include "reduce.cuh"
+#include "nearest.cuh"
 
 namespace pymim::cuda {
 namespace {
 
 constexpr int kWarpsPerBlock = 4;
-constexpr int kColumns = 128;  // threads that sum one cluster, a column each
+constexpr int64_t kDirect = 4;  // with no more centroids than this every distance is computed
+constexpr int kColumns = 128;   // threads that sum one cluster, a column each
 
 unsigned blocks_of(int64_t count, int64_t each) { return static_cast<unsigned>(divide_up(count, each)); }
-
-__device__ int64_t warp_index() { return int64_t{blockIdx.x} * (blockDim.x / kWarp) + threadIdx.x / kWarp; }
-
-// 1 / |x|, or zero; NaN where not finite. All lanes of the warp get it.
-template <class T>
-__device__ float inverse_norm(const T* x, int64_t d) {
-  float square = 0;
-  for (int64_t i = lane_id(); i < d; i += kWarp) square += to_float(x[i]) * to_float(x[i]);
-  const float norm = sqrtf(warp_sum(square));
-  return norm > 0 && norm < CUDART_INF_F ? 1 / norm : 0 * norm;
-}
 
 __global__ void unit_kernel(View<const float, 2> rows, float* out) {
   const int64_t row = warp_index(), d = rows.shape[1];
@@ -31,21 +20,9 @@ __global__ void unit_kernel(View<const float, 2> rows, float* out) {
   for (int64_t i = lane_id(); i < d; i += kWarp) out[row * d + i] = rows.data[row * d + i] * scale;
 }
 
-// The distance by its formula, a warp a pair. `scale` makes x a unit row under cosine.
+// Every distance: for a few centroids the cheapest way.
 template <class T>
-__device__ float distance(const T* x, float scale, const float* c, int64_t d, Metric metric) {
-  float sum = 0;
-  for (int64_t i = lane_id(); i < d; i += kWarp) {
-    const float value = to_float(x[i]) * scale;
-    sum += metric == Metric::l2 ? (value - c[i]) * (value - c[i]) : value * c[i];
-  }
-  sum = warp_sum(sum);
-  if (metric == Metric::l2) return sum;
-  return 1 - sum < 0 ? 0 : 1 - sum;  // rounding must not make it negative; NaN stays
-}
-
-template <class T>
-__global__ void assign_kernel(View<const T, 2> points, const float* centroids, int64_t k, Metric metric,
+__global__ void direct_kernel(View<const T, 2> points, const float* centroids, int64_t k, Metric metric,
                               View<int64_t, 1> labels, View<float, 1> distances) {
   const int64_t row = warp_index(), d = points.shape[1];
   if (row >= points.shape[0]) return;
@@ -61,6 +38,18 @@ __global__ void assign_kernel(View<const T, 2> points, const float* centroids, i
   labels.data[row] = label;
   distances.data[row] = label < 0 ? CUDART_NAN_F : best;
 }
+
+// What assign keeps in its workspace.
+struct Scoring {
+  float *unit, *mean;  // [K D], used under cosine, and [D]
+  Rounded centroids, rows;
+
+  Scoring(Arena& arena, int64_t b, int64_t k, int64_t d)
+      : unit(arena.take<float>(k * d)),
+        mean(arena.take<float>(d)),
+        centroids(arena, k, d, kPanel),
+        rows(arena, b, d, kTile) {}
+};
 
 // How the rows are sorted: each warp takes a run of them, and counts and places its rows in order.
 struct Sorting {
@@ -184,24 +173,36 @@ __global__ void sum_kernel(View<const T, 2> points, View<const float, 1> weights
 
 }  // namespace
 
-void assign_workspace(int64_t, int64_t k, int64_t d, int64_t& bytes) {
+void assign_workspace(int64_t b, int64_t k, int64_t d, int64_t& bytes) {
   Arena arena(nullptr);
-  arena.take<float>(k * d);
+  Scoring(arena, b, k, d);
   bytes = arena.bytes();
 }
 
 template <class T>
 void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metric, View<uint8_t, 1> workspace,
             View<int64_t, 1> labels, View<float, 1> distances, Stream stream) {
+  const int64_t b = points[0], k = centroids[0], d = points[1];
   const dim3 threads(kWarpsPerBlock * kWarp);
+  Arena arena(workspace.data);
+  const Scoring to(arena, b, k, d);
   const float* exact = centroids.data;
   if (metric == Metric::cosine) {
-    float* unit = Arena(workspace.data).take<float>(centroids[0] * centroids[1]);
-    launch(unit_kernel, dim3(blocks_of(centroids[0], kWarpsPerBlock)), threads, 0, stream, centroids, unit);
-    exact = unit;
+    launch(unit_kernel, dim3(blocks_of(k, kWarpsPerBlock)), threads, 0, stream, centroids, to.unit);
+    exact = to.unit;
   }
-  launch(assign_kernel<T>, dim3(blocks_of(points[0], kWarpsPerBlock)), threads, 0, stream, points, exact,
-         centroids[0], metric, labels, distances);
+  if (k <= kDirect) {
+    launch(direct_kernel<T>, dim3(blocks_of(b, kWarpsPerBlock)), threads, 0, stream, points, exact, k, metric,
+           labels, distances);
+    return;
+  }
+  launch(mean_of_centroids_kernel, dim3(blocks_of(d, 128)), dim3(128), 0, stream, centroids, metric, to.mean);
+  launch(round_kernel<float>, dim3(blocks_of(to.centroids.padded, kWarpsPerBlock)), threads, 0, stream,
+         centroids, metric, to.mean, to.centroids);
+  launch(round_kernel<T>, dim3(blocks_of(to.rows.padded, kWarpsPerBlock)), threads, 0, stream, points, metric,
+         to.mean, to.rows);
+  launch(nearest_kernel<T>, dim3(blocks_of(to.rows.padded, kScoringWarps * kTile)), dim3(kScoringWarps * kWarp),
+         0, stream, points, exact, metric, to.rows, to.centroids, labels, distances);
 }
 
 void accumulate_workspace(int64_t b, int64_t k, int64_t& bytes) {
