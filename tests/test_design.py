@@ -89,6 +89,7 @@ def python_identifiers(path):
 def test_files_are_short():
     # A reason for a longer one belongs in this table.
     reasons = {
+        "cpp/src/cpu/nearest.hpp": "one search: bounds, candidates and their exact rescoring",
         "cpp/src/cuda/kmeans.cu": "stands beside cpu/kmeans.cpp and cpu/nearest.hpp, in their order",
         "tests/ops/test_rank.py": "loss, ranks and top-k share one table of shapes and its judges",
     }
@@ -142,6 +143,7 @@ def test_one_stem_everywhere(stem):
         f"cpp/src/cuda/{stem}.cu",
         f"cpp/bindings/{stem}.cpp",
         f"pymim/_core/{stem}.pyi",
+        f"pymim/bench/{stem}.py",
         f"tests/reference/{stem}.py",
     ]
     assert not [place for place in places if not (ROOT / place).exists()]
