@@ -1,0 +1,45 @@
+"""What README says works: its Python runs as it stands, its commands are ones that exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pymim import config, run
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"(?:^|&& )(?:python -m pymim\.run|pymim) (?!export)(.+)$", README, re.MULTILINE)
+TINY = "-b DIM=16 -b DEPTH=1 -b HEADS=2 -b BATCH=8 -b STEPS=1 -b Transformer.dim=16 -b Transformer.heads=2"
+
+
+@pytest.mark.parametrize("code", PYTHON, ids=lambda code: code.splitlines()[-1][:40])
+def test_examples_run_as_they_stand(code):
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_there_are_examples_and_commands():
+    assert len(PYTHON) >= 3
+    assert len(COMMANDS) >= 3
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS)))
+def test_commands_parse_and_configure(command):
+    args = run.parse(shlex.split(command))
+    config.load(args.gin, args.bindings)
+
+
+def test_the_first_command_runs_small(tmp_path):
+    quick = "-b evaluate.Evaluation.train_images=20 -b evaluate.Evaluation.test_images=10 -b draw.Pictures.images=2"
+    words = shlex.split(f"{COMMANDS[0]} {TINY} {quick} --workdir {tmp_path / 'run'}")
+    assert run.main(words) == 0
+
+
+def test_named_folders_and_presets_exist():
+    root = Path(__file__).parent.parent
+    presets = (root / "CMakePresets.json").read_text()
+    for name in ("release", "cuda", "dev", "emulate", "emulate-asan", "asan", "tsan"):
+        assert f'"name": "{name}"' in presets
+    for name in ("examples/cpp", "tests/test_design.py", "CHANGELOG.md", "constraints.txt", ".ci/run"):
+        assert (root / name).exists(), name
