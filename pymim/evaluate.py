@@ -39,8 +39,10 @@ class Evaluation:
         test_images: int = 2000,
         batch: int = 250,
         pool: str = "mean",
+        channels: int = 3,
     ) -> None:
-        self.source, self.view, self.batch, self.pool = source, view, batch, pool
+        self.source, self.view, self.channels = source, view, channels
+        self.batch, self.pool = batch, pool
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes = (train_images, test_images)
 
@@ -109,7 +111,7 @@ class Evaluation:
         """Images [N C H W] and labels [N] of the training and the test split; None where there are no labels."""
         splits = []
         for split, size in zip(("train", "test"), self.sizes, strict=True):
-            source = data.open(self.source, split=split)
+            source = data.open(self.source, split=split, channels=self.channels)
             if source is None or source.labels is None:
                 return None
             images, labels = data.load(source, self.view, size)

@@ -24,7 +24,7 @@ class Progress:
         self._bar = tqdm(total=steps, initial=first, unit="step", disable=not self.shown, dynamic_ncols=True)
         self._since, self._step, self._waited = time.perf_counter(), first, 0.0
 
-    def report(self, step: int, rate: float, losses: dict[str, float], waited: float) -> None:
+    def report(self, step: int, rate: float, losses: dict[str, float], waited: float, broken: int = 0) -> None:
         """Called after each step; speaks every few. Silent in processes that do not lead."""
         self._bar.update(1)
         if self.metrics is None or (step % self.every and step != self.steps):
@@ -43,6 +43,7 @@ class Progress:
             **losses,
             images_per_second=round(speed, 1),
             data_wait=round(share, 4),
+            broken=broken,
             memory_mib=_memory_mib(),
         )
         text = f"loss {losses['loss']:.4f}  lr {rate:.2e}  {speed:.0f} img/s  data wait {share:.0%}"

@@ -105,7 +105,7 @@ class Trainer:
                 self.method.after_step(done - 1)
                 if self.average is not None and self.momentum is not None:
                     self.average.update(self.method.encoder, self.momentum)
-                progress.report(done, rate, losses, self.loader.waited)
+                progress.report(done, rate, losses, self.loader.waited, len(self.loader.broken))
                 stopping = self.world.any(stop.requested)
                 if stopping or done == self.steps or done % self.save_every == 0:
                     checkpoint.save(folder.checkpoints, done, self.state, self.adam, self._meta(), self.keep)
