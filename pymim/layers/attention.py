@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pymim.layers.linear import Linear
 from pymim.layers.rotary import Rotation, rotate
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class Attention(nn.Module):
         if dim % heads:
             raise ValueError(f"Attention: heads: expected a divisor of dim {dim}, got {heads}; change either")
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim, bias=bias)
-        self.proj = nn.Linear(dim, dim, bias=bias)
+        self.qkv = Linear(dim, 3 * dim, bias=bias)
+        self.proj = Linear(dim, dim, bias=bias)
 
     def forward(
         self, tokens: Float[Tensor, "B L D"], rotation: Rotation | None = None, asked: int | None = None

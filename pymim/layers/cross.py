@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pymim.layers.block import MLP, make_norm
+from pymim.layers.linear import Linear
 from pymim.layers.rotary import Rotation, rotate
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ class CrossAttention(nn.Module):
         if dim % heads:
             raise ValueError(f"CrossAttention: heads: expected a divisor of dim {dim}, got {heads}; change either")
         self.heads = heads
-        self.q = nn.Linear(dim, dim, bias=bias)
-        self.kv = nn.Linear(dim, 2 * dim, bias=bias)
-        self.proj = nn.Linear(dim, dim, bias=bias)
+        self.q = Linear(dim, dim, bias=bias)
+        self.kv = Linear(dim, 2 * dim, bias=bias)
+        self.proj = Linear(dim, dim, bias=bias)
 
     def forward(
         self,

@@ -13,6 +13,7 @@ from pymim.encoders.encoder import Encoder, Features
 from pymim.layers.block import make_norm
 from pymim.layers.cross import CrossBlock
 from pymim.layers.init import init_weights
+from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
 from pymim.layers.rotary import Rotation, angles, coordinates, rotation
 from pymim.masks.mask import Grid, Mask
@@ -43,12 +44,12 @@ class Cross(Positioned):
     ):
         super().__init__()
         self.turns = dim // heads if positions == "rotary" else 0
-        self.embed = nn.Linear(encoder.width, dim)
+        self.embed = Linear(encoder.width, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, encoder.prefix)
         self.blocks = nn.ModuleList(CrossBlock(dim, heads, mlp_ratio, bias, norm) for _ in range(depth))
         self.norm = make_norm(norm, dim)
-        self.head = nn.Linear(dim, width)
+        self.head = Linear(dim, width)
         init_weights(self)
         nn.init.normal_(self.mask_token, std=0.02)
 

@@ -12,6 +12,7 @@ from pymim.encoders.encoder import Encoder, Features
 from pymim.layers.block import Block, make_norm
 from pymim.layers.gather import gather, raster
 from pymim.layers.init import init_weights
+from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
 from pymim.masks.mask import Grid, Mask
 
@@ -46,12 +47,12 @@ class Transformer(Positioned):
     ):
         super().__init__()
         self.sparse = sparse
-        self.embed = nn.Linear(encoder.width, dim)
+        self.embed = Linear(encoder.width, dim)
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, encoder.prefix)
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, norm=norm) for _ in range(depth))
         self.norm = make_norm(norm, dim)
-        self.head = nn.Linear(dim, width)
+        self.head = Linear(dim, width)
         init_weights(self)
         nn.init.normal_(self.mask_token, std=0.02)
 

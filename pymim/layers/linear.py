@@ -1,0 +1,63 @@
+"""Linear maps by the faster of the two matrix libraries that torch carries for the CPU.
+
+torch multiplies float32 matrices by MKL. At the sizes of a vision transformer oneDNN, which it also carries and
+uses for bfloat16, takes 15 to 25 % less time for x W' and for its gradient, on AMD's Zen 4 at least; MKL is the
+faster one for the gradient of W.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Linear(nn.Linear):
+    """torch's, and sooner done in float32 on a CPU."""
+
+    def forward(self, input: Float[Tensor, "*L D"]) -> Float[Tensor, "*L T"]:
+        return linear(input, self.weight, self.bias)
+
+
+def linear(x: Float[Tensor, "*L D"], weight: Float[Tensor, "T D"], bias: Tensor | None) -> Float[Tensor, "*L T"]:
+    """x W' + b."""
+    if not _is_ours(x, weight):
+        return F.linear(x, weight, bias)
+    out: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), weight, bias)
+    return out.view(*x.shape[:-1], -1)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        wants_x, wants_weight, wants_bias = ctx.needs_input_grad
+        return (
+            _product(grad, weight.t(), None) if wants_x else None,
+            grad.t() @ x if wants_weight else None,
+            grad.sum(0) if wants_bias else None,
+        )
+
+
+def _is_ours(x: Tensor, weight: Tensor) -> bool:
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    return x.dtype == weight.dtype == torch.float32 and x.numel() > 0 and _AVAILABLE
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return out
+
+
+_AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")

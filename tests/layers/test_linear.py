@@ -1,0 +1,35 @@
+"""The faster linear map against torch's."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pymim.layers.linear import Linear
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (0, 8), (7, 33), (2, 17, 192)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_equals_torch(shape, bias, device):
+    torch.manual_seed(0)
+    layer = Linear(shape[-1], 24, bias=bias).to(device)
+    x = torch.randn(shape, device=device, requires_grad=True)
+    up = torch.randn(*shape[:-1], 24, device=device)
+    inputs = [x, *layer.parameters()]
+    expected = F.linear(x, layer.weight, layer.bias)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
+    found = torch.autograd.grad(layer(x), inputs, up)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, inputs, up), rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_weight_gets_no_gradient():
+    layer, x = Linear(5, 3).requires_grad_(False), torch.randn(2, 5, requires_grad=True)
+    layer(x).sum().backward()
+    assert layer.weight.grad is None
+    torch.testing.assert_close(x.grad, layer.weight.sum(0).expand(2, 5))
+
+
+def test_other_types_are_torchs():
+    layer = Linear(5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(torch.randn(2, 5)).dtype == torch.bfloat16
+    assert layer.double()(torch.randn(2, 5).double()).dtype == torch.double
