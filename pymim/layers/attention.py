@@ -25,7 +25,7 @@ class Products(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, qkv: Float[Tensor, "3 heads L E"], asked: int) -> Float[Tensor, "heads A E"]:
-        query, key, value = qkv[0, :, -asked:], qkv[1], qkv[2]
+        query, key, value = qkv[0, :, qkv.shape[2] - asked :], qkv[1], qkv[2]
         weights = scaled(query, key.mT, query.shape[-1] ** -0.5).softmax(-1)
         ctx.save_for_backward(qkv, weights)
         return weights @ value
@@ -33,12 +33,12 @@ class Products(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Float[Tensor, "heads A E"]) -> tuple[Tensor, None]:
         qkv, weights = ctx.saved_tensors
-        asked, scale = weights.shape[1], qkv.shape[-1] ** -0.5
-        query, key, value = qkv[0, :, -asked:], qkv[1], qkv[2]
+        first, scale = qkv.shape[2] - weights.shape[1], qkv.shape[-1] ** -0.5
+        query, key, value = qkv[0, :, first:], qkv[1], qkv[2]
         out = torch.empty_like(qkv)
-        out[0, :, :-asked] = 0
+        out[0, :, :first] = 0
         scores = torch._softmax_backward_data(grad @ value.mT, weights, -1, weights.dtype)
-        out[0, :, -asked:] = scaled(scores, key, scale)
+        out[0, :, first:] = scaled(scores, key, scale)
         out[1] = scaled(scores.mT, query, scale)
         torch.bmm(weights.mT, grad, out=out[2])
         return out, None
@@ -70,9 +70,9 @@ class Attention(nn.Module):
         if rotation is not None:
             qkv = torch.cat([rotate(qkv[:2], rotation), qkv[2:]])
         if tokens.is_cuda:
-            mixed = F.scaled_dot_product_attention(qkv[0, :, :, -asked:], qkv[1], qkv[2])
+            mixed = F.scaled_dot_product_attention(qkv[0, :, :, length - asked :], qkv[1], qkv[2])
         else:
-            mixed = Products.apply(qkv.reshape(3, b * self.heads, length, -1), asked)
-        mixed = mixed.view(b, self.heads, asked, -1).transpose(1, 2).reshape(b, asked, dim)
+            mixed = Products.apply(qkv.reshape(3, b * self.heads, length, dim // self.heads), asked)
+        mixed = mixed.view(b, self.heads, asked, dim // self.heads).transpose(1, 2).reshape(b, asked, dim)
         out: Tensor = self.proj(mixed)
         return out

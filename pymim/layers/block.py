@@ -93,6 +93,6 @@ class Block(nn.Module):
     ) -> Float[Tensor, "B A D"]:
         """The last `asked` tokens, by default all: what nobody asks for need not leave a last block."""
         mixed = self.drop_path(self.ls1(self.attn(self.norm1(tokens), rotation, asked)))
-        tokens = tokens[:, -mixed.shape[1] :] + mixed
+        tokens = tokens[:, tokens.shape[1] - mixed.shape[1] :] + mixed
         out: Tensor = tokens + self.drop_path(self.ls2(self.mlp(self.norm2(tokens))))
         return out

@@ -29,7 +29,7 @@ def linear(x: Float[Tensor, "*L D"], weight: Float[Tensor, "T D"], bias: Tensor 
     if not _is_ours(x, weight):
         return F.linear(x, weight, bias)
     out: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), weight, bias)
-    return out.view(*x.shape[:-1], -1)
+    return out.view(*x.shape[:-1], len(weight))
 
 
 class _Linear(torch.autograd.Function):

@@ -121,6 +121,16 @@ def test_pooled_is_one_vector_per_image():
 
 
 @pytest.mark.parametrize("constructor", [JOINT, CROSS])
+def test_nothing_may_be_hidden(constructor):
+    encoder, predictor = make(constructor)
+    every = torch.arange(24).expand(2, -1)
+    mask = Mask(every, every[:, :0], every[:, :0])
+    features = encoder(torch.randn(2, 3, 16, 24), mask)
+    assert predictor(features, mask, GRID).shape == (2, 0, 5)
+    assert predictor.everywhere(features, mask, GRID).shape == (2, 24, 5)
+
+
+@pytest.mark.parametrize("constructor", [JOINT, CROSS])
 def test_everything_may_be_hidden(constructor):
     encoder, predictor = make(constructor)
     every = torch.arange(24).expand(2, -1)
