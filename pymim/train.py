@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pymim.data.batch import Batch
 from pymim.encoders import Encoder
-from pymim.errors import Diverged, Stopped
-from pymim.io import Folder, Metrics, checkpoint
+from pymim.errors import Stopped
+from pymim.io import Folder, Metrics, checkpoint, replay
 from pymim.method import Method
 from pymim.optim import AdamW, Average
 from pymim.progress import Progress
@@ -129,26 +128,12 @@ class Trainer:
                 total[name] = total.get(name, 0) + value.detach().mean() * share
         losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))
         if not math.isfinite(losses["loss"]):
-            self._give_up(batch, step, losses, folder)
+            replay.keep_and_raise(folder, batch, step, self.seed, self.world.rank, losses)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.method.parameters(), self.clip)
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         return losses
-
-    def _give_up(self, batch: Batch, step: int, losses: dict[str, float], folder: Folder) -> None:
-        """Leaves what is needed to replay the step: its batch, its number, and so its random state."""
-        (folder / "nan").mkdir(exist_ok=True)
-        views = {f"view{i}": view.cpu().contiguous() for i, view in enumerate(batch.views)}
-        name = f"nan/step-{step:08d}-rank-{self.world.rank}"
-        save_file({**views, "index": batch.index.cpu()}, folder / f"{name}.safetensors")
-        folder.write_json(
-            f"{name}.json", {"step": step, "seed": self.seed, "losses": {k: str(v) for k, v in losses.items()}}
-        )
-        raise Diverged(
-            f"the loss is {losses['loss']} at step {step}; the batch is in {folder / name}.safetensors; "
-            "lower the learning rate, clip the gradient (train.Trainer.clip = 1.0) or try precision = 'float32'"
-        )
 
     def _meta(self) -> dict[str, Any]:
         return {"steps": self.steps, "batch": self.batch, "seed": self.seed, "world": self.world.size}

@@ -156,3 +156,14 @@ def test_accumulated_gradients_make_the_same_run(finished, tmp_path):
         for f in (finished, folder)
     ]
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
+
+
+def test_a_run_is_exported(finished, tmp_path, capsys):
+    assert main(["export", str(finished), "--to", str(tmp_path / "encoder")]) == 0
+    assert "encoder/model.safetensors" in capsys.readouterr().out
+    exported = load_file(tmp_path / "encoder" / "model.safetensors")
+    trained = weights(finished)
+    assert torch.equal(
+        exported["blocks.0.attn.qkv.weight"], trained["method.method.encoder.blocks.0.attn.qkv.weight"]
+    )
+    assert main(["export", str(tmp_path), "--to", str(tmp_path / "x")]) == 2

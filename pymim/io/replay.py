@@ -1,0 +1,27 @@
+"""What is left of a step whose loss is not finite: its batch, and its number, from which all the rest follows."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from safetensors.torch import save_file
+
+from pymim.data.batch import Batch
+from pymim.errors import Diverged
+from pymim.io.folder import Folder
+
+
+def keep_and_raise(
+    folder: Folder, batch: Batch, step: int, seed: int, rank: int, losses: dict[str, float]
+) -> NoReturn:
+    """Writes nan/step-N-rank-R.safetensors and .json, then raises Diverged. The random state of the step is
+    train.seed_everything(seed, step, rank); its weights are those of the last checkpoint, trained on to it."""
+    name = f"nan/step-{step:08d}-rank-{rank}"
+    values = {"step": step, "seed": seed, "rank": rank, "losses": {k: str(v) for k, v in losses.items()}}
+    folder.write_json(f"{name}.json", values)
+    views = {f"view{i}": view.cpu().contiguous() for i, view in enumerate(batch.views)}
+    save_file({**views, "index": batch.index.cpu(), "label": batch.label.cpu()}, folder / f"{name}.safetensors")
+    raise Diverged(
+        f"the loss is {losses['loss']} at step {step}; the batch is in {folder / name}.safetensors; "
+        "lower the learning rate, clip the gradient (train.Trainer.clip = 1.0) or try precision = 'float32'"
+    )
