@@ -11,28 +11,13 @@ namespace {
 
 using Index = View<const int64_t, 1>;
 
-// Whether any of n numbers is infinite, NaN or, where that counts, negative; `infinity` is its format's
-// pattern.
-template <class Bits>
-bool any_bad(const Bits* bits, int64_t n, Bits infinity, bool refuse_negative) {
-  constexpr Bits sign = static_cast<Bits>(Bits{1} << (sizeof(Bits) * 8 - 1));
-  const Bits most = refuse_negative ? sign : static_cast<Bits>(~Bits{0});
-  bool bad = false;
-  for (int64_t i = 0; i < n; ++i) bad |= (bits[i] & static_cast<Bits>(~sign)) >= infinity || bits[i] > most;
-  return bad;
-}
-
 void check_scores(const char* function, const char* name, const Scores& scores, const Mask& out,
                   bool refuse_negative) {
   check_shape(function, name, View<const char, 2>(nullptr, scores.shape), out.boolean.shape, "[B N]");
   check_device(function, out.boolean, scores);
   if (scores.device.kind != Device::cpu) return;  // asking a GPU would wait for it
-  const int64_t n = scores.shape[0] * scores.shape[1];
-  const auto* half = static_cast<const uint16_t*>(scores.data);
-  const bool bad = scores.type == Scores::f32
-                       ? any_bad(static_cast<const uint32_t*>(scores.data), n, 0x7f800000u, refuse_negative)
-                   : scores.type == Scores::bf16 ? any_bad(half, n, uint16_t{0x7f80}, refuse_negative)
-                                                 : any_bad(half, n, uint16_t{0x7c00}, refuse_negative);
+  bool bad = false;
+  PYMIM_RUN_CPU(find_bad, scores, refuse_negative, bad);
   check(!bad, function, ": ", name, ": expected finite numbers", refuse_negative ? " of 0 or more" : "",
         ", got others; look for NaN or overflow where they are computed");
 }

@@ -14,4 +14,6 @@ PYMIM_EACH_PLACE(
     void disjoint_masks(Index index, Draw draw, int64_t covered, Masks out, Stream stream);
     void budget_mask(Index index, Draw draw, const Budget& budget, Mask out, Stream stream);
     void subset_ids(Index index, Draw draw, View<const int64_t, 2> ids, View<int64_t, 2> out, Stream stream);
-    void expand_mask(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out, Stream stream);)
+    void expand_mask(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out, Stream stream);
+    // On the CPU alone: whether any score is infinite, NaN or, where that counts, negative.
+    void find_bad(const Scores& scores, bool refuse_negative, bool& bad);)

@@ -36,14 +36,36 @@ void score_keys(const Scores& scores, int64_t image, Word* keys, Key key) {
   if (scores.type == Scores::f16) from(static_cast<const float16*>(scores.data));
 }
 
+// `infinity` is the pattern of its format.
+template <class Bits>
+bool any_bad(const void* numbers, int64_t n, Bits infinity, bool refuse_negative) {
+  constexpr Bits sign = static_cast<Bits>(Bits{1} << (sizeof(Bits) * 8 - 1));
+  const auto* bits = static_cast<const Bits*>(numbers);
+  Bits most = 0, magnitude = 0;
+#pragma omp simd reduction(max : most, magnitude)
+  for (int64_t i = 0; i < n; ++i) {
+    const auto positive = static_cast<Bits>(bits[i] & static_cast<Bits>(~sign));
+    most = bits[i] > most ? bits[i] : most;
+    magnitude = positive > magnitude ? positive : magnitude;
+  }
+  return magnitude >= infinity || (refuse_negative && most > sign);
+}
+
+// The scale of keys made by `descending`: the numbers they stand for.
+struct Numbers {
+  static double number(uint32_t key) { return from_word(key >> 31 ? key : ~key ^ 0x80000000u); }
+  static uint32_t key(double number) { return descending(static_cast<float>(number)); }
+};
+
 void set_flags(bool* flags, int64_t n, bool value) {
   for (int64_t i = 0; i < n; ++i) flags[i] = value;
 }
 
 // Shows the V smallest keys, or hides the M smallest.
-void choose(const Row& row, Drawn side) {
+template <class Scale = Even>
+void choose(const Row& row, Drawn side, const Bracket& known) {
   set_flags(row.boolean, row.n, side == Drawn::visible);
-  flip_smallest(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, row.boolean);
+  flip_smallest<Scale>(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, row.boolean, known);
 }
 
 }  // namespace
@@ -56,7 +78,7 @@ void uniform_mask(Index index, Draw draw, Extent grid, Extent unit, Mask out, St
     bool* flags = size == 1 ? row.boolean : reinterpret_cast<bool*>(keys + units);
     fill_words(draw, index.data[image], Role::uniform, units, keys);
     set_flags(flags, units, true);
-    flip_smallest(keys, units, row.v / size, flags);
+    flip_smallest(keys, units, row.v / size, flags, anywhere(units));
     if (size > 1) enlarge(flags, grid, unit, row.boolean);
   });
 }
@@ -68,7 +90,7 @@ void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t ro
     Word* key = row.keys();
     for (int64_t y = 0; y < rows; ++y)
       for (int64_t x = 0; x < columns; ++x) *key++ = descending(crop.at(bank, rows, columns, y, x));
-    choose(row, Drawn::visible);
+    choose<Numbers>(row, Drawn::visible, spanned(row.keys(), row.n));
   });
 }
 
@@ -77,7 +99,7 @@ void weighted_mask(Index index, Draw draw, Scores weights, Drawn drawn, Mask out
     fill_words(draw, index.data[image], Role::weighted, row.n, row.keys());
     score_keys(weights, image, row.keys(),
                [](float weight, uint32_t word) { return weighted_key(weight, word); });
-    choose(row, drawn);
+    choose(row, drawn, spanned(row.keys(), row.n));
   });
 }
 
@@ -87,11 +109,14 @@ void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide,
     Word* keys = row.keys();
     score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
     set_flags(row.boolean, row.n, false);
-    flip_smallest(keys, row.n, hard, row.boolean);
+    flip_smallest<Numbers>(keys, row.n, hard, row.boolean, spanned(keys, row.n));
+    if (hard == row.m) return;
     fill_words(draw, index.data[image], Role::ranked, row.n, keys);
+    const auto* hides = reinterpret_cast<const uint8_t*>(row.boolean);
+    const int64_t n = row.n;
 #pragma omp simd
-    for (int64_t i = 0; i < row.n; ++i) keys[i] = unless_hard(row.boolean[i], keys[i]);
-    choose(row, Drawn::visible);
+    for (int64_t i = 0; i < n; ++i) keys[i] = unless_hard(hides[i], keys[i]);
+    choose(row, Drawn::visible, {0, uint64_t{1} << 31, 0, row.n - hard});
   });
 }
 
@@ -100,7 +125,7 @@ void priority_mask(Index index, Draw draw, Scores priority, Mask out, Stream) {
     fill_words(draw, index.data[image], Role::priority, row.n, row.keys());
     score_keys(priority, image, row.keys(),
                [](float value, uint32_t word) { return priority_key(value, word); });
-    choose(row, Drawn::hidden);
+    choose<Numbers>(row, Drawn::hidden, spanned(row.keys(), row.n));
   });
 }
 
@@ -115,7 +140,7 @@ void disjoint_masks(Index index, Draw draw, int64_t covered, Masks out, Stream) 
         const Arc arc(view, out.boolean[0], row.m, covered);
         set_flags(row.boolean, row.n, false);
         for (int64_t count : {arc.begin, arc.end, arc.wrapped})
-          flip_smallest(first.keys(), row.n, count, row.boolean);
+          flip_smallest(first.keys(), row.n, count, row.boolean, anywhere(row.n));
         write_ids(row);
       }
     }
@@ -129,7 +154,8 @@ void budget_mask(Index index, Draw draw, const Budget& budget, Mask out, Stream)
     fill_words(draw, index.data[image], Role::budget, row.n, row.keys());
     set_flags(row.boolean, row.n, true);
     for (size_t g = 0; g < static_cast<size_t>(budget.grids); first += budget.sizes[g++])
-      flip_smallest(row.keys() + first, budget.sizes[g], counts[g], row.boolean + first);
+      flip_smallest(row.keys() + first, budget.sizes[g], counts[g], row.boolean + first,
+                    anywhere(budget.sizes[g]));
   });
 }
 
@@ -155,6 +181,13 @@ void expand_mask(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out,
   fill_rows(out, [&](const Row& row, int64_t image) {
     enlarge(coarse.data + image * coarse[1], grid, unit, row.boolean);
   });
+}
+
+void find_bad(const Scores& scores, bool refuse_negative, bool& bad) {
+  const int64_t n = scores.shape[0] * scores.shape[1];
+  bad = scores.type == Scores::f32    ? any_bad(scores.data, n, 0x7f800000u, refuse_negative)
+        : scores.type == Scores::bf16 ? any_bad(scores.data, n, uint16_t{0x7f80}, refuse_negative)
+                                      : any_bad(scores.data, n, uint16_t{0x7c00}, refuse_negative);
 }
 
 }  // namespace pymim::cpu::PYMIM_ISA

@@ -65,32 +65,44 @@ inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
 
 constexpr int64_t kWords = 4 * kBlocks;
 
-// The words of blocks [first, first + kBlocks) of one image's stream, as random_words gives them.
+// The words of kSets * kBlocks blocks of one image's stream from `first` on, as random_words gives them. Two
+// sets at once hide each other's latency and share the round's keys.
+template <int kSets = 1>
 inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* out) {
   const Words counter = random_counter(draw, image, 0);
-  Lanes x = numbered(first), y = all(counter.y), z = all(counter.z), w = all(counter.w);
+  Lanes x[kSets], y[kSets], z[kSets], w[kSets];
+  for (int i = 0; i < kSets; ++i) {
+    x[i] = numbered(first + static_cast<uint32_t>(i * kBlocks));
+    y[i] = all(counter.y);
+    z[i] = all(counter.z);
+    w[i] = all(counter.w);
+  }
   uint32_t key0 = static_cast<uint32_t>(draw.seed), key1 = static_cast<uint32_t>(draw.seed >> 32);
   for (int round = 0; round < 10; ++round) {
-    const Lanes a = product(all(0xD2511F53u), x), b = product(all(0xCD9E8D57u), z);
-    x = mix(high(b), y, all(key0));
-    z = mix(high(a), w, all(key1));
-    y = b;
-    w = a;
+    for (int i = 0; i < kSets; ++i) {
+      const Lanes a = product(all(0xD2511F53u), x[i]), b = product(all(0xCD9E8D57u), z[i]);
+      x[i] = mix(high(b), y[i], all(key0));
+      z[i] = mix(high(a), w[i], all(key1));
+      y[i] = b;
+      w[i] = a;
+    }
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
-  store(x, y, z, w, out);
+  for (int i = 0; i < kSets; ++i) store(x[i], y[i], z[i], w[i], out + i * kWords);
 }
 
 // The first n words of the role's part of one image's stream.
 inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n, Word* out) {
   uint32_t block = first_block(role);
   int64_t i = 0;
-  for (; i + kWords <= n; i += kWords, block += kBlocks) store_words(draw, image, block, out + i);
-  if (i == n) return;
-  Word rest[kWords];
-  store_words(draw, image, block, rest);
-  std::memcpy(out + i, rest, static_cast<size_t>(n - i) * sizeof(Word));
+  for (; i + 2 * kWords <= n; i += 2 * kWords, block += 2 * kBlocks)
+    store_words<2>(draw, image, block, out + i);
+  for (; i < n; i += kWords, block += kBlocks) {
+    Word words[kWords];
+    store_words(draw, image, block, words);
+    std::memcpy(out + i, words, static_cast<size_t>(n - i < kWords ? n - i : kWords) * sizeof(Word));
+  }
 }
 
 }  // namespace
