@@ -31,11 +31,11 @@ def find(name: str) -> Path:
     raise ConfigError(f"--gin {name}: no such file{nearest(path.name, shipped)}")
 
 
-def read_from(beside: set[Path]) -> None:
+def read_from(beside: Path) -> None:
     """Lets `include` find files beside the including file and among the shipped ones."""
 
     def locate(name: str) -> Path | None:
-        places = [Path(name), *(folder / name for folder in (*beside, *folders()))]
+        places = [Path(name), *(folder / name for folder in (beside, *folders()))]
         return next((place for place in places if place.is_file()), None)
 
     def read(name: str) -> Any:

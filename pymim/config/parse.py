@@ -23,8 +23,8 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> str:
     """Parses files left to right, then bindings; the last wins. Gives the configuration as one gin text."""
     gin.clear_config()
     paths = [find(name) for name in files]
-    read_from({path.resolve().parent for path in paths})
     for path in paths:
+        read_from(path.resolve().parent)
         _parse(f"include '{path.resolve()}'\n", str(path))
     for binding in bindings:
         check_macro(binding)
