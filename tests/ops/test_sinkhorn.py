@@ -32,6 +32,11 @@ def test_equals_reference(shape, device):
     assert_as_reference(random_scores(*shape), device)
 
 
+def test_more_problems_than_a_grid_is_high(device):
+    scores = random_scores(65536, 1, 2).to(device)
+    assert torch.equal(sinkhorn.write_labels(scores, torch.zeros(65536, 2, device=device), 1.0), scores.argmax(2))
+
+
 @pytest.mark.parametrize("first", ["rows", "columns"])
 @pytest.mark.parametrize("last", ["rows", "columns"])
 def test_either_side_first_and_last(first, last, device):

@@ -8,32 +8,30 @@ namespace {
 
 template <class T, class R>
 void column_sums(const Problems<T>& p, const R* row, R* log_sums, bool always, Stream stream) {
-  dim3 grid = p.by_column();
-  grid.z = static_cast<unsigned>(p.parts);
-  launch(fold_kernel<T, R>, grid, dim3(kThreads), 0, stream, p, row, always);
-  launch(merge_folded_kernel<T, R>, p.by_column(), dim3(kThreads), 0, stream, p, log_sums, always);
+  launch(fold_kernel<T, R>, p.by_column(p.parts), dim3(p.threads()), 0, stream, p, row, always);
+  launch(merge_folded_kernel<T, R>, p.by_column(), dim3(p.threads()), 0, stream, p, log_sums, always);
 }
 
 template <class T, class R>
 void sweep(const Problems<T>& p, const R* wanted, R power, R* row, R* log_sums, R* plan, Stream stream) {
   const int64_t bytes = 2 * p.l * static_cast<int64_t>(sizeof(R));
   const bool shared = bytes <= kShared;
-  launch(sweep_kernel<T, R>, p.by_part(), dim3(kThreads), shared ? static_cast<size_t>(bytes) : 0, stream, p,
+  launch(sweep_kernel<T, R>, p.by_part(), dim3(p.threads()), shared ? static_cast<size_t>(bytes) : 0, stream, p,
          wanted, power, row, plan, shared);
-  launch(merge_kernel<T, R>, p.by_column(), dim3(kThreads), 0, stream, p, log_sums);
+  launch(merge_kernel<T, R>, p.by_column(), dim3(p.threads()), 0, stream, p, log_sums);
   column_sums<T, R>(p, row, log_sums, false, stream);
 }
 
 template <class R>
 __global__ void to_natural_kernel(View<R, 2> values) {
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t i = int64_t{blockIdx.x} * kMostThreads + threadIdx.x;
   if (i < values.shape[0] * values.shape[1]) values.data[i] *= static_cast<R>(kLn2);
 }
 
 template <class R>
 void to_natural(View<R, 2> values, Stream stream) {
-  launch(to_natural_kernel<R>, dim3(static_cast<unsigned>(divide_up(values.size(), kThreads))), dim3(kThreads),
-         0, stream, values);
+  launch(to_natural_kernel<R>, dim3(static_cast<unsigned>(divide_up(values.size(), kMostThreads))),
+         dim3(kMostThreads), 0, stream, values);
 }
 
 }  // namespace
@@ -48,10 +46,10 @@ void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule sched
   R *row = out.potentials.row.data, *column = out.potentials.column.data;
   const R *rows = marginals.log_rows.data, *columns = marginals.log_columns.data;
   const auto column_step = [&](const Step& step) {
-    launch(step_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, columns, column_power, column, step,
-           out.error.data, out.iterations.data);
+    launch(step_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, columns, column_power, column,
+           step, out.error.data, out.iterations.data);
   };
-  launch(start_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, column);
+  launch(start_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, column);
   if (!schedule.rows_first) {
     column_sums<T, R>(p, row, column, true, stream);
     column_step({0, 0, true, false, schedule.rows_last});
@@ -64,10 +62,10 @@ void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule sched
     column_step({schedule.tolerance, std::min(done, schedule.iterations), false, last, schedule.rows_last});
   }
   if (out.plan.present() && !fused)
-    launch(plan_kernel<T, R>, p.by_part(), dim3(kThreads), 0, stream, p, row, out.plan.data);
+    launch(plan_kernel<T, R>, p.by_part(), dim3(p.threads()), 0, stream, p, row, out.plan.data);
   if (out.labels.present())
-    launch(labels_kernel<T>, p.by_part(), dim3(kThreads), 0, stream, p, out.labels.data);
-  launch(finish_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, column);
+    launch(labels_kernel<T>, p.by_part(), dim3(p.threads()), 0, stream, p, out.labels.data);
+  launch(finish_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, column);
 }
 
 template <class T>
@@ -84,7 +82,7 @@ void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals, Potentia
   using R = Computed<T>;
   const Problems<T> p(scores, log_sums[1], scratch);
   const R* column = potentials.column.data;
-  launch(start_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, column);
+  launch(start_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, column);
   sweep<T, R>(p, marginals.log_rows.data, static_cast<R>(marginals.row_power), potentials.row.data,
               log_sums.data, nullptr, stream);
   to_natural(log_sums, stream);
@@ -95,8 +93,8 @@ void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials, V
                    View<Computed<T>, 1> scratch, Stream stream) {
   using R = Computed<T>;
   const Problems<T> p(scores, potentials.column[1], scratch);
-  launch(start_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, potentials.column.data);
-  launch(plan_kernel<T, R>, p.by_part(), dim3(kThreads), 0, stream, p, potentials.row.data, plan.data);
+  launch(start_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, potentials.column.data);
+  launch(plan_kernel<T, R>, p.by_part(), dim3(p.threads()), 0, stream, p, potentials.row.data, plan.data);
 }
 
 template <class T>
@@ -104,8 +102,8 @@ void sinkhorn_labels(Scores<T> scores, View<const Computed<T>, 2> column, View<i
                      View<Computed<T>, 1> scratch, Stream stream) {
   using R = Computed<T>;
   const Problems<T> p(scores, column[1], scratch);
-  launch(start_kernel<T, R>, p.by_problem(), dim3(kThreads), 0, stream, p, column.data);
-  launch(labels_kernel<T>, p.by_part(), dim3(kThreads), 0, stream, p, labels.data);
+  launch(start_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, column.data);
+  launch(labels_kernel<T>, p.by_part(), dim3(p.threads()), 0, stream, p, labels.data);
 }
 
 PYMIM_SINKHORN_FOR_ALL

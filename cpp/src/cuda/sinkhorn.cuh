@@ -9,7 +9,7 @@ namespace pymim::cuda {
 namespace {
 
 constexpr double kLog2e = 1.4426950408889634, kLn2 = 0.6931471805599453;
-constexpr int kThreads = 256;
+constexpr int kMostThreads = 256;
 constexpr int64_t kShared = 96 * 1024;  // of a block at most
 
 template <class T>
@@ -34,7 +34,7 @@ __device__ R lowest() {
   return std::is_same_v<R, double> ? R(-8e307) : R(-1.7e38f);
 }
 
-// All problems, and their scratch. The functions of a block are for problem blockIdx.y.
+// All problems, and their scratch. The functions of a block are for problem blockIdx.x.
 template <class T>
 struct Problems {
   using R = Computed<T>;
@@ -58,8 +58,8 @@ struct Problems {
     slot = slot_size(fixed, l);
   }
 
-  __device__ const T* row(int64_t i) const { return scores + (blockIdx.y * b + i) * k; }
-  __device__ R* column() const { return scratch + blockIdx.y * slot; }
+  __device__ const T* row(int64_t i) const { return scores + (blockIdx.x * b + i) * k; }
+  __device__ R* column() const { return scratch + blockIdx.x * slot; }
   __device__ R* sums(int64_t part) const { return column() + (1 + (1 + kRowsAtOnce) * part) * l; }
   __device__ R* beside(int64_t part) const { return sums(part) + l; }
   __device__ R& lost() const { return column()[slot - 2]; }  // a column left the format: take its sum again
@@ -68,23 +68,28 @@ struct Problems {
     return (c < k ? widen(scores[c]) * scale : R(0)) + column()[c];
   }
 
-  dim3 by_column() const {
-    return dim3(static_cast<unsigned>(divide_up(l, kThreads)), static_cast<unsigned>(s));
+  // A thread a column, up to a block's most.
+  unsigned threads() const {
+    return static_cast<unsigned>(std::min<int64_t>(kMostThreads, divide_up(l, kWarp) * kWarp));
   }
-  dim3 by_part() const { return dim3(static_cast<unsigned>(parts), static_cast<unsigned>(s)); }
-  dim3 by_problem() const { return dim3(1, static_cast<unsigned>(s)); }
+  // Problems lie along x, the axis of a grid that has no limit to speak of.
+  dim3 by_problem(int64_t y = 1, int64_t z = 1) const {
+    return dim3(static_cast<unsigned>(s), static_cast<unsigned>(y), static_cast<unsigned>(z));
+  }
+  dim3 by_part() const { return by_problem(parts); }
+  dim3 by_column(int64_t z = 1) const { return by_problem(divide_up(l, threads()), z); }
 };
 
 // The block's combined value, in every thread.
 template <class R, class Combine>
 __device__ R block_reduce(R value, Combine combine) {
-  __shared__ R of_warp[kThreads / kWarp];
+  __shared__ R of_warp[kMostThreads / kWarp];
   value = warp_reduce(value, combine);
   __syncthreads();
   if (lane_id() == 0) of_warp[threadIdx.x / kWarp] = value;
   __syncthreads();
   value = of_warp[0];
-  for (int i = 1; i < kThreads / kWarp; ++i) value = combine(value, of_warp[i]);
+  for (unsigned i = 1; i < blockDim.x / kWarp; ++i) value = combine(value, of_warp[i]);
   return value;
 }
 
@@ -95,27 +100,27 @@ __device__ R block_sum(R value) {
 
 template <class T, class R>
 __global__ void start_kernel(Problems<T> p, const R* column) {
-  for (int64_t c = threadIdx.x; c < p.l; c += kThreads)
-    p.column()[c] = column[blockIdx.y * p.l + c] * static_cast<R>(kLog2e);
+  for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x)
+    p.column()[c] = column[blockIdx.x * p.l + c] * static_cast<R>(kLog2e);
   if (threadIdx.x == 0) p.lost() = p.done() = 0;
 }
 
 template <class T, class R>
 __global__ void finish_kernel(Problems<T> p, R* column) {
-  for (int64_t c = threadIdx.x; c < p.l; c += kThreads)
-    column[blockIdx.y * p.l + c] = p.column()[c] * static_cast<R>(kLn2);
+  for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x)
+    column[blockIdx.x * p.l + c] = p.column()[c] * static_cast<R>(kLn2);
 }
 
 // Running sums of exponentials relative to running maxima; `always`, or where a problem has lost a column.
 template <class T, class R>
 __global__ void fold_kernel(Problems<T> p, const R* row, bool always) {
   if (!always && (p.done() > 0 || !(p.lost() > 0))) return;
-  const int64_t c = int64_t{blockIdx.x} * kThreads + threadIdx.x, part = blockIdx.z;
+  const int64_t c = int64_t{blockIdx.y} * blockDim.x + threadIdx.x, part = blockIdx.z;
   if (c >= p.l) return;
   const int64_t first = part * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
   R top = lowest<R>(), sum = 0;
   for (int64_t i = first; i < last; ++i) {
-    const R shift = row[blockIdx.y * p.b + i] * static_cast<R>(kLog2e);
+    const R shift = row[blockIdx.x * p.b + i] * static_cast<R>(kLog2e);
     const R t = (c < p.k ? widen(p.row(i)[c]) * p.scale : R(0)) + shift;
     const R higher = t > top ? t : top;
     sum = sum * power_of_two(top - higher) + power_of_two(t - higher);
@@ -128,7 +133,7 @@ __global__ void fold_kernel(Problems<T> p, const R* row, bool always) {
 template <class T, class R>
 __global__ void merge_folded_kernel(Problems<T> p, R* log_sums, bool always) {
   if (!always && (p.done() > 0 || !(p.lost() > 0))) return;
-  const int64_t c = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t c = int64_t{blockIdx.y} * blockDim.x + threadIdx.x;
   if (c >= p.l) return;
   R top = p.beside(0)[c], sum = p.sums(0)[c];
   for (int64_t part = 1; part < p.parts; ++part) {
@@ -136,13 +141,14 @@ __global__ void merge_folded_kernel(Problems<T> p, R* log_sums, bool always) {
     sum = sum * power_of_two(top - higher) + p.sums(part)[c] * power_of_two(other - higher);
     top = higher;
   }
-  log_sums[blockIdx.y * p.l + c] = top + log_of_two(sum);
+  log_sums[blockIdx.x * p.l + c] = top + log_of_two(sum);
 }
 
 template <class T, class R>
 __device__ R exponentials(const Problems<T>& p, const T* scores, R shift, R* out) {
   R sum = 0;
-  for (int64_t c = threadIdx.x; c < p.l; c += kThreads) sum += out[c] = power_of_two(p.term(scores, c) + shift);
+  for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x)
+    sum += out[c] = power_of_two(p.term(scores, c) + shift);
   return block_sum(sum);
 }
 
@@ -152,7 +158,7 @@ __device__ R scale_row(const Problems<T>& p, const T* scores, R wanted, R power,
   R sum = exponentials(p, scores, shift, out);
   if (!usable(sum)) {
     R top = lowest<R>();
-    for (int64_t c = threadIdx.x; c < p.l; c += kThreads) {
+    for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) {
       const R t = p.term(scores, c);
       top = t > top ? t : top;
     }
@@ -170,33 +176,33 @@ __device__ R scale_row(const Problems<T>& p, const T* scores, R wanted, R power,
 template <class T, class R>
 __global__ void sweep_kernel(Problems<T> p, const R* wanted, R power, R* row, R* plan, bool shared) {
   if (p.done() > 0) return;
-  const int64_t part = blockIdx.x;
+  const int64_t part = blockIdx.y;
   R* terms = shared ? dynamic_shared<R>() : p.beside(part);
   R* sums = shared ? terms + p.l : p.sums(part);
-  for (int64_t c = threadIdx.x; c < p.l; c += kThreads) sums[c] = 0;
+  for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) sums[c] = 0;
   const int64_t first = part * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
   for (int64_t i = first; i < last; ++i) {
-    const int64_t at = blockIdx.y * p.b + i;
+    const int64_t at = blockIdx.x * p.b + i;
     const R factor = scale_row(p, p.row(i), wanted[at], power, row + at, terms);
-    for (int64_t c = threadIdx.x; c < p.l; c += kThreads) {
+    for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) {
       sums[c] += terms[c] * factor;
       if (plan && c < p.k) plan[at * p.k + c] = terms[c] * factor;
     }
   }
   if (shared)
-    for (int64_t c = threadIdx.x; c < p.l; c += kThreads) p.sums(part)[c] = sums[c];
+    for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) p.sums(part)[c] = sums[c];
   if (part == 0 && threadIdx.x == 0) p.lost() = 0;
 }
 
 template <class T, class R>
 __global__ void merge_kernel(Problems<T> p, R* log_sums) {
   if (p.done() > 0) return;
-  const int64_t c = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t c = int64_t{blockIdx.y} * blockDim.x + threadIdx.x;
   if (c >= p.l) return;
   R sum = 0;
   for (int64_t part = 0; part < p.parts; ++part) sum += p.sums(part)[c];
   const bool present = p.column()[c] > R(kNothing / 2);
-  log_sums[blockIdx.y * p.l + c] = present ? log_of_two(sum) - p.column()[c] : R(0);
+  log_sums[blockIdx.x * p.l + c] = present ? log_of_two(sum) - p.column()[c] : R(0);
   if (present && !usable(sum)) p.lost() = 1;
 }
 
@@ -211,8 +217,8 @@ __global__ void step_kernel(Problems<T> p, const R* columns, R power, R* log_sum
                             int64_t* iterations) {
   if (p.done() > 0) return;
   R missed = 0, total = 0;
-  for (int64_t c = threadIdx.x; c < p.l; c += kThreads) {
-    const int64_t at = blockIdx.y * p.l + c;
+  for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) {
+    const int64_t at = blockIdx.x * p.l + c;
     const R wanted = columns[at] * static_cast<R>(kLog2e);
     const R scaled = (c < p.k ? power : R(1)) * (wanted - log_sums[at]);
     const R mass = power_of_two(wanted), ratio = power_of_two(p.column()[c] - scaled) - 1;
@@ -221,21 +227,22 @@ __global__ void step_kernel(Problems<T> p, const R* columns, R power, R* log_sum
     log_sums[at] = scaled;
   }
   missed = block_sum(missed) / block_sum(total);
-  const bool stop = !step.first && (step.last || missed <= static_cast<R>(step.tolerance));
+  const bool met = step.tolerance > 0 && missed <= static_cast<R>(step.tolerance);
+  const bool stop = !step.first && (step.last || met);
   if (!stop || !step.rows_last)
-    for (int64_t c = threadIdx.x; c < p.l; c += kThreads) p.column()[c] = log_sums[blockIdx.y * p.l + c];
+    for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) p.column()[c] = log_sums[blockIdx.x * p.l + c];
   if (threadIdx.x || step.first) return;
-  error[blockIdx.y] = missed;
-  iterations[blockIdx.y] = step.count;
+  error[blockIdx.x] = missed;
+  iterations[blockIdx.x] = step.count;
   p.done() = stop;
 }
 
 template <class T, class R>
 __global__ void plan_kernel(Problems<T> p, const R* row, R* plan) {
-  const int64_t first = blockIdx.x * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
+  const int64_t first = blockIdx.y * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
   for (int64_t i = first; i < last; ++i) {
-    const int64_t at = blockIdx.y * p.b + i;
-    for (int64_t c = threadIdx.x; c < p.k; c += kThreads)
+    const int64_t at = blockIdx.x * p.b + i;
+    for (int64_t c = threadIdx.x; c < p.k; c += blockDim.x)
       plan[at * p.k + c] = power_of_two(p.term(p.row(i), c) + row[at] * static_cast<R>(kLog2e));
   }
 }
@@ -244,8 +251,8 @@ __global__ void plan_kernel(Problems<T> p, const R* row, R* plan) {
 template <class T>
 __global__ void labels_kernel(Problems<T> p, int64_t* labels) {
   using R = Computed<T>;
-  const int64_t first = blockIdx.x * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
-  for (int64_t i = first + threadIdx.x / kWarp; i < last; i += kThreads / kWarp) {
+  const int64_t first = blockIdx.y * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
+  for (int64_t i = first + threadIdx.x / kWarp; i < last; i += blockDim.x / kWarp) {
     R top = lowest<R>();
     int64_t label = p.k;
     for (int64_t c = lane_id(); c < p.k; c += kWarp) {
@@ -255,7 +262,7 @@ __global__ void labels_kernel(Problems<T> p, int64_t* labels) {
     }
     const R best = warp_max(top);
     label = warp_reduce(top == best ? label : p.k, [](int64_t a, int64_t b) { return a < b ? a : b; });
-    if (lane_id() == 0) labels[blockIdx.y * p.b + i] = label < p.k ? label : 0;
+    if (lane_id() == 0) labels[blockIdx.x * p.b + i] = label < p.k ? label : 0;
   }
 }
 
