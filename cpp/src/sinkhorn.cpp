@@ -38,7 +38,8 @@ void check_power(const char* function, const char* name, double power) {
 
 int64_t sinkhorn_scratch(Device device, int64_t s, int64_t b, int64_t l) {
   const bool on_gpu = on_cuda(device);
-  return s ? slot_size(Parts(on_gpu, s, b), l) * (on_gpu ? s : std::min(s, kCpuSlots)) : 0;
+  if (on_gpu) return s ? slot_size(Parts(true, s, b), l) * s : 0;
+  return cpu_slot_size(Parts(false, 1, b), b, l) * std::min(s, kCpuSlots);
 }
 
 template <class T>

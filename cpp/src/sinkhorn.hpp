@@ -27,8 +27,15 @@ inline int64_t slot_size(const Parts& parts, int64_t l) {
   return (1 + (1 + kRowsAtOnce) * parts.count) * l + kFlags;
 }
 
-// On the CPU so many problems at most are under way at once.
+// On the CPU so many problems at most are under way at once. Their rows of scratch begin on cache lines, and
+// there is room for the scalings and sums of both sides and for a kernel that fits in half of a core's cache.
 inline constexpr int64_t kCpuSlots = 64;
+inline constexpr int64_t kKernelAtMost = int64_t{1} << 17;
+inline int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
+inline int64_t kernel_size(int64_t b, int64_t l) { return b * padded(l) <= kKernelAtMost ? b * padded(l) : 0; }
+inline int64_t cpu_slot_size(const Parts& parts, int64_t b, int64_t l) {
+  return padded(slot_size(parts, padded(l))) + 3 * padded(l) + 2 * padded(b) + kernel_size(b, l);
+}
 
 }  // namespace pymim
 

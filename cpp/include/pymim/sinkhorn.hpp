@@ -45,6 +45,8 @@ struct Schedule {
   bool rows_first = false;
   bool rows_last = true;
   double tolerance = 0;  // a problem stops where its error is at most this
+  // Whether to stay in the log domain even where the scalings themselves could be computed with.
+  bool log_domain = false;
 };
 
 template <class R>

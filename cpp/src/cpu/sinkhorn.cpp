@@ -1,12 +1,12 @@
 // Sinkhorn on the CPU: threads over problems, or over parts of the rows of one.
-#include "sinkhorn_problem.hpp"
+#include "sinkhorn_scaling.hpp"
 
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
 template <class T, class R = Computed<T>>
-void solve(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& schedule, int64_t s,
-           const Solution<R>& out) {
+void solve_by_potentials(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& schedule,
+                         int64_t s, const Solution<R>& out) {
   const R *rows = marginals.log_rows.data + s * p.b, *columns = marginals.log_columns.data + s * p.l;
   const R row_power = static_cast<R>(marginals.row_power),
           column_power = static_cast<R>(marginals.column_power);
@@ -35,17 +35,24 @@ void solve(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& s
   for (int64_t c = 0; c < p.l; ++c) column[c] = p.column[c] * static_cast<R>(kLn2);
 }
 
+template <class T, class R = Computed<T>>
+void solve(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& schedule, int64_t s,
+           const Solution<R>& out) {
+  if (schedule.log_domain || !Scaling<T>(p, marginals, s).solve(schedule, out, s))
+    solve_by_potentials(p, marginals, schedule, s, out);
+}
+
 // run(problem, s) for each problem: a thread a problem where there are enough of them, else all threads on
-// each.
+// each. A thread keeps to one slot of the scratch.
 template <class T, class Run>
 void each_problem(const Scores<T>& scores, int64_t l, View<Computed<T>, 1> scratch, Run run) {
-  const int64_t s = scores.values[0];
-  for (int64_t group = 0; group < s; group += kCpuSlots) {
-    const int64_t end = std::min(s, group + kCpuSlots);
-    parallel_for(end - group, end - group >= thread_count() ? 1 : kCpuSlots, [&](int64_t first, int64_t last) {
-      for (int64_t i = group + first; i < group + last; ++i) run(Problem<T>(scores, i, l, scratch), i);
-    });
-  }
+  const int64_t s = scores.values[0], b = scores.values[1];
+  const int64_t grain = s >= thread_count() ? (s + kCpuSlots - 1) / kCpuSlots : s;
+  std::atomic<int64_t> slots{0};
+  parallel_for(s, grain, [&](int64_t first, int64_t last) {
+    Computed<T>* slot = scratch.data + slots.fetch_add(1) * cpu_slot_size(Parts(false, 1, b), b, l);
+    for (int64_t i = first; i < last; ++i) run(Problem<T>(scores, i, l, slot), i);
+  });
 }
 
 }  // namespace

@@ -21,34 +21,52 @@ struct Problem {
   using R = Computed<T>;
 
   const T* scores;
-  int64_t b, k, l;
+  int64_t b, k, l, width;  // width: L, padded
   Parts parts;
   R scale;     // of the scores, to base 2
   R* column;   // [L] the columns' potentials, to base 2
-  R* partial;  // [parts 1+kRowsAtOnce L]
+  R* partial;  // [parts 1+kRowsAtOnce width]
+  R* scaling;  // what the scaling path adds
 
-  Problem(const Scores<T>& all, int64_t s, int64_t l, View<R, 1> scratch)
+  Problem(const Scores<T>& all, int64_t s, int64_t l, R* slot)
       : scores(all.values.data + s * all.values[1] * all.values[2]),
         b(all.values[1]),
         k(all.values[2]),
         l(l),
+        width(padded(l)),
         parts(false, 1, b),
         scale(static_cast<R>(kLog2e / all.epsilon)),
-        column(scratch.data + s % kCpuSlots * slot_size(parts, l)),
-        partial(column + l) {}
+        column(slot),
+        partial(column + width),
+        scaling(column + padded(slot_size(parts, width))) {}
 
   void set_column(const R* potentials) const {
     for (int64_t c = 0; c < l; ++c) column[c] = potentials[c] * static_cast<R>(kLog2e);
   }
-  R* sums(int64_t part) const { return partial + (1 + kRowsAtOnce) * part * l; }
-  R* beside(int64_t part) const { return sums(part) + l; }
+  R* sums(int64_t part) const { return partial + (1 + kRowsAtOnce) * part * width; }
+  R* beside(int64_t part) const { return sums(part) + width; }
 
-  // body(part, first row, last row), on as many threads as are free.
+  // The sums of all parts, in the place of the first's.
+  const R* merged_sums() const {
+    R* all = sums(0);
+    parallel_for(width, std::max<int64_t>(512, (1 << 17) / parts.count), [&](int64_t begin, int64_t end) {
+      for (int64_t part = 1; part < parts.count; ++part) {
+        const R* added = sums(part);
+        for (int64_t c = begin; c < end; ++c) all[c] += added[c];
+      }
+    });
+    return all;
+  }
+
+  // body(part, room for kRowsAtOnce rows, first row, last row), on as many threads as are free, from the last
+  // part on if `backwards`.
   template <class Body>
-  void each_part(Body body) const {
+  void each_part(bool backwards, Body body) const {
     parallel_for(parts.count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part)
-        body(part, part * parts.rows, std::min(b, (part + 1) * parts.rows));
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t part = backwards ? begin + end - 1 - i : i;
+        body(part, beside(begin), part * parts.rows, std::min(b, (part + 1) * parts.rows));
+      }
     });
   }
 };
@@ -102,7 +120,7 @@ void fold_part(const Problem<T>& p, int64_t first, int64_t last, const R* row, R
 // log_sums[c] = log2 sum_b 2^(score + row), whatever the range of the terms.
 template <class T, class R>
 void column_sums(const Problem<T>& p, const R* row, R* log_sums) {
-  p.each_part([&](int64_t part, int64_t first, int64_t last) {
+  p.each_part(false, [&](int64_t part, R*, int64_t first, int64_t last) {
     fold_part(p, first, last, row, p.beside(part), p.sums(part));
   });
   R *maxima = p.beside(0), *sums = p.sums(0);
@@ -194,6 +212,11 @@ R scale_row(const Problem<T>& p, const T* scores, R wanted, R power, R* potentia
   return std::exp2(scaled - shift);
 }
 
+template <class R>
+void write_scaled(const R* terms, R factor, int64_t n, R* to) {
+  stream(n, to, [&](auto width, int64_t c) { return load(width, terms + c) * factor; });
+}
+
 // Where the last sweep writes.
 template <class R>
 struct Output {
@@ -209,9 +232,9 @@ void add_rows(const R* terms, int64_t l, const R* factors, R* sums, std::index_s
 }
 
 template <class T, class R>
-void sweep_part(const Problem<T>& p, int64_t part, int64_t first, int64_t last, const R* wanted, R power,
-                R* row, Output<R> out) {
-  R *sums = p.sums(part), *terms = p.beside(part);
+void sweep_part(const Problem<T>& p, int64_t part, R* terms, int64_t first, int64_t last, const R* wanted,
+                R power, R* row, Output<R> out) {
+  R* sums = p.sums(part);
   std::fill_n(sums, p.l, R(0));
   R factors[kRowsAtOnce];
   for (int64_t i = first; i < last; i += kRowsAtOnce) {
@@ -219,7 +242,7 @@ void sweep_part(const Problem<T>& p, int64_t part, int64_t first, int64_t last, 
     for (int64_t j = 0; j < n; ++j) {
       const T* scores = p.scores + (i + j) * p.k;
       factors[j] = scale_row(p, scores, wanted[i + j], power, row + i + j, terms + j * p.l);
-      if (out.plan) stream_scaled(terms + j * p.l, factors[j], p.k, out.plan + (i + j) * p.k);
+      if (out.plan) write_scaled(terms + j * p.l, factors[j], p.k, out.plan + (i + j) * p.k);
       if (out.labels) out.labels[i + j] = row_label(p, scores);
     }
     if (n == kRowsAtOnce)
@@ -234,14 +257,10 @@ void sweep_part(const Problem<T>& p, int64_t part, int64_t first, int64_t last, 
 // left the format.
 template <class T, class R>
 void sweep(const Problem<T>& p, const R* wanted, R power, R* row, R* log_sums, Output<R> out = {}) {
-  p.each_part([&](int64_t part, int64_t first, int64_t last) {
-    sweep_part(p, part, first, last, wanted, power, row, out);
+  p.each_part(false, [&](int64_t part, R* terms, int64_t first, int64_t last) {
+    sweep_part(p, part, terms, first, last, wanted, power, row, out);
   });
-  R* sums = p.sums(0);
-  for (int64_t part = 1; part < p.parts.count; ++part) {
-    const R* added = p.sums(part);
-    for (int64_t c = 0; c < p.l; ++c) sums[c] += added[c];
-  }
+  const R* sums = p.merged_sums();
   int64_t lost = 0;
   for (int64_t c = 0; c < p.l; ++c) lost += !usable(sums[c]) && p.column[c] > R(kNothing / 2);
   if (lost) return column_sums(p, row, log_sums);
@@ -268,14 +287,13 @@ R column_step(const Problem<T>& p, const R* wanted, R power, R* log_sums) {
 
 template <class T, class R>
 void write_rows(const Problem<T>& p, const R* row, Output<R> out) {
-  p.each_part([&](int64_t part, int64_t first, int64_t last) {
-    R* terms = p.beside(part);
+  p.each_part(false, [&](int64_t, R* terms, int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const T* scores = p.scores + i * p.k;
       if (out.labels) out.labels[i] = row_label(p, scores);
       if (!out.plan) continue;
       exponentials(p, scores, row[i] * static_cast<R>(kLog2e), terms);
-      stream_scaled(terms, R(1), p.k, out.plan + i * p.k);
+      write_scaled(terms, R(1), p.k, out.plan + i * p.k);
     }
   });
 }

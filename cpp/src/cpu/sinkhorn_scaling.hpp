@@ -1,0 +1,208 @@
+// The scaling path of one Sinkhorn problem: the plan is u[b] E[b k] v[k] with the kernel E = 2^score as it is,
+// no maxima and no shifts. A kernel that fits in half of a core's cache is made once; a larger one is made anew
+// at each pass, for less than reading it back would take. Where a sum leaves the range in which what vanishes
+// at the ends of the format cannot matter, the problem is left to the log domain.
+#pragma once
+
+#include <atomic>
+
+#include "sinkhorn_problem.hpp"
+
+namespace pymim::cpu::PYMIM_ISA {
+namespace {
+
+template <class R>
+bool in_range(R sum) {
+  constexpr bool wide = std::is_same_v<R, double>;
+  return sum > (wide ? R(0x1p-500) : R(0x1p-45)) && sum < (wide ? R(0x1p500) : R(0x1p64));
+}
+
+// Adds to `sums` the products with v of rows 0, 1, .. n of terms.
+template <class R, size_t... n>
+void dot_rows(const R* terms, const R* v, int64_t width, R* dots, std::index_sequence<n...>) {
+  constexpr Packed<R> packed;
+  typename Packed<R>::Lanes sums[sizeof...(n)] = {};
+  for (int64_t c = 0; c < width; c += Packed<R>::kLanes) {
+    const auto factor = load(packed, v + c);
+    ((sums[n] += load(packed, terms + static_cast<int64_t>(n) * width + c) * factor), ...);
+  }
+  ((dots[n] = sum(packed, sums[n])), ...);
+}
+
+template <class T, class R = Computed<T>>
+class Scaling {
+ public:
+  Scaling(const Problem<T>& p, const Marginals<R>& marginals, int64_t s)
+      : p_(p),
+        log_rows_(marginals.log_rows.data + s * p.b),
+        log_columns_(marginals.log_columns.data + s * p.l),
+        row_power_(static_cast<R>(marginals.row_power)),
+        column_power_(static_cast<R>(marginals.column_power)),
+        v_(p.scaling),
+        next_(v_ + p.width),
+        columns_(next_ + p.width),
+        rows_(columns_ + p.width),
+        dots_(rows_ + padded(p.b)),
+        kernel_(kernel_size(p.b, p.l) ? dots_ + padded(p.b) : nullptr) {}
+
+  // Whether it could: if not, the potentials are as they were, for the log domain to start from.
+  bool solve(const Schedule& schedule, const Solution<R>& out, int64_t s) {
+    R *row = out.potentials.row.data + s * p_.b, *column = out.potentials.column.data + s * p_.l;
+    const Output<R> output{out.plan.present() ? out.plan.data + s * p_.b * p_.k : nullptr,
+                           out.labels.present() ? out.labels.data + s * p_.b : nullptr};
+    start(column);
+    if (!schedule.rows_first) {
+      first_sums(row);
+      column_step();
+      std::swap(v_, next_);
+    }
+    const int64_t sweeps = schedule.iterations + (schedule.rows_first && schedule.rows_last);
+    bool written = false;
+    for (int64_t done = 1; done <= sweeps && !lost_; ++done) {
+      written = done == sweeps && schedule.rows_last;
+      if (written && output.labels) set_column();
+      sweep(written ? output : Output<R>{});
+      const R error = column_step();
+      const bool stop = done == sweeps || error <= schedule.tolerance;
+      if (!stop || !schedule.rows_last) std::swap(v_, next_);
+      out.error.data[s] = error;
+      out.iterations.data[s] = std::min(done, schedule.iterations);
+      if (stop) break;
+    }
+    if (lost_) return false;
+    set_potentials(row, column);
+    if (!written) write_rows(p_, row, output);
+    return true;
+  }
+
+ private:
+  static constexpr std::make_index_sequence<kRowsAtOnce> kBlock{};
+  static constexpr std::index_sequence<0> kOne{};
+
+  void start(const R* column) {
+    const R log2e = static_cast<R>(kLog2e);
+#pragma omp simd
+    for (int64_t i = 0; i < p_.b; ++i) rows_[i] = exp2(log_rows_[i] * log2e);
+#pragma omp simd
+    for (int64_t c = 0; c < p_.l; ++c) columns_[c] = exp2(log_columns_[c] * log2e);
+#pragma omp simd
+    for (int64_t c = 0; c < p_.l; ++c) v_[c] = exp2(column[c] * log2e);
+    std::fill(v_ + p_.l, v_ + p_.width, R(0));
+    std::fill(next_ + p_.l, next_ + p_.width, R(0));
+  }
+
+  // A row of the kernel, of zero scores beyond K, and its product with v.
+  R make_row(const T* scores, R* terms) const {
+    constexpr Packed<R> packed;
+    constexpr int64_t lanes = Packed<R>::kLanes;
+    const R scale = p_.scale;
+    typename Packed<R>::Lanes dot{};
+    const auto make = [&](auto values, int64_t c) {
+      const auto term = exp2(packed, values * scale);
+      store(packed, terms + c, term);
+      dot += term * load(packed, v_ + c);
+    };
+    int64_t c = 0;
+    for (; c + lanes <= p_.k; c += lanes) make(load(packed, scores + c), c);
+    for (; c < p_.width; c += lanes) make(load(packed, scores + c, p_.k - c), c);
+    return sum(packed, dot);
+  }
+
+  // The kernel of n rows from i on, and in dots_ their products with v.
+  const R* rows(int64_t i, int64_t n, R* beside) {
+    R* terms = kernel_ ? kernel_ + i * p_.width : beside;
+    if (kernel_ && made_) {
+      if (n == kRowsAtOnce)
+        dot_rows(terms, v_, p_.width, dots_ + i, kBlock);
+      else
+        for (int64_t j = 0; j < n; ++j) dot_rows(terms + j * p_.width, v_, p_.width, dots_ + i + j, kOne);
+    } else {
+      for (int64_t j = 0; j < n; ++j) dots_[i + j] = make_row(p_.scores + (i + j) * p_.k, terms + j * p_.width);
+    }
+    return terms;
+  }
+
+  // Adds rows of the kernel, times `factor(row)`, to the columns' sums, and calls done(row, factor, terms).
+  // Every other time the parts come in the other order: what was read last may still be in a cache.
+  template <class Factor, class Done>
+  void pass(Factor factor, Done done) {
+    p_.each_part(backwards_, [&](int64_t part, R* beside, int64_t first, int64_t last) {
+      R *sums = p_.sums(part), factors[kRowsAtOnce];
+      std::fill_n(sums, p_.width, R(0));
+      for (int64_t i = first; i < last; i += kRowsAtOnce) {
+        const int64_t n = std::min(kRowsAtOnce, last - i);
+        const R* terms = rows(i, n, beside);
+        for (int64_t j = 0; j < n; ++j) done(i + j, factors[j] = factor(i + j), terms + j * p_.width);
+        if (n == kRowsAtOnce)
+          add_rows(terms, p_.width, factors, sums, kBlock);
+        else
+          for (int64_t j = 0; j < n; ++j) add_rows(terms + j * p_.width, p_.width, factors + j, sums, kOne);
+      }
+    });
+    made_ = true;
+    backwards_ = !backwards_;
+  }
+
+  void first_sums(const R* row) {
+    pass([&](int64_t i) { return std::exp2(row[i] * static_cast<R>(kLog2e)); }, [](int64_t, R, const R*) {});
+  }
+
+  void sweep(Output<R> out) {
+    std::atomic<int64_t> lost{0};
+    pass(
+        [&](int64_t i) {
+          if (!in_range(dots_[i])) ++lost;
+          return row_power_ == 1 ? rows_[i] / dots_[i] : std::pow(rows_[i] / dots_[i], row_power_);
+        },
+        [&](int64_t i, R u, const R* terms) {
+          if (out.labels) out.labels[i] = row_label(p_, p_.scores + i * p_.k);
+          if (out.plan)
+            stream(p_.k, out.plan + i * p_.k,
+                   [&](auto width, int64_t c) { return load(width, terms + c) * load(width, v_ + c) * u; });
+        });
+    lost_ = lost_ || lost;
+  }
+
+  // next_ becomes what the columns are to be scaled by; returns by how much v_ missed.
+  R column_step() {
+    const R* sums = p_.merged_sums();
+    R missed = 0, total = 0;
+    int64_t lost = 0;
+    for (int64_t c = 0; c < p_.l; ++c) {
+      const R mass = columns_[c], ratio = mass / sums[c];
+      const R scaled = c < p_.k && column_power_ != 1 ? exp2(column_power_ * log2(ratio)) : ratio;
+      next_[c] = mass > 0 ? scaled : 0;
+      const R off = v_[c] / scaled - 1;
+      missed += mass > 0 ? mass * (off < 0 ? -off : off) : 0;
+      total += mass;
+      lost += mass > 0 && !in_range(sums[c]);
+    }
+    lost_ = lost_ || lost;
+    return missed / total;
+  }
+
+  // The columns' potentials to base 2, as the log domain's functions read them.
+  void set_column() const {
+#pragma omp simd
+    for (int64_t c = 0; c < p_.l; ++c) p_.column[c] = v_[c] > 0 ? log2(v_[c]) : R(kNothing);
+  }
+
+  void set_potentials(R* row, R* column) const {
+    set_column();
+    const R ln2 = static_cast<R>(kLn2);
+    for (int64_t c = 0; c < p_.l; ++c) column[c] = p_.column[c] * ln2;
+#pragma omp simd
+    for (int64_t i = 0; i < p_.b; ++i) row[i] = row_power_ * (log_rows_[i] - log2(dots_[i]) * ln2);
+  }
+
+  const Problem<T>& p_;
+  const R *log_rows_, *log_columns_;
+  const R row_power_, column_power_;
+  R *v_, *next_, *columns_;  // [width] scalings, those to come, wanted sums
+  R *rows_, *dots_;          // [B] wanted sums, the kernel's products with v
+  R* kernel_;                // [B width], or null where it is made anew
+  bool made_ = false, backwards_ = false, lost_ = false;
+};
+
+}  // namespace
+}  // namespace pymim::cpu::PYMIM_ISA
