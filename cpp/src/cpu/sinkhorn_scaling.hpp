@@ -78,6 +78,8 @@ class Scaling {
  private:
   static constexpr std::make_index_sequence<kRowsAtOnce> kBlock{};
   static constexpr std::index_sequence<0> kOne{};
+  // How far ahead memory is read, while rows in cache are added.
+  static constexpr int64_t kAhead = 1 << 13;
 
   void start(const R* column) {
     const R log2e = static_cast<R>(kLog2e);
@@ -95,16 +97,20 @@ class Scaling {
   R make_row(const T* scores, R* terms) const {
     constexpr Packed<R> packed;
     constexpr int64_t lanes = Packed<R>::kLanes;
-    const R scale = p_.scale;
+    const R scale = p_.scale, *v = v_;
+    const int64_t k = p_.k, width = p_.width;
     typename Packed<R>::Lanes dot{};
     const auto make = [&](auto values, int64_t c) {
       const auto term = exp2(packed, values * scale);
       store(packed, terms + c, term);
-      dot += term * load(packed, v_ + c);
+      dot += term * load(packed, v + c);
     };
     int64_t c = 0;
-    for (; c + lanes <= p_.k; c += lanes) make(load(packed, scores + c), c);
-    for (; c < p_.width; c += lanes) make(load(packed, scores + c, p_.k - c), c);
+    for (; c + lanes <= k; c += lanes) {
+      __builtin_prefetch(scores + c + kAhead, 0, 2);
+      make(load(packed, scores + c), c);
+    }
+    for (; c < width; c += lanes) make(load(packed, scores + c, k - c), c);
     return sum(packed, dot);
   }
 
