@@ -26,14 +26,14 @@ Computed<T> computed(const Scores<T>&);
 
 void solve(py::handle scores, double epsilon, py::handle log_rows, py::handle log_columns, double row_power,
            double column_power, int64_t iterations, bool rows_first, bool rows_last, double tolerance,
-           py::handle row, py::handle column, py::handle plan, py::handle labels, py::handle error,
-           py::handle count, py::handle scratch, uintptr_t on) {
+           bool log_domain, py::handle row, py::handle column, py::handle plan, py::handle labels,
+           py::handle error, py::handle count, py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn";
   with_scores(scores, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
     const Marginals<R> marginals{view<const R, 2>(log_rows, f, "log_rows"),
                                  view<const R, 2>(log_columns, f, "log_columns"), row_power, column_power};
-    const Schedule schedule{iterations, rows_first, rows_last, tolerance};
+    const Schedule schedule{iterations, rows_first, rows_last, tolerance, log_domain};
     const Solution<R> out{{view<R, 2>(row, f, "row"), view<R, 2>(column, f, "column")},
                           optional_view<R, 3>(plan, f, "plan"),
                           optional_view<int64_t, 2>(labels, f, "labels"),

@@ -12,6 +12,7 @@ def solve(
     rows_first: bool,
     rows_last: bool,
     tolerance: float,
+    log_domain: bool,
     row: Any,
     column: Any,
     plan: Any | None,

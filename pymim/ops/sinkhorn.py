@@ -5,8 +5,8 @@ The plan of scores [B K], or of each of S independent problems [S B K], is
     P[b k] = exp(scores[b k] / epsilon + row[b] + column[k])
 
 with the potentials `row` and `column` such that its rows and columns have the wanted sums (Cuturi 2013).
-Everything is computed from the logarithms of the scalings, each exponential anew at each pass: one read of the
-scores an iteration, nothing of their size stored, no overflow and no row that vanishes, however wide they are.
+One read of the scores makes an iteration, nothing of their size is stored, nothing overflows and no row vanishes,
+however wide they are: where the scalings themselves could not be computed with, their logarithms are.
 
 What rows and columns sum to: unless told, each row to 1, so that it is a soft label, and each column to B / K
 (CAPI, Darcet et al. 2025; SwAV, Caron et al. 2020, after its final product with B). The side that is scaled last
@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 Side = Literal["rows", "columns"]
+Domain = Literal["auto", "log"]
 
 
 class Options(TypedDict, total=False):
@@ -72,6 +73,9 @@ class Options(TypedDict, total=False):
         to less than is wanted, and each column is asked for `mass` of its share (P2OT).
     group: a process group whose ranks hold the rows between them, in any split of at least one each; `rows` are
         this rank's, `columns` everybody's. The plan is that of one process that has all rows.
+    domain: "auto", the default, multiplies by the scalings themselves, faster on a CPU, and solves in the log
+        domain each problem one of whose sums leaves the range where that is exact; "log" always does. They agree
+        to rounding. CUDA, half-steps and chunks are always in the log domain.
     """
 
     epsilon: float
@@ -85,6 +89,7 @@ class Options(TypedDict, total=False):
     column_relax: float | None
     mass: float | None
     group: dist.ProcessGroup | None
+    domain: Domain
 
 
 class Potentials(NamedTuple):
@@ -153,14 +158,18 @@ def _solve(
     column_relax: float | None = None,
     mass: float | None = None,
     group: dist.ProcessGroup | None = None,
+    domain: Domain = "auto",
 ) -> list[Tensor]:
+    if domain not in ("auto", "log"):
+        raise ValueError(f'sinkhorn: domain: expected "auto" or "log", got {domain!r}; name one of them')
     for name, side in (("first", first), ("last", last)):
         if side not in ("rows", "columns"):
             raise ValueError(f'sinkhorn: {name}: expected "rows" or "columns", got {side!r}; name one of them')
     powers = power("row_relax", row_relax, epsilon), power("column_relax", column_relax, epsilon)
     schedule = Schedule(epsilon, iterations, tolerance, first == "rows", last == "rows", *powers)
     whole = isinstance(scores, Tensor) and group is None
-    solver = _transport if whole else functools.partial(solve_in_steps, group)
+    in_one = functools.partial(_transport, log_domain=domain == "log")
+    solver = in_one if whole else functools.partial(solve_in_steps, group)
     batched = _problems(scores)
     out = solver(batched, rows, columns, *schedule, share(mass), want)
     return [*out] if batched is scores else [each.squeeze(0) for each in out]
@@ -190,6 +199,7 @@ def _transport(
     column_power: float,
     mass: float,
     want: str,
+    log_domain: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     out = _outputs(scores, mass, want)
     plan, labels, row, column, error, count = out
@@ -207,6 +217,7 @@ def _transport(
         rows_first,
         rows_last,
         tolerance,
+        log_domain,
         row,
         column,
         plan if want == "plan" else None,
@@ -234,6 +245,7 @@ def _(
     column_power: float,
     mass: float,
     want: str,
+    log_domain: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     return _outputs(scores, mass, want)
 

@@ -32,6 +32,7 @@ FORBIDDEN = torch.tensor([[0.0, -float("inf")], [0.0, 0.0]])
         (SCORES, dict(tolerance=-1.0), "tolerance: expected 0 or more, got -1"),
         (SCORES, dict(first="row"), 'first: expected "rows" or "columns", got \'row\''),
         (SCORES, dict(last="both"), 'last: expected "rows" or "columns", got \'both\''),
+        (SCORES, dict(domain="linear"), 'domain: expected "auto" or "log", got \'linear\''),
         (SCORES, dict(mass=0.0), "mass: expected above 0 and at most 1, got 0.0"),
         (SCORES, dict(mass=1.5), "mass: expected above 0 and at most 1, got 1.5"),
         (SCORES, dict(row_relax=0.0), "row_relax: expected a positive number, got 0.0"),
