@@ -46,7 +46,7 @@ struct Call {
   View<R, 3> plan_output() { return arrays.template out<R, 3>({s, b, k}); }
   Schedule schedule() {
     return {random.count(random.between(1, 4)), random.chance(0.5), random.chance(0.5),
-            random.chance(0.5) ? random.parameter(1e-3) : 0};
+            random.chance(0.5) ? random.parameter(1e-3) : 0, random.chance(0.3)};
   }
 };
 
