@@ -217,7 +217,8 @@ def test_bad_objective_is_refused():
 def test_method_compiles_whole():
     method, batch = make_method(), make_batch()
     expected = method(batch, 2).loss
-    torch.testing.assert_close(torch.compile(method, fullgraph=True)(batch, 2).loss, expected)
+    compiled = torch.compile(method, fullgraph=True, backend="aot_eager")  # C++ from inductor takes a minute
+    torch.testing.assert_close(compiled(batch, 2).loss, expected)
 
 
 def test_method_pickles():
