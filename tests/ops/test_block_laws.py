@@ -104,6 +104,7 @@ def test_visible_block_follows_the_description():
         assert same_law(*(np.array([box_of(flags)[side] for flags in shown]) for shown in (ours, theirs)))
 
 
+@pytest.mark.slow
 def test_rolled_block_is_one_block_on_the_torus():
     shown = ~mask.inverse_block(IMAGES[:200], (16, 16), 90).boolean.view(-1, 16, 16).numpy()
     assert all(unrolled(flags) is not None for flags in shown)

@@ -122,6 +122,7 @@ def test_accumulate_and_update_equal_reference(b, k, d, dtype, metric, device):
     torch.testing.assert_close(updated.cpu(), want)
 
 
+@pytest.mark.slow
 def test_chunks_and_threads_do_not_change_a_bit():
     points, centroids = rows(3000, 37, 50)
     weights = torch.rand(3000)

@@ -13,6 +13,8 @@ from sklearn.metrics import normalized_mutual_info_score as nmi
 from pymim.ops.kmeans import HierarchicalKMeans, KMeans, Statistics, accumulate, assign, assign_balanced
 from tests import reference
 
+pytestmark = pytest.mark.slow
+
 
 def blobs(clusters, each, width, seed=0, spread=0.05):
     generator = torch.Generator().manual_seed(seed)
