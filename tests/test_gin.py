@@ -18,7 +18,7 @@ SMALL = [
     "Transformer.depth=1",
     "Transformer.heads=2",
 ]
-QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2"]
+QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2"]
 
 
 @pytest.mark.parametrize("paper", PAPERS)

@@ -28,6 +28,7 @@ QUICK = [
     "evaluate.Evaluation.train_images=40",
     "evaluate.Evaluation.test_images=20",
     "draw.Pictures.images=4",
+    "probes.FineTune.steps=2",
     "train.Trainer.log_every=1",
     "train.Trainer.save_every=2",
 ]
