@@ -13,9 +13,12 @@ constexpr int64_t kImages = 16;  // the fewest that are worth a thread
 // Calls body(image) for every image, on some thread.
 template <class Body>
 void each_image(int64_t images, Body body) {
-  parallel_for(images, kImages, [&](int64_t begin, int64_t end) {
-    for (int64_t image = begin; image < end; ++image) body(image);
-  });
+  parallel_for(
+      images, kImages,
+      [&](int64_t begin, int64_t end) {
+        for (int64_t image = begin; image < end; ++image) body(image);
+      },
+      8);
 }
 
 #if defined(__AVX512BW__)

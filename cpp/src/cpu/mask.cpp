@@ -13,13 +13,16 @@ constexpr int64_t kImages = 16;  // the fewest that are worth a thread
 // Calls fill(row, image) for every image, to set its booleans, and writes their ids.
 template <class Fill>
 void fill_rows(const Mask& out, Fill fill) {
-  parallel_for(out.boolean[0], kImages, [&](int64_t begin, int64_t end) {
-    for (int64_t image = begin; image < end; ++image) {
-      const Row row(out, image);
-      fill(row, image);
-      write_ids(row);
-    }
-  });
+  parallel_for(
+      out.boolean[0], kImages,
+      [&](int64_t begin, int64_t end) {
+        for (int64_t image = begin; image < end; ++image) {
+          const Row row(out, image);
+          fill(row, image);
+          write_ids(row);
+        }
+      },
+      4);
 }
 
 // keys[i] = key(score i of the image, keys[i]).

@@ -15,9 +15,20 @@
 namespace pymim::cpu {
 namespace {
 
+thread_local bool inside_worker = false;
+
+// Tasks that threads take one by one, by a counter: a pool may give fewer threads than were asked for.
 struct Job {
   void (*body)(void*, int);
   void* context;
+  int tasks;
+  std::atomic<int> next{0};
+
+  void work() {
+    inside_worker = true;
+    for (int task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) body(context, task);
+    inside_worker = false;
+  }
 };
 
 // The two entry points of the OpenMP that libtorch_cpu links, or nulls where there is no torch.
@@ -33,19 +44,8 @@ struct TorchPool {
   }
   bool present() const { return parallel && max_threads; }
 
-  void run(int workers, Job job) const {
-    struct Call {
-      Job job;
-      int workers;
-      std::atomic<int> next{0};
-    } call{job, workers};
-    // Workers are handed out by a counter: OpenMP may give fewer threads than were asked for.
-    parallel(
-        [](void* opaque) {
-          auto& c = *static_cast<Call*>(opaque);
-          for (int worker; (worker = c.next.fetch_add(1)) < c.workers;) c.job.body(c.job.context, worker);
-        },
-        &call, static_cast<unsigned>(workers), 0);
+  void run(int threads, Job& job) const {
+    parallel([](void* opaque) { static_cast<Job*>(opaque)->work(); }, &job, static_cast<unsigned>(threads), 0);
   }
 };
 
@@ -60,19 +60,19 @@ class OwnPool {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  void run(int workers, Job job) {
+  void run(int threads, Job& job) {
     std::lock_guard<std::mutex> one_at_a_time(entry_);
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (static_cast<int>(threads_.size()) < workers - 1)
+      while (static_cast<int>(threads_.size()) < threads - 1)
         threads_.emplace_back([this, id = static_cast<int>(threads_.size()) + 1] { serve(id); });
-      job_ = job;
-      workers_ = workers;
-      pending_ = workers - 1;
+      job_ = &job;
+      wanted_ = threads;
+      pending_ = threads - 1;
       ++generation_;
     }
     wake_.notify_all();
-    job.body(job.context, 0);
+    job.work();
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return pending_ == 0; });
   }
@@ -85,10 +85,10 @@ class OwnPool {
       wake_.wait(lock, [&] { return stopping_ || generation_ != seen; });
       if (stopping_) return;
       seen = generation_;
-      if (id >= workers_) continue;
-      const Job job = job_;
+      if (id >= wanted_) continue;
+      Job& job = *job_;
       lock.unlock();
-      job.body(job.context, id);
+      job.work();
       lock.lock();
       if (--pending_ == 0) done_.notify_one();
     }
@@ -97,9 +97,9 @@ class OwnPool {
   std::mutex entry_, mutex_;
   std::condition_variable wake_, done_;
   std::vector<std::thread> threads_;
-  Job job_{};
+  Job* job_ = nullptr;
   uint64_t generation_ = 0;
-  int workers_ = 0, pending_ = 0;
+  int wanted_ = 0, pending_ = 0;
   bool stopping_ = false;
 };
 
@@ -112,8 +112,6 @@ OwnPool& own_pool() {
   static OwnPool pool;
   return pool;
 }
-
-thread_local bool inside_worker = false;
 
 // Threads do not survive a fork, so a forked child works alone.
 bool forked() {
@@ -130,22 +128,12 @@ int thread_count() {
   return cores > 0 ? cores : 1;
 }
 
-void run_workers(int workers, void (*body)(void*, int), void* context) {
-  struct Guarded {
-    void (*body)(void*, int);
-    void* context;
-  } guarded{body, context};
-  const Job job{[](void* opaque, int worker) {
-                  auto& g = *static_cast<Guarded*>(opaque);
-                  inside_worker = true;
-                  g.body(g.context, worker);
-                  inside_worker = false;
-                },
-                &guarded};
+void run_tasks(int threads, int tasks, void (*body)(void*, int), void* context) {
+  Job job{body, context, tasks};
   if (torch_pool().present())
-    torch_pool().run(workers, job);
+    torch_pool().run(threads, job);
   else
-    own_pool().run(workers, job);
+    own_pool().run(threads, job);
 }
 
 }  // namespace pymim::cpu
