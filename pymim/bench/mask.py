@@ -85,18 +85,21 @@ def _ranked_torch(visible: int, hard: int, scores: Any) -> Read:
 
 
 def _ranked_loop(visible: int, hard: int, scores: Any) -> Read:
-    """An image at a time in numpy, as HPM writes it."""
-    random = np.random.default_rng(0)
+    """An image at a time, from torch to numpy and back, as HPM's released code goes."""
+    import torch
+
+    values, random = torch.from_numpy(scores), np.random.default_rng(0)
+    b, n = scores.shape
 
     def run() -> Any:
-        b, n = scores.shape
-        mask = np.zeros((b, n), bool)
-        for row, order in zip(mask, np.argsort(scores, 1), strict=True):
-            rest = np.delete(np.arange(n), order[n - hard :])
+        order = values.argsort(1)
+        kept, mask = torch.empty(b, visible, dtype=torch.int64), torch.ones(b, n, dtype=torch.bool)
+        for image in range(b):
+            rest = np.delete(np.arange(n), order[image, n - hard :].numpy())
             random.shuffle(rest)
-            row[order[n - hard :]] = True
-            row[rest[: n - visible - hard]] = True
-        return np.nonzero(~mask)[1].reshape(b, visible), mask
+            kept[image] = torch.from_numpy(rest[:visible])
+            mask[image, kept[image]] = False
+        return kept, mask
 
     return run, partial(_facts, scores, hard)
 
