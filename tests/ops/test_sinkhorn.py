@@ -158,6 +158,7 @@ def test_uniform_scores_say_nothing():
     np.testing.assert_allclose(-plan.log().mean(), np.log(3000), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_tolerance_stops_each_problem_by_itself(device):
     easy, hard = random_scores(1, 60, 20, spread=0.02), random_scores(1, 60, 20, spread=0.6)
     scores = torch.cat([easy, hard]).to(device)
@@ -181,6 +182,7 @@ def test_labels_are_those_of_the_plan(device):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.02, 5), st.integers(0, 2**31))
+@pytest.mark.slow
 def test_converges_to_both_marginals(b, k, epsilon, seed):
     scores = random_scores(b, k, seed=seed, spread=0.1).double()
     result = sinkhorn.solve(scores, epsilon=epsilon, iterations=2000, tolerance=1e-9)

@@ -13,6 +13,7 @@ COLUMNS = torch.arange(1, 10).double() / 45
 EXACT = dict(epsilon=0.1, rows=ROWS, columns=COLUMNS, iterations=5000, tolerance=1e-13)
 
 
+@pytest.mark.slow
 def test_balanced():
     expected = ot.sinkhorn(
         ROWS.numpy(), COLUMNS.numpy(), -SCORES.numpy(), 0.1, numItermax=5000, stopThr=1e-13, warn=False
@@ -21,6 +22,7 @@ def test_balanced():
 
 
 @pytest.mark.filterwarnings("ignore:If reg_type = entropy")
+@pytest.mark.slow
 def test_relaxed():
     expected = ot.unbalanced.sinkhorn_unbalanced(
         ROWS.numpy(),
