@@ -269,14 +269,12 @@ def doubly_stochastic(
 ) -> Solution:
     """Scales exp(affinity / epsilon), symmetric, so that its rows and columns sum to 1 and it stays symmetric.
 
-    P[i j] = exp(affinity[i j] / epsilon + row[i] + row[j]), by half-way steps of both sides at once (Knight, Ruiz
-    and Ucar 2014): row <- (row - log sum_j exp(affinity[i j] / epsilon + row[j])) / 2. One read an iteration. The
-    memberships of CPP (Chu et al. 2024) and MLC (Ding et al. 2023), whose alternating steps are
-    plan(affinity, ...) with its defaults.
+    P[i j] = exp(affinity[i j] / epsilon + row[i] + row[j]), by half-way steps of both sides at once
+    (Knight et al. 2014): row <- (row - log sum_j exp(affinity[i j] / epsilon + row[j])) / 2. A read an
+    iteration. CPP (Chu et al. 2024) and MLC (Ding et al. 2023) alternate: that is plan(affinity, ...) as it stands.
 
     Args:
-        affinity: symmetric, [N N] or [S N N], any dtype of solve().
-        epsilon: as in Options. iterations: at most so many. tolerance: stop once error is at most this.
+        affinity: symmetric, [N N] or [S N N], any dtype of solve(). The rest: as in Options.
     Returns:
         Solution, with `column` equal to `row`; error is mean |row sum - 1| before the last step.
     Raises:
@@ -285,9 +283,7 @@ def doubly_stochastic(
     batched = _problems(affinity)
     assert isinstance(batched, Tensor)
     if batched.shape[1] != batched.shape[2] or (not affinity.is_cuda and not torch.equal(batched, batched.mT)):
-        raise ValueError(
-            "doubly_stochastic: affinity: expected a symmetric matrix, got another; pass (A + A.mT) / 2"
-        )
+        raise ValueError("doubly_stochastic: affinity: expected a symmetric one, got another; pass (A + A.mT) / 2")
     if iterations < 1:
         raise ValueError(f"doubly_stochastic: iterations: expected at least 1, got {iterations}; ask for 100")
     row = torch.zeros(batched.shape[:2], dtype=computed_dtype(affinity), device=affinity.device)

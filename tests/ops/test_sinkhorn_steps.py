@@ -62,7 +62,7 @@ def test_doubly_stochastic_is_symmetric():
     np.testing.assert_allclose(result.plan, result.plan.mT, rtol=1e-12)
     alternating = sinkhorn.plan(affinity, epsilon=0.175, iterations=2000, tolerance=1e-10)
     np.testing.assert_allclose(result.plan, alternating, rtol=1e-6)
-    with pytest.raises(ValueError, match="doubly_stochastic: affinity: expected a symmetric matrix"):
+    with pytest.raises(ValueError, match="doubly_stochastic: affinity: expected a symmetric one"):
         sinkhorn.doubly_stochastic(torch.arange(4.0).reshape(2, 2))
     with pytest.raises(ValueError, match="doubly_stochastic: iterations: expected at least 1"):
         sinkhorn.doubly_stochastic(torch.eye(2), iterations=0)

@@ -197,8 +197,7 @@ int64_t row_label(const Problem<T>& p, const T* scores) {
 }
 
 // Scales one row to its sum; leaves in `out` its exponentials and returns what they are to be multiplied by.
-// The old potential is the shift: after a column step it keeps the sum near the wanted one. Where it does not,
-// as at the start, the row's maximum is taken.
+// The old potential is the shift: it keeps the sum near the wanted one; where not, the row's maximum is taken.
 template <class T, class R>
 R scale_row(const Problem<T>& p, const T* scores, R wanted, R power, R* potential, R* out) {
   R shift = *potential * static_cast<R>(kLog2e);
@@ -253,8 +252,7 @@ void sweep_part(const Problem<T>& p, int64_t part, R* terms, int64_t first, int6
   }
 }
 
-// Scales the rows, then log_sums as in column_sums: straight from the same exponentials, unless a column's have
-// left the format.
+// Scales the rows, then column_sums: from the same exponentials, unless a column's have left the format.
 template <class T, class R>
 void sweep(const Problem<T>& p, const R* wanted, R power, R* row, R* log_sums, Output<R> out = {}) {
   p.each_part(false, [&](int64_t part, R* terms, int64_t first, int64_t last) {
