@@ -13,7 +13,7 @@ from gin import config as gin_config
 from gin import config_parser
 
 from pymim.config.files import find
-from pymim.config.words import HEADER, nearest, quoted, short
+from pymim.config.words import HEADER, nearest, quoted, resolved, short
 from pymim.errors import ConfigError
 
 
@@ -77,11 +77,7 @@ def check_types() -> None:
             continue
         hints = _hints(gin_config._REGISTRY[selector].wrapped)
         for argument, value in arguments.items():
-            if isinstance(value, gin_config.ConfigurableReference):
-                if value.configurable.selector != "gin.macro":
-                    continue
-                value = gin_config._CONFIG.get((value.scoped_selector.split("/")[0], "gin.macro"), {}).get("value")
-            expected = hints.get(argument)
+            value, expected = resolved(value), hints.get(argument)
             if expected is not None and not _fits(value, expected):
                 raise ConfigError(
                     f"{short(selector)}.{argument}: expected {_type_name(expected)}, got {value!r}; "
@@ -102,12 +98,11 @@ def _fits(value: Any, expected: Any) -> bool:
     if isinstance(value, gin_config.ConfigurableReference):
         return True
     options = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
-    options = tuple(bool if o is bool else o for o in options)
     if any(o not in (int, float, str, bool, type(None)) for o in options):
         return True
     if isinstance(value, bool):
         return bool in options
-    return isinstance(value, tuple(o for o in options)) or (isinstance(value, int) and float in options)
+    return isinstance(value, tuple(options)) or (isinstance(value, int) and float in options)
 
 
 def _type_name(expected: Any) -> str:

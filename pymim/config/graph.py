@@ -6,7 +6,7 @@ from typing import Any
 
 from gin import config as gin_config
 
-from pymim.config.parse import resolved
+from pymim.config.words import resolved
 
 
 def graph(selector: str) -> Any:

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import gin
-from gin import config as gin_config
 
 from pymim.config.audit import check_macro, check_required, check_types
 from pymim.config.files import find, read_from
-from pymim.config.words import explain, imports, one_line, quoted, unset
+from pymim.config.words import explain, imports, one_line, quoted, resolved, unset
 from pymim.errors import ConfigError
 
 _ERRORS = (SyntaxError, tokenize.TokenError, ValueError, TypeError, KeyError, AttributeError, OSError, NameError)
@@ -70,10 +69,3 @@ def _bind(binding: str, place: str) -> None:
     """A binding may name a component by its module (encoders.ViT) or, once a file has used it, alone (ViT)."""
     alone = re.match(r"([\w/]*/)?[A-Z]\w*\.", binding)
     _parse(binding if alone else imports() + binding + "\n", place)
-
-
-def resolved(value: Any) -> Any:
-    """A macro's value, through as many macros as there are."""
-    while isinstance(value, gin_config.ConfigurableReference) and value.configurable.selector == "gin.macro":
-        value = gin_config._CONFIG[(value.scoped_selector.rpartition("/")[0], "gin.macro")]["value"]
-    return value

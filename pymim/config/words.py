@@ -9,6 +9,7 @@ import pkgutil
 import re
 import tokenize
 from collections.abc import Iterable
+from typing import Any
 
 from gin import config as gin_config
 
@@ -102,3 +103,10 @@ def quoted(binding: str) -> str:
     value = value.strip()
     bare = re.fullmatch(r"[A-Za-z_.~/][\w./~+:-]*", value) and value not in ("True", "False", "None")
     return f"{name.strip()} = {value!r}" if bare else f"{name.strip()} = {value}"
+
+
+def resolved(value: Any) -> Any:
+    """A macro's value, through as many macros as there are."""
+    while isinstance(value, gin_config.ConfigurableReference) and value.configurable.selector == "gin.macro":
+        value = gin_config._CONFIG[(value.scoped_selector.rpartition("/")[0], "gin.macro")]["value"]
+    return value
