@@ -227,10 +227,7 @@ def _checkpoint(folder: Folder, resume: str) -> Path:
                 f"--resume {resume}: expected auto, never or a checkpoint's folder (one with meta.json)"
             )
         return Path(resume)
-    found = checkpoint.steps(folder.checkpoints)
-    if not found:
-        raise ConfigError(f"{folder.path}: holds no checkpoint; train first, or name another --workdir")
-    return found[-1]
+    return checkpoint.newest(folder.path)
 
 
 def _complain(message: str, verbose: bool) -> None:

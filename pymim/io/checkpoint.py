@@ -81,6 +81,14 @@ def steps(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("step-*/meta.json"))
 
 
+def newest(run: Path) -> Path:
+    """The last whole checkpoint of the run in this folder; ConfigError where it has none."""
+    found = steps(run / "checkpoints")
+    if not found:
+        raise ConfigError(f"{run}: holds no checkpoint; train first, or name another run's folder")
+    return found[-1]
+
+
 def materialise(optimizer: torch.optim.Optimizer) -> None:
     """Makes an optimiser create its state, by a step of rate 0 on zero gradients, so that it can be loaded into."""
     if optimizer.state:

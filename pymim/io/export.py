@@ -127,10 +127,7 @@ def main(words: list[str]) -> int:
         raise ConfigError(f"export: {args.run}: expected a run's folder, got one without config.gin")
     config.load([str(args.run / "config.gin")])
     trainer = config.build("train.Trainer")
-    found = checkpoint.steps(args.run / "checkpoints")
-    if not found:
-        raise ConfigError(f"export: {args.run}: holds no checkpoint; train first")
-    trainer.restore(found[-1])
+    trainer.restore(checkpoint.newest(args.run))
     normalise = trainer.loader.make.views[0].normalise
     written = export(trainer.encoder, args.to, normalise.mean.tolist(), normalise.std.tolist())
     print("\n".join(str(path / "model.safetensors") for path in written))  # noqa: T201
