@@ -102,10 +102,12 @@ class Evaluation:
         return {name: (both[0], both[1]) for name, both in joined.items()}
 
     def _encode(self, encoder: nn.Module, images: Tensor, wanted: set[str]) -> dict[str, Tensor]:
-        with torch.autocast(images.device.type, torch.bfloat16):
-            features = encoder(images)
+        device = next(encoder.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16):
+            features = encoder(images.to(device))
         pooled = features.tokens.float().mean(1) if self.pool == "mean" else features.pooled.float()
-        return {"pooled": pooled} | ({"tokens": features.tokens.to(torch.bfloat16)} if "tokens" in wanted else {})
+        found = {"pooled": pooled.cpu()}
+        return found | ({"tokens": features.tokens.to(torch.bfloat16).cpu()} if "tokens" in wanted else {})
 
     def _splits(self) -> list[tuple[Tensor, Tensor]] | None:
         """Images [N C H W] and labels [N] of the training and the test split; None where there are no labels."""
