@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -75,9 +76,12 @@ def test_time_waiting_is_counted_and_threads_are_left_alone():
 
 
 def test_an_abandoned_iterator_ends():
+    before = threading.active_count()
     iterator = data.Loader("digits", views.Pretrain(16), batch=8).batches(0, 10**9)
     next(iterator)
+    assert threading.active_count() == before + 1
     iterator.close()
+    assert threading.active_count() == before
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
