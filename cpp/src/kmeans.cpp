@@ -1,6 +1,7 @@
 // Every argument of k-means is checked here, once; then cpu or cuda.
 #include "kmeans.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include "dispatch.hpp"
@@ -53,6 +54,22 @@ void check_statistics(const char* function, const Statistics& statistics, int64_
   check_shape(function, "sums", statistics.sums, {k, d}, "[K D]");
   check_shape(function, "counts", statistics.counts, {k}, "[K]");
   check_shape(function, "errors", statistics.errors, {k}, "[K]");
+}
+
+void check_totals(const char* name, const View<double, 1>& totals) {
+  if (totals.device.kind != Device::cpu) return;
+  for (int64_t k = 0; k < totals[0]; ++k)
+    check(totals.data[k] >= 0 && totals.data[k] <= std::numeric_limits<double>::max(), "update: ", name,
+          ": expected finite and not negative, got ", totals.data[k], " of cluster ", k,
+          "; start from zeros and accumulate");
+}
+
+void check_updated(const View<float, 2>& centroids) {
+  if (centroids.device.kind != Device::cpu) return;
+  for (int64_t i = 0; i < centroids.size(); ++i)
+    check(std::abs(centroids.data[i]) <= kLargest,
+          "update: sums: expected means that are finite floats, got another of cluster ", i / centroids[1],
+          "; accumulate finite rows, and start from finite centroids");
 }
 
 void check_workspace(const char* function, const View<uint8_t, 1>& workspace, int64_t bytes) {
@@ -113,7 +130,10 @@ void update(Statistics statistics, Metric metric, Empty empty, View<float, 2> ce
   check_shape("update", "centroids", centroids, statistics.sums.shape, "[K D]");
   check_statistics("update", statistics, centroids[1]);
   check_device("update", centroids, statistics.sums, statistics.counts, statistics.errors);
+  check_totals("counts", statistics.counts);
+  check_totals("errors", statistics.errors);
   PYMIM_RUN(update, centroids, statistics, metric, empty, centroids, stream);
+  check_updated(centroids);
 }
 
 PYMIM_INSTANTIATE_KMEANS(float)

@@ -3,6 +3,18 @@
 #include "kernels.hpp"
 #include "pymim/kmeans.hpp"
 
+namespace pymim {
+namespace {  // so that each instruction set keeps its own copy
+
+// Whether a cluster has rows, and they differ (under cosine equal ones may have an error of rounding) by no
+// more than floats can be set apart.
+PYMIM_HOST_DEVICE inline bool can_donate(double count, double error, Metric metric) {
+  return count > 0 && error > (metric == Metric::cosine ? count * 0x1p-20 : 0) && error < count * 0x1p127;
+}
+
+}  // namespace
+}  // namespace pymim
+
 // Each instantiates its templates for float, bfloat16 and float16.
 PYMIM_EACH_PLACE(void assign_workspace(int64_t b, int64_t k, int64_t d, int64_t& bytes);
 

@@ -1,7 +1,28 @@
 #pragma once
 
+#include <cstring>
+
 #include "kernels.hpp"
 #include "pymim/rank.hpp"
+
+namespace pymim {
+namespace {  // so that each instruction set keeps its own copy
+
+// Unsigned integers in the order of the numbers: -0 equals 0, NaN is above all.
+template <class Key, class T>
+PYMIM_HOST_DEVICE inline Key ordered_bits(T value) {
+  constexpr Key sign = Key{1} << (8 * sizeof(Key) - 1);
+  Key bits;
+  value += T{0};
+  memcpy(&bits, &value, sizeof bits);
+  bits = bits & sign ? ~bits : bits | sign;
+  return value == value ? bits : ~Key{0};
+}
+PYMIM_HOST_DEVICE inline uint32_t sort_key(float value) { return ordered_bits<uint32_t>(value); }
+PYMIM_HOST_DEVICE inline uint64_t sort_key(double value) { return ordered_bits<uint64_t>(value); }
+
+}  // namespace
+}  // namespace pymim
 
 PYMIM_EACH_PLACE(template <class T>
                  void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const T, 2> weights,

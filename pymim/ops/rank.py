@@ -208,7 +208,8 @@ def ranks(scores: Tensor, *, descending: bool = False) -> Tensor:
     """The place of each patch among those of its image, from 0; of equal scores the lower id comes first.
 
     Args:
-        scores: [B M], floating point and finite.
+        scores: [B M], floating point and finite. (On CUDA, where looking at values would stop the stream, NaN
+            ranks above all numbers, as torch sorts it.)
         descending: whether the highest score, not the lowest, has rank 0.
     Returns:
         int64 [B M], a permutation of 0..M-1 in every row.
@@ -224,7 +225,7 @@ def top_k(scores: Tensor, k: int, *, descending: bool = True) -> Tensor:
     """The ids of each image's k highest scores, the highest first; of equal scores the lower id comes first.
 
     Args:
-        scores: [B M], floating point and finite.
+        scores: [B M], floating point and finite; on CUDA as in `ranks`.
         k: how many, 0 <= k <= M.
         descending: False for the k lowest, the lowest first.
     Returns:

@@ -49,15 +49,17 @@ def log_marginals(
             f"sinkhorn: scores: expected at least one row and column, got {list(shape)}; skip an empty batch"
         )
     ones = torch.ones(s, b, dtype=computed_dtype(scores), device=scores.device)
-    if rows is None:
+    if columns is not None:
+        columns = _marginal("columns", columns, ones[:, :1].expand(s, k))
+    if rows is not None:
+        rows = _marginal("rows", rows, ones)
+    elif columns is not None:
+        rows = columns.sum(-1, True) / sum_over_ranks(ones.sum(-1, True), group) * ones
+    else:
         rows = ones
-        if columns is not None:
-            rows = columns.sum(-1, True) / sum_over_ranks(ones.sum(-1, True), group) * ones
-    rows = _marginal("rows", rows, ones)
     total = sum_over_ranks(rows.sum(-1, True), group)
     if columns is None:
-        columns = (total / k).expand(s, k)
-    columns = _marginal("columns", columns, ones[:, :1].expand(s, k))
+        columns = (total / k).expand(s, k).contiguous()
     _check_totals(total, columns.sum(-1, True))
     if mass > 0:
         columns = torch.cat([mass * columns, (1 - mass) * columns.sum(-1, True)], -1)

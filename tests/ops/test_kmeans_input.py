@@ -75,6 +75,32 @@ def test_update_refuses():
         kmeans.update(zeros, POINTS)
 
 
+@pytest.mark.parametrize("empty", ["split", "keep"])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("counts", -1.0, "update: counts: expected finite and not negative, got -1 of cluster 1; start"),
+        ("counts", np.nan, "update: counts: expected finite and not negative, got -?nan of cluster 1"),
+        ("errors", -2.0, "update: errors: expected finite and not negative, got -2 of cluster 1"),
+        ("errors", np.inf, "update: errors: expected finite and not negative, got inf of cluster 1"),
+        ("sums", np.nan, "update: sums: expected means that are finite floats, got another of cluster 1; accum"),
+        ("sums", 1e300, "update: sums: expected means that are finite floats, got another of cluster 1"),
+    ],
+)
+def test_update_refuses_statistics_that_do_not_fit(name, value, message, empty):
+    statistics = kmeans.Statistics(*(torch.ones(shape, dtype=torch.float64) for shape in ((3, 2), (3,), (3,))))
+    getattr(statistics, name)[1] = value
+    with pytest.raises(ValueError, match=message):
+        kmeans.update(statistics, torch.ones(3, 2), empty=empty)
+
+
+def test_a_cluster_without_rows_never_donates(device):
+    statistics = kmeans.Statistics.zeros(3, 2, device)
+    statistics.errors[:] = 1  # as where a moving average let the counts underflow first
+    new = kmeans.update(statistics, torch.ones(3, 2, device=device))
+    assert torch.equal(new.cpu(), torch.ones(3, 2))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

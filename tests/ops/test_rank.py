@@ -176,6 +176,13 @@ def test_equal_scores_rank_by_id(device):
     assert rank.top_k(torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]]), 3).tolist() == [[2, 6, 5]]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="the CPU refuses NaN")
+def test_nan_ranks_above_all_numbers_on_cuda():
+    scores = torch.tensor([[1.0, torch.nan, -torch.inf, torch.nan, torch.inf, -2]], device="cuda")
+    assert rank.top_k(scores, 6).tolist() == [[1, 3, 4, 0, 5, 2]]
+    assert rank.ranks(scores).tolist() == [[2, 4, 0, 5, 3, 1]]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=60))
 def test_ranks_are_those_of_scipy(scores):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pymim.ops import sinkhorn
+from pymim.ops.sinkhorn_marginals import log_marginals
 
 SCORES = torch.zeros(4, 3)
 NAN = torch.tensor([[0.0, float("nan")]])
@@ -57,6 +58,16 @@ def test_bad_input_is_refused(scores, options, message):
 def test_bad_dtype_is_refused():
     with pytest.raises(TypeError, match="sinkhorn: scores: expected dtype float32, got int64"):
         sinkhorn.plan(torch.zeros(4, 3, dtype=torch.int64))
+
+
+def test_sums_elsewhere_are_refused():
+    elsewhere = torch.ones(3, device="meta")
+    for given in (dict(rows=None, columns=elsewhere), dict(rows=elsewhere, columns=None)):
+        name = "columns" if given["rows"] is None else "rows"
+        with pytest.raises(ValueError, match=f"sinkhorn: {name}: expected sums on cpu, got meta; move them there"):
+            log_marginals(SCORES, (1, 3, 3), mass=0.0, **given)
+    with pytest.raises(ValueError, match=r"sinkhorn: columns: expected sums \[3\] or \[1 3\], got \[2, 2\]"):
+        sinkhorn.plan(SCORES, columns=torch.ones(2, 2))
 
 
 def test_no_problem_is_no_error():

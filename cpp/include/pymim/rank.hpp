@@ -40,7 +40,8 @@ constexpr int64_t rank_scratch(int64_t m) {
 }
 
 // Sorts each image's scores, ascending or descending; of equal scores the lower id comes first either way.
-// scores [in] [B M], T = float or double: finite. scratch [scratch] [B rank_scratch<T>(M)]. Time O(B M).
+// scores [in] [B M], T = float or double: finite; on a GPU NaN ranks above all numbers, as torch sorts it.
+// scratch [scratch] [B rank_scratch<T>(M)]. Time O(B M).
 template <class T>
 void rank(View<const T, 2> scores, bool descending, View<int64_t, 2> scratch, Order out, Stream stream = {});
 

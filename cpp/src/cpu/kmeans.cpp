@@ -137,16 +137,13 @@ void to_mean(const Statistics& from, Metric metric, int64_t k, float* centroid) 
   for (int64_t i = 0; i < d; ++i) centroid[i] = static_cast<float>(sum[i] / scale);
 }
 
-// Whether the rows differ: under cosine equal ones may have an error of rounding.
-bool can_donate(const Statistics& from, Metric metric, int64_t k) {
-  return from.errors.data[k] > (metric == Metric::cosine ? from.counts.data[k] * 0x1p-20 : 0);
-}
-
 // The cluster that gives half of itself away, or -1.
 int64_t find_donor(const Statistics& from, Metric metric) {
   int64_t donor = -1;
   for (int64_t k = 0; k < from.counts[0]; ++k)
-    if (can_donate(from, metric, k) && (donor < 0 || from.counts.data[k] > from.counts.data[donor])) donor = k;
+    if (can_donate(from.counts.data[k], from.errors.data[k], metric) &&
+        (donor < 0 || from.counts.data[k] > from.counts.data[donor]))
+      donor = k;
   return donor;
 }
 

@@ -8,21 +8,6 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-// The bits of a number, reordered so that unsigned integers sort as the numbers do; -0 equals 0.
-uint32_t sort_key(float value) {
-  uint32_t bits;
-  value += 0.f;
-  std::memcpy(&bits, &value, sizeof bits);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-
-uint64_t sort_key(double value) {
-  uint64_t bits;
-  value += 0.;
-  std::memcpy(&bits, &value, sizeof bits);
-  return bits >> 63 ? ~bits : bits | 0x8000000000000000u;
-}
-
 template <class T>
 struct Item {
   decltype(sort_key(T{})) key;

@@ -247,11 +247,6 @@ __global__ void mean_kernel(Statistics from, Metric metric, View<float, 2> centr
   for (int64_t i = lane_id(); i < d; i += kWarp) centroids.data[k * d + i] = static_cast<float>(sum[i] / scale);
 }
 
-// Whether the rows differ: under cosine equal ones may have an error of rounding.
-__device__ bool can_donate(const Statistics& from, Metric metric, int64_t k) {
-  return from.errors.data[k] > (metric == Metric::cosine ? from.counts.data[k] * 0x1p-20 : 0);
-}
-
 struct Donor {
   double count;
   int64_t id;
@@ -265,7 +260,8 @@ __device__ Donor better(Donor a, Donor b) {
 __device__ int64_t find_donor(const Statistics& from, Metric metric) {
   Donor best{0, -1};
   for (int64_t k = lane_id(); k < from.counts.shape[0]; k += kWarp)
-    if (can_donate(from, metric, k)) best = better(best, {from.counts.data[k], k});
+    if (can_donate(from.counts.data[k], from.errors.data[k], metric))
+      best = better(best, {from.counts.data[k], k});
   for (int offset = kWarp / 2; offset; offset /= 2)
     best = better(
         best, {__shfl_xor_sync(kAllLanes, best.count, offset), __shfl_xor_sync(kAllLanes, best.id, offset)});

@@ -81,23 +81,27 @@ __global__ void relative_loss_kernel(View<const T, 2> scores, View<const T, 2> l
   if (out.gradient.data) out.gradient.data[own] = sums.gradient;
 }
 
-// A patch's place is the number of those before it.
+// A patch's place is the number of those before it. Keys are a total order, so places are a permutation
+// whatever the scores are.
 template <class T>
 __global__ void rank_kernel(View<const T, 2> scores, bool descending, Order out) {
-  T* tile = dynamic_shared<T>();
+  using Key = decltype(sort_key(T{}));
+  Key* tile = dynamic_shared<Key>();
   const int64_t m = scores.shape[1];
   const Place place(m);
   const int64_t row = place.image * m;
-  const T score = scores.data[row + (place.patch < m ? place.patch : m - 1)];
+  const auto key_of = [&](int64_t patch) {
+    const Key key = sort_key(scores.data[row + patch]);
+    return descending ? ~key : key;
+  };
+  const Key own = key_of(place.patch < m ? place.patch : m - 1);
   int64_t before = 0;
   for (int64_t first = 0; first < m; first += kTile) {
     const int count = static_cast<int>(m - first < kTile ? m - first : kTile),
               lane = static_cast<int>(threadIdx.x);
-    if (lane < count) tile[lane] = scores.data[row + first + lane];
+    if (lane < count) tile[lane] = key_of(first + lane);
     __syncthreads();
-    for (int i = 0; i < count; ++i)
-      before +=
-          (descending ? tile[i] > score : tile[i] < score) || (tile[i] == score && first + i < place.patch);
+    for (int i = 0; i < count; ++i) before += tile[i] < own || (tile[i] == own && first + i < place.patch);
     __syncthreads();
   }
   if (place.patch >= m) return;

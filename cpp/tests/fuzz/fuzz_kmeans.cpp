@@ -75,10 +75,20 @@ void accumulation(Random& random) {
   for (int64_t i = 0; i < out.counts.size(); ++i) EXPECT(out.counts.data[i] >= 0);
 }
 
+// Overwrites one number, now and then, with one that fits no statistics.
+void spoil(Random& random, double* numbers, int64_t count) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  if (count > 0 && random.chance(0.2))
+    numbers[random.between(0, count - 1)] = random.pick({0., -1., 9., 1e300, infinity, infinity - infinity});
+}
+
 void updating(Random& random) {
   Arrays arrays(random);
   const Sizes sizes(random);
   const Statistics statistics = any_statistics(random, arrays, sizes);
+  spoil(random, statistics.sums.data, statistics.sums.size());
+  spoil(random, statistics.counts.data, statistics.counts.size());
+  spoil(random, statistics.errors.data, statistics.errors.size());
   const auto centroids = arrays.view<float, 2>(
       {sizes.k, sizes.d}, [&](int64_t) { return static_cast<float>(random.real(-2., 2.)); });
   update(statistics, sizes.metric, random.pick({Empty::keep, Empty::split}), centroids);

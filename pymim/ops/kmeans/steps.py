@@ -188,13 +188,14 @@ def update(statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", 
     A cluster of one row, or of equal rows, never donates.
 
     Args:
-        statistics: float64, [K D], [K] and [K].
+        statistics: float64, [K D], [K] and [K]; counts and errors not negative.
         centroids: float32 [K D], the present ones.
         metric, empty: as above.
     Returns:
         float32 [K D].
     Raises:
-        ValueError: a shape does not fit, or `metric` or `empty` is unknown; TypeError: another dtype.
+        ValueError: a shape does not fit, `metric` or `empty` is unknown, or (on the CPU) a count or an error is
+            negative or not finite, or a mean is not; TypeError: another dtype.
     Cost: O(K D), and O(K) for each empty cluster.
     """
     cosine = is_cosine("update", metric)
