@@ -16,7 +16,7 @@ meets its sums exactly, the other as nearly as `Potentials.error` says.
 from __future__ import annotations
 
 import functools
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, TypedDict
 
 import torch
 import torch.distributed as dist
@@ -27,15 +27,19 @@ from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
 from pymim.ops.sinkhorn_marginals import check_finite, computed_dtype, log_marginals, power, share
 from pymim.ops.sinkhorn_steps import (
+    Potentials,
     Product,
     Schedule,
+    Solution,
     column_sums,
+    problems,
     scratch,
     solve_in_steps,
     sweep,
     write_labels,
     write_plan,
 )
+from pymim.ops.sinkhorn_symmetric import doubly_stochastic
 
 __all__ = [
     "Options",
@@ -90,20 +94,6 @@ class Options(TypedDict, total=False):
     mass: float | None
     group: dist.ProcessGroup | None
     domain: Domain
-
-
-class Potentials(NamedTuple):
-    """The logarithms of the scalings, and how good they are."""
-
-    row: Tensor  # [S B] or [B]
-    column: Tensor  # [S K] or [K]; one more, the virtual column's, where a mass is given
-    error: Tensor  # [S] or scalar: sum |column sums - wanted| / sum wanted, as it was after the last row step
-    iterations: Tensor  # int64 [S] or scalar
-
-
-class Solution(NamedTuple):
-    plan: Tensor  # [S B K] or [B K], in the dtype that was computed in
-    potentials: Potentials
 
 
 @accepts_numpy
@@ -170,19 +160,9 @@ def _solve(
     whole = isinstance(scores, Tensor) and group is None
     in_one = functools.partial(_transport, log_domain=domain == "log")
     solver = in_one if whole else functools.partial(solve_in_steps, group)
-    batched = _problems(scores)
+    batched = problems(scores)
     out = solver(batched, rows, columns, *schedule, share(mass), want)
     return [*out] if batched is scores else [each.squeeze(0) for each in out]
-
-
-def _problems(scores: Tensor | Product) -> Tensor | Product:
-    given = [scores] if isinstance(scores, Tensor) else [*scores]
-    if any(each.ndim not in (2, 3) or each.ndim != given[0].ndim for each in given):
-        got = " and ".join(str(each.ndim) for each in given)
-        raise ValueError(f"sinkhorn: scores: expected [B K] or [S B K], got {got} axes; reshape them")
-    if given[0].ndim == 3:
-        return scores
-    return scores[None] if isinstance(scores, Tensor) else Product(*(each[None] for each in given))
 
 
 @torch.library.custom_op("pymim::sinkhorn", mutates_args=())
@@ -261,40 +241,3 @@ def _outputs(scores: Tensor, mass: float, want: str) -> tuple[Tensor, Tensor, Te
         computed.new_empty(s),
         computed.new_empty(s, dtype=torch.int64),
     )
-
-
-@accepts_numpy
-def doubly_stochastic(
-    affinity: Tensor, *, epsilon: float = 0.05, iterations: int = 100, tolerance: float = 1e-4
-) -> Solution:
-    """Scales exp(affinity / epsilon), symmetric, so that its rows and columns sum to 1 and it stays symmetric.
-
-    P[i j] = exp(affinity[i j] / epsilon + row[i] + row[j]), by half-way steps of both sides at once
-    (Knight et al. 2014): row <- (row - log sum_j exp(affinity[i j] / epsilon + row[j])) / 2. A read an
-    iteration. CPP (Chu et al. 2024) and MLC (Ding et al. 2023) alternate: that is plan(affinity, ...) as it stands.
-
-    Args:
-        affinity: symmetric, [N N] or [S N N], any dtype of solve(). The rest: as in Options.
-    Returns:
-        Solution, with `column` equal to `row`; error is mean |row sum - 1| before the last step.
-    Raises:
-        ValueError: as solve(), or the affinity is not symmetric (looked at on the CPU only).
-    """
-    batched = _problems(affinity)
-    assert isinstance(batched, Tensor)
-    if batched.shape[1] != batched.shape[2] or (not affinity.is_cuda and not torch.equal(batched, batched.mT)):
-        raise ValueError("doubly_stochastic: affinity: expected a symmetric one, got another; pass (A + A.mT) / 2")
-    if iterations < 1:
-        raise ValueError(f"doubly_stochastic: iterations: expected at least 1, got {iterations}; ask for 100")
-    row = torch.zeros(batched.shape[:2], dtype=computed_dtype(affinity), device=affinity.device)
-    wanted = torch.zeros_like(row)
-    for done in range(1, iterations + 1):
-        scaled, _ = sweep(batched, row, row, wanted, epsilon)
-        error = torch.expm1(row - scaled).abs().mean(1)
-        row, count = (row + scaled) / 2, torch.full(error.shape, done, device=error.device)
-        if tolerance > 0 and bool((error <= tolerance).all()):
-            break
-    check_finite(row)
-    found = [write_plan(batched, row, row, epsilon), row, row, error, count]
-    plan, *rest = found if batched is affinity else [each.squeeze(0) for each in found]
-    return Solution(plan, Potentials(*rest))

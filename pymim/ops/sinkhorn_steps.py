@@ -26,6 +26,20 @@ class Product(NamedTuple):
     prototypes: Tensor  # [K D] or [S K D]
 
 
+class Potentials(NamedTuple):
+    """The logarithms of the scalings, and how good they are."""
+
+    row: Tensor  # [S B] or [B]
+    column: Tensor  # [S K] or [K]; one more, the virtual column's, where a mass is given
+    error: Tensor  # [S] or scalar: sum |column sums - wanted| / sum wanted, as it was after the last row step
+    iterations: Tensor  # int64 [S] or scalar
+
+
+class Solution(NamedTuple):
+    plan: Tensor  # [S B K] or [B K], in the dtype that was computed in
+    potentials: Potentials
+
+
 class Schedule(NamedTuple):
     epsilon: float
     iterations: int
@@ -34,6 +48,17 @@ class Schedule(NamedTuple):
     rows_last: bool
     row_power: float
     column_power: float
+
+
+def problems(scores: Tensor | Product) -> Tensor | Product:
+    """The scores as [S B K], or as a product of [S B D] and [S K D]."""
+    given = [scores] if isinstance(scores, Tensor) else [*scores]
+    if any(each.ndim not in (2, 3) or each.ndim != given[0].ndim for each in given):
+        got = " and ".join(str(each.ndim) for each in given)
+        raise ValueError(f"sinkhorn: scores: expected [B K] or [S B K], got {got} axes; reshape them")
+    if given[0].ndim == 3:
+        return scores
+    return scores[None] if isinstance(scores, Tensor) else Product(*(each[None] for each in given))
 
 
 @torch.library.custom_op("pymim::sinkhorn_columns", mutates_args=())

@@ -1,14 +1,11 @@
-"""Sinkhorn in half-steps: over ranks, over chunks of a product, and with both sides at once."""
-
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+"""Sinkhorn in half-steps: over ranks, and over chunks of a product."""
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 
 from pymim.ops import sinkhorn
+from tests.ops.ranks import two_ranks
 
 OPTIONS = [
     dict(),
@@ -22,16 +19,13 @@ def random_scores(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double() * 0.2
 
 
-def _rank(rank, store):
-    group = dist.ProcessGroupGloo(store, rank, 2, timedelta(seconds=60))
+def _rank(rank, group):
     mine = random_scores(60, 12)[:20] if rank == 0 else random_scores(60, 12)[20:]
     return [(sinkhorn.plan(mine, group=group, **o), sinkhorn.labels(mine, group=group, **o)) for o in OPTIONS]
 
 
 def test_two_ranks_are_one():
-    store = dist.HashStore()
-    with ThreadPoolExecutor() as threads:
-        first, second = threads.map(_rank, range(2), [store] * 2)
+    first, second = two_ranks(_rank)
     for options, a, b in zip(OPTIONS, first, second, strict=True):
         scores = random_scores(60, 12)
         np.testing.assert_allclose(torch.cat([a[0], b[0]]), sinkhorn.plan(scores, **options), rtol=1e-9, atol=1e-12)
@@ -51,21 +45,6 @@ def test_a_product_is_made_in_chunks():
     given = sinkhorn.Product(random_scores(130, 16), random_scores(22000, 16, seed=1))
     whole = sinkhorn.potentials(given.features @ given.prototypes.T)
     np.testing.assert_allclose(sinkhorn.potentials(given).column, whole.column, rtol=1e-9)
-
-
-def test_doubly_stochastic_is_symmetric():
-    points = torch.nn.functional.normalize(random_scores(2, 40, 8), dim=2)
-    affinity = (points @ points.mT).abs()
-    affinity = (affinity + affinity.mT) / 2
-    result = sinkhorn.doubly_stochastic(affinity, epsilon=0.175, iterations=500, tolerance=1e-10)
-    np.testing.assert_allclose(result.plan.sum(1), np.ones((2, 40)), rtol=1e-8)
-    np.testing.assert_allclose(result.plan, result.plan.mT, rtol=1e-12)
-    alternating = sinkhorn.plan(affinity, epsilon=0.175, iterations=2000, tolerance=1e-10)
-    np.testing.assert_allclose(result.plan, alternating, rtol=1e-6)
-    with pytest.raises(ValueError, match="doubly_stochastic: affinity: expected a symmetric one"):
-        sinkhorn.doubly_stochastic(torch.arange(4.0).reshape(2, 2))
-    with pytest.raises(ValueError, match="doubly_stochastic: iterations: expected at least 1"):
-        sinkhorn.doubly_stochastic(torch.eye(2), iterations=0)
 
 
 def test_registered_half_steps_are_sound():

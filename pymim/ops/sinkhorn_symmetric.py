@@ -1,0 +1,81 @@
+"""The symmetric case of Sinkhorn: one potential for rows and columns, by half-way steps of both sides at once."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from pymim.ops.arrays import accepts_numpy
+from pymim.ops.sinkhorn_marginals import check_finite, computed_dtype, sum_over_ranks
+from pymim.ops.sinkhorn_steps import Pieces, Potentials, Product, Solution, problems
+
+
+@accepts_numpy
+def doubly_stochastic(
+    affinity: Tensor | Product,
+    *,
+    epsilon: float = 0.05,
+    iterations: int = 100,
+    tolerance: float = 1e-4,
+    group: dist.ProcessGroup | None = None,
+) -> Solution:
+    """Scales exp(affinity / epsilon), symmetric, so that its rows and columns sum to 1 and it stays symmetric.
+
+    P[i j] = exp(affinity[i j] / epsilon + row[i] + row[j]), by half-way steps of both sides at once
+    (Knight et al. 2014): row <- (row - log sum_j exp(affinity[i j] / epsilon + row[j])) / 2. A read an
+    iteration. CPP (Chu et al. 2024) and MLC (Ding et al. 2023) alternate: that is plan(affinity, ...) as it stands.
+
+    Args:
+        affinity: symmetric, [N N] or [S N N], any dtype of solve(); or a Product of N points with themselves.
+        group: a process group whose ranks hold the rows between them, in the order of the ranks and in any split
+            of at least one each: this rank's rows [n N], or the Product of its points and all points. An
+            iteration all-reduces N numbers. The rest: as in Options.
+    Returns:
+        Solution: of this rank's rows, where there are several; `column` is everybody's, `row` its part for the
+        rows; error is mean |row sum - 1| before the last step.
+    Raises:
+        ValueError: as solve(), or the affinity is not symmetric (looked at on the CPU only, and by each rank only
+        among its own points).
+    """
+    if iterations < 1:
+        raise ValueError(f"doubly_stochastic: iterations: expected at least 1, got {iterations}; ask for 100")
+    batched = problems(affinity)
+    like = batched if isinstance(batched, Tensor) else batched.features
+    mine, n = _own_rows(like, group)
+    _check_symmetric(batched, mine, n)
+    pieces = Pieces(batched, epsilon, group)
+    row = torch.zeros(len(like), n, dtype=computed_dtype(like), device=like.device)
+    for done in range(1, iterations + 1):
+        scaled = -pieces.column_sums(row[:, mine], False)  # the columns' sums are those of the rows, and reduce
+        error = torch.expm1(row - scaled).abs().mean(1)
+        row, count = (row + scaled) / 2, torch.full(error.shape, done, device=error.device)
+        if tolerance > 0 and bool((error <= tolerance).all()):
+            break
+    check_finite(row)
+    found = [pieces.plan(row[:, mine], row), row[:, mine], row, error, count]
+    plan, *rest = found if batched is affinity else [each.squeeze(0) for each in found]
+    return Solution(plan, Potentials(*rest))
+
+
+def _own_rows(like: Tensor, group: dist.ProcessGroup | None) -> tuple[slice, int]:
+    """Which of all rows are this rank's, and how many there are."""
+    rows = like.shape[1]
+    if group is None:
+        return slice(rows), rows
+    counts = torch.zeros(group.size(), dtype=torch.int64, device=like.device)
+    counts[group.rank()] = rows
+    counts = sum_over_ranks(counts, group).cpu()
+    first = int(counts[: group.rank()].sum())
+    return slice(first, first + rows), int(counts.sum())
+
+
+def _check_symmetric(affinity: Tensor | Product, mine: slice, n: int) -> None:
+    if isinstance(affinity, Product):
+        ours, square = affinity.features, affinity.prototypes.shape[1] == n
+        mirrored = affinity.prototypes[:, mine]
+    else:
+        ours, square = affinity[:, :, mine], affinity.shape[2] == n
+        mirrored = ours.mT
+    if not square or (not ours.is_cuda and not torch.equal(ours, mirrored)):
+        raise ValueError("doubly_stochastic: affinity: expected a symmetric one, got another; pass (A + A.mT) / 2")
