@@ -37,7 +37,7 @@ void solve(py::handle scores, double epsilon, py::handle log_rows, py::handle lo
     const Solution<R> out{{view<R, 2>(row, f, "row"), view<R, 2>(column, f, "column")},
                           optional_view<R, 3>(plan, f, "plan"),
                           optional_view<int64_t, 2>(labels, f, "labels"),
-                          view<R, 1>(error, f, "error"),
+                          optional_view<R, 1>(error, f, "error"),
                           view<int64_t, 1>(count, f, "iterations")};
     const auto scratch_view = view<R, 1>(scratch, f, "scratch");
     py::gil_scoped_release released;

@@ -51,7 +51,7 @@ void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule sched
   check_potentials(function, scores, out.potentials);
   check_shape(function, "log_rows", marginals.log_rows, {s, b}, "[S B]");
   check_shape(function, "log_columns", marginals.log_columns, {s, l}, "[S L]");
-  check_shape(function, "error", out.error, {s}, "[S]");
+  if (out.error.present()) check_shape(function, "error", out.error, {s}, "[S]");
   check_shape(function, "iterations", out.iterations, {s}, "[S]");
   if (out.plan.present()) check_shape(function, "plan", out.plan, scores.values.shape, "[S B K]");
   if (out.labels.present()) check_shape(function, "labels", out.labels, {s, b}, "[S B]");

@@ -110,7 +110,7 @@ def solve(scores: Tensor | Product, **options: Unpack[Options]) -> Solution:
             score makes the plan NaN.) TypeError: a dtype is not taken.
     Cost: O(S B K) a pass, iterations + 1 reads of the scores, and one write of the plan.
     """
-    plan, _, *potentials = _solve(scores, "plan", **options)
+    plan, _, *potentials = _solve(scores, "solution", **options)
     return Solution(plan, Potentials(*potentials))
 
 
@@ -200,9 +200,9 @@ def _transport(
         log_domain,
         row,
         column,
-        plan if want == "plan" else None,
+        plan if plan.numel() else None,
         labels if want == "labels" else None,
-        error,
+        error if len(error) else None,
         count,
         scratch(scores, column),
         stream(scores),
@@ -234,10 +234,10 @@ def _outputs(scores: Tensor, mass: float, want: str) -> tuple[Tensor, Tensor, Te
     s, b, k = scores.shape
     computed = torch.empty((), dtype=computed_dtype(scores), device=scores.device)
     return (
-        computed.new_empty((s, b, k) if want == "plan" else (s, 0, 0)),
+        computed.new_empty((s, b, k) if want in ("plan", "solution") else (s, 0, 0)),
         computed.new_empty((s, b) if want == "labels" else (s, 0), dtype=torch.int64),
         computed.new_zeros((s, b)),
         computed.new_zeros((s, k + (mass > 0))),
-        computed.new_empty(s),
+        computed.new_empty(s if want in ("potentials", "solution") else 0),
         computed.new_empty(s, dtype=torch.int64),
     )

@@ -218,6 +218,6 @@ def solve_in_steps(
     pieces = Pieces(scores, schedule.epsilon, group)
     row, column, error, count = iterate(pieces, *marginals, shape[2], schedule)
     check_finite(row)
-    plan = pieces.plan(row, column) if want == "plan" else row.new_empty(shape[0], 0, 0)
+    plan = pieces.plan(row, column) if want in ("plan", "solution") else row.new_empty(shape[0], 0, 0)
     labels = pieces.labels(column) if want == "labels" else count.new_empty(shape[0], 0)
     return plan, labels, row, column, error, count

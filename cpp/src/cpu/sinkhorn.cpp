@@ -27,7 +27,7 @@ void solve_by_potentials(const Problem<T>& p, const Marginals<R>& marginals, con
     const R error = column_step(p, columns, column_power, column);
     const bool stop = done == sweeps || error <= schedule.tolerance;
     if (!stop || !schedule.rows_last) std::copy_n(column, p.l, p.column);
-    out.error.data[s] = error;
+    if (out.error.present()) out.error.data[s] = error;
     out.iterations.data[s] = std::min(done, schedule.iterations);
     if (stop) break;
   }
@@ -60,6 +60,7 @@ void each_problem(const Scores<T>& scores, int64_t l, View<Computed<T>, 1> scrat
 template <class T>
 void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule schedule, Solution<Computed<T>> out,
               View<Computed<T>, 1> scratch, Stream) {
+  if (out.plan.present()) want_large_pages(out.plan.data, out.plan.size());
   each_problem(scores, out.potentials.column[1], scratch,
                [&](const Problem<T>& p, int64_t s) { solve(p, marginals, schedule, s, out); });
 }
@@ -91,6 +92,7 @@ void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals, Potentia
 template <class T>
 void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials, View<Computed<T>, 3> plan,
                    View<Computed<T>, 1> scratch, Stream) {
+  want_large_pages(plan.data, plan.size());
   each_problem(scores, potentials.column[1], scratch, [&](const Problem<T>& p, int64_t s) {
     p.set_column(potentials.column.data + s * p.l);
     write_rows(p, potentials.row.data + s * p.b, {plan.data + s * p.b * p.k, nullptr});

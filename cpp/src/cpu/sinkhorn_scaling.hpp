@@ -61,11 +61,12 @@ class Scaling {
     for (int64_t done = 1; done <= sweeps && !lost_; ++done) {
       written = done == sweeps && schedule.rows_last;
       if (written && output.labels) set_column();
-      sweep(written ? output : Output<R>{});
-      const R error = column_step();
+      const bool summed = !written || out.error.present();
+      sweep(written ? output : Output<R>{}, summed);
+      const R error = summed ? column_step() : 0;
       const bool stop = done == sweeps || error <= schedule.tolerance;
       if (!stop || !schedule.rows_last) std::swap(v_, next_);
-      out.error.data[s] = error;
+      if (out.error.present()) out.error.data[s] = error;
       out.iterations.data[s] = std::min(done, schedule.iterations);
       if (stop) break;
     }
@@ -97,11 +98,12 @@ class Scaling {
   R make_row(const T* scores, R* terms) const {
     constexpr Packed<R> packed;
     constexpr int64_t lanes = Packed<R>::kLanes;
-    const R scale = p_.scale, *v = v_;
+    const R* v = v_;
     const int64_t k = p_.k, width = p_.width;
+    const Exp2<R> kernel(p_.scale);
     typename Packed<R>::Lanes dot{};
     const auto make = [&](auto values, int64_t c) {
-      const auto term = exp2(packed, values * scale);
+      const auto term = kernel(values);
       store(packed, terms + c, term);
       dot += term * load(packed, v + c);
     };
@@ -128,17 +130,21 @@ class Scaling {
     return terms;
   }
 
-  // Adds rows of the kernel, times `factor(row)`, to the columns' sums, and calls done(row, factor, terms).
+  // Calls done(row, factor(row), terms) of each row of the kernel; adds the rows times their factors to the
+  // columns' sums if `summed`.
   // Every other time the parts come in the other order: what was read last may still be in a cache.
   template <class Factor, class Done>
-  void pass(Factor factor, Done done) {
+  void pass(bool summed, Factor factor, Done done) {
     p_.each_part(backwards_, [&](int64_t part, R* beside, int64_t first, int64_t last) {
       R *sums = p_.sums(part), factors[kRowsAtOnce];
       std::fill_n(sums, p_.width, R(0));
-      for (int64_t i = first; i < last; i += kRowsAtOnce) {
-        const int64_t n = std::min(kRowsAtOnce, last - i);
+      // A row that is made is added while it is in the nearest cache.
+      const int64_t at_once = kernel_ ? kRowsAtOnce : 1;
+      for (int64_t i = first; i < last; i += at_once) {
+        const int64_t n = std::min(at_once, last - i);
         const R* terms = rows(i, n, beside);
         for (int64_t j = 0; j < n; ++j) done(i + j, factors[j] = factor(i + j), terms + j * p_.width);
+        if (!summed) continue;
         if (n == kRowsAtOnce)
           add_rows(terms, p_.width, factors, sums, kBlock);
         else
@@ -149,13 +155,50 @@ class Scaling {
     backwards_ = !backwards_;
   }
 
+  // Before there are products with v: a kernel that is not kept need not even be written.
   void first_sums(const R* row) {
-    pass([&](int64_t i) { return std::exp2(row[i] * static_cast<R>(kLog2e)); }, [](int64_t, R, const R*) {});
+    const auto factor = [&](int64_t i) { return std::exp2(row[i] * static_cast<R>(kLog2e)); };
+    if (kernel_) return pass(true, factor, [](int64_t, R, const R*) {});
+    p_.each_part(backwards_, [&](int64_t part, R*, int64_t first, int64_t last) {
+      R *sums = p_.sums(part), factors[kRowsAtOnce];
+      std::fill_n(sums, p_.width, R(0));
+      for (int64_t i = first; i < last; i += kRowsAtOnce) {
+        const int64_t n = std::min(kRowsAtOnce, last - i);
+        for (int64_t j = 0; j < n; ++j) factors[j] = factor(i + j);
+        const T* scores = p_.scores + i * p_.k;
+        if (n == kRowsAtOnce)
+          add_made_rows(scores, factors, sums, kBlock);
+        else
+          for (int64_t j = 0; j < n; ++j) add_made_rows(scores + j * p_.k, factors + j, sums, kOne);
+      }
+    });
+    backwards_ = !backwards_;
   }
 
-  void sweep(Output<R> out) {
+  // Adds rows 0, 1, .. n of the kernel, made of scores, times their factors, to the sums.
+  template <size_t... n>
+  void add_made_rows(const T* scores, const R* factors, R* sums, std::index_sequence<n...>) const {
+    constexpr Packed<R> packed;
+    constexpr int64_t lanes = Packed<R>::kLanes;
+    const int64_t k = p_.k;
+    const Exp2<R> kernel(p_.scale);
+    const auto add = [&](int64_t c, auto... values) {
+      auto sum = load(packed, sums + c);
+      ((sum += kernel(values) * factors[n]), ...);
+      store(packed, sums + c, sum);
+    };
+    int64_t c = 0;
+    for (; c + lanes <= k; c += lanes) {
+      (__builtin_prefetch(scores + static_cast<int64_t>(n) * k + c + kAhead, 0, 2), ...);
+      add(c, load(packed, scores + static_cast<int64_t>(n) * k + c)...);
+    }
+    for (; c < p_.width; c += lanes) add(c, load(packed, scores + static_cast<int64_t>(n) * k + c, k - c)...);
+  }
+
+  void sweep(Output<R> out, bool summed) {
     std::atomic<int64_t> lost{0};
     pass(
+        summed,
         [&](int64_t i) {
           if (!in_range(dots_[i])) ++lost;
           return row_power_ == 1 ? rows_[i] / dots_[i] : std::pow(rows_[i] / dots_[i], row_power_);
@@ -172,18 +215,21 @@ class Scaling {
   // next_ becomes what the columns are to be scaled by; returns by how much v_ missed.
   R column_step() {
     const R* sums = p_.merged_sums();
-    R missed = 0, total = 0;
-    int64_t lost = 0;
+    if (column_power_ != 1)
+#pragma omp simd
+      for (int64_t c = 0; c < p_.k; ++c) next_[c] = exp2(column_power_ * log2(columns_[c] / sums[c]));
+    R missed = 0, total = 0, lost = 0;
+#pragma omp simd reduction(+ : missed, total, lost)
     for (int64_t c = 0; c < p_.l; ++c) {
-      const R mass = columns_[c], ratio = mass / sums[c];
-      const R scaled = c < p_.k && column_power_ != 1 ? exp2(column_power_ * log2(ratio)) : ratio;
-      next_[c] = mass > 0 ? scaled : 0;
+      const R mass = columns_[c];
+      const R scaled = column_power_ == 1 || c >= p_.k ? mass / sums[c] : next_[c];
       const R off = v_[c] / scaled - 1;
+      next_[c] = mass > 0 ? scaled : 0;
       missed += mass > 0 ? mass * (off < 0 ? -off : off) : 0;
       total += mass;
-      lost += mass > 0 && !in_range(sums[c]);
+      lost += mass > 0 && !in_range(sums[c]) ? R(1) : R(0);
     }
-    lost_ = lost_ || lost;
+    lost_ = lost_ || lost > 0;
     return missed / total;
   }
 

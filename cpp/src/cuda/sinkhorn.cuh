@@ -232,7 +232,7 @@ __global__ void step_kernel(Problems<T> p, const R* columns, R power, R* log_sum
   if (!stop || !step.rows_last)
     for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) p.column()[c] = log_sums[blockIdx.x * p.l + c];
   if (threadIdx.x || step.first) return;
-  error[blockIdx.x] = missed;
+  if (error) error[blockIdx.x] = missed;
   iterations[blockIdx.x] = step.count;
   p.done() = stop;
 }
