@@ -185,7 +185,8 @@ class Method(nn.Module):
         self._tell("after_step", self.encoder, step)
 
     def _tell(self, hook: str, *arguments: Any) -> None:
-        parts = [part for o in self.objectives for part in (o.target, o.predictor, o.loss)]
-        for part in (*parts, self.ranker, self.mask):
-            if hasattr(part, hook):
+        """Calls a hook of every module below, however deep, and of losses and the mask; once each."""
+        parts = (*self.modules(), *(objective.loss for objective in self.objectives), self.mask)
+        for part in dict.fromkeys(parts):
+            if part is not self and hasattr(part, hook):
                 getattr(part, hook)(*arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from pymim.masks.count import Rounding, visible_count
 from pymim.masks.mask import Draw, Grid, Mask, hide
 from pymim.ops import guided as ops
+from pymim.optim.schedule import Schedule, at
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -20,24 +20,25 @@ if TYPE_CHECKING:
 class Ranked:
     """Hides the most difficult patches for certain, and others uniformly (HPM, Wang et al. 2023).
 
-    `hard` is their share of the hidden ones: a number, or a function of the step. `hide` "lowest" turns it round.
+    `hard` is their share of the hidden ones: a number, or a schedule over `steps`. `hide` "lowest" turns it round.
     """
 
     def __init__(
         self,
         ratio: float = 0.75,
-        hard: float | Callable[[int], float] = 0.5,
+        hard: float | Schedule = 0.5,
         hide: Literal["highest", "lowest"] = "highest",
         rounding: Rounding = "keep-floor",
+        steps: int = 0,
     ):
-        self.ratio, self.hard, self.hide, self.rounding = ratio, hard, hide, rounding
+        self.ratio, self.hard, self.hide, self.rounding, self.steps = ratio, hard, hide, rounding, steps
 
     def __call__(
         self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
     ) -> Mask:
         patches = math.prod(grid)
         visible = visible_count(patches, self.ratio, self.rounding)
-        share = self.hard(draw.step) if callable(self.hard) else self.hard
+        share = at(self.hard, draw.step, self.steps)
         hard = 0 if difficulty is None else int((patches - visible) * share)
         scores = _scores(index, patches, difficulty)
         return hide(ops.ranked(index, scores, visible, hard, hide=self.hide, **draw._asdict()))

@@ -1,7 +1,7 @@
 """Optimisers, schedules, averages."""
 
-from pymim.optim.adamw import AdamW
-from pymim.optim.average import Average
-from pymim.optim.schedule import Constant, Cosine, Linear
+from pymim.optim.adamw import AdamW, Group
+from pymim.optim.average import Average, Momentum
+from pymim.optim.schedule import Constant, Cosine, Linear, Stairs
 
-__all__ = ["AdamW", "Average", "Constant", "Cosine", "Linear"]
+__all__ = ["AdamW", "Average", "Constant", "Cosine", "Group", "Linear", "Momentum", "Stairs"]

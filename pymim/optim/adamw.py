@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from pymim.optim.schedule import Constant, Cosine
+from pymim.optim.schedule import Cosine, Schedule, at
 
-Schedule = Callable[[int, int], float]
+
+class Group:
+    """The parameters whose names match the regular expression `names`, and what they learn by: so that a target's
+    prototypes, or a ranker, may have a rate, schedule and decay of their own.
+
+    The rate is `rate` itself where it is a schedule; a number is scaled by the global batch, rate * batch over
+    `scale_by`, and warmed up and annealed by a half cosine.
+    """
+
+    def __init__(
+        self,
+        names: str,
+        rate: float | Schedule = 1.5e-4,
+        warmup: float = 0.05,
+        weight_decay: float | Schedule = 0.05,
+        betas: tuple[float, float] = (0.9, 0.95),
+        scale_by: int = 256,
+    ) -> None:
+        self.names, self.rate, self.warmup, self.scale_by = re.compile(names), rate, warmup, scale_by
+        self.weight_decay, self.betas = weight_decay, betas
+
+    def schedule(self, batch: int) -> Schedule:
+        """The learning rate as a function of (step, steps), for a global batch."""
+        if callable(self.rate):
+            return self.rate
+        return Cosine(self.rate * batch / self.scale_by, warmup=self.warmup)
 
 
 class AdamW:
@@ -21,8 +46,7 @@ class AdamW:
     scale the learning rate of the parameters whose names match (CAPI: the patch embedding by 0.2).
     `layer_decay` scales the rate of block i of an encoder of depth L by layer_decay^(L + 1 - i), for fine-tuning.
 
-    The rate is `rate` itself where it is a schedule; a number is scaled by the global batch, rate * batch / 256,
-    and warmed up and annealed by a half cosine.
+    The other arguments are those of `Group`, for the parameters that match none of `groups` (else the first).
     """
 
     def __init__(
@@ -35,30 +59,31 @@ class AdamW:
         multipliers: dict[str, float] | None = None,
         layer_decay: float = 1.0,
         scale_by: int = 256,
+        groups: Sequence[Group] = (),
     ) -> None:
-        self.rate, self.warmup, self.scale_by = rate, warmup, scale_by
-        self.weight_decay = weight_decay if callable(weight_decay) else Constant(weight_decay)
-        self.betas, self.layer_decay = betas, layer_decay
+        self.groups = (*groups, Group("", rate, warmup, weight_decay, betas, scale_by))
+        self.layer_decay = layer_decay
         self.no_decay, self.multipliers = re.compile(no_decay), multipliers or {}
 
     def schedule(self, batch: int) -> Schedule:
-        """The learning rate as a function of (step, steps), for a global batch."""
-        if callable(self.rate):
-            return self.rate
-        return Cosine(self.rate * batch / self.scale_by, warmup=self.warmup)
+        """The learning rate, outside `groups`, as a function of (step, steps), for a global batch."""
+        return self.groups[-1].schedule(batch)
 
     def __call__(self, module: nn.Module) -> torch.optim.Optimizer:
-        """An optimiser with one group for each pair of rate multiplier and decay."""
+        """An optimiser with a parameter group for each group here, rate multiplier and decay."""
         named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         depth = 1 + max((_block(name) for name, _ in named), default=0)
-        groups: dict[tuple[float, bool], list[Tensor]] = {}
+        parts: dict[tuple[int, float, bool], list[Tensor]] = {}
         for name, parameter in named:
             decayed = parameter.ndim > 1 and not self.no_decay.search(name)
-            groups.setdefault((self._multiplier(name, depth), decayed), []).append(parameter)
+            number = next(i for i, group in enumerate(self.groups) if group.names.search(name))
+            parts.setdefault((number, self._multiplier(name, depth), decayed), []).append(parameter)
         return torch.optim.AdamW(
-            [{"params": p, "multiplier": m, "decayed": d} for (m, d), p in groups.items()],
+            [
+                {"params": p, "betas": self.groups[g].betas, "group": g, "multiplier": m, "decayed": d}
+                for (g, m, d), p in parts.items()
+            ],
             lr=0.0,
-            betas=self.betas,
             fused=_fused(p for _, p in named),
         )
 
@@ -69,12 +94,13 @@ class AdamW:
         return multiplier
 
     def set(self, optimizer: torch.optim.Optimizer, step: int, steps: int, batch: int) -> float:
-        """Puts the values of this step into `optimizer`; gives the learning rate."""
-        rate, decay = self.schedule(batch)(step, steps), self.weight_decay(step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["multiplier"]
-            group["weight_decay"] = decay if group["decayed"] else 0.0
-        return rate
+        """Puts the values of this step into `optimizer`; gives the learning rate outside `groups`."""
+        rates = [group.schedule(batch)(step, steps) for group in self.groups]
+        decays = [at(group.weight_decay, step, steps) for group in self.groups]
+        for part in optimizer.param_groups:
+            part["lr"] = rates[part["group"]] * part["multiplier"]
+            part["weight_decay"] = decays[part["group"]] if part["decayed"] else 0.0
+        return rates[-1]
 
 
 def _block(name: str) -> int:

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+
+Schedule = Callable[[int, int], float]  # (step, steps of the run) -> value
+
+
+def at(value: float | Schedule, step: int, steps: int) -> float:
+    """The value at `step` of a number, or of a schedule over a run of `steps`.
+
+    Whatever takes "a number or a schedule" takes `steps` too, 0 unless told; gin/base.gin tells it the run's.
+    """
+    if not callable(value):
+        return value
+    if steps < 1:
+        raise ValueError(f"schedule: steps: expected those of the run, got {steps}; bind steps = %STEPS beside it")
+    return value(step, steps)
 
 
 class Constant:
@@ -45,3 +60,16 @@ class Linear:
     def __call__(self, step: int, steps: int) -> float:
         until = self.until * steps if self.until <= 1 else self.until
         return self.start + (self.end - self.start) * min(1.0, step / max(1, until))
+
+
+class Stairs:
+    """`schedule` held over each of `count` equal parts of the run, like a rate that changes by epoch.
+
+    In part k it is schedule(k, count), or, `ahead`, schedule(k + 1, count): then the last part is at its end.
+    """
+
+    def __init__(self, schedule: Schedule, count: int, ahead: bool = False) -> None:
+        self.schedule, self.count, self.ahead = schedule, count, ahead
+
+    def __call__(self, step: int, steps: int) -> float:
+        return self.schedule(step * self.count // steps + self.ahead, self.count)

@@ -8,6 +8,7 @@ import torch
 
 from pymim import masks
 from pymim.masks import Draw
+from pymim.optim import Linear
 
 POLICIES = {
     "uniform": masks.Uniform(0.75),
@@ -81,7 +82,7 @@ def test_tubes_repeat_and_uniform_does_not():
 
 def test_ranked_hides_the_hard_ones_first():
     scores = torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]])
-    policy = masks.Ranked(0.75, hard=lambda step: step / 10)
+    policy = masks.Ranked(0.75, hard=Linear(0, 1), steps=10)
     hidden = policy(torch.arange(1), (2, 4), Draw(0, 5), scores).hidden
     assert {2, 5, 6} <= set(hidden[0].tolist())
     assert hidden.shape == (1, 6)

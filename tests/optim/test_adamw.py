@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pymim.optim import AdamW, Average
+from pymim.optim import AdamW, Constant, Group
 
 
 class Toy(nn.Module):
@@ -41,11 +41,16 @@ def test_rates_by_depth_and_name():
     assert slow["encoder.patch_embed.weight"] == pytest.approx(0.2 * slow["head.weight"])
 
 
-def test_average_follows():
-    source, follower = nn.Linear(1, 1, bias=False), None
-    nn.init.zeros_(source.weight)
-    follower = Average(source)
-    nn.init.ones_(source.weight)
-    follower.update(source, 0.9)
-    assert follower.module.weight.item() == pytest.approx(0.1)
-    assert not follower.module.weight.requires_grad
+def test_a_group_has_its_own_rate_schedule_and_decay():
+    head = Group("^head", Constant(0.5), weight_decay=0.01, betas=(0.9, 0.999))
+    found = groups(recipe := AdamW(warmup=0, groups=(head,)), Toy())
+    assert found["head.weight"] == (0.5, 0.01)
+    assert found["head.bias"] == (0.5, 0.0)
+    assert found["encoder.blocks.0.weight"] == groups(AdamW(warmup=0), Toy())["encoder.blocks.0.weight"]
+    betas = {part["group"]: part["betas"] for part in recipe(Toy()).param_groups}
+    assert betas == {0: (0.9, 0.999), 1: (0.9, 0.95)}
+
+
+def test_a_group_scales_its_rate_by_the_batch():
+    found = groups(AdamW(warmup=0, groups=(Group("^head", 1e-3, warmup=0, scale_by=128),)), Toy())
+    assert found["head.weight"][0] / found["encoder.cls_token"][0] == pytest.approx(1e-3 / 1.5e-4 * 2)

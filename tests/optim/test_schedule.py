@@ -2,7 +2,8 @@
 
 import pytest
 
-from pymim.optim import Cosine, Linear
+from pymim.optim import Cosine, Linear, Stairs
+from pymim.optim.schedule import at
 
 
 def test_rate_of_the_masked_autoencoder_recipe():
@@ -26,3 +27,18 @@ def test_linear_holds_its_end():
     assert [Linear(0.999, 0.9999, until=100)(s, 800) for s in (0, 50, 100, 800)] == pytest.approx(
         [0.999, 0.99945, 0.9999, 0.9999]
     )
+
+
+def test_stairs_change_by_epoch_and_may_look_ahead():
+    share = Stairs(Linear(0, 0.5), 10, ahead=True)
+    assert [share(step, 40) for step in (0, 3, 4, 39)] == pytest.approx([0.05, 0.05, 0.1, 0.5])
+    momentum = Stairs(Linear(0.999, 0.9999, until=100), 800)
+    expected = [0.999, 0.99945, 0.999891, 0.9999]
+    assert [momentum(step, 8000) for step in (0, 500, 999, 1000)] == pytest.approx(expected)
+
+
+def test_a_number_or_a_schedule():
+    assert at(0.3, 5, 0) == 0.3
+    assert at(Linear(0, 1), 5, 10) == 0.5
+    with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0; bind"):
+        at(Linear(0, 1), 5, 0)
