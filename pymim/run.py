@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if args.mode == "explain":
         return _explain(args, Path(files[-1]).stem)
     trainer = _build()
-    config.check_used(files, args.bindings)
+    config.check_used(args.gin, args.bindings)  # a run's own configuration was checked when it began
     if args.mode == "train":
         return _train(trainer, folder, text, args)
     step = trainer.restore(_checkpoint(folder, args.resume if args.resume != "never" else "auto"))

@@ -45,8 +45,11 @@ def check_used(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
 
 
 def _leaves(files: Sequence[str], bindings: Sequence[str]) -> list[tuple[str, str]]:
-    last = find(files[-1])
-    return [(last.read_text(), str(last)), *((HEADER + quoted(b) + "\n", f"-b {b!r}") for b in bindings)]
+    last = [find(name) for name in files[-1:]]
+    return [
+        *((file.read_text(), str(file)) for file in last),
+        *((HEADER + quoted(b) + "\n", f"-b {b!r}") for b in bindings),
+    ]
 
 
 def _bindings(text: str, place: str) -> Iterable[Binding]:
