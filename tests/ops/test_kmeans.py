@@ -64,6 +64,19 @@ def test_assign_is_exact_where_bounds_leave_everything_open(device):
     check_nearest(kmeans.assign(points.to(device), centroids.to(device)), points, centroids, "l2")
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spread", [0.1, 0.001])
+def test_assign_is_exact_where_rounded_scores_leave_much_open(spread, dtype, metric, device):
+    centre = torch.randn(8, 24, generator=torch.Generator().manual_seed(1))
+    points, centroids = rows(144, 1280, 24, seed=2)
+    points = (centre.repeat(18, 1) + points * spread).to(dtype)
+    points[128:] = torch.randn(16, 24, generator=torch.Generator().manual_seed(3)) * 9  # a block that knows well
+    centroids = centre.repeat(160, 1) + centroids * spread
+    result = kmeans.assign(points.to(device), centroids.to(device), metric=metric)
+    check_nearest(result, points, centroids, metric)
+
+
 def test_equal_centroids_give_the_lower_id(device):
     points, centroids = rows(50, 30, 16)
     doubled = torch.cat([centroids, centroids]).to(device)

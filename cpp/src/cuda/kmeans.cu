@@ -47,8 +47,8 @@ struct Scoring {
   Scoring(Arena& arena, int64_t b, int64_t k, int64_t d)
       : unit(arena.take<float>(k * d)),
         mean(arena.take<float>(d)),
-        centroids(arena, k, d, kPanel),
-        rows(arena, b, d, kTile) {}
+        centroids(arena, k, d, kTileColumns),
+        rows(arena, b, d, kTileRows) {}
 };
 
 // How the rows are sorted: each warp takes a run of them, and counts and places its rows in order.
@@ -171,6 +171,24 @@ __global__ void sum_kernel(View<const T, 2> points, View<const float, 1> weights
   out.errors.data[k] = error;
 }
 
+// On the tensor cores, then in float where they leave too much open. A block that has nothing to do in the
+// second launch reads one label.
+template <class T>
+void search(const Scoring& to, View<const T, 2> points, const float* exact, Metric metric,
+            View<int64_t, 1> labels, View<float, 1> distances, Stream stream) {
+  using Tensors = TensorTile<bfloat16>;
+  using Floats = FloatTile<float>;
+  const int64_t d = points[1];
+  const dim3 blocks(blocks_of(to.rows.padded, kTileRows)), threads(kTileThreads);
+  const Search<T> search{points, exact, metric, to.rows, to.centroids};
+  launch(nearest_kernel<T, Tensors, Rows<bfloat16>, Rows<bfloat16>>, blocks, threads,
+         Tensors::bytes(to.rows.width), stream, search, to.rows.values(), to.centroids.values(), true, labels,
+         distances);
+  launch(nearest_kernel<T, Floats, Centred<T>, Centred<float>>, blocks, threads, Floats::bytes(d), stream,
+         search, Centred<T>{points.data, points[0], d, to.rows.scales, to.mean},
+         Centred<float>{exact, to.centroids.count, d, nullptr, to.mean}, false, labels, distances);
+}
+
 }  // namespace
 
 void assign_workspace(int64_t b, int64_t k, int64_t d, int64_t& bytes) {
@@ -201,8 +219,7 @@ void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metr
          centroids, metric, to.mean, to.centroids);
   launch(round_kernel<T>, dim3(blocks_of(to.rows.padded, kWarpsPerBlock)), threads, 0, stream, points, metric,
          to.mean, to.rows);
-  launch(nearest_kernel<T>, dim3(blocks_of(to.rows.padded, kScoringWarps * kTile)), dim3(kScoringWarps * kWarp),
-         0, stream, points, exact, metric, to.rows, to.centroids, labels, distances);
+  search<T>(to, points, exact, metric, labels, distances, stream);
 }
 
 void accumulate_workspace(int64_t b, int64_t k, int64_t& bytes) {

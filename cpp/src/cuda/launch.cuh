@@ -38,11 +38,11 @@ __device__ T* dynamic_shared() {
 #if PYMIM_EMULATE
   return static_cast<T*>(emulation::shared_memory());
 #else
-  extern __shared__ __align__(16) unsigned char bytes[];
+  extern __shared__ __align__(128) unsigned char bytes[];
   return reinterpret_cast<T*>(bytes);
 #endif
 }
 
-inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+PYMIM_HOST_DEVICE inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace pymim::cuda

@@ -1,23 +1,19 @@
-// The nearest centroid of each row, exactly, from tensor-core scores that are never stored: the method and its
-// error bound are those of cpu/nearest.hpp. A warp takes 16 rows and goes through the centroids 64 at a time;
-// what the bound leaves open it settles at once by the distance itself.
+// The nearest centroid of each row, exactly, from scores that are never stored: the method and its error bounds
+// are those of cpu/nearest.hpp. A block takes 128 rows and goes through the centroids 64 at a time, on the
+// tensor cores; what the bound leaves open a warp settles at once by the distance itself. A block that finds
+// too much left open, as where many centroids lie close together, gives its rows up to a second launch, which
+// scores them in float: that takes longer and leaves all but ties settled. The answer is the same from either.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <mma.h>
-
 #include "../arena.hpp"
-#include "element.cuh"
 #include "pymim/kmeans.hpp"
-#include "reduce.cuh"
+#include "tile.cuh"
 
 namespace pymim::cuda {
 namespace {
 
-constexpr int kTile = 16;         // of a matrix fragment, each way
-constexpr int kPanel = 64;        // centroids scored at a time
-constexpr int kScoringWarps = 4;  // of a block
 constexpr float kOutward = 1.001f;
+constexpr int64_t kGivenUp = -2;  // the label of rows for the second launch
 
 __device__ int64_t warp_index() { return int64_t{blockIdx.x} * (blockDim.x / kWarp) + threadIdx.x / kWarp; }
 
@@ -43,20 +39,37 @@ __device__ float distance(const T* x, float scale, const float* c, int64_t d, Me
   return 1 - sum < 0 ? 0 : 1 - sum;  // rounding must not make it negative; NaN stays
 }
 
-// Rows as the tensor cores take them: centred, rounded to bfloat16, padded with zeros.
+// Rows as they are scored: centred, and for the tensor cores rounded to bfloat16, padded with zeros.
 struct Rounded {
-  int64_t count, padded, width;  // rows, and both extents as multiples of a tile
-  __nv_bfloat16* rows;           // [padded width]
+  int64_t count, padded, width;  // rows, as a multiple of a tile's
+  bfloat16* rows;                // [padded width]
+  float* scales;                 // [padded] what makes the row a unit row under cosine, else 1
   float* norms;                  // [padded]
   float* residuals;              // [padded] norms of what rounding lost
   float* starts;                 // [padded] -|c|^2 / 2, or zero under cosine; -infinity where padded
 
   Rounded(Arena& arena, int64_t count, int64_t d, int64_t multiple)
-      : count(count), padded(divide_up(count, multiple) * multiple), width(divide_up(d, kTile) * kTile) {
-    rows = arena.take<__nv_bfloat16>(padded * width);
+      : count(count), padded(divide_up(count, multiple) * multiple), width(divide_up(d, 8) * 8) {
+    rows = arena.take<bfloat16>(padded * width);
+    scales = arena.take<float>(padded);
     norms = arena.take<float>(padded);
     residuals = arena.take<float>(padded);
     starts = arena.take<float>(padded);
+  }
+
+  Rows<bfloat16> values() const { return {rows, padded, width}; }
+};
+
+// The same without rounding, read in place.
+template <class T>
+struct Centred {
+  const T* data;
+  int64_t count, width;
+  const float *scales, *mean;  // scales absent where the rows are taken as they are
+
+  __device__ float operator()(int64_t row, int64_t i) const {
+    if (row >= count || i >= width) return 0;
+    return to_float(data[row * width + i]) * (scales ? scales[row] : 1) - mean[i];
   }
 };
 
@@ -79,8 +92,8 @@ __global__ void round_kernel(View<const T, 2> from, Metric metric, const float* 
   float square = 0, lost = 0;
   for (int64_t i = lane_id(); i < to.width; i += kWarp) {
     const float value = real && i < d ? to_float(from.data[row * d + i]) * scale - mean[i] : 0;
-    const __nv_bfloat16 rounded = __float2bfloat16(value);
-    const float residual = value - __bfloat162float(rounded);
+    const bfloat16 rounded{__bfloat16_as_ushort(__float2bfloat16(value))};
+    const float residual = value - to_float(rounded);
     to.rows[row * to.width + i] = rounded;
     square += value * value;
     lost += residual * residual;
@@ -88,88 +101,112 @@ __global__ void round_kernel(View<const T, 2> from, Metric metric, const float* 
   square = warp_sum(square);
   lost = warp_sum(lost);
   if (lane_id()) return;
+  to.scales[row] = scale;
   const bool finite = square < CUDART_INF_F;  // beside a centroid that is not, everything is left open
   to.norms[row] = finite ? kOutward * sqrtf(square) : 1e38f;
   to.residuals[row] = finite ? kOutward * sqrtf(lost) : 1e38f;
   to.starts[row] = !real ? -CUDART_INF_F : (metric == Metric::l2 ? -0.5f * square : 0);
 }
 
-// scores[16 64] = rows . centroids of a panel, without their starts.
-__device__ void score(const Rounded& points, int64_t row, const Rounded& centroids, int64_t panel,
-                      float* scores) {
-  using namespace nvcuda::wmma;
-  fragment<accumulator, kTile, kTile, kTile, float> sums[kPanel / kTile];
-  fragment<matrix_a, kTile, kTile, kTile, __nv_bfloat16, row_major> left;
-  fragment<matrix_b, kTile, kTile, kTile, __nv_bfloat16, col_major> right;
-  const unsigned width = static_cast<unsigned>(points.width);
-  for (auto& sum : sums) fill_fragment(sum, 0.f);
-  for (int64_t depth = 0; depth < points.width; depth += kTile) {
-    load_matrix_sync(left, points.rows + row * points.width + depth, width);
-#pragma unroll
-    for (int j = 0; j < kPanel / kTile; ++j) {
-      load_matrix_sync(right, centroids.rows + (panel + j * kTile) * points.width + depth, width);
-      mma_sync(sums[j], left, right, sums[j]);
-    }
-  }
-#pragma unroll
-  for (int j = 0; j < kPanel / kTile; ++j)
-    store_matrix_sync(scores + j * kTile, sums[j], kPanel, mem_row_major);
-  __syncwarp();
-}
+// How far scores can be from the truth, with x and c the centred row and centroid, reach = |x| + |c|, and u =
+// 2^-24. Summing in float rounds d times, at u |x| |c| <= u reach^2 / 4 each, and |c|^2 / 2 and the distance,
+// which warps sum, d / 32 + 8 times at u reach^2 / 2; for tensor cores, which truncate, many times that is
+// allowed.
+struct Errors {
+  float summing, tiny;
 
-// Where one row stands; every lane of the warp has the same.
+  __device__ Errors(int64_t d, bool rounded) {
+    const float terms = static_cast<float>(d + 8);
+    summing = (rounded ? 8 * terms : 0.5f * terms + 12) * 0x1p-24f;
+    tiny = 4 * terms * 0x1p-126f;
+  }
+
+  // Of rows and of centroids of these norms, of which rounding has lost so much.
+  __device__ float operator()(float own, float own_lost, float norm, float lost) const {
+    const float reach = own + norm;
+    return kOutward * (own_lost * norm + (own + own_lost) * lost + summing * reach * reach + tiny);
+  }
+};
+
+// Where the row of a thread stands.
 struct Standing {
   float least, distance;  // the best score is at least `least`
   int64_t label;
 };
 
+// A warp's search, for the rows of its lanes.
 template <class T>
-__global__ void nearest_kernel(View<const T, 2> points, const float* exact, Metric metric, Rounded rows,
-                               Rounded centroids, View<int64_t, 1> labels, View<float, 1> distances) {
-  __shared__ float all_scores[kScoringWarps][kTile * kPanel];
-  __shared__ Standing all_standings[kScoringWarps][kTile];
-  const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int64_t first = warp_index() * kTile, d = points.shape[1];
-  if (first >= rows.padded) return;
-  float* scores = all_scores[warp];
-  Standing* standings = all_standings[warp];
-  if (lane_id() < kTile) standings[lane_id()] = {-CUDART_INF_F, CUDART_INF_F, -1};
-  __syncwarp();
-  const float terms = static_cast<float>(d + 8), summing = 8 * terms * 0x1p-24f, tiny = 4 * terms * 0x1p-126f;
-  for (int64_t panel = 0; panel < centroids.padded; panel += kPanel) {
-    score(rows, first, centroids, panel, scores);
-    const int64_t low = panel + lane_id(), high = low + kWarp;
-    const float norm = warp_max(fmaxf(centroids.norms[low], centroids.norms[high]));
-    const float lost = warp_max(fmaxf(centroids.residuals[low], centroids.residuals[high]));
+struct Search {
+  View<const T, 2> points;
+  const float* exact;
+  Metric metric;
+  Rounded rows, centroids;
+
+  // Computes the distances of the centroids of a panel that can be the nearest; returns how many it took.
+  // `bound` is what a score must reach, for the row of each lane.
+  template <class Tile>
+  __device__ int settle(const Tile& tile, int64_t first, int64_t panel, float bound, bool open,
+                        Standing& standing) const {
+    const int64_t d = points.shape[1], low = panel + lane_id(), high = low + kWarp;
     const float low_start = centroids.starts[low], high_start = centroids.starts[high];
-    for (int i = 0; i < kTile && first + i < rows.count; ++i) {
-      const int64_t row = first + i;
-      Standing now = standings[i];
-      const float own = rows.norms[row], own_lost = rows.residuals[row], reach = own + norm;
-      const float error =
-          kOutward * (own_lost * norm + (own + own_lost) * lost + summing * reach * reach + tiny);
-      const float a = scores[i * kPanel + lane_id()] + low_start,
-                  b = scores[i * kPanel + kWarp + lane_id()] + high_start;
-      now.least = fmaxf(now.least, warp_max(fmaxf(a, b)) - error);
-      const float bound = now.least - error;
-      const uint64_t low_open = __ballot_sync(kAllLanes, a >= bound && low < centroids.count);
-      const uint64_t high_open = __ballot_sync(kAllLanes, b >= bound && high < centroids.count);
-      const float scale =
-          (low_open | high_open) && metric == Metric::cosine ? inverse_norm(points.data + row * d, d) : 1;
-      for (uint64_t open = low_open | high_open << 32; open; open &= open - 1) {
-        const int64_t k = panel + __ffsll(static_cast<long long>(open)) - 1;
-        const float other = distance(points.data + row * d, scale, exact + k * d, d, metric);
+    int taken = 0;
+    for (unsigned left = __ballot_sync(kAllLanes, open); left; left &= left - 1) {
+      const int lane = __ffs(static_cast<int>(left)) - 1;
+      const int64_t row = first + lane;
+      const float wanted = __shfl_sync(kAllLanes, bound, lane);
+      Standing now{0, __shfl_sync(kAllLanes, standing.distance, lane),
+                   __shfl_sync(kAllLanes, standing.label, lane)};
+      const uint64_t lows =
+          __ballot_sync(kAllLanes, tile.at(lane, lane_id()) + low_start >= wanted && low < centroids.count);
+      const uint64_t highs = __ballot_sync(
+          kAllLanes, tile.at(lane, kWarp + lane_id()) + high_start >= wanted && high < centroids.count);
+      for (uint64_t near = lows | highs << 32; near; near &= near - 1, ++taken) {
+        const int64_t k = panel + __ffsll(static_cast<long long>(near)) - 1;
+        const float other = distance(points.data + row * d, rows.scales[row], exact + k * d, d, metric);
         if (other < now.distance) now.distance = other, now.label = k;
       }
-      __syncwarp();
-      if (lane_id() == 0) standings[i] = now;
-      __syncwarp();
+      if (lane_id() == lane) standing.distance = now.distance, standing.label = now.label;
+    }
+    return taken;
+  }
+};
+
+// The largest of a panel's two columns a lane.
+__device__ float largest(const float* values, int64_t panel) {
+  return warp_max(fmaxf(values[panel + lane_id()], values[panel + kWarp + lane_id()]));
+}
+
+template <class T, class Tile, class Left, class Right>
+__global__ void nearest_kernel(Search<T> search, Left left, Right right, bool rounded, View<int64_t, 1> labels,
+                               View<float, 1> distances) {
+  const Rounded &rows = search.rows, &centroids = search.centroids;
+  const int64_t block = int64_t{blockIdx.x} * kTileRows, row = block + threadIdx.x;
+  if (!rounded && labels.data[block] != kGivenUp) return;
+  Tile tile(dynamic_shared<unsigned char>(), left.width);
+  const Errors errors(search.points.shape[1], rounded);
+  const float own = rows.norms[row], own_lost = rounded ? rows.residuals[row] : 0;
+  Standing standing{-CUDART_INF_F, CUDART_INF_F, -1};
+  int taken = 0;
+  for (int64_t panel = 0; panel < centroids.padded; panel += kTileColumns) {
+    tile.multiply(left, block, right, panel, panel == 0);
+    tile.set_beside(centroids.starts[panel + lane_id()], centroids.starts[panel + kWarp + lane_id()]);
+    float most = -CUDART_INF_F;
+    tile.each([&](int, float score, float start) { most = fmaxf(most, score + start); });
+    const float error = errors(own, own_lost, largest(centroids.norms, panel),
+                               rounded ? largest(centroids.residuals, panel) : 0);
+    standing.least = fmaxf(standing.least, most - error);
+    const float bound = standing.least - error;
+    taken += search.settle(tile, row - lane_id(), panel, bound, most >= bound && row < rows.count, standing);
+    // A distance takes a warp as long as float scores take it for about one row and 16 centroids.
+    const bool much = taken > 256 + kWarp * (panel + kTileColumns) / 16;
+    if (rounded && __syncthreads_or(much)) {
+      standing.label = kGivenUp;
+      break;
     }
   }
-  if (lane_id() >= kTile || first + lane_id() >= rows.count) return;
-  const Standing final = standings[lane_id()];
-  labels.data[first + lane_id()] = final.label;
-  distances.data[first + lane_id()] = final.label < 0 ? CUDART_NAN_F : final.distance;
+  if (row >= rows.count) return;
+  labels.data[row] = standing.label;
+  distances.data[row] = standing.label < 0 ? CUDART_NAN_F : standing.distance;
 }
 
 }  // namespace

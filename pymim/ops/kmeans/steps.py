@@ -94,7 +94,7 @@ def assign(points: Tensor, centroids: Tensor, *, metric: Metric = "l2") -> Assig
         Assignment. On CUDA a row that is not finite has label -1 and distance NaN.
     Raises:
         ValueError: a shape does not fit, or (on the CPU) a row is not finite; TypeError: another dtype.
-    Cost: O(B K D) time, O(K D) scratch: nothing of size B K is stored.
+    Cost: O(B K D) time; O(K D) scratch on the CPU, O((B + K) D) on CUDA: nothing of size B K is stored.
     """
     cosine = is_cosine("assign", metric)
     _check_rank("assign", "points", points, 2)
