@@ -19,6 +19,20 @@ PYMIM_HOST_DEVICE inline Words rectangle_words(const Draw& draw, int64_t image, 
   return random_words(draw, image, first_block(Role::rectangles) + block);
 }
 
+// The words of candidate k, drawn when they are asked for: what a GPU does. A CPU draws many at once.
+struct Candidates {
+  Draw draw;
+  int64_t image;
+
+  PYMIM_HOST_DEVICE Words operator()(uint32_t k) const {
+    return rectangle_words(draw, image, kBlockWords + 2 * k);
+  }
+  // And four more, for its frames.
+  PYMIM_HOST_DEVICE Words more(uint32_t k) const {
+    return rectangle_words(draw, image, kBlockWords + 2 * k + 1);
+  }
+};
+
 // 2^x for |x| < 126 by its Taylor series, to 2e-7.
 PYMIM_HOST_DEVICE inline float exp2_same_everywhere(float x) {
   const float whole = std::floor(x + 0.5f), rest = x - whole;
@@ -49,9 +63,9 @@ PYMIM_HOST_DEVICE inline int clamp_int(int value, int low, int high) {
 }
 
 // Candidate number k; of no columns where it does not fit the grid.
-PYMIM_HOST_DEVICE inline Box draw_block(const BlockLaw& law, const Draw& draw, int64_t image, uint32_t k,
-                                        int left) {
-  const Words words = rectangle_words(draw, image, kBlockWords + 2 * k);
+template <class Source>
+PYMIM_HOST_DEVICE inline Box draw_block(const BlockLaw& law, Source& candidates, uint32_t k, int left) {
+  const Words words = candidates(k);
   const float largest = law.largest > 0 ? law.largest : static_cast<float>(left);
   const float side = std::sqrt(std::fma(unit(words.x), largest - law.smallest, law.smallest));
   const float stretch = draw_stretch(law.stretch, words.y);
@@ -62,7 +76,7 @@ PYMIM_HOST_DEVICE inline Box draw_block(const BlockLaw& law, const Draw& draw, i
       0,      below_int(words.z, law.rows - rows + 1), below_int(words.w, law.columns - columns + 1), 1, rows,
       columns};
   if (law.frames > 1) {
-    const Words more = rectangle_words(draw, image, kBlockWords + 2 * k + 1);
+    const Words more = candidates.more(k);
     box.frames = law.shortest + below_int(more.x, law.longest - law.shortest + 1);
     box.frame = below_int(more.y, law.frames - box.frames + 1);
   }
@@ -70,14 +84,15 @@ PYMIM_HOST_DEVICE inline Box draw_block(const BlockLaw& law, const Draw& draw, i
 }
 
 // Sets up to `hidden` bits, with `exact` all of them, and gives how many.
-PYMIM_HOST_DEVICE inline int hide_blocks(const BlockLaw& law, const Draw& draw, int64_t image, int hidden,
-                                         bool exact, const Board& board) {
+template <class Source>
+PYMIM_HOST_DEVICE inline int hide_blocks(const BlockLaw& law, Source&& candidates, int hidden, bool exact,
+                                         const Board& board) {
   board.empty();
   int left = hidden;
   Box overhang{};
   uint32_t k = 0;
   for (int failures = 0; left > 0 && failures < law.tries; ++k) {
-    const Box box = draw_block(law, draw, image, k, left);
+    const Box box = draw_block(law, candidates, k, left);
     const int fresh = box.frames * box.rows * box.columns - board.count(box);
     if (fresh > 0 && fresh <= left) {
       board.set(box);

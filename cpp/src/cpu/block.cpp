@@ -21,6 +21,24 @@ void each_image(int64_t images, Body body) {
       8);
 }
 
+// Candidates whose words are drawn by the vector: of every other block, as those between are only for frames.
+struct CandidateVectors : Candidates {
+  Word words[2 * kWords];
+  uint32_t first = 0, end = 0;
+
+  CandidateVectors(const Draw& draw, int64_t image) : Candidates{draw, image} {}
+
+  Words operator()(uint32_t k) {
+    if (k >= end) {
+      first = k;
+      end = k + 2 * kBlocks;
+      store_words<2, 2>(draw, image, first_block(Role::rectangles) + kBlockWords + 2 * k, words);
+    }
+    const Word* at = words + 4 * (k - first);
+    return {at[0], at[1], at[2], at[3]};
+  }
+};
+
 #if defined(__AVX512BW__)
 void unpack_word(uint64_t word, int count, bool* flags) {
   const __mmask64 inside = ~uint64_t{0} >> (64 - count);
@@ -59,7 +77,7 @@ void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint
   each_image(index[0], [&](int64_t image) {
     const Row row(out, image);
     const Board bits{board.data + image * board[1], law.frames, law.rows, law.columns};
-    hide_blocks(law, draw, index.data[image], static_cast<int>(row.m), true, bits);
+    hide_blocks(law, CandidateVectors(draw, index.data[image]), static_cast<int>(row.m), true, bits);
     unpack(bits, 0, row.n, row.boolean);
     write_ids(row);
   });
@@ -69,7 +87,8 @@ void ragged_block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, in
                        View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count, Stream) {
   each_image(index[0], [&](int64_t image) {
     const Board bits{board.data + image * board[1], law.frames, law.rows, law.columns};
-    count.data[image] = hide_blocks(law, draw, index.data[image], static_cast<int>(hidden), false, bits);
+    count.data[image] =
+        hide_blocks(law, CandidateVectors(draw, index.data[image]), static_cast<int>(hidden), false, bits);
     unpack(bits, 0, boolean[1], boolean.data + image * boolean[1]);
   });
 }

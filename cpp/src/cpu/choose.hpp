@@ -1,10 +1,10 @@
-// The smallest keys of a row, and the ids of a boolean row: what the policies have in common, on the CPU.
+// The rows of a mask, and the ids of a boolean row: what the policies have in common, on the CPU.
 //
 // No scratch: a row's keys live where its ids will be written. The longer of `visible` and `hidden` has room
 // for N keys of 4 bytes, as its ids take 8 bytes and number at least N / 2, and the ids are written last.
 #pragma once
 
-#include "philox.hpp"
+#include "select.hpp"
 
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
@@ -36,42 +36,6 @@ struct Row {
 };
 
 #if defined(__AVX512F__)
-
-inline __mmask16 first_lanes(int64_t count) {
-  return static_cast<__mmask16>(count < 16 ? (1u << count) - 1 : 0xffff);
-}
-
-// Which of the 16 keys from `keys` on, of which `left` exist, are below `bound`.
-inline __mmask16 below(const Word* keys, int64_t left, uint32_t bound) {
-  const __mmask16 inside = first_lanes(left);
-  return _mm512_mask_cmplt_epu32_mask(inside, _mm512_maskz_loadu_epi32(inside, keys),
-                                      _mm512_set1_epi32(static_cast<int>(bound)));
-}
-
-inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
-  int64_t count = 0, i = 0;
-  for (; i + 16 <= n; i += 16)
-    count += __builtin_popcount(
-        _mm512_cmplt_epu32_mask(_mm512_loadu_si512(keys + i), _mm512_set1_epi32(static_cast<int>(bound))));
-  return i < n ? count + __builtin_popcount(below(keys + i, n - i, bound)) : count;
-}
-
-// 64 flags at a time, so that whoever reads them next waits for no narrower stores.
-inline void flip_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
-  for (int64_t i = 0; i < n; i += 64) {
-    uint64_t bits = 0;
-    for (int64_t j = i; j < n && j < i + 64; j += 16)
-      bits |= uint64_t{below(keys + j, n - j, bound)} << (j - i);
-    const __m512i flips = _mm512_maskz_set1_epi8(bits, 1);
-    if (n - i >= 64) {
-      _mm512_storeu_si512(flags + i, _mm512_xor_si512(_mm512_loadu_si512(flags + i), flips));
-    } else {
-      const __mmask64 inside = (uint64_t{1} << (n - i)) - 1;
-      _mm512_mask_storeu_epi8(flags + i, inside,
-                              _mm512_xor_si512(_mm512_maskz_loadu_epi8(inside, flags + i), flips));
-    }
-  }
-}
 
 // Appends the lanes of `ids` that `chosen` names; whole vectors where they stay inside the row.
 inline int64_t* append(__mmask16 chosen, __m512i ids, int64_t* to, const int64_t* end) {
@@ -105,16 +69,6 @@ inline void write_ids(const Row& row) {
 
 #else
 
-inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
-  int32_t count = 0;
-  for (int64_t i = 0; i < n; ++i) count += keys[i] < bound;
-  return count;
-}
-
-inline void flip_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
-  for (int64_t i = 0; i < n; ++i) flags[i] ^= keys[i] < bound;
-}
-
 inline void write_ids(const Row& row) {
   int64_t *visible = row.visible, *hidden = row.hidden;
   for (int64_t i = 0; i < row.n; ++i) {
@@ -126,73 +80,6 @@ inline void write_ids(const Row& row) {
 }
 
 #endif
-
-// What is known of a bound: it is at least `low` and less than `high`, and how many keys are below these.
-struct Bracket {
-  uint64_t low, high;
-  int64_t below_low, below_high;
-};
-
-// Of keys that may be anything.
-inline Bracket anywhere(int64_t n) { return {0, uint64_t{1} << 32, 0, n}; }
-
-// Of keys that keep to a part of the range.
-inline Bracket spanned(const Word* keys, int64_t n) {
-  uint32_t least = 0xffffffffu, most = 0;
-#pragma omp simd reduction(min : least) reduction(max : most)
-  for (int64_t i = 0; i < n; ++i) {
-    least = keys[i] < least ? keys[i] : least;
-    most = keys[i] > most ? keys[i] : most;
-  }
-  return {least < most ? least : most, uint64_t{most} + 1, 0, n};
-}
-
-// The scale on which keys are evenly spread: their own.
-struct Even {
-  static double number(uint32_t key) { return key; }
-  static uint32_t key(double number) { return static_cast<uint32_t>(static_cast<int64_t>(number)); }
-};
-
-// A key inside the bracket: where the one wanted is if they are even on the Scale, or halfway.
-template <class Scale>
-uint64_t guess(const Bracket& known, int64_t count, bool halve) {
-  if (halve) return known.low + (known.high - known.low) / 2;
-  const double share = (static_cast<double>(count - known.below_low) + 0.5) /
-                       static_cast<double>(known.below_high - known.below_low + 1);
-  const double low = Scale::number(static_cast<uint32_t>(known.low)),
-               high = Scale::number(static_cast<uint32_t>(known.high - 1));
-  const uint64_t key = Scale::key(low + (high - low) * share);
-  return key <= known.low ? known.low + 1 : key >= known.high ? known.high - 1 : key;
-}
-
-// Flips the flags of the `count` smallest keys; of equal keys those of the lower ids. Looks for a bound with
-// exactly `count` keys below it, by interpolation, and from the fifth pass on by halving in turn: 4 passes
-// where the keys are as the Scale says, 64 at most. Only ties leave none.
-template <class Scale = Even>
-void flip_smallest(const Word* keys, int64_t n, int64_t count, bool* flags, Bracket known) {
-  if (count == n) {
-    for (int64_t i = 0; i < n; ++i) flags[i] ^= true;
-    return;
-  }
-  for (int pass = 0; known.below_low != count && known.high - known.low > 1; ++pass) {
-    const uint64_t middle = guess<Scale>(known, count, pass >= 4 && pass % 2 == 0);
-    const int64_t below_middle = count_below(keys, n, static_cast<uint32_t>(middle));
-    if (below_middle <= count) {
-      known.low = middle;
-      known.below_low = below_middle;
-    } else {
-      known.high = middle;
-      known.below_high = below_middle;
-    }
-  }
-  const auto bound = static_cast<uint32_t>(known.low);
-  flip_below(keys, n, bound, flags);
-  for (int64_t i = 0, ties = count - known.below_low; ties > 0; ++i) {
-    const bool tie = keys[i] == bound;
-    flags[i] ^= tie;
-    ties -= tie;
-  }
-}
 
 // Cells of a coarse grid, each `unit` cells of a fine one.
 inline void enlarge(const bool* coarse, const Extent& grid, const Extent& unit, bool* fine) {

@@ -23,9 +23,10 @@ inline Lanes all(uint32_t value) { return _mm512_set1_epi64(value); }
 inline Lanes product(Lanes a, Lanes b) { return _mm512_mul_epu32(a, b); }
 inline Lanes high(Lanes a) { return _mm512_srli_epi64(a, 32); }
 inline Lanes mix(Lanes a, Lanes b, Lanes c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
-// Numbered so that unpacking pairs, which works within 128 bits, leaves the blocks in order.
+// Numbered, s apart, so that unpacking pairs, which works within 128 bits, leaves the blocks in order.
+template <int s>
 inline Lanes numbered(uint32_t first) {
-  return _mm512_add_epi64(all(first), _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7));
+  return _mm512_add_epi64(all(first), _mm512_setr_epi64(0, 4 * s, s, 5 * s, 2 * s, 6 * s, 3 * s, 7 * s));
 }
 inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
   const Lanes xy = _mm512_mask_shuffle_epi32(x, 0xaaaa, y, _MM_PERM_CCAA);
@@ -40,7 +41,10 @@ inline Lanes all(uint32_t value) { return _mm256_set1_epi64x(value); }
 inline Lanes product(Lanes a, Lanes b) { return _mm256_mul_epu32(a, b); }
 inline Lanes high(Lanes a) { return _mm256_srli_epi64(a, 32); }
 inline Lanes mix(Lanes a, Lanes b, Lanes c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
-inline Lanes numbered(uint32_t first) { return _mm256_add_epi64(all(first), _mm256_setr_epi64x(0, 2, 1, 3)); }
+template <int s>
+inline Lanes numbered(uint32_t first) {
+  return _mm256_add_epi64(all(first), _mm256_setr_epi64x(0, 2 * s, s, 3 * s));
+}
 inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
   const Lanes xy = _mm256_blend_epi32(x, _mm256_slli_epi64(y, 32), 0xaa);
   const Lanes zw = _mm256_blend_epi32(z, _mm256_slli_epi64(w, 32), 0xaa);
@@ -54,7 +58,10 @@ inline Lanes all(uint32_t value) { return value; }
 inline Lanes product(Lanes a, Lanes b) { return (a & 0xffffffff) * (b & 0xffffffff); }
 inline Lanes high(Lanes a) { return a >> 32; }
 inline Lanes mix(Lanes a, Lanes b, Lanes c) { return a ^ b ^ c; }
-inline Lanes numbered(uint32_t first) { return first; }
+template <int s>
+inline Lanes numbered(uint32_t first) {
+  return first;
+}
 inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
   out[0] = static_cast<uint32_t>(x);
   out[1] = static_cast<uint32_t>(y);
@@ -65,14 +72,14 @@ inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
 
 constexpr int64_t kWords = 4 * kBlocks;
 
-// The words of kSets * kBlocks blocks of one image's stream from `first` on, as random_words gives them. Two
-// sets at once hide each other's latency and share the round's keys.
-template <int kSets = 1>
+// The words of kSets * kBlocks blocks of one image's stream from `first` on, every kStride-th, as random_words
+// gives them. Two sets at once hide each other's latency and share the round's keys.
+template <int kSets = 1, int kStride = 1>
 inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* out) {
   const Words counter = random_counter(draw, image, 0);
   Lanes x[kSets], y[kSets], z[kSets], w[kSets];
   for (int i = 0; i < kSets; ++i) {
-    x[i] = numbered(first + static_cast<uint32_t>(i * kBlocks));
+    x[i] = numbered<kStride>(first + static_cast<uint32_t>(i * kBlocks * kStride));
     y[i] = all(counter.y);
     z[i] = all(counter.z);
     w[i] = all(counter.w);

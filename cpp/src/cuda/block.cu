@@ -45,7 +45,8 @@ __global__ void block_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw l
   if (image >= index.shape[0]) return;
   const Row row(out, image);
   const Board bits{board.data + image * board.shape[1], law.frames, law.rows, law.columns};
-  if (lane_id() == 0) hide_blocks(law, draw, index.data[image], static_cast<int>(row.m), true, bits);
+  if (lane_id() == 0)
+    hide_blocks(law, Candidates{draw, index.data[image]}, static_cast<int>(row.m), true, bits);
   unpack(bits, false, row.n, row.boolean);
   write_ids(row);
 }
@@ -55,7 +56,8 @@ __global__ void ragged_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw 
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Board bits{board.data + image * board.shape[1], law.frames, law.rows, law.columns};
-  if (lane_id() == 0) count.data[image] = hide_blocks(law, draw, index.data[image], hidden, false, bits);
+  if (lane_id() == 0)
+    count.data[image] = hide_blocks(law, Candidates{draw, index.data[image]}, hidden, false, bits);
   unpack(bits, false, boolean.shape[1], boolean.data + image * boolean.shape[1]);
 }
 

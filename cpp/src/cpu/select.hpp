@@ -1,0 +1,221 @@
+// The smallest keys of a row, by a bound that exactly so many are below.
+#pragma once
+
+#include "philox.hpp"
+
+namespace pymim::cpu::PYMIM_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+
+inline __mmask16 first_lanes(int64_t count) {
+  return static_cast<__mmask16>(count < 16 ? (1u << count) - 1 : 0xffff);
+}
+
+// Which of the 16 keys from `keys` on, of which `left` exist, are below `bound`.
+inline __mmask16 below(const Word* keys, int64_t left, uint32_t bound) {
+  const __mmask16 inside = first_lanes(left);
+  return _mm512_mask_cmplt_epu32_mask(inside, _mm512_maskz_loadu_epi32(inside, keys),
+                                      _mm512_set1_epi32(static_cast<int>(bound)));
+}
+
+inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
+  int64_t count = 0, i = 0;
+  for (; i + 16 <= n; i += 16)
+    count += __builtin_popcount(
+        _mm512_cmplt_epu32_mask(_mm512_loadu_si512(keys + i), _mm512_set1_epi32(static_cast<int>(bound))));
+  return i < n ? count + __builtin_popcount(below(keys + i, n - i, bound)) : count;
+}
+
+// 64 flags at a time, so that whoever reads them next waits for no narrower stores.
+inline void flip_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
+  for (int64_t i = 0; i < n; i += 64) {
+    uint64_t bits = 0;
+    for (int64_t j = i; j < n && j < i + 64; j += 16)
+      bits |= uint64_t{below(keys + j, n - j, bound)} << (j - i);
+    const __m512i flips = _mm512_maskz_set1_epi8(bits, 1);
+    if (n - i >= 64) {
+      _mm512_storeu_si512(flags + i, _mm512_xor_si512(_mm512_loadu_si512(flags + i), flips));
+    } else {
+      const __mmask64 inside = (uint64_t{1} << (n - i)) - 1;
+      _mm512_mask_storeu_epi8(flags + i, inside,
+                              _mm512_xor_si512(_mm512_maskz_loadu_epi8(inside, flags + i), flips));
+    }
+  }
+}
+
+// The keys of [low, high) that a row has. At most kMost can be ranked.
+class Window {
+ public:
+  static constexpr int64_t kMost = 32;
+  int64_t below = 0, size = 0;  // keys below it and in it
+
+  Window(const Word* row, int64_t n, uint64_t low, uint64_t high) {
+    const __m512i from = _mm512_set1_epi32(static_cast<int>(low));
+    const __m512i last = _mm512_set1_epi32(static_cast<int>(high - 1 - low));
+    for (int64_t i = 0; i < n; i += 16) {
+      const __mmask16 inside = first_lanes(n - i);
+      const __m512i key = _mm512_maskz_loadu_epi32(inside, row + i);
+      const __mmask16 in = _mm512_mask_cmple_epu32_mask(inside, _mm512_sub_epi32(key, from), last);
+      _mm512_storeu_si512(keys_ + (size < kMost ? size : kMost), _mm512_maskz_compress_epi32(in, key));
+      size += __builtin_popcount(in);
+      below += __builtin_popcount(_mm512_mask_cmplt_epu32_mask(inside, key, from));
+    }
+  }
+
+  // The key that `rank` of the window's come before, in order, and how many of the row's are less than it.
+  struct Found {
+    uint32_t key;
+    int64_t below;
+  };
+  Found at(int64_t rank) const {
+    const __m512i one = _mm512_set1_epi32(1);
+    const __m512i keys[2] = {_mm512_load_si512(keys_), _mm512_load_si512(keys_ + 16)};
+    const __mmask16 inside[2] = {first_lanes(size), size > 16 ? first_lanes(size - 16) : __mmask16{0}};
+    __m512i less[2] = {};  // how many keys are less than each
+    for (int64_t i = 0; i < size; ++i)
+      for (int half = 0; half < 2; ++half) {
+        const __mmask16 more =
+            _mm512_cmplt_epu32_mask(_mm512_set1_epi32(static_cast<int>(keys_[i])), keys[half]);
+        less[half] = _mm512_mask_add_epi32(less[half], more, less[half], one);
+      }
+    // Of those that at most `rank` are less than, the greatest.
+    const __m512i most = _mm512_set1_epi32(static_cast<int>(rank));
+    __m512i fit[2];
+    for (int half = 0; half < 2; ++half)
+      fit[half] =
+          _mm512_maskz_mov_epi32(_mm512_mask_cmple_epu32_mask(inside[half], less[half], most), keys[half]);
+    const uint32_t key = _mm512_reduce_max_epu32(_mm512_max_epu32(fit[0], fit[1]));
+    int64_t before = below;
+    for (int half = 0; half < 2; ++half)
+      before += __builtin_popcount(
+          _mm512_mask_cmplt_epu32_mask(inside[half], keys[half], _mm512_set1_epi32(static_cast<int>(key))));
+    return {key, before};
+  }
+
+ private:
+  alignas(64) Word keys_[kMost + 16];
+};
+
+#else
+
+inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
+  int32_t count = 0;
+  for (int64_t i = 0; i < n; ++i) count += keys[i] < bound;
+  return count;
+}
+
+inline void flip_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
+  for (int64_t i = 0; i < n; ++i) flags[i] ^= keys[i] < bound;
+}
+
+#endif
+
+// What is known of a bound: it is at least `low` and less than `high`, and how many keys are below these.
+struct Bracket {
+  uint64_t low, high;
+  int64_t below_low, below_high;
+};
+
+// Of keys that may be anything.
+inline Bracket anywhere(int64_t n) { return {0, uint64_t{1} << 32, 0, n}; }
+
+// Of keys that keep to a part of the range.
+inline Bracket spanned(const Word* keys, int64_t n) {
+  uint32_t least = 0xffffffffu, most = 0;
+#pragma omp simd reduction(min : least) reduction(max : most)
+  for (int64_t i = 0; i < n; ++i) {
+    least = keys[i] < least ? keys[i] : least;
+    most = keys[i] > most ? keys[i] : most;
+  }
+  return {least < most ? least : most, uint64_t{most} + 1, 0, n};
+}
+
+// The scale on which keys are evenly spread: their own.
+struct Even {
+  static double number(uint32_t key) { return key; }
+  static uint32_t key(double number) { return static_cast<uint32_t>(static_cast<int64_t>(number)); }
+};
+
+// Where in the bracket the key of rank `rank` is if they are even on the Scale.
+template <class Scale>
+uint64_t guess(const Bracket& known, double rank) {
+  const double share = (rank + 0.5 - static_cast<double>(known.below_low)) /
+                       static_cast<double>(known.below_high - known.below_low + 1);
+  const double low = Scale::number(static_cast<uint32_t>(known.low)),
+               high = Scale::number(static_cast<uint32_t>(known.high - 1));
+  const uint64_t key = Scale::key(low + (high - low) * (share < 0 ? 0 : share > 1 ? 1 : share));
+  return key <= known.low ? known.low + 1 : key >= known.high ? known.high - 1 : key;
+}
+
+// Narrows the bracket to one side of a guess, or halves it.
+template <class Scale>
+void narrow(const Word* keys, int64_t n, int64_t count, bool halve, Bracket& known) {
+  const uint64_t middle =
+      halve ? known.low + (known.high - known.low) / 2 : guess<Scale>(known, static_cast<double>(count));
+  const int64_t below_middle = count_below(keys, n, static_cast<uint32_t>(middle));
+  if (below_middle <= count) {
+    known.low = middle;
+    known.below_low = below_middle;
+  } else {
+    known.high = middle;
+    known.below_high = below_middle;
+  }
+}
+
+#if defined(__AVX512F__)
+// Looks at the keys around a guess: where they are few and the one wanted is among them, the bracket is closed
+// on it, and else it is narrowed.
+template <class Scale>
+void look_around(const Word* keys, int64_t n, int64_t count, Bracket& known) {
+  constexpr double reach = 11;  // ranks: 22 of the 32 that there is room for
+  const bool all = known.below_high - known.below_low <= Window::kMost;
+  const double middle = static_cast<double>(count);
+  const uint64_t low = all ? known.low : guess<Scale>(known, middle - reach),
+                 high = all ? known.high : guess<Scale>(known, middle + reach) + 1;
+  const Window window(keys, n, low, high);
+  const int64_t rank = count - window.below;
+  if (rank < 0) {
+    known.high = low;
+    known.below_high = window.below;
+  } else if (rank >= window.size) {
+    known.low = high;
+    known.below_low = window.below + window.size;
+  } else if (window.size <= Window::kMost) {
+    const Window::Found found = window.at(rank);
+    known = {found.key, uint64_t{found.key} + 1, found.below, count + 1};
+  } else {
+    known = {low, high, window.below, window.below + window.size};
+  }
+}
+#endif
+
+// Flips the flags of the `count` smallest keys; of equal keys those of the lower ids. Looks for a bound with
+// exactly `count` keys below it, by interpolation, and from the fifth pass on by halving in turn: two passes
+// (in AVX-512; else four) where the keys are as the Scale says, 64 at most. Only ties leave none.
+template <class Scale = Even>
+void flip_smallest(const Word* keys, int64_t n, int64_t count, bool* flags, Bracket known) {
+  if (count == n) {
+    for (int64_t i = 0; i < n; ++i) flags[i] ^= true;
+    return;
+  }
+  for (int pass = 0; known.below_low != count && known.high - known.low > 1; ++pass) {
+#if defined(__AVX512F__)
+    if (pass < 4) {
+      look_around<Scale>(keys, n, count, known);
+      continue;
+    }
+#endif
+    narrow<Scale>(keys, n, count, pass >= 4 && pass % 2 == 0, known);
+  }
+  const auto bound = static_cast<uint32_t>(known.low);
+  flip_below(keys, n, bound, flags);
+  for (int64_t i = 0, ties = count - known.below_low; ties > 0; ++i) {
+    const bool tie = keys[i] == bound;
+    flags[i] ^= tie;
+    ties -= tie;
+  }
+}
+
+}  // namespace
+}  // namespace pymim::cpu::PYMIM_ISA
