@@ -32,6 +32,7 @@ class Encoder(nn.Module):
     patch: tuple[int, ...]  # pixels per axis, frames first
     base: Grid  # of the views it was built for
     prefix: int  # R
+    placed: int = 0  # how many of the prefix, its last, have places beside the patches'
 
     @abstractmethod
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features: ...

@@ -19,7 +19,6 @@ from pymim.layers.block import Block, make_norm
 from pymim.layers.init import init_weights
 from pymim.layers.patch import PatchEmbed, patch_grid, sides
 from pymim.layers.positions import Positioned
-from pymim.layers.rotary import Rotation, angles, coordinates, rotation
 from pymim.masks.mask import Grid, Mask
 
 if TYPE_CHECKING:
@@ -33,10 +32,15 @@ class ViT(Positioned, Encoder):
         image: pixels of a view per axis, (rows, columns) or (frames, rows, columns); one number for a square.
             Views of another size are taken too: their positions are resampled.
         patch: pixels of a patch per axis, or one number for square patches of an image.
-        positions: "sincos", "interleaved", "learned", "separable", "rotary" or "none".
+        positions: "sincos", "interleaved", "learned", "separable", "rotary", "rotary-coupled" or "none".
         hidden: "drop" or "token".
         pool: what `Features.pooled` is: the "class" token or the "mean" of the patch tokens, after the final
             norm; or "mean-norm", the norm of the mean, in place of the final norm (MAE's fine-tuning).
+        place_registers: rotary positions turn the registers too: they lie round the border of the visible patches.
+        norm_affine: whether the final norm has weights.
+        drop_path, drop: the rate of stochastic depth, and its form: "ramp", rising from 0 in the first block to
+            the rate in the last, by a coin for each image; or "subset", the same in every block, which then runs
+            on a random part of the batch.
         taps: numbers of the blocks, from 1, after which tokens are kept.
     """
 
@@ -52,30 +56,37 @@ class ViT(Positioned, Encoder):
         positions: str = "sincos",
         class_token: bool = True,
         registers: int = 0,
+        place_registers: bool = False,
         hidden: str = "drop",
         pool: str = "class",
         norm: str = "layer",
+        norm_affine: bool = True,
         bias: bool = True,
         layer_scale: float | None = None,
         drop_path: float = 0.0,
+        drop: str = "ramp",
         taps: Sequence[int] = (),
     ):
         super().__init__()
         _check_choice("hidden", hidden, ("drop", "token"))
+        _check_choice("drop", drop, ("ramp", "subset"))
         _check_choice("pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm"))
         axes = max(len(v) for v in (image, patch, (0, 0)) if isinstance(v, tuple))
         self.width, self.channels, self.hidden, self.pool, self.taps = dim, channels, hidden, pool, tuple(taps)
-        self.patch, self.heads, self.rotary = sides(patch, axes), heads, positions == "rotary"
+        self.patch, self.heads, self.placed = sides(patch, axes), heads, registers * place_registers
         base = patch_grid((1, channels, *sides(image, axes)), self.patch)
         self.patch_embed = PatchEmbed(self.patch, channels, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
         self.mask_token = nn.Parameter(torch.zeros(1, 1, dim)) if hidden == "token" else None
-        self.make_positions(positions, base, dim, int(class_token) + registers)
-        rates = [drop_path * number / max(1, depth - 1) for number in range(depth)]
-        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, bias, norm, layer_scale, rate) for rate in rates)
-        self.norm = nn.Identity() if pool == "mean-norm" else make_norm(norm, dim)
-        self.fc_norm = make_norm(norm, dim) if pool == "mean-norm" else nn.Identity()
+        self.make_positions(positions, base, dim, int(class_token) + registers, heads, self.placed)
+        subset = drop == "subset"
+        rates = [drop_path * (1 if subset else number / max(1, depth - 1)) for number in range(depth)]
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, mlp_ratio, bias, norm, layer_scale, rate, subset) for rate in rates
+        )
+        self.norm = nn.Identity() if pool == "mean-norm" else make_norm(norm, dim, norm_affine)
+        self.fc_norm = make_norm(norm, dim, norm_affine) if pool == "mean-norm" else nn.Identity()
         init_weights(self)
         for token in (*self._prefix_tokens(), self.mask_token):
             if token is not None:
@@ -88,7 +99,7 @@ class ViT(Positioned, Encoder):
         grid = self.grid(view.shape)
         ids = mask.visible if mask is not None and self.hidden == "drop" else None
         tokens = self._embed(view, grid, ids, mask)
-        turn = self._rotation(grid, ids, view.device)
+        turn = self.rotary and self.rotary.tokens(grid, ids, view.device)
         taps = {}
         for number, block in enumerate(self.blocks, 1):
             tokens = block(tokens, turn)
@@ -109,12 +120,6 @@ class ViT(Positioned, Encoder):
 
     def _prefix_tokens(self) -> list[Tensor]:
         return [token for token in (self.cls_token, self.reg_token) if token is not None]
-
-    def _rotation(self, grid: Grid, ids: Tensor | None, device: torch.device) -> Rotation | None:
-        if not self.rotary:
-            return None
-        turn = angles(coordinates(grid, device), self.width // self.heads)
-        return rotation(turn if ids is None else turn[ids][:, None], self.prefix)
 
     def _features(self, tokens: Tensor, taps: dict[int, Tensor]) -> Features:
         prefix, tokens = tokens[:, : self.prefix], tokens[:, self.prefix :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,20 @@ from pymim.layers.rotary import Rotation
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-NORMS: dict[str, Callable[..., nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
+Images = Tensor | slice  # some images of a batch: their numbers, or all of them
+Branch = Callable[[Images], Tensor]
+
+NORMS: dict[str, Callable[..., nn.Module]] = {
+    "layer": functools.partial(nn.LayerNorm, eps=1e-6),  # ViT's; torch's default is 1e-5
+    "rms": functools.partial(nn.RMSNorm, eps=1e-5),  # CAPI's (Darcet et al. 2025)
+}
 
 
-def make_norm(kind: str, dim: int, affine: bool = True, eps: float = 1e-6) -> nn.Module:
-    """LayerNorm ("layer") or RMSNorm ("rms") over the last axis. torch's default eps, 1e-5, is not ViT's."""
+def make_norm(kind: str, dim: int, affine: bool = True) -> nn.Module:
+    """LayerNorm ("layer", eps 1e-6) or RMSNorm ("rms", eps 1e-5) over the last axis."""
     if kind not in NORMS:
         raise ValueError(f"norm: kind: expected one of {', '.join(NORMS)}, got {kind!r}; name one of them")
-    return NORMS[kind](dim, eps=eps, elementwise_affine=affine)
+    return NORMS[kind](dim, elementwise_affine=affine)
 
 
 class MLP(nn.Module):
@@ -52,18 +59,34 @@ class LayerScale(nn.Module):
 
 
 class DropPath(nn.Module):
-    """In training, drops a residual branch of an image with probability `rate` (stochastic depth, Huang et al.
-    2016), and divides by the share kept so that the expectation stays."""
+    """x + branch(x), where in training the branch is left out for a share `rate` of the images and scaled for the
+    others, so that the expectation stays (stochastic depth, Huang et al. 2016).
 
-    def __init__(self, rate: float):
+    subset: exactly int(B (1 - rate)) images, at least one, are drawn, and the branch is computed for them alone
+        (DINOv2, Oquab et al. 2024; CAPI, Darcet et al. 2025); else each image tosses a coin of its own.
+    """
+
+    def __init__(self, rate: float = 0.0, subset: bool = False):
         super().__init__()
-        self.rate = rate
+        self.rate, self.subset = rate, subset
 
-    def forward(self, branch: Float[Tensor, "B *L D"]) -> Tensor:
-        if not self.training or self.rate == 0:
-            return branch
-        kept = branch.new_empty((len(branch),) + (1,) * (branch.dim() - 1)).bernoulli_(1 - self.rate)
-        return branch * (kept / (1 - self.rate))
+    def forward(self, tokens: Float[Tensor, "B L D"], branch: Branch) -> Float[Tensor, "B A D"]:
+        """branch(images) is its value [b A D] for these images of the batch: of the last A of their tokens."""
+        dropping = self.training and self.rate > 0
+        if dropping and self.subset:
+            return self._to_some(tokens, branch)
+        made = branch(slice(None))
+        if dropping:
+            kept = made.new_empty(len(made), 1, 1).bernoulli_(1 - self.rate)
+            made = made * (kept / (1 - self.rate))
+        return tokens[:, tokens.shape[1] - made.shape[1] :] + made
+
+    def _to_some(self, tokens: Tensor, branch: Branch) -> Tensor:
+        count = max(1, int(len(tokens) * (1 - self.rate)))
+        images = torch.randperm(len(tokens), device=tokens.device)[:count]
+        made = branch(images)
+        tokens = tokens[:, tokens.shape[1] - made.shape[1] :]
+        return tokens.index_add(0, images, made.to(tokens.dtype), alpha=len(tokens) / count)
 
 
 class Block(nn.Module):
@@ -78,6 +101,7 @@ class Block(nn.Module):
         norm: str = "layer",
         layer_scale: float | None = None,
         drop_path: float = 0.0,
+        drop_subset: bool = False,
     ):
         super().__init__()
 
@@ -86,13 +110,18 @@ class Block(nn.Module):
 
         self.norm1, self.attn, self.ls1 = make_norm(norm, dim), Attention(dim, heads, bias), scale()
         self.norm2, self.mlp, self.ls2 = make_norm(norm, dim), MLP(dim, int(dim * mlp_ratio), bias), scale()
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.drop_path = DropPath(drop_path, drop_subset)
 
     def forward(
         self, tokens: Float[Tensor, "B L D"], rotation: Rotation | None = None, asked: int | None = None
     ) -> Float[Tensor, "B A D"]:
         """The last `asked` tokens, by default all: what nobody asks for need not leave a last block."""
-        mixed = self.drop_path(self.ls1(self.attn(self.norm1(tokens), rotation, asked)))
-        tokens = tokens[:, tokens.shape[1] - mixed.shape[1] :] + mixed
-        out: Tensor = tokens + self.drop_path(self.ls2(self.mlp(self.norm2(tokens))))
+
+        def attend(images: Images) -> Tensor:
+            turn = None if rotation is None else rotation.of(images)
+            mixed: Tensor = self.ls1(self.attn(self.norm1(tokens[images]), turn, asked))
+            return mixed
+
+        mixed = self.drop_path(tokens, attend)
+        out: Tensor = self.drop_path(mixed, lambda images: self.ls2(self.mlp(self.norm2(mixed[images]))))
         return out

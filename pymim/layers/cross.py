@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pymim.layers.block import MLP, make_norm
+from pymim.layers.block import MLP, DropPath, Images, make_norm
 from pymim.layers.linear import Linear
 from pymim.layers.rotary import Rotation, rotate
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class CrossAttention(nn.Module):
-    """Queries [B M D] take from a context [B L D]. Rotations, if any, are the queries' and the context's."""
+    """Queries [B M D] take from a context [B L W]. Rotations, if any, are the queries' and the context's."""
 
-    def __init__(self, dim: int, heads: int, bias: bool = True):
+    def __init__(self, dim: int, heads: int, bias: bool = True, context: int | None = None):
         super().__init__()
         if dim % heads:
             raise ValueError(f"CrossAttention: heads: expected a divisor of dim {dim}, got {heads}; change either")
         self.heads = heads
         self.q = Linear(dim, dim, bias=bias)
-        self.kv = Linear(dim, 2 * dim, bias=bias)
+        self.kv = Linear(context or dim, 2 * dim, bias=bias)
         self.proj = Linear(dim, dim, bias=bias)
 
     def forward(
         self,
         queries: Float[Tensor, "B M D"],
-        context: Float[Tensor, "B L D"],
+        context: Float[Tensor, "B L W"],
         rotations: tuple[Rotation, Rotation] | None = None,
     ) -> Float[Tensor, "B M D"]:
         query = self.q(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -45,17 +45,32 @@ class CrossAttention(nn.Module):
 class CrossBlock(nn.Module):
     """x + attention(norm(x), context), then x + mlp(norm(x)). Queries do not see each other."""
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: float = 4.0, bias: bool = True, norm: str = "layer"):
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        bias: bool = True,
+        norm: str = "layer",
+        context: int | None = None,
+        drop_path: float = 0.0,
+    ):
         super().__init__()
-        self.norm1, self.attn = make_norm(norm, dim), CrossAttention(dim, heads, bias)
+        self.norm1, self.attn = make_norm(norm, dim), CrossAttention(dim, heads, bias, context)
         self.norm2, self.mlp = make_norm(norm, dim), MLP(dim, int(dim * mlp_ratio), bias)
+        self.drop_path = DropPath(drop_path, subset=True)
 
     def forward(
         self,
         queries: Float[Tensor, "B M D"],
-        context: Float[Tensor, "B L D"],
+        context: Float[Tensor, "B L W"],
         rotations: tuple[Rotation, Rotation] | None = None,
     ) -> Float[Tensor, "B M D"]:
-        queries = queries + self.attn(self.norm1(queries), context, rotations)
-        out: Tensor = queries + self.mlp(self.norm2(queries))
+        def attend(images: Images) -> Tensor:
+            turns = None if rotations is None else (rotations[0].of(images), rotations[1].of(images))
+            mixed: Tensor = self.attn(self.norm1(queries[images]), context[images], turns)
+            return mixed
+
+        mixed = self.drop_path(queries, attend)
+        out: Tensor = self.drop_path(mixed, lambda images: self.mlp(self.norm2(mixed[images])))
         return out

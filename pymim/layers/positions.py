@@ -1,4 +1,4 @@
-"""Tables of positions: fixed sine-cosine, learned, and separable in space and time; and their resampling."""
+"""Positions: tables, fixed sine-cosine, learned, or separable in space and time, and their resampling; or turns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pymim.layers.rotary import FORMS, Rotary
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 Grid = tuple[int, ...]
-KINDS = ("sincos", "interleaved", "learned", "separable", "rotary", "none")
+KINDS = ("sincos", "interleaved", "learned", "separable", *FORMS, "none")
 
 
 def sincos(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
@@ -68,20 +70,23 @@ class Separable(nn.Module):
 
 
 class Positioned(nn.Module):
-    """A module with a table of positions, under timm's name `pos_embed`: [1 R+N D], prefix rows first.
+    """A module with a table of positions, under timm's name `pos_embed`: [1 R+N D], prefix rows first; or with
+    rotary positions, which turn the heads' queries and keys.
 
     A learned table is a parameter, a fixed one a buffer whose prefix rows (class token, registers) are zero.
     """
 
     pos_embed: Tensor | Separable | None
+    rotary: Rotary | None
     base: Grid
     prefix: int
 
-    def make_positions(self, kind: str, base: Grid, dim: int, prefix: int) -> None:
+    def make_positions(self, kind: str, base: Grid, dim: int, prefix: int, heads: int = 1, placed: int = 0) -> None:
         if kind not in KINDS:
             raise ValueError(f"positions: expected one of {', '.join(KINDS)}, got {kind!r}; name one of them")
         self.base, self.prefix = base, prefix
-        if kind in ("rotary", "none"):
+        self.rotary = Rotary(dim // heads, kind, prefix - placed, placed) if kind in FORMS else None
+        if kind in (*FORMS, "none"):
             self.pos_embed = None
         elif kind == "separable":
             self.pos_embed = Separable(base, dim, prefix)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,15 +12,18 @@ from torch import Tensor, nn
 
 from pymim.encoders.encoder import Encoder, Features
 from pymim.layers.block import make_norm
+from pymim.layers.cosine import CosineLinear
 from pymim.layers.cross import CrossBlock
 from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
-from pymim.layers.rotary import Rotation, angles, coordinates, rotation
+from pymim.layers.rotary import FORMS, Rotation
 from pymim.masks.mask import Grid, Mask
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+HEADS: dict[str, Callable[[int, int], nn.Module]] = {"linear": Linear, "cosine": CosineLinear}
 
 
 class Cross(Positioned):
@@ -28,6 +32,13 @@ class Cross(Positioned):
 
     Predictions are independent of each other given the visible patches, so that to predict a few of the hidden
     ones is exact, and costs only those.
+
+    Args:
+        encoder, width: what it follows, and T.
+        embed: map the encoder's tokens to `dim` once (CrossMAE), or leave that to each block's keys and values
+            (CAPI).
+        head: "linear", or "cosine" of directions (CAPI). norm_affine: whether the norm before it has weights.
+        drop_path: the share of the batch that each block's branches leave out in training.
     """
 
     def __init__(
@@ -40,16 +51,26 @@ class Cross(Positioned):
         mlp_ratio: float = 4.0,
         positions: str = "sincos",
         norm: str = "layer",
+        norm_affine: bool = True,
         bias: bool = True,
+        embed: bool = True,
+        head: str = "linear",
+        drop_path: float = 0.0,
     ):
         super().__init__()
-        self.turns = dim // heads if positions == "rotary" else 0
-        self.embed = Linear(encoder.width, dim)
+        if head not in HEADS:
+            raise ValueError(f"Cross: head: expected one of {', '.join(HEADS)}, got {head!r}; name one of them")
+        if not embed and positions not in FORMS:
+            raise ValueError(f"Cross: embed: expected True with {positions} positions, got False; use rotary ones")
+        self.embed = Linear(encoder.width, dim) if embed else nn.Identity()
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.make_positions(positions, encoder.base, dim, encoder.prefix)
-        self.blocks = nn.ModuleList(CrossBlock(dim, heads, mlp_ratio, bias, norm) for _ in range(depth))
-        self.norm = make_norm(norm, dim)
-        self.head = Linear(dim, width)
+        self.make_positions(positions, encoder.base, dim, encoder.prefix, heads, encoder.placed)
+        context = dim if embed else encoder.width
+        self.blocks = nn.ModuleList(
+            CrossBlock(dim, heads, mlp_ratio, bias, norm, context, drop_path) for _ in range(depth)
+        )
+        self.norm = make_norm(norm, dim, norm_affine)
+        self.head = HEADS[head](dim, width)
         init_weights(self)
         nn.init.normal_(self.mask_token, std=0.02)
 
@@ -61,21 +82,34 @@ class Cross(Positioned):
         every = torch.arange(math.prod(grid), device=mask.visible.device).expand(len(mask.visible), -1)
         return self._predict(features, mask.visible, every, grid)
 
+    def pooled(self, features: Features, grid: Grid) -> Float[Tensor, "B D"]:
+        """One vector of a whole image: the mean over all places of what the first block makes (CAPI). The other
+        one, `features.pooled`, is the encoder's own."""
+        tokens = features.tokens
+        every = torch.arange(math.prod(grid), device=tokens.device).expand(len(tokens), -1)
+        queries, context, turns = self._start(features, every, every, grid)
+        out: Tensor = self.norm(self.blocks[0](queries, context, turns)).mean(1)
+        return out
+
     def _predict(self, features: Features, visible: Tensor, asked: Tensor, grid: Grid) -> Tensor:
+        queries, context, turns = self._start(features, visible, asked, grid)
+        for block in self.blocks:
+            queries = block(queries, context, turns)
+        out: Tensor = self.head(self.norm(queries))
+        return out
+
+    def _start(
+        self, features: Features, visible: Tensor, asked: Tensor, grid: Grid
+    ) -> tuple[Tensor, Tensor, tuple[Rotation, Rotation] | None]:
         context = self.embed(torch.cat([features.prefix, features.tokens], 1))
         queries = self.mask_token.expand(*asked.shape, -1)
         if (rows := self.positions(grid)) is not None:
             prefix, table = rows
             seen = torch.cat([prefix.expand(len(visible), -1, -1), table[0][visible]], 1)
             context, queries = context + seen, queries + table[0][asked]
-        turns = self._rotations(visible, asked, grid)
-        for block in self.blocks:
-            queries = block(queries, context, turns)
-        out: Tensor = self.head(self.norm(queries))
-        return out
+        return queries, context, self._rotations(visible, asked, grid)
 
     def _rotations(self, visible: Tensor, asked: Tensor, grid: Grid) -> tuple[Rotation, Rotation] | None:
-        if not self.turns:
+        if self.rotary is None:
             return None
-        turn = angles(coordinates(grid, visible.device), self.turns)
-        return rotation(turn[asked][:, None]), rotation(turn[visible][:, None], self.prefix)
+        return self.rotary.patches(grid, asked), self.rotary.tokens(grid, visible, visible.device)

@@ -49,7 +49,7 @@ def test_shapes(channels, image, patch, grid, hidden):
         assert features.pooled.shape == (3, 24)
 
 
-@pytest.mark.parametrize("positions", ["sincos", "learned", "interleaved", "rotary", "none"])
+@pytest.mark.parametrize("positions", ["sincos", "learned", "interleaved", "rotary", "rotary-coupled", "none"])
 def test_visible_order_only_permutes_the_outputs(positions):
     encoder, view = make(positions=positions), torch.randn(2, 3, 16, 24)
     mask, order = draw(2, (4, 6)), torch.randperm(12)
@@ -143,3 +143,34 @@ def test_bad_options_are_refused(options, message):
 def test_wrong_channels_are_refused():
     with pytest.raises(ValueError, match=r"ViT: view: expected 3 channels, got 4; set ViT.channels = 4"):
         make()(torch.randn(1, 4, 16, 24))
+
+
+def test_placed_registers_follow_the_visible_patches():
+    encoder = make(positions="rotary", class_token=False, registers=4, place_registers=True, pool="mean")
+    loose = make(positions="rotary", class_token=False, registers=4, pool="mean")
+    loose.load_state_dict(encoder.state_dict())
+    view, corner = torch.randn(1, 3, 16, 24), torch.tensor([[0, 1, 6, 7]])
+    mask = Mask(corner, corner[:, :0], corner[:, :0])
+    assert not torch.allclose(encoder(view, mask).tokens, loose(view, mask).tokens)
+    turn = encoder.rotary.tokens((4, 6), corner, view.device)
+    assert turn.cos.shape == (1, 1, 8, 12)
+    highest = 2 * torch.pi * 7 * torch.tensor([1 / 3, 1 / 5])  # the box is two by two patches
+    torch.testing.assert_close(turn.cos[0, 0, 2, [0, 3]], highest.cos())
+
+
+def test_bias_free_blocks_and_a_plain_final_norm():
+    encoder = make(bias=False, norm="rms", norm_affine=False, class_token=False, pool="mean")
+    names = [name for name, _ in encoder.named_parameters()]
+    assert [name for name in names if "bias" in name] == ["patch_embed.proj.bias"]
+    assert not [name for name in names if name.startswith("norm")]
+
+
+def test_subset_drop_path_has_one_rate_in_every_block():
+    encoder = make(depth=3, drop_path=0.2, drop="subset")
+    assert [block.drop_path.rate for block in encoder.blocks] == [0.2, 0.2, 0.2]
+    assert [block.drop_path.rate for block in make(depth=3, drop_path=0.2).blocks] == pytest.approx([0, 0.1, 0.2])
+    view = torch.randn(8, 3, 16, 24)
+    assert not torch.equal(encoder(view).tokens, encoder(view).tokens)
+    assert torch.equal(encoder.eval()(view).tokens, encoder(view).tokens)
+    with pytest.raises(ValueError, match="ViT: drop: expected one of ramp, subset, got 'some'"):
+        make(drop="some")

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from pymim.layers.attention import Attention
-from pymim.layers.block import Block, DropPath
+from pymim.layers.block import Block, DropPath, make_norm
 from pymim.layers.gather import gather, raster
 
 
@@ -59,12 +59,42 @@ def test_block_compiles_whole():
     torch.testing.assert_close(twin.attn.qkv.weight.grad, block.attn.qkv.weight.grad)
 
 
-def test_drop_path_keeps_the_expectation():
+@pytest.mark.parametrize("subset", [False, True])
+def test_drop_path_keeps_the_expectation(subset):
     torch.manual_seed(0)
-    out = DropPath(0.25)(torch.ones(20_000, 2, 3))
+    tokens, branch = torch.zeros(20_000, 2, 3), torch.ones(20_000, 2, 3)
+    out = DropPath(0.25, subset)(tokens, lambda images: branch[images])
     assert out.unique().tolist() == pytest.approx([0, 4 / 3])
-    assert abs(out.mean() - 1) < 0.02
+    assert abs(out.mean() - 1) < (1e-6 if subset else 0.02)
     assert torch.equal(out.amin((1, 2)), out.amax((1, 2)))
+
+
+def test_drop_path_of_a_subset_computes_only_that():
+    seen = []
+    drop, tokens = DropPath(0.2, subset=True), torch.randn(10, 4, 3)
+    out = drop(tokens, lambda images: seen.append(images) or torch.ones(len(images), 2, 3))
+    assert len(seen[0].unique()) == 8
+    assert out.shape == (10, 2, 3)
+    torch.testing.assert_close(out[seen[0]], tokens[seen[0], 2:] + 10 / 8)
+    assert torch.equal(drop.eval()(tokens, lambda images: torch.ones(10, 4, 3)), tokens + 1)
+    one = DropPath(0.9, subset=True)(tokens[:1], lambda images: torch.ones(len(images), 4, 3))
+    assert torch.equal(one, tokens[:1] + 1)  # at least one image
+
+
+def test_expectation_of_a_block_with_drop_path_is_the_block():
+    torch.manual_seed(0)
+    block, tokens = Block(8, 2, drop_path=0.25, drop_subset=True), torch.randn(64, 3, 8)
+    whole = block.eval()(tokens)
+    drawn = torch.stack([block.train()(tokens) for _ in range(400)])
+    first = tokens + block.attn(block.norm1(tokens))  # the second branch of what lost its first is another one
+    assert (drawn.mean(0) - whole).abs().mean() < 0.1 * (whole - first).abs().mean()
+
+
+def test_rms_norm_has_the_eps_of_its_release():
+    rows = torch.full((1, 4), 1e-3)
+    assert make_norm("rms", 4)(rows)[0, 0].item() == pytest.approx(1e-3 / (1e-6 + 1e-5) ** 0.5)
+    assert make_norm("layer", 4).eps == 1e-6
+    assert not list(make_norm("rms", 4, affine=False).parameters())
 
 
 def test_raster_undoes_gather():

@@ -83,3 +83,53 @@ def test_prefix_does_not_turn():
     by = rotary.rotation(rotary.angles(rotary.coordinates((2, 2)), 8), prefix=3)
     heads = torch.randn(1, 2, 7, 8)
     assert torch.equal(rotary.rotate(heads, by)[:, :, :3], heads[:, :, :3])
+
+
+def coupled(heads, places):
+    return rotary.rotate(heads, rotary.rotation(rotary.angles(places, heads.shape[-1], "rotary-coupled")))
+
+
+def test_coupled_form_is_the_released_formula():
+    torch.manual_seed(0)
+    heads, places = torch.randn(1, 1, 5, 8), torch.rand(5, 2)
+    frequencies = torch.zeros(2, 8)  # two frequencies an axis, each twice; rows on the first half of the channels
+    frequencies[0, :4] = frequencies[1, 4:] = 2 * torch.pi * torch.tensor([7, 7e-4, 7, 7e-4])
+    turn = places @ frequencies
+    half = torch.cat([-heads[..., 4:], heads[..., :4]], -1)
+    torch.testing.assert_close(coupled(heads, places), heads * turn.cos() + half * turn.sin())
+
+
+def test_coupled_form_is_no_rotation_unless_coordinates_are_equal():
+    torch.manual_seed(0)
+    heads, places = torch.randn(1, 1, 2000, 64), torch.rand(2000, 2)
+    ratio = coupled(heads, places).norm(dim=-1) / heads.norm(dim=-1)
+    assert ratio.mean() == pytest.approx(0.998, abs=0.003)
+    assert ratio.std() == pytest.approx(0.039, abs=0.006)
+    equal = places[:, :1].expand(-1, 2)
+    torch.testing.assert_close(coupled(heads, equal).norm(dim=-1), heads.norm(dim=-1), rtol=1e-6, atol=0)
+    near = coupled(heads, places) @ coupled(heads, places).mT
+    far = coupled(heads, places + 0.3) @ coupled(heads, places + 0.3).mT
+    assert (near - far).abs().max() > 5
+
+
+def test_forms_are_told_apart():
+    places = torch.tensor([[0.2, 0.7]])
+    assert not torch.allclose(rotary.angles(places, 16), rotary.angles(places, 16, "rotary-coupled"))
+    with pytest.raises(ValueError, match="rotary-coupled: expected 2 axes and heads of 4 n channels, got 3 and 16"):
+        rotary.angles(torch.rand(4, 3), 16, "rotary-coupled")
+
+
+def test_registers_go_round_the_box_of_the_visible_patches():
+    square = rotary.border(8, rotary.coordinates((3, 3)))
+    assert square.tolist() == [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [0.5, 1], [0, 1], [0, 0.5]]
+    corner = torch.tensor([[[0.0, 0.0], [0.2, 0.1]], [[0.8, 0.4], [0.8, 0.9]]])  # the second is a single row
+    placed = rotary.border(8, corner)
+    for image, box in enumerate(corner):
+        assert (placed[image] >= box.amin(0)).all()
+        assert (placed[image] <= box.amax(0)).all()
+    assert (placed[1, :, 0] == torch.tensor(0.8)).all()
+    assert torch.equal(rotary.border(8, corner[0, :0]), square)
+    with pytest.raises(ValueError, match=r"Rotary: placed: expected a multiple of 4, .* got 6"):
+        rotary.Rotary(8, placed=6)
+    with pytest.raises(ValueError, match="border: places: expected the 2 axes of an image, got 3"):
+        rotary.border(4, torch.rand(5, 3))
