@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pymim.encoders.encoder import Encoder, Features
 from pymim.masks.mask import Draw, Grid, Mask, Policy
+from pymim.targets.target import Learned
 
 if TYPE_CHECKING:
     from pymim.data.batch import Batch
@@ -35,7 +36,7 @@ class Output(NamedTuple):
     """Everything a step made, by name of objective. Losses are one number per patch, and keep their graph."""
 
     loss: Tensor  # scalar float32
-    losses: dict[str, Tensor]  # [B M]
+    losses: dict[str, Tensor]  # [B M]; what a target of objective NAME learns by is NAME.target, [B L]
     predictions: dict[str, Tensor]  # [B M T]
     targets: dict[str, Tensor]  # [B M T]
     branches: dict[int, Branch]  # by source
@@ -90,12 +91,13 @@ class Objective(nn.Module):
         self.predictor = predictor(encoder, self.target.width)
         self.name = self.name or type(self.target).__name__.lower()
 
-    def forward(self, batch: Batch, branch: Branch) -> tuple[Tensor, Tensor, Tensor]:
-        """Losses [B M], prediction and target [B M T]."""
+    def forward(self, batch: Batch, branch: Branch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Losses [B M], prediction and target [B M T]; and what the target learns by [B L], if it does."""
         mask = self._asked(branch)
-        target = self.target(batch.views, batch.views[self.target_view], mask, batch.index)
+        made = self.target(batch.views, batch.views[self.target_view], mask, batch.index)
+        target, own = made if isinstance(made, Learned) else (made, None)
         prediction = self.predictor(branch.features, mask, branch.grid)
-        return self.loss(prediction, target), prediction, target
+        return self.loss(prediction, target), prediction, target, own
 
     def _asked(self, branch: Branch) -> Mask | None:
         """The branch's mask, its predicted ids those that this objective is on."""
@@ -143,13 +145,15 @@ class Method(nn.Module):
         losses, predictions, targets, terms = {}, {}, {}, []
         for objective in self.objectives:
             name, branch = objective.name, branches[objective.source]
-            losses[name], predictions[name], targets[name] = objective(batch, branch)
+            losses[name], predictions[name], targets[name], own = objective(batch, branch)
             terms.append(objective.weight * losses[name].mean())
-            terms.append(getattr(objective.target, "loss", None))
+            if own is not None:
+                losses[f"{name}.target"] = own
+                terms.append(own.mean())
         if self.ranker is not None and (rank_loss := getattr(self.ranker, "loss", None)) is not None:
-            detached = {name: loss.detach() for name, loss in losses.items()}
+            detached = {name: losses[name].detach() for name in predictions}
             terms += [rank_loss(branch, detached) for branch in branches.values()]
-        loss = torch.stack([term for term in terms if term is not None]).sum()
+        loss = torch.stack(terms).sum()
         return Output(loss, losses, predictions, targets, branches)
 
     def encode(self, batch: Batch, step: int) -> dict[int, Branch]:

@@ -148,7 +148,7 @@ class Labels(torch.nn.Module):
         self.told = []
 
     def forward(self, views, view, mask, index):
-        return (index % 7)[:, None]
+        return targets.Learned((index % 7)[:, None], torch.full((len(index), 3), 2.0))
 
     def before_run(self, context):
         self.told.append(("run", context))
@@ -159,10 +159,6 @@ class Labels(torch.nn.Module):
     def after_step(self, encoder, step):
         self.told.append((encoder.width, step))
 
-    @property
-    def loss(self):
-        return torch.tensor(2.0)
-
 
 def test_no_mask_and_pooled_tokens_make_a_clustering_method():
     objective = Objective(Labels, predictors.Pooled, losses.CrossEntropy(), on="pooled")
@@ -170,6 +166,7 @@ def test_no_mask_and_pooled_tokens_make_a_clustering_method():
     out = method(make_batch(), 0)
     assert out.mask is None
     assert out.losses["labels"].shape == (4, 1)
+    assert out.losses["labels.target"].shape == (4, 3)
     torch.testing.assert_close(out.loss, out.losses["labels"].mean() + 2)
     method.before_run("a")
     method.before_epoch("b")
