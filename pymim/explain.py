@@ -155,7 +155,7 @@ def example(method: Any, images: int = 2) -> list[Tensor]:
     """As many views as the method looks at, of the size its encoder was built for, on the meta device."""
     encoder, draws = method.encoder, getattr(method.mask, "draws", 1)
     sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
-    views = 1 + max(max(o.source // draws, o.target_view) for o in method.objectives)
+    views = 1 + max(max(*(s // draws for s in o.sources), o.target_view) for o in method.objectives)
     return [torch.empty(images, encoder.channels, *sides, device="meta")] * views
 
 

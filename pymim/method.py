@@ -61,7 +61,8 @@ class Objective(nn.Module):
         loss: (prediction [B M T], target [B M T]) -> [B M], unreduced.
         on: which patches: "predicted" (by the mask), "visible", "all"; or "pooled", one vector per image.
         weight: what its mean counts for in the sum of objectives.
-        source: number of the branch that predicts: of the view, where a view has one mask.
+        source: number of the branch that predicts: of the view, where a view has one mask. Of several branches
+            (SwAV's crops, Caron et al. 2020) the predictions stand side by side along M.
         to: number of the view that the target looks at.
         name: of its entries in `Output`; by default that of the target's class, in lower case.
     """
@@ -73,14 +74,15 @@ class Objective(nn.Module):
         loss: Callable[[Tensor, Tensor], Tensor],
         on: str = "predicted",
         weight: float = 1.0,
-        source: int = 0,
+        source: int | Sequence[int] = 0,
         to: int = 0,
         name: str = "",
     ):
         super().__init__()
         if on not in ON:
             raise ValueError(f"Objective: on: expected one of {', '.join(ON)}, got {on!r}; name one of them")
-        self.loss, self.on, self.weight, self.source, self.name = loss, on, weight, source, name
+        self.loss, self.on, self.weight, self.name = loss, on, weight, name
+        self.sources = (source,) if isinstance(source, int) else tuple(source)
         self.target_view = to  # `to` is a method of every module
         self._constructors = target, predictor
 
@@ -91,8 +93,17 @@ class Objective(nn.Module):
         self.predictor = predictor(encoder, self.target.width)
         self.name = self.name or type(self.target).__name__.lower()
 
-    def forward(self, batch: Batch, branch: Branch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Losses [B M], prediction and target [B M T]; and what the target learns by [B L], if it does."""
+    def forward(self, batch: Batch, branches: Sequence[Branch]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Losses [B M], prediction and target [B M T], of the branches side by side; and what the target learns by
+        [B L], if it does."""
+        parts = [self._of(batch, branch) for branch in branches]
+        if len(parts) == 1:
+            return parts[0]
+        *made, own = zip(*parts, strict=True)
+        losses, predictions, targets = (torch.cat(part, 1) for part in made)
+        return losses, predictions, targets, None if own[0] is None else torch.cat(own, 1)
+
+    def _of(self, batch: Batch, branch: Branch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         mask = self._asked(branch)
         made = self.target(batch.views, batch.views[self.target_view], mask, batch.index)
         target, own = made if isinstance(made, Learned) else (made, None)
@@ -144,8 +155,8 @@ class Method(nn.Module):
         branches = self.encode(batch, step)
         losses, predictions, targets, terms = {}, {}, {}, []
         for objective in self.objectives:
-            name, branch = objective.name, branches[objective.source]
-            losses[name], predictions[name], targets[name], own = objective(batch, branch)
+            name, seen = objective.name, [branches[source] for source in objective.sources]
+            losses[name], predictions[name], targets[name], own = objective(batch, seen)
             terms.append(objective.weight * losses[name].mean())
             if own is not None:
                 losses[f"{name}.target"] = own
@@ -159,7 +170,7 @@ class Method(nn.Module):
     def encode(self, batch: Batch, step: int) -> dict[int, Branch]:
         """Masks and encodes every branch that an objective predicts from."""
         draws = getattr(self.mask, "draws", 1)
-        sources = sorted({objective.source for objective in self.objectives})
+        sources = sorted({source for objective in self.objectives for source in objective.sources})
         masks = {view: self._masks(batch, view, step) for view in {source // draws for source in sources}}
         branches = {}
         for source in sources:
@@ -176,6 +187,10 @@ class Method(nn.Module):
         drawn = self.mask(batch.index, self.encoder.grid(view.shape), draw, difficulty)
         return [drawn] if isinstance(drawn, Mask) else drawn
 
+    def before_load(self, context: Any) -> None:
+        """Lets tables by dataset index take its size, before a checkpoint is loaded into them."""
+        self._tell("before_load", context)
+
     def before_run(self, context: Any) -> None:
         """Lets every part prepare: a pass over the data, a table to load."""
         self._tell("before_run", context)
@@ -183,6 +198,10 @@ class Method(nn.Module):
     def before_epoch(self, context: Any) -> None:
         """Lets every part renew itself, as re-clustering does."""
         self._tell("before_epoch", context)
+
+    def after_forward(self, batch: Batch, output: Output) -> None:
+        """Lets banks and memories keep what was made of a batch, or of a piece of one."""
+        self._tell("after_forward", batch, output)
 
     def after_step(self, step: int) -> None:
         """Lets whatever tracks the encoder follow it."""

@@ -39,6 +39,7 @@ class Trainer:
     precision: "bf16" (autocast) or "float32". compile: torch.compile. recompute: forget activations.
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
         encoder, which is then what is evaluated and exported.
+    While it runs, `step` is the number of steps done, and `folder` the run's.
     evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
     """
 
@@ -79,6 +80,8 @@ class Trainer:
         self.state = nn.ModuleDict({"method": method} | ({"average": self.average} if self.average else {}))
         self.adam = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
+        self.step = 0
+        method.before_load(self)
 
     @property
     def encoder(self) -> Encoder:
@@ -94,11 +97,13 @@ class Trainer:
         metrics = Metrics(folder / "metrics.jsonl", first, self.tensorboard) if self.world.leads else None
         progress = Progress(first, self.steps, self.batch, self.loader.steps_per_epoch, metrics, self.log_every)
         forward = wrap(self.method, self.world, self.compile, self.recompute)
+        self.step, self.folder = first, folder
         self.method.before_run(self)
         with StopSignal() as stop, contextlib.closing(progress):
-            for done, batch in enumerate(self.loader.batches(first, self.steps), first + 1):
-                if (done - 1) % self.loader.steps_per_epoch == 0:
-                    self.method.before_epoch(self)
+            batches = self.loader.batches(first, self.steps)
+            for done in range(first + 1, self.steps + 1):
+                self._begin(done - 1)
+                batch = next(batches)
                 rate = self.optimizer.set(self.adam, done - 1, self.steps, self.batch)
                 losses = self._step(forward, batch.to(self.world.device), done - 1, folder)
                 self.method.after_step(done - 1)
@@ -114,6 +119,13 @@ class Trainer:
                     if done == self.steps or (every and done % every == 0):
                         look(self, folder, done)
 
+    def _begin(self, step: int) -> None:
+        """Before the first step of an epoch every part may renew itself, by a random state all processes share."""
+        self.step = step
+        if step % self.loader.steps_per_epoch == 0:
+            seed_everything(self.seed, step, rank=-1)
+            self.method.before_epoch(self)
+
     def _step(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
         """Forward, backward, clip, optimise; the mean of each loss over the batch."""
         seed_everything(self.seed, step, self.world.rank)
@@ -124,6 +136,7 @@ class Trainer:
             with synchronise_only(forward, piece is pieces[-1]), self.world.autocast(self.precision):
                 output = forward(piece, step)
                 (output.loss * share).backward()
+            self.method.after_forward(piece, output)
             for name, value in {"loss": output.loss, **output.losses}.items():
                 total[name] = total.get(name, 0) + value.detach().mean() * share
         losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))

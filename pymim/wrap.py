@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +73,18 @@ def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn
         _recompute_blocks(method)
     if world.size > 1:
         ids = [world.device.index] if world.device.type == "cuda" else None
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(method, list(_tables(method)))
         wrapped = DistributedDataParallel(method, device_ids=ids)
     if compiled:
         wrapped.compile()
     return wrapped
+
+
+def _tables(method: nn.Module) -> Iterator[str]:
+    """Buffers that every process keeps alike by itself, and that may be large: they are not broadcast each step."""
+    for name, module in method.named_modules():
+        if getattr(module, "alike", False):
+            yield from (f"{name}.{buffer}" for buffer, _ in module.named_buffers(recurse=False))
 
 
 def synchronise_only(wrapped: nn.Module, last: bool) -> Context:

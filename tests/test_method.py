@@ -156,6 +156,12 @@ class Labels(torch.nn.Module):
     def before_epoch(self, context):
         self.told.append(("epoch", context))
 
+    def before_load(self, context):
+        self.told.append(("load", context))
+
+    def after_forward(self, batch, output):
+        self.told.append((len(batch.index), sorted(output.losses)))
+
     def after_step(self, encoder, step):
         self.told.append((encoder.width, step))
 
@@ -168,10 +174,23 @@ def test_no_mask_and_pooled_tokens_make_a_clustering_method():
     assert out.losses["labels"].shape == (4, 1)
     assert out.losses["labels.target"].shape == (4, 3)
     torch.testing.assert_close(out.loss, out.losses["labels"].mean() + 2)
+    method.before_load("a")
     method.before_run("a")
     method.before_epoch("b")
+    method.after_forward(make_batch(), out)
     method.after_step(5)
-    assert method.objectives[0].target.told == [("run", "a"), ("epoch", "b"), (24, 5)]
+    told = method.objectives[0].target.told
+    assert told == [("load", "a"), ("run", "a"), ("epoch", "b"), (4, ["labels", "labels.target"]), (24, 5)]
+
+
+def test_one_objective_may_predict_from_several_views():
+    objective = Objective(Labels, predictors.Pooled, losses.CrossEntropy(), on="pooled", source=(0, 1, 2))
+    method, batch = make_method(objectives=[objective], mask=None), make_batch(views=3)
+    out = method(batch, 0)
+    assert out.losses["labels"].shape == out.targets["labels"].shape == (4, 3)
+    assert out.predictions["labels"].shape == (4, 3, 7)
+    alone = [objective(batch, [out.branches[number]])[0] for number in range(3)]
+    torch.testing.assert_close(out.losses["labels"], torch.cat(alone, 1))
 
 
 class Brightness(torch.nn.Module):

@@ -7,10 +7,11 @@ from pymim.data.folder import Folder
 from pymim.data.loader import Loader
 from pymim.data.maker import load
 from pymim.data.opening import open
+from pymim.data.order import Balanced, InTurn, Shuffled
 from pymim.data.parquet import Parquet
 from pymim.data.source import Sample, Source, Subset, Unreadable
 
 __all__ = [
-    "Array", "Batch", "Digits", "Folder", "Loader", "Parquet", "Sample", "Source", "Subset", "Unreadable", "load",
-    "open",
+    "Array", "Balanced", "Batch", "Digits", "Folder", "InTurn", "Loader", "Parquet", "Sample", "Shuffled", "Source",
+    "Subset", "Unreadable", "load", "open",
 ]  # fmt: skip

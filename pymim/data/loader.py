@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import threading
@@ -17,6 +18,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 from pymim.data import opening
 from pymim.data.batch import Batch
 from pymim.data.maker import Maker
+from pymim.data.order import Ids, Order
 from pymim.data.source import Source
 from pymim.data.workers import clean_start, default_workers, live_as_long_as_the_run
 from pymim.errors import DataError
@@ -28,10 +30,10 @@ log = logging.getLogger("pymim.data")
 
 
 class Loader:
-    """Shuffled batches of `source`, each image in every one of `views`.
+    """Batches of `source` in an `order` (by default `order.Shuffled`), each image in every one of `views`.
 
-    Position p of the run is picture p % N of epoch p // N; step s holds positions s * batch to (s + 1) * batch, and
-    rank r of `world` an equal, contiguous share of them. So the one number `step` says where a run stands.
+    Step s holds positions s * batch to (s + 1) * batch of the order, and rank r of `world` an equal, contiguous
+    share of them. So the one number `step` says where a run stands.
 
     source: a Source, or what `data.open` takes, to be opened with `channels`.
     batch: images per step over all ranks. workers: processes that decode; by default none where the source lies in
@@ -53,6 +55,7 @@ class Loader:
         prefetch: int = 2,
         tolerate: float = 0.1,
         channels: int = 3,
+        order: Order | None = None,
     ):
         if batch % world:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
@@ -66,11 +69,12 @@ class Loader:
         self.steps_per_epoch = max(1, len(self.source) // batch)
         self.waited = 0.0  # seconds that the training has waited for a batch
         self.broken: dict[str, str] = {}  # path: what is wrong with it
-        self.make = Maker(self.source, views, batch, seed, rank, world, self.limit)
+        self.make = Maker(self.source, views, batch, seed, rank, world, self.limit, order)
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of steps first to last."""
-        made = self._by_processes(first, last) if self.workers else self._by_a_thread(first, last)
+        make = self._by_processes if self.workers else self._by_a_thread
+        made = itertools.chain.from_iterable(make(*stretch) for stretch in self._stretches(first, last))
         while True:
             began = time.perf_counter()
             item = next(made, None)
@@ -81,6 +85,19 @@ class Loader:
             self._count(broken)
             assert batch is not None, "too many broken pictures raise above"
             yield batch
+
+    def regroup(self, groups: Ids) -> None:
+        """Tells an order that goes by groups which one, int64 [N], each picture is in, from the next epoch on."""
+        if hasattr(self.make.order, "regroup"):
+            self.make.order.regroup(groups)
+
+    def _stretches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Steps that can be made ahead: all of them, or an epoch's, where an order waits to be told groups."""
+        while first < last:
+            end = first - first % self.steps_per_epoch + self.steps_per_epoch
+            end = min(end, last) if hasattr(self.make.order, "regroup") else last
+            yield first, end
+            first = end
 
     def _count(self, broken: dict[str, str]) -> None:
         for path in broken.keys() - self.broken.keys():

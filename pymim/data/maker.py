@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pymim.data import order, philox
+from pymim.data import philox
 from pymim.data.batch import Batch
+from pymim.data.order import Order, Shuffled
 from pymim.data.source import Source, Unreadable
 from pymim.errors import DataError
 from pymim.masks.mask import Draw
@@ -34,19 +35,20 @@ class Maker:
         rank: int = 0,
         world: int = 1,
         limit: int = 1,
+        order: Order | None = None,
     ):
+        self.order: Order = order or Shuffled()
         self.source, self.seed, self.limit = source, seed, limit
         self.views = list(views) if isinstance(views, Iterable) else [views]
-        self.batch, self.rank, self.share = batch, rank, batch // world
+        self.batch, self.share = batch, slice(rank * batch // world, (rank + 1) * batch // world)
 
     def __getitem__(self, step: int) -> tuple[Batch | None, Broken]:
-        first = step * self.batch + self.rank * self.share
-        wanted, epoch = order.at(self.seed, first, self.share, len(self.source))
-        images, index, broken = read(self.source, wanted, self.limit)
+        wanted, visit = self.order.at(self.seed, step, self.batch, len(self.source))
+        images, index, broken = read(self.source, wanted[self.share], self.limit)
         if images is None:
             return None, broken
         number, seed = torch.from_numpy(index), philox.key(self.seed, "views")
-        views = [view(images, number, Draw(seed, epoch, k)) for k, view in enumerate(self.views)]  # type: ignore[arg-type]
+        views = [view(images, number, Draw(seed, visit[self.share], k)) for k, view in enumerate(self.views)]  # type: ignore[arg-type]
         return Batch(views, number, labels(self.source, index)), broken
 
 

@@ -25,7 +25,7 @@ def draw(method: Method, batch: Batch, step: int, path: Path, undo: Callable[[Te
     """
     branches = method.encode(batch, step)
     for objective in method.objectives:
-        branch = branches[objective.source]
+        branch = branches[objective.sources[0]]
         if branch.mask is not None and hasattr(objective.target, "to_pixels"):
             _draw(objective, branch, batch, path, undo)
             return True

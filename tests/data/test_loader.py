@@ -68,6 +68,84 @@ def test_a_batch_may_be_larger_than_the_source():
     assert len(batch.views[0].flatten(1).unique(dim=0)) == 120
 
 
+def served(order, epochs=1):
+    """Index and visit of whole epochs of 3 steps."""
+    parts = [order.at(7, step, 16, 50) for step in range(3 * epochs)]
+    return (np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def balanced(groups):
+    made = order.Balanced()
+    made.regroup(np.asarray(groups))
+    return made
+
+
+SIZES = [1, 2, 30, 0, 17]  # of five groups; the fourth is empty
+GROUPS = np.random.default_rng(0).permutation(np.repeat(np.arange(5), SIZES))
+
+
+def test_every_group_is_served_equally_often():
+    index, _ = served(balanced(GROUPS))
+    times = np.bincount(GROUPS[index], minlength=5)
+    assert times.tolist() == [12, 12, 12, 0, 12]  # 48 places; natural sizes would give 29 to the third
+
+
+def test_a_picture_comes_again_only_when_its_group_is_used_up_and_looks_different():
+    index, visit = served(balanced(GROUPS))
+    times = np.bincount(index, minlength=50)
+    for group, size in enumerate(SIZES):
+        assert size == 0 or np.ptp(times[group == GROUPS]) <= 1
+    assert len({*zip(index.tolist(), visit.tolist(), strict=True)}) == len(index)
+
+
+def test_pictures_in_no_group_never_come():
+    groups = np.where(np.arange(50) % 2, GROUPS, -1)
+    index, _ = served(balanced(groups), epochs=3)
+    assert (index % 2 == 1).all()
+    with pytest.raises(ValueError, match="Balanced: groups: expected a picture in a group, got none"):
+        balanced([-1, -1])
+
+
+def test_balanced_epochs_differ_and_follow_seed_and_groups_alone():
+    first, second = (served(balanced(GROUPS), epochs=2) for _ in range(2))
+    index, _ = first
+    assert np.array_equal(index, next(iter(second)))
+    assert not np.array_equal(index[:48], index[48:])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_groups_told_between_epochs_are_followed(workers):
+    loader = data.Loader(
+        data.Digits(length=50), views.Pretrain(16), batch=16, workers=workers, order=order.Balanced()
+    )
+    made, seen = loader.batches(0, 6), []
+    for step in range(6):
+        if step % 3 == 0:
+            loader.regroup(np.arange(50) % 2 if step else np.where(np.arange(50) < 10, 0, -1))
+        seen.append(next(made).index)
+    assert torch.cat(seen[:3]).max() < 10
+    assert (torch.cat(seen[3:]) % 2).bincount().tolist() == [24, 24]
+    assert next(made, None) is None
+
+
+def test_balanced_batches_are_shared_by_ranks_and_resumed():
+    def indices(first, **arguments):
+        loader = data.Loader(
+            data.Digits(length=50), views.Pretrain(16), batch=16, order=balanced(GROUPS), **arguments
+        )
+        return [batch.index for batch in loader.batches(first, 5)]
+
+    whole = indices(0)
+    assert all(map(torch.equal, whole[2:], indices(2)))
+    shares = [indices(0, rank=rank, world=2) for rank in (0, 1)]
+    assert all(torch.equal(a, torch.cat(parts)) for a, *parts in zip(whole, *shares, strict=True))
+
+
+def test_in_turn_every_picture_comes_as_it_lies():
+    index = torch.cat([batch.index for batch in batches(0, 7, order=order.InTurn())])
+    assert index.tolist() == [*range(50), *range(6)]
+
+
 def test_time_waiting_is_counted_and_threads_are_left_alone():
     threads = torch.get_num_threads()
     loader = data.Loader("digits", views.Pretrain(16), batch=8)
