@@ -25,7 +25,7 @@ Probe = Any
 class Evaluation:
     """Runs `probes` on the encoder of a run, on `train_images` and `test_images` images of a source with labels.
 
-    source: what pymim.data.open takes; view: how an image is prepared, without randomness.
+    source, channels, clip: what pymim.data.open takes; view: how an image is prepared, without randomness.
     Raw pixels and the encoder as it was before training are always probed too: once a run, kept in
     evaluation/baselines.json and printed beside. Probes see pooled features, patch tokens or images, as they say.
     """
@@ -40,8 +40,9 @@ class Evaluation:
         batch: int = 250,
         pool: str = "mean",
         channels: int = 3,
+        clip: data.Clip | None = None,
     ) -> None:
-        self.source, self.view, self.channels = source, view, channels
+        self.source, self.view, self.channels, self.clip = source, view, channels, clip
         self.batch, self.pool = batch, pool
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes = (train_images, test_images)
@@ -113,7 +114,7 @@ class Evaluation:
         """Images [N C H W] and labels [N] of the training and the test split; None where there are no labels."""
         splits = []
         for split, size in zip(("train", "test"), self.sizes, strict=True):
-            source = data.open(self.source, split=split, channels=self.channels)
+            source = data.open(self.source, split=split, channels=self.channels, clip=self.clip)
             if source is None or source.labels is None:
                 return None
             images, labels = data.load(source, self.view, size)

@@ -6,12 +6,14 @@ from pymim.data.digits import Digits
 from pymim.data.folder import Folder
 from pymim.data.loader import Loader
 from pymim.data.maker import load
+from pymim.data.moving import MovingDigits
 from pymim.data.opening import open
 from pymim.data.order import Balanced, InTurn, Shuffled
 from pymim.data.parquet import Parquet
 from pymim.data.source import Sample, Source, Subset, Unreadable
+from pymim.data.videos import Clip, Videos
 
 __all__ = [
-    "Array", "Balanced", "Batch", "Digits", "Folder", "InTurn", "Loader", "Parquet", "Sample", "Shuffled", "Source",
-    "Subset", "Unreadable", "load", "open",
+    "Array", "Balanced", "Batch", "Clip", "Digits", "Folder", "InTurn", "Loader", "MovingDigits", "Parquet",
+    "Sample", "Shuffled", "Source", "Subset", "Unreadable", "Videos", "load", "open",
 ]  # fmt: skip

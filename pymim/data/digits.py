@@ -65,7 +65,7 @@ class Digits:
         random = torch.from_numpy(philox.uniforms(philox.Name(self.seed, 0, index), blocks=4))
         side = self.digit[0] + random[:, 0, 1] * (self.digit[1] - self.digit[0])
         corner = random[:, 0, 2:] * (self.size - side)[:, None]
-        cover = paste(_glyphs()[0][self._glyph(index)], corner, side, self.size)[:, None]
+        cover = paste(self._strokes(index), corner, side, self.size)[:, None]
         ground = self._ground(random[:, 1], random[:, 3, :3])
         ink = self._ink(ground, cover, random[:, 2])
         return torch.lerp(ground, ink, cover).round_().to(torch.uint8)
@@ -75,6 +75,10 @@ class Digits:
         word = philox.words(philox.Name(self.seed, 0, index), blocks=1)[:, 0, 0].astype(np.uint64)
         return self.ids[(word * np.uint64(len(self.ids)) >> np.uint64(32)).astype(np.int64)]
 
+    def _strokes(self, index: NDArray[np.int64]) -> Tensor:
+        """Opacity float32 [B 8 8] of each picture's digit."""
+        return _glyphs()[0][self._glyph(index)]
+
     def _ground(self, place: Tensor, colour: Tensor) -> Tensor:
         """Backgrounds float32 [B 3 size size], of 255."""
         if self.background == "photo":
@@ -83,9 +87,10 @@ class Digits:
         return level[:, :, None, None].expand(-1, 3, self.size, self.size)
 
     def _ink(self, ground: Tensor, cover: Tensor, colour: Tensor) -> Tensor:
-        """A colour [B 3 1 1] whose grey value differs from that of the covered background by `contrast` or more."""
-        ink = colour[:, :3, None, None] * 255
-        here = (ground * cover).sum((2, 3), keepdim=True) / cover.sum((2, 3), keepdim=True)
+        """A colour [B 3 1 ...] that differs in grey value from the covered background by `contrast` or more."""
+        inside = tuple(range(2, ground.ndim))
+        ink = colour[:, :3].view(-1, 3, *(1 for _ in inside)) * 255
+        here = (ground * cover).sum(inside, keepdim=True) / cover.sum(inside, keepdim=True)
         gap = (ink - here).mean(1, keepdim=True)
         brighter = (here.mean(1, keepdim=True) < 127.5).float() * 2 - 1
         lacking = (self.contrast - gap * brighter).clamp_min(0) * brighter

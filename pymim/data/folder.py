@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,11 @@ class Folder:
 
     def __init__(self, path: str | Path, channels: int = 3):
         self.root, self.channels = Path(path), channels
-        self.files = sorted(_pictures(self.root))
+        self.files = sorted(listed(self.root, SUFFIXES))
         if not self.files:
             known = " ".join(SUFFIXES)
             raise DataError(f"Folder: path: expected pictures in {self.root}, got none; it looks for {known}")
-        self.classes, self.labels = _classes(self.files)
+        self.classes, self.labels = by_folder(self.files)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -42,17 +43,16 @@ class Folder:
         return str(self.root / self.files[index])
 
 
-def _pictures(root: Path) -> list[str]:
-    """Relative names; hidden files and folders are passed over."""
-    found = []
+def listed(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+    """Relative names of the files that end so, however deep; hidden files and folders are passed over."""
     for folder, inner, names in os.walk(root, followlinks=True):
         inner[:] = [name for name in inner if not name.startswith(".")]
-        kept = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
-        found += [os.path.relpath(Path(folder, name), root) for name in kept]
-    return found
+        kept = (name for name in names if name.lower().endswith(suffixes) and not name.startswith("."))
+        yield from (os.path.relpath(Path(folder, name), root) for name in kept)
 
 
-def _classes(files: list[str]) -> tuple[list[str] | None, NDArray[np.int64] | None]:
+def by_folder(files: list[str]) -> tuple[list[str] | None, NDArray[np.int64] | None]:
+    """The names of the classes and each file's, where all files lie in two sub-folders or more."""
     tops = [Path(name).parts[0] if len(Path(name).parts) > 1 else "" for name in files]
     classes = sorted(set(tops))
     if len(classes) < 2 or classes[0] == "":

@@ -20,6 +20,7 @@ from pymim.data.batch import Batch
 from pymim.data.maker import Maker
 from pymim.data.order import Ids, Order
 from pymim.data.source import Source
+from pymim.data.videos import Clip
 from pymim.data.workers import clean_start, default_workers, live_as_long_as_the_run
 from pymim.errors import DataError
 
@@ -35,7 +36,7 @@ class Loader:
     Step s holds positions s * batch to (s + 1) * batch of the order, and rank r of `world` an equal, contiguous
     share of them. So the one number `step` says where a run stands.
 
-    source: a Source, or what `data.open` takes, to be opened with `channels`.
+    source: a Source, or what `data.open` takes, to be opened with `channels` and `clip`.
     batch: images per step over all ranks. workers: processes that decode; by default none where the source lies in
         memory (a thread prepares batches beside the training), else its share of the processors.
     prefetch: batches made ahead, by each worker. tolerate: share of the pictures that may be broken (always one).
@@ -55,11 +56,12 @@ class Loader:
         prefetch: int = 2,
         tolerate: float = 0.1,
         channels: int = 3,
+        clip: Clip | None = None,
         order: Order | None = None,
     ):
         if batch % world:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
-        self.source = _opened(source, channels)
+        self.source = _opened(source, channels, clip)
         self.workers = default_workers(self.source) if workers is None else workers
         self.context = clean_start() if self.workers else None  # early: it starts while the model is built
         self.prefetch = prefetch
@@ -162,10 +164,10 @@ class Loader:
             ahead.put(error)
 
 
-def _opened(source: Source | opening.Data, channels: int) -> Source:
+def _opened(source: Source | opening.Data, channels: int, clip: Clip | None) -> Source:
     if not (callable(source) or isinstance(source, str | Path)):
         return source
-    opened = opening.open(source, channels=channels)
+    opened = opening.open(source, channels=channels, clip=clip)
     assert opened is not None, "there is always a training set"
     return opened
 

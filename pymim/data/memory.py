@@ -59,7 +59,7 @@ class Memory:
 
 def remembered(source: Source, limit: int) -> Source:
     """`source` in memory, where a few pictures of it have one size and all would fit in `limit` bytes."""
-    if hasattr(source, "take"):
+    if hasattr(source, "take") or hasattr(source, "clip"):
         return source
     shapes, kinds = set(), set()
     for i in np.linspace(0, len(source) - 1, PROBED).astype(int).tolist():

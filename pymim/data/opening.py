@@ -5,28 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from pymim.data import decode, videos
 from pymim.data.array import Array
 from pymim.data.digits import BACKGROUNDS, Digits
-from pymim.data.folder import Folder
+from pymim.data.folder import Folder, listed
 from pymim.data.memory import remembered
+from pymim.data.moving import MovingDigits
 from pymim.data.parquet import Parquet
 from pymim.data.source import Source, hold_out
+from pymim.data.videos import Clip, Videos
 from pymim.errors import DataError
 
 Data = str | Path | Callable[..., Source]
 TEST = ("test", "val", "validation")
 EMBEDDED = {"digits": BACKGROUNDS[0]} | {f"digits-{name}": name for name in BACKGROUNDS}
+MOVING = "digits-moving"
 
 
-def open(data: Data, split: str = "train", channels: int = 3, memory: int = 2**30) -> Source | None:
+def open(
+    data: Data, split: str = "train", channels: int = 3, clip: Clip | None = None, memory: int = 2**30
+) -> Source | None:
     """The training or test pictures of `data`; None for a test set that is not there.
 
-    data: a folder of pictures, flat, nested or with a folder for each class; a .parquet file in the Hugging Face
-        layout, or a folder of them; an .npy or .npz file; "digits", "digits-plain" or "digits-photo", which are
-        made on the fly; or a constructor that takes `split`.
+    data: a folder of pictures, or of videos, flat, nested or with a folder for each class; a .parquet file in the
+        Hugging Face layout, or a folder of them; an .npy or .npz file; "digits", "digits-plain", "digits-photo" or
+        "digits-moving", which are made on the fly; or a constructor that takes `split`.
     split: "train" or "test". The test set is found in sub-folders train/ and test/ (val/, validation/) or in a
         file beside, ..._train.parquet and ..._test.parquet; else every fifth picture of each class is held out.
-    channels: what every picture is made to have. memory: bytes that small pictures of one size may take, decoded.
+    channels: what every picture is made to have. clip: what is cut out of a video.
+    memory: bytes that small pictures of one size may take, decoded.
     """
     if split not in ("train", "test"):
         raise ValueError(f"data.open: split: expected train or test, got {split!r}; name one of them")
@@ -34,25 +41,30 @@ def open(data: Data, split: str = "train", channels: int = 3, memory: int = 2**3
         return data(split=split)
     if str(data) in EMBEDDED:
         return Digits(split, background=EMBEDDED[str(data)])
+    if str(data) == MOVING:
+        return MovingDigits(split, frames=clip.frames) if clip else MovingDigits(split)
     path = Path(data).expanduser()
     if not path.exists():
-        known = ", ".join(EMBEDDED)
+        known = ", ".join((*EMBEDDED, MOVING))
         raise DataError(
             f"data.open: data: expected a file, a folder or one of {known}, got {data}; see its spelling"
         )
     test = _test_beside(path)
     if split == "test" and test is not None:
-        return remembered(_read(test, channels), memory)
-    source = remembered(_read(path / "train" if (path / "train").is_dir() else path, channels), memory)
+        return remembered(_read(test, channels, clip), memory)
+    source = remembered(_read(path / "train" if (path / "train").is_dir() else path, channels, clip), memory)
     if test is not None:
         return source
     return hold_out(source, split)
 
 
-def _read(path: Path, channels: int) -> Source:
+def _read(path: Path, channels: int, clip: Clip | None) -> Source:
     if path.is_dir():
         shards = sorted(path.glob("*.parquet"))
-        return Parquet(shards, channels) if shards else Folder(path, channels)
+        if shards:
+            return Parquet(shards, channels)
+        first = next(listed(path, (*decode.SUFFIXES, *videos.SUFFIXES)), "")
+        return Videos(path, channels, clip) if first.lower().endswith(videos.SUFFIXES) else Folder(path, channels)
     kinds: dict[str, Callable[..., Source]] = {".parquet": Parquet, ".npy": Array, ".npz": Array}
     if path.suffix not in kinds:
         raise DataError(f"data.open: data: expected a file {', '.join(kinds)}, got {path}; or name its folder")

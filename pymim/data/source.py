@@ -29,7 +29,8 @@ class Source(Protocol):
     """Pictures by number, picklable and cheap to copy into a worker.
 
     One whose pictures are of one size and lie in memory also has `take(index [B]) -> uint8 [B C H W]`: the loader
-    then makes whole batches at once, in its own process.
+    then makes whole batches at once, in its own process. One of videos has `clip(index, moment)`, uint8 [C T H W]:
+    the loader draws the moment in [0, 1), where in the video a clip begins, for each epoch anew.
     """
 
     classes: list[str] | None
@@ -74,9 +75,18 @@ class MemorySubset(Subset):
             raise Unreadable(int(np.flatnonzero(self.ids == error.index)[0]), error.reason) from None
 
 
+class VideoSubset(Subset):
+    """The same of a source of videos."""
+
+    def clip(self, index: int, moment: float) -> Tensor:
+        return self.source.clip(int(self.ids[index]), moment)  # type: ignore[attr-defined, no-any-return]
+
+
 def subset(source: Source, ids: Sequence[int] | NDArray[np.int64]) -> Subset:
     """Pictures `ids` of a source, as a source."""
-    return (MemorySubset if hasattr(source, "take") else Subset)(source, np.asarray(ids, np.int64))
+    kinds = {"take": MemorySubset, "clip": VideoSubset}
+    kind = next((kind for method, kind in kinds.items() if hasattr(source, method)), Subset)
+    return kind(source, np.asarray(ids, np.int64))
 
 
 def hold_out(source: Source, split: str, every: int = 5) -> Source | None:
