@@ -66,6 +66,12 @@ class World:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+def all_ranks() -> dist.ProcessGroup | None:
+    """The group of all processes, for what needs the global batch; None where there is one process."""
+    alone = not dist.is_initialized() or dist.get_world_size() == 1
+    return None if alone else dist.group.WORLD
+
+
 def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn.Module:
     """`method` as the loop calls it. Its parameters stay the method's own."""
     wrapped = method

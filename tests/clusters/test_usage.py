@@ -1,0 +1,49 @@
+"""Collapse shows in how clusters are used."""
+
+import pytest
+import torch
+
+from pymim.clusters import Prototypes, usage
+
+
+def test_even_hard_labels_use_every_cluster():
+    found = usage(torch.arange(12).view(3, 4) % 6, 6)
+    assert {name: value.item() for name, value in found.items()} == pytest.approx(
+        {"entropy": 0, "balance": 1, "used": 1}, abs=1e-6
+    )
+
+
+def test_one_label_for_all_is_a_collapse():
+    found = usage(torch.full((30,), 4), 6)
+    assert found["balance"] == 0
+    assert found["used"] == pytest.approx(1 / 6)
+
+
+def test_uniform_shares_tell_nothing():
+    found = usage(torch.full((2, 5, 8), 1 / 8), 8)
+    assert found["entropy"] == pytest.approx(1)
+    assert found["balance"] == pytest.approx(1)
+    sharp = usage(torch.eye(8)[None], 8)
+    assert sharp["entropy"] == 0
+    assert sharp["used"] == 1
+
+
+def test_fewer_patches_than_clusters_can_be_even_too():
+    found = usage(torch.tensor([3, 90, 7]), 100)
+    assert found["balance"] == pytest.approx(1)
+    assert found["used"] == 1
+
+
+def test_prototypes_are_unit_vectors_and_come_back_to_that():
+    torch.manual_seed(0)
+    prototypes = Prototypes(8, 5)
+    tokens = torch.randn(3, 8, requires_grad=True)
+    assert prototypes(tokens).abs().max() <= 1 + 1e-6
+    prototypes(tokens).sum().backward()
+    with torch.no_grad():
+        prototypes.weight.mul_(0.3)  # as weight decay might
+    prototypes.after_step(torch.nn.Identity(), 0)
+    torch.testing.assert_close(prototypes.weight.norm(dim=1), torch.ones(5))
+    prototypes.weight.grad = None
+    prototypes(tokens, detach=True).sum().backward()
+    assert prototypes.weight.grad is None
