@@ -1,6 +1,8 @@
 """Encoders: a view, and a mask or none, to features."""
 
 from pymim.encoders.encoder import Encoder, Features
+from pymim.encoders.resnet import ResNet
 from pymim.encoders.vit import ViT
+from pymim.encoders.wrapped import Projected, Sobel
 
-__all__ = ["Encoder", "Features", "ViT"]
+__all__ = ["Encoder", "Features", "Projected", "ResNet", "Sobel", "ViT"]

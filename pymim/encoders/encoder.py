@@ -21,7 +21,8 @@ class Features(NamedTuple):
     tokens: Float[Tensor, "B V D"]
     prefix: Float[Tensor, "B R D"]  # class token, then registers; R may be 0
     taps: dict[int, Tensor]  # tokens [B V D] after the blocks asked for, not normed
-    pooled: Float[Tensor, "B D"]
+    pooled: Float[Tensor, "B E"]
+    pyramid: tuple[Tensor, ...] = ()  # maps [B D h w] of a convolutional encoder's stages, the finest first
 
 
 class Encoder(nn.Module):
@@ -33,6 +34,11 @@ class Encoder(nn.Module):
     base: Grid  # of the views it was built for
     prefix: int  # R
     placed: int = 0  # how many of the prefix, its last, have places beside the patches'
+
+    @property
+    def embedding(self) -> int:
+        """E, of the pooled vector."""
+        return self.width
 
     @abstractmethod
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features: ...

@@ -104,9 +104,10 @@ class AdamW:
 
 
 def _block(name: str) -> int:
-    """0 for what comes before the encoder's blocks, i + 1 for block i, and a large depth has the rest."""
-    match = re.match(r"encoder\.blocks\.(\d+)\.", name)
-    return int(match[1]) + 1 if match else 0
+    """0 for what comes before the encoder's blocks, i + 1 for block i (of a ResNet: for stage i + 1), and a large
+    depth has the rest."""
+    match = re.match(r"encoder\.(?:trunk\.)*(?:blocks\.(\d+)|layer([1-9]))\.", name)
+    return 0 if match is None else int(match[1]) + 1 if match[1] else int(match[2])
 
 
 def _fused(parameters: Iterable[Tensor]) -> bool:

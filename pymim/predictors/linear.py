@@ -42,7 +42,7 @@ class Pooled(nn.Module):
 
     def __init__(self, encoder: Encoder, width: int):
         super().__init__()
-        self.head = nn.Linear(encoder.width, width)
+        self.head = nn.Linear(encoder.embedding, width)
         init_weights(self)
 
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B 1 T"]:

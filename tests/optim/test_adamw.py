@@ -41,6 +41,16 @@ def test_rates_by_depth_and_name():
     assert slow["encoder.patch_embed.weight"] == pytest.approx(0.2 * slow["head.weight"])
 
 
+def test_stages_of_a_residual_network_and_wrapped_blocks_are_depths_too():
+    toy = Toy()
+    toy.encoder.trunk = nn.Module()
+    toy.encoder.trunk.blocks = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+    toy.encoder.layer1 = nn.Sequential(nn.Linear(4, 4))
+    rates = {n: r for n, (r, _) in groups(AdamW(warmup=0, layer_decay=0.5), toy).items()}
+    assert rates["encoder.trunk.blocks.1.weight"] == rates["head.weight"] / 2
+    assert rates["encoder.layer1.0.weight"] == rates["encoder.trunk.blocks.0.weight"] == rates["head.weight"] / 4
+
+
 def test_a_group_has_its_own_rate_schedule_and_decay():
     head = Group("^head", Constant(0.5), weight_decay=0.01, betas=(0.9, 0.999))
     found = groups(recipe := AdamW(warmup=0, groups=(head,)), Toy())

@@ -1,0 +1,131 @@
+"""The residual network (He et al. 2016), stride in the 3 x 3 convolution of a bottleneck, as everybody has it now.
+
+Parameters bear timm's names, so that its checkpoints load as they are, the last layer `fc` left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.encoders.encoder import Encoder, Features
+from pymim.layers.patch import sides
+from pymim.masks.mask import Grid, Mask
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+STEMS = {"image": 4, "small": 1}  # what each divides the sides by
+CONVS = {False: (3, 3), True: (1, 3, 1)}  # sizes of the kernels of a plain block and of a bottleneck
+EXPANSION = 4  # of a bottleneck: what comes out is so much wider than what is inside
+
+
+class ResNet(Encoder):
+    """A stem, then four stages of residual blocks; each stage but the first halves the sides and doubles the width.
+
+    Tokens are the cells of the last stage's map, row by row, and `pooled` is their mean; `pyramid` has the maps of
+    all four stages, and `taps` those of the stages asked for, as tokens [B h w, D of the stage].
+
+    Args:
+        depths: blocks of each stage: (2, 2, 2, 2) and (3, 4, 6, 3) for 18 and 34 layers, the latter with
+            bottlenecks for 50.
+        dim: width inside the first stage's blocks.
+        bottleneck: blocks of 1 x 1, 3 x 3, 1 x 1 convolutions, four times as wide outside as inside.
+        stem: "image", a 7 x 7 convolution and a pooling of stride 2 each; or "small", for pictures of some 32
+            pixels, a 3 x 3 convolution of stride 1.
+        image: pixels of the views it is built for, rows and columns; any other size is taken too.
+        taps: numbers of the stages, from 1.
+    """
+
+    prefix = 0
+
+    def __init__(
+        self,
+        depths: Sequence[int] = (2, 2, 2, 2),
+        dim: int = 64,
+        bottleneck: bool = False,
+        stem: str = "image",
+        image: int | tuple[int, int] = 224,
+        channels: int = 3,
+        taps: Sequence[int] = (),
+    ):
+        super().__init__()
+        if stem not in STEMS:
+            raise ValueError(f"ResNet: stem: expected one of {', '.join(STEMS)}, got {stem!r}; name one of them")
+        expansion = EXPANSION if bottleneck else 1
+        widths = [dim * 2**stage for stage in range(len(depths))]
+        self.channels, self.width, self.taps = channels, widths[-1] * expansion, tuple(taps)
+        self.patch = sides(STEMS[stem] * 2 ** (len(depths) - 1), 2)
+        self.base = self.grid((1, channels, *sides(image, 2)))
+        kernel, stride = (7, 2) if stem == "image" else (3, 1)
+        self.conv1 = nn.Conv2d(channels, dim, kernel, stride, kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(dim)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if stem == "image" else nn.Identity()
+        before = dim
+        for number, (depth, inside) in enumerate(zip(depths, widths, strict=True), 1):
+            strides = [2 if number > 1 else 1] + [1] * (depth - 1)
+            ends = [before] + [inside * expansion] * depth
+            blocks = [Block(ends[k], inside, ends[k + 1], strides[k], bottleneck) for k in range(depth)]
+            self.add_module(f"layer{number}", nn.Sequential(*blocks))
+            before = ends[-1]
+        self.stages = len(depths)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
+        if mask is not None:
+            raise ValueError("ResNet: mask: expected None, got one; convolutions see every patch: set mask = None")
+        if view.shape[1] != self.channels:
+            got, channels = view.shape[1], self.channels
+            raise ValueError(f"ResNet: view: expected {channels} channels, got {got}; set ResNet.channels = {got}")
+        image = view.contiguous(memory_format=torch.channels_last)  # the faster one, on CPUs and GPUs
+        image = self.maxpool(self.bn1(self.conv1(image)).relu())
+        pyramid: list[Tensor] = []
+        for number in range(1, self.stages + 1):
+            image = self.get_submodule(f"layer{number}")(image)
+            pyramid.append(image)
+        tokens = _tokens(image)
+        taps = {number: _tokens(pyramid[number - 1]) for number in self.taps}
+        return Features(tokens, tokens[:, :0], taps, tokens.mean(1), tuple(pyramid))
+
+    def grid(self, shape: Sequence[int]) -> Grid:
+        """Rows and columns of the last map for a view [B C H W]: sides need not be divisible."""
+        return tuple(math.ceil(side / stride) for side, stride in zip(shape[2:], self.patch, strict=True))
+
+
+class Block(nn.Module):
+    """relu(x + f(x)): f is two 3 x 3 convolutions, or a bottleneck of three, each with a batch norm. Where width or
+    stride change, x goes through a 1 x 1 convolution and a norm."""
+
+    downsample: nn.Sequential | None
+
+    def __init__(self, before: int, inside: int, after: int, stride: int, bottleneck: bool):
+        super().__init__()
+        kernels = CONVS[bottleneck]
+        ends = [before] + [inside] * (len(kernels) - 1) + [after]
+        self.depth = len(kernels)
+        for number, kernel in enumerate(kernels, 1):
+            step = stride if number == (2 if bottleneck else 1) else 1
+            conv = nn.Conv2d(ends[number - 1], ends[number], kernel, step, kernel // 2, bias=False)
+            self.add_module(f"conv{number}", conv)
+            self.add_module(f"bn{number}", nn.BatchNorm2d(ends[number]))
+        changes = stride != 1 or before != after
+        shortcut = (nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+        self.downsample = nn.Sequential(*shortcut) if changes else None
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        out = x
+        for number in range(1, self.depth + 1):
+            out = self.get_submodule(f"bn{number}")(self.get_submodule(f"conv{number}")(out))
+            out = out.relu() if number < self.depth else out
+        added: Tensor = out + (x if self.downsample is None else self.downsample(x))
+        return added.relu()
+
+
+def _tokens(image: Float[Tensor, "B D h w"]) -> Float[Tensor, "B N D"]:
+    return image.flatten(2).mT

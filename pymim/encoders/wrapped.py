@@ -1,0 +1,106 @@
+"""Encoders around another encoder: a projection behind it, a fixed filter before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pymim.encoders.encoder import Encoder, Features
+from pymim.layers.init import init_weights
+from pymim.masks.mask import Grid, Mask
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.Identity}
+
+
+class Wrapped(Encoder):
+    """Is of its trunk's measure, unless it says otherwise."""
+
+    def __init__(self, trunk: Encoder):
+        super().__init__()
+        self.trunk = trunk
+        self.width, self.channels, self.patch = trunk.width, trunk.channels, trunk.patch
+        self.base, self.prefix = trunk.base, trunk.prefix
+
+    @property
+    def embedding(self) -> int:
+        return self.trunk.embedding
+
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
+        features: Features = self.trunk(view, mask)
+        return features
+
+    def grid(self, shape: Sequence[int]) -> Grid:
+        return self.trunk.grid(shape)
+
+
+class Projected(Wrapped):
+    """An MLP on the pooled vector; tokens stay the trunk's, and they are what probes see.
+
+    A clustering method clusters what comes out here, and a momentum copy has the projection with the rest. The last
+    layer has no ReLU, so that what is clustered has both signs, as in DeepCluster (Caron et al. 2018), which takes
+    the last ReLU off to cluster and puts it back to train: there it opens the head (predictors.Renewed).
+
+    Args:
+        layers: widths; linear maps, and between two of them `norm`, ReLU and `dropout`.
+        norm: "batch" (SwAV, DeepCluster-v2: Caron et al. 2020), "layer" or "none".
+        unit: whether the result has length 1.
+    """
+
+    def __init__(
+        self,
+        trunk: Encoder,
+        layers: Sequence[int] = (2048, 128),
+        norm: str = "batch",
+        dropout: float = 0.0,
+        unit: bool = False,
+    ):
+        super().__init__(trunk)
+        if norm not in NORMS:
+            raise ValueError(f"Projected: norm: expected one of {', '.join(NORMS)}, got {norm!r}; name one of them")
+        widths = (trunk.embedding, *layers)
+        parts: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            parts += [nn.Linear(before, after), NORMS[norm](after), nn.ReLU(), nn.Dropout(dropout)]
+        self.head = nn.Sequential(*parts[:-3])
+        self.unit = unit
+        init_weights(self.head)
+
+    @property
+    def embedding(self) -> int:
+        return int(self.head[-1].out_features)  # type: ignore[arg-type]
+
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
+        features: Features = self.trunk(view, mask)
+        pooled: Tensor = self.head(features.pooled)
+        return features._replace(pooled=F.normalize(pooled.float(), dim=1) if self.unit else pooled)
+
+
+class Sobel(Wrapped):
+    """The trunk sees edges instead of colours: the two Sobel filters of the mean of the channels, with zeros around
+    the picture (DeepCluster, Caron et al. 2018). It must be one of 2 channels.
+
+    channels: of the views. The mean counts channels alike, as in the released code; it is no luma.
+    """
+
+    filters: Tensor
+
+    def __init__(self, trunk: Encoder, channels: int = 3):
+        super().__init__(trunk)
+        if trunk.channels != 2:
+            raise ValueError(f"Sobel: trunk: expected 2 channels, got {trunk.channels}; set its channels = 2")
+        self.channels = channels
+        across = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
+        self.register_buffer("filters", torch.stack((across, across.T))[:, None], persistent=False)
+
+    def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
+        edges = F.conv2d(view.mean(1, keepdim=True), self.filters.to(view.dtype), padding=1)
+        features: Features = self.trunk(edges, mask)
+        return features

@@ -1,0 +1,131 @@
+"""The ResNet: sizes, shapes, names, and the answers of a peer."""
+
+import pytest
+import torch
+
+from pymim import masks
+from pymim.encoders import Projected, ResNet, Sobel, ViT
+from pymim.masks.mask import Draw
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        ({"depths": (2, 2, 2, 2)}, 11_176_512),
+        ({"depths": (3, 4, 6, 3)}, 21_284_672),
+        ({"depths": (3, 4, 6, 3), "bottleneck": True}, 23_508_032),
+    ],
+)
+def test_sizes_are_those_of_18_34_and_50_layers(arguments, count):
+    with torch.device("meta"):
+        assert sum(p.numel() for p in ResNet(**arguments).parameters()) == count
+
+
+def test_names_are_those_of_timm():
+    names = set(ResNet((1, 1, 1, 1), dim=4, bottleneck=True).state_dict())
+    assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv3.weight", "layer4.0.bn3.weight"} <= names
+    assert {"layer2.0.downsample.0.weight", "layer2.0.downsample.1.running_var"} <= names
+    assert "layer1.0.downsample.0.weight" not in ResNet((1, 1, 1, 1), dim=4).state_dict()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 12])
+@pytest.mark.parametrize(("stem", "grid"), [("image", (2, 3)), ("small", (5, 9))])
+def test_any_channel_count_and_side(channels, stem, grid):
+    encoder = ResNet((1, 1, 1, 1), dim=4, stem=stem, channels=channels)
+    view = torch.randn(2, channels, 40, 66)
+    out = encoder(view)
+    assert encoder.grid(view.shape) == grid
+    assert out.tokens.shape == (2, grid[0] * grid[1], 32) and encoder.width == encoder.embedding == 32
+    assert out.prefix.shape == (2, 0, 32)
+    torch.testing.assert_close(out.pooled, out.pyramid[-1].mean((2, 3)))
+    torch.testing.assert_close(out.tokens.mT.unflatten(2, grid), out.pyramid[-1])
+    with pytest.raises(ValueError, match=r"ResNet: view: expected \d+ channels, got 7; set ResNet.channels = 7"):
+        encoder(torch.randn(2, 7, 32, 32))
+
+
+def test_pyramid_halves_and_doubles_and_taps_are_its_maps():
+    encoder = ResNet((1, 2, 1, 1), dim=4, bottleneck=True, stem="small", image=32, taps=(2,))
+    out = encoder(torch.randn(2, 3, 32, 32))
+    shapes = [tuple(stage.shape[1:]) for stage in out.pyramid]
+    assert shapes == [(16, 32, 32), (32, 16, 16), (64, 8, 8), (128, 4, 4)]
+    torch.testing.assert_close(out.taps[2], out.pyramid[1].flatten(2).mT)
+    assert encoder.base == (4, 4) and encoder.patch == (8, 8)
+
+
+def test_masks_and_unknown_stems_are_refused():
+    encoder = ResNet((1, 1), dim=4, stem="small", image=8)
+    mask = masks.Uniform(0.5)(torch.arange(2), (4, 4), Draw(0, 0))
+    with pytest.raises(ValueError, match="ResNet: mask: expected None, got one"):
+        encoder(torch.randn(2, 3, 8, 8), mask)
+    with pytest.raises(ValueError, match="ResNet: stem: expected one of image, small, got 'big'"):
+        ResNet(stem="big")
+
+
+PEER = [
+    ("embedder.embedder.convolution", "conv1"),
+    ("embedder.embedder.normalization", "bn1"),
+    ("encoder.stages.", "layer"),
+    (".layers.", "."),
+    ("shortcut.convolution", "downsample.0"),
+    ("shortcut.normalization", "downsample.1"),
+    *((f".layer.{i}.convolution", f".conv{i + 1}") for i in range(3)),
+    *((f".layer.{i}.normalization", f".bn{i + 1}") for i in range(3)),
+]
+
+
+@pytest.mark.parametrize("bottleneck", [False, True])
+def test_transformers_gives_the_same(bottleneck):
+    transformers = pytest.importorskip("transformers")
+    expansion, kind = (4, "bottleneck") if bottleneck else (1, "basic")
+    sizes = {"embedding_size": 8, "hidden_sizes": [8 * expansion * 2**i for i in range(3)], "depths": [2, 1, 2]}
+    peer = transformers.ResNetModel(transformers.ResNetConfig(layer_type=kind, **sizes)).eval()
+    renamed = {}
+    for name, value in peer.state_dict().items():
+        for theirs, ours in PEER:
+            name = name.replace(theirs, ours)
+        if name.startswith("layer"):
+            name = f"layer{int(name[5]) + 1}{name[6:]}"
+        renamed[name] = value
+    encoder = ResNet((2, 1, 2), dim=8, bottleneck=bottleneck).eval()
+    encoder.load_state_dict(renamed)
+    view = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        expected, found = peer(view), encoder(view)
+    torch.testing.assert_close(found.pyramid[-1], expected.last_hidden_state, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.pooled, expected.pooler_output[:, :, 0, 0], rtol=1e-4, atol=1e-4)
+
+
+def test_projection_has_both_signs_and_leaves_tokens_alone():
+    trunk = ResNet((1, 1), dim=8, stem="small", image=8)
+    view = torch.randn(64, 3, 8, 8)
+    assert (trunk(view).pooled >= 0).all()
+    encoder = Projected(trunk, (32, 6))
+    out = encoder(view)
+    assert out.pooled.shape == (64, 6) and encoder.embedding == 6 and encoder.width == 16
+    assert (out.pooled < 0).any() and (out.pooled > 0).any()
+    torch.testing.assert_close(out.tokens, trunk(view).tokens)
+    assert [type(part).__name__ for part in encoder.head] == ["Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"]
+    unit = Projected(trunk, (32, 6), norm="none", unit=True)(view).pooled
+    torch.testing.assert_close(unit.norm(dim=1), torch.ones(64))
+    assert Projected(ViT(12, 1, 2, image=8, patch=4), (5,))(view).pooled.shape == (64, 5)
+    with pytest.raises(ValueError, match="Projected: norm: expected one of batch, layer, none, got 'group'"):
+        Projected(trunk, norm="group")
+
+
+def test_sobel_sees_edges_of_the_mean_of_the_channels():
+    seen = []
+    trunk = ResNet((1, 1), dim=4, stem="small", image=8, channels=2)
+    trunk.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    encoder = Sobel(trunk)
+    flat = torch.full((1, 3, 8, 8), 2.5)
+    ramp = torch.arange(8.0).expand(1, 3, 8, 8) * torch.tensor([0.0, 0.0, 3.0])[:, None, None]
+    encoder(torch.cat([flat, ramp]))
+    edges = seen[0]
+    assert edges.shape == (2, 2, 8, 8)
+    assert (edges[0, :, 1:-1, 1:-1] == 0).all()
+    assert (edges[0, 0, 1:-1, 0] == -10).all()  # there are zeros around it
+    assert (edges[1, 0, 1:-1, 1:-1] == -8).all()  # blue counts as much as green
+    assert (edges[1, 1, 1:-1, 1:-1] == 0).all()
+    assert not any("filters" in name for name, _ in encoder.named_parameters())
+    with pytest.raises(ValueError, match="Sobel: trunk: expected 2 channels, got 3"):
+        Sobel(ResNet((1,), dim=4))
