@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     text = config.load(files, args.bindings)
     if args.mode == "explain":
         return _explain(args, Path(files[-1]).stem)
-    trainer = _build()
+    trainer = build()
     config.check_used(args.gin, args.bindings)  # a run's own configuration was checked when it began
     if args.mode == "train":
         return _train(trainer, folder, text, args)
@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _build() -> Trainer:
+def build() -> Trainer:
     """The trainer, its weights drawn by its seed."""
     import torch
 

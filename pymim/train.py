@@ -105,7 +105,7 @@ class Trainer:
                 self._begin(done - 1)
                 batch = next(batches)
                 rate = self.optimizer.set(self.adam, done - 1, self.steps, self.batch)
-                losses = self._step(forward, batch.to(self.world.device), done - 1, folder)
+                losses = self.learn(forward, batch.to(self.world.device), done - 1, folder)
                 self.method.after_step(done - 1)
                 if self.average is not None and self.momentum is not None:
                     self.average.update(self.method.encoder, self.momentum)
@@ -126,7 +126,7 @@ class Trainer:
             seed_everything(self.seed, step, rank=-1)
             self.method.before_epoch(self)
 
-    def _step(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
+    def learn(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
         """Forward, backward, clip, optimise; the mean of each loss over the batch."""
         seed_everything(self.seed, step, self.world.rank)
         pieces = batch.split(self.micro or len(batch.index))

@@ -27,7 +27,7 @@ def scaling() -> list[Scaling]:
     def case(batch: int) -> Case:
         return _case("block, exact", f"B {batch}, 14x14, 75 hidden", _block(batch), _hide_blocks, 100, batch)
 
-    return [Scaling("block, exact", "B", [64, 128, 256, 512, 1024], case)]
+    return [Scaling("block, exact", "B, 14 x 14", [64, 128, 256, 512, 1024], case)]
 
 
 def _case(

@@ -164,7 +164,7 @@ def cases() -> list[Case]:
 
 def scaling() -> list[Scaling]:
     return [
-        Scaling("k-means assign", "B", [4096, 8192, 16384, 32768], lambda b: _assign(b, 512, 128)),
-        Scaling("k-means assign", "K", [128, 256, 512, 1024], lambda k: _assign(16384, k, 128)),
-        Scaling("k-means assign", "D", [32, 64, 128, 256], lambda d: _assign(16384, 512, d)),
+        Scaling("k-means assign", "B, K 512, D 128", [4096, 8192, 16384, 32768], lambda b: _assign(b, 512, 128)),
+        Scaling("k-means assign", "K, B 16384, D 128", [128, 256, 512, 1024], lambda k: _assign(16384, k, 128)),
+        Scaling("k-means assign", "D, B 16384, K 512", [32, 64, 128, 256], lambda d: _assign(16384, 512, d)),
     ]

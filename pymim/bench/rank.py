@@ -102,4 +102,6 @@ def cases() -> list[Case]:
 
 
 def scaling() -> list[Scaling]:
-    return [Scaling("ranking loss, forward + backward", "M", (49, 98, 196, 392, 784, 1568), partial(_loss_case, 8))]
+    return [
+        Scaling("ranking loss, forward + backward", "M, B 8", (49, 98, 196, 392, 784, 1568), partial(_loss_case, 8))
+    ]

@@ -27,6 +27,7 @@ def plot(panels: list[dict[str, Any]], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
 
     columns = min(4, len(panels))
     lines = -(-len(panels) // columns)
@@ -40,6 +41,10 @@ def plot(panels: list[dict[str, Any]], path: Path) -> None:
         start = panel["seconds"]["pymim"][0] * 1e3
         axis.loglog(sizes, [start * size / sizes[0] for size in sizes], "k:", lw=0.8)
         axis.set(title=panel["op"], xlabel=panel["axis"], ylabel="ms")
+        axis.set_xticks(sizes, [str(size) for size in sizes], fontsize=8)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.minorticks_off()
         axis.title.set_fontsize(9)
         axis.legend(fontsize=7)
     figure.tight_layout()

@@ -1,0 +1,32 @@
+"""The account of a step: every operator is in one kind, and the core's are told apart."""
+
+import pytest
+
+from pymim.bench import account
+
+
+def test_masks_are_told_apart(capsys):
+    small = ("DIM=48", "DEPTH=1", "BATCH=8", "WORKERS=0", "IMAGE=16", "train.Trainer.precision='float32'")
+    words = [word for binding in small for word in ("-b", binding)]
+    assert account.main(["--gin", "gin/mae.gin", *words, "--steps", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    kinds = {line[:30].strip(): float(line.split()[-1].rstrip("%")) for line in lines[:-1]}
+    assert {"core: masks", "products", "norms", "optimiser"} <= set(kinds)
+    assert sum(kinds.values()) == pytest.approx(100, abs=1)
+    assert 0 < kinds["core: masks"] < kinds["products"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("pymim::sinkhorn_sweep", "core: transport"),
+        ("pymim::kmeans_assign", "core: clustering"),
+        ("pymim::relative_loss", "core: ranking"),
+        ("pymim::uniform", "core: masks"),
+        ("aten::addmm", "products"),
+        ("Optimizer.step#AdamW.step", "optimiser"),
+        ("aten::nothing_we_know", "the rest"),
+    ],
+)
+def test_kinds(name, kind):
+    assert account._kind(name) == kind
