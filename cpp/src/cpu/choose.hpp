@@ -1,7 +1,8 @@
 // The rows of a mask, and the ids of a boolean row: what the policies have in common, on the CPU.
 //
-// No scratch: a row's keys live where its ids will be written. The longer of `visible` and `hidden` has room
-// for N keys of 4 bytes, as its ids take 8 bytes and number at least N / 2, and the ids are written last.
+// No scratch: the keys of a row that is too long for the stack live where its ids will be written. The longer
+// of `visible` and `hidden` has room for N keys of 4 bytes, as its ids take 8 bytes and number at least N / 2,
+// and the ids are written last.
 #pragma once
 
 #include "select.hpp"
@@ -14,6 +15,7 @@ struct Row {
   int64_t v, m, n;
   int64_t *visible, *hidden;
   bool* boolean;
+  Word* room = nullptr;  // for the keys and kPadding more
 
   Row(const Mask& mask, int64_t image)
       : v(mask.visible[1]),
@@ -32,7 +34,12 @@ struct Row {
         hidden(masks.hidden.data + (view * masks.hidden[1] + image) * m),
         boolean(masks.boolean.data + (view * masks.boolean[1] + image) * n) {}
 
-  Word* keys() const { return reinterpret_cast<Word*>(v > m ? visible : hidden); }
+  // The first `count` words of the role's stream, as keys.
+  Word* draw_keys(const Draw& draw, int64_t image, Role role, int64_t count) const {
+    fill_words(draw, image, role, count, keys(), room != nullptr);
+    return keys();
+  }
+  Word* keys() const { return room ? room : reinterpret_cast<Word*>(v > m ? visible : hidden); }
 };
 
 #if defined(__AVX512F__)
@@ -42,14 +49,17 @@ inline int64_t* append(__mmask16 chosen, __m512i ids, int64_t* to, const int64_t
   const int count = __builtin_popcount(chosen);
   const __m512i packed = _mm512_maskz_compress_epi32(chosen, ids);
   const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(packed));
-  const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(packed, 1));
-  if (end - to >= 16) {
+  const bool room = end - to >= 16;
+  if (room)
     _mm512_storeu_si512(to, low);
-    _mm512_storeu_si512(to + 8, high);
-  } else {
-    const unsigned lanes = (1u << count) - 1;
-    _mm512_mask_storeu_epi64(to, static_cast<__mmask8>(lanes), low);
-    _mm512_mask_storeu_epi64(to + 8, static_cast<__mmask8>(lanes >> 8), high);
+  else
+    _mm512_mask_storeu_epi64(to, static_cast<__mmask8>((1u << count) - 1), low);
+  if (count > 8) {
+    const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(packed, 1));
+    if (room)
+      _mm512_storeu_si512(to + 8, high);
+    else
+      _mm512_mask_storeu_epi64(to + 8, static_cast<__mmask8>(((1u << count) - 1) >> 8), high);
   }
   return to + count;
 }

@@ -9,6 +9,7 @@ namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
 constexpr int64_t kImages = 16;  // the fewest that are worth a thread
+constexpr int64_t kRoom = 2048;  // keys that a thread has on its stack
 
 // Calls fill(row, image) for every image, to set its booleans, and writes their ids.
 template <class Fill>
@@ -16,8 +17,10 @@ void fill_rows(const Mask& out, Fill fill) {
   parallel_for(
       out.boolean[0], kImages,
       [&](int64_t begin, int64_t end) {
+        alignas(64) Word room[kRoom + kPadding];
         for (int64_t image = begin; image < end; ++image) {
-          const Row row(out, image);
+          Row row(out, image);
+          if (row.n <= kRoom) row.room = room;
           fill(row, image);
           write_ids(row);
         }
@@ -76,10 +79,9 @@ void choose(const Row& row, Drawn side, const Bracket& known) {
 void uniform_mask(Index index, Draw draw, Extent grid, Extent unit, Mask out, Stream) {
   const int64_t size = unit[0] * unit[1] * unit[2], units = out.boolean[1] / size;
   fill_rows(out, [&](const Row& row, int64_t image) {
-    Word* keys = row.keys();
+    const Word* keys = row.draw_keys(draw, index.data[image], Role::uniform, units);
     // Of units larger than a patch there are at most N / 2: their flags fit behind their keys.
-    bool* flags = size == 1 ? row.boolean : reinterpret_cast<bool*>(keys + units);
-    fill_words(draw, index.data[image], Role::uniform, units, keys);
+    bool* flags = size == 1 ? row.boolean : reinterpret_cast<bool*>(row.keys() + units);
     set_flags(flags, units, true);
     flip_smallest(keys, units, row.v / size, flags, anywhere(units));
     if (size > 1) enlarge(flags, grid, unit, row.boolean);
@@ -99,7 +101,7 @@ void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t ro
 
 void weighted_mask(Index index, Draw draw, Scores weights, Drawn drawn, Mask out, Stream) {
   fill_rows(out, [&](const Row& row, int64_t image) {
-    fill_words(draw, index.data[image], Role::weighted, row.n, row.keys());
+    row.draw_keys(draw, index.data[image], Role::weighted, row.n);
     score_keys(weights, image, row.keys(),
                [](float weight, uint32_t word) { return weighted_key(weight, word); });
     choose(row, drawn, spanned(row.keys(), row.n));
@@ -114,7 +116,7 @@ void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide,
     set_flags(row.boolean, row.n, false);
     flip_smallest<Numbers>(keys, row.n, hard, row.boolean, spanned(keys, row.n));
     if (hard == row.m) return;
-    fill_words(draw, index.data[image], Role::ranked, row.n, keys);
+    row.draw_keys(draw, index.data[image], Role::ranked, row.n);
     const auto* hides = reinterpret_cast<const uint8_t*>(row.boolean);
     const int64_t n = row.n;
 #pragma omp simd
@@ -125,7 +127,7 @@ void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide,
 
 void priority_mask(Index index, Draw draw, Scores priority, Mask out, Stream) {
   fill_rows(out, [&](const Row& row, int64_t image) {
-    fill_words(draw, index.data[image], Role::priority, row.n, row.keys());
+    row.draw_keys(draw, index.data[image], Role::priority, row.n);
     score_keys(priority, image, row.keys(),
                [](float value, uint32_t word) { return priority_key(value, word); });
     choose<Numbers>(row, Drawn::hidden, spanned(row.keys(), row.n));
@@ -136,7 +138,7 @@ void disjoint_masks(Index index, Draw draw, int64_t covered, Masks out, Stream) 
   parallel_for(out.boolean[1], kImages, [&](int64_t begin, int64_t end) {
     for (int64_t image = begin; image < end; ++image) {
       const Row first(out, 0, image);
-      fill_words(draw, index.data[image], Role::disjoint, first.n, first.keys());
+      first.draw_keys(draw, index.data[image], Role::disjoint, first.n);
       // The keys lie in the first view's row, so its ids come last.
       for (int64_t view = out.boolean[0]; view-- > 0;) {
         const Row row(out, view, image);
@@ -154,7 +156,7 @@ void budget_mask(Index index, Draw draw, const Budget& budget, Mask out, Stream)
   fill_rows(out, [&](const Row& row, int64_t image) {
     int64_t counts[Budget::kMost], first = 0;
     share_budget(draw, index.data[image], budget, row.v, counts);
-    fill_words(draw, index.data[image], Role::budget, row.n, row.keys());
+    row.draw_keys(draw, index.data[image], Role::budget, row.n);
     set_flags(row.boolean, row.n, true);
     for (size_t g = 0; g < static_cast<size_t>(budget.grids); first += budget.sizes[g++])
       flip_smallest(row.keys() + first, budget.sizes[g], counts[g], row.boolean + first,

@@ -71,9 +71,10 @@ inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
 #endif
 
 constexpr int64_t kWords = 4 * kBlocks;
+constexpr int kSetsAtOnce = kBlocks == 8 ? 4 : 2;  // as many as there are registers for
 
 // The words of kSets * kBlocks blocks of one image's stream from `first` on, every kStride-th, as random_words
-// gives them. Two sets at once hide each other's latency and share the round's keys.
+// gives them. Sets at once hide each other's latency and share the round's keys.
 template <int kSets = 1, int kStride = 1>
 inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* out) {
   const Words counter = random_counter(draw, image, 0);
@@ -99,16 +100,17 @@ inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* o
   for (int i = 0; i < kSets; ++i) store(x[i], y[i], z[i], w[i], out + i * kWords);
 }
 
-// The first n words of the role's part of one image's stream.
-inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n, Word* out) {
+// The first n words of the role's part of one image's stream; up to kPadding more where there is room for them.
+constexpr int64_t kPadding = kSetsAtOnce * kWords;
+inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n, Word* out, bool padded = false) {
   uint32_t block = first_block(role);
   int64_t i = 0;
-  for (; i + 2 * kWords <= n; i += 2 * kWords, block += 2 * kBlocks)
-    store_words<2>(draw, image, block, out + i);
+  for (; i + (padded ? 1 : kPadding) <= n; i += kPadding, block += kSetsAtOnce * kBlocks)
+    store_words<kSetsAtOnce>(draw, image, block, out + i);
   for (; i < n; i += kWords, block += kBlocks) {
     Word words[kWords];
     store_words(draw, image, block, words);
-    std::memcpy(out + i, words, static_cast<size_t>(n - i < kWords ? n - i : kWords) * sizeof(Word));
+    for (int64_t j = 0; j < kWords && i + j < n; ++j) out[i + j] = words[j];
   }
 }
 

@@ -69,28 +69,24 @@ class Window {
     int64_t below;
   };
   Found at(int64_t rank) const {
-    const __m512i one = _mm512_set1_epi32(1);
-    const __m512i keys[2] = {_mm512_load_si512(keys_), _mm512_load_si512(keys_ + 16)};
-    const __mmask16 inside[2] = {first_lanes(size), size > 16 ? first_lanes(size - 16) : __mmask16{0}};
-    __m512i less[2] = {};  // how many keys are less than each
-    for (int64_t i = 0; i < size; ++i)
-      for (int half = 0; half < 2; ++half) {
-        const __mmask16 more =
-            _mm512_cmplt_epu32_mask(_mm512_set1_epi32(static_cast<int>(keys_[i])), keys[half]);
-        less[half] = _mm512_mask_add_epi32(less[half], more, less[half], one);
-      }
+    const __m512i one = _mm512_set1_epi32(1), most = _mm512_set1_epi32(static_cast<int>(rank));
+    const __m512i low = _mm512_load_si512(keys_), high = _mm512_load_si512(keys_ + 16);
+    __m512i before_low = _mm512_setzero_si512(), before_high = before_low;  // how many keys are less than each
+    for (int64_t i = 0; i < size; ++i) {
+      const __m512i key = _mm512_set1_epi32(static_cast<int>(keys_[i]));
+      before_low = _mm512_mask_add_epi32(before_low, _mm512_cmplt_epu32_mask(key, low), before_low, one);
+      before_high = _mm512_mask_add_epi32(before_high, _mm512_cmplt_epu32_mask(key, high), before_high, one);
+    }
     // Of those that at most `rank` are less than, the greatest.
-    const __m512i most = _mm512_set1_epi32(static_cast<int>(rank));
-    __m512i fit[2];
-    for (int half = 0; half < 2; ++half)
-      fit[half] =
-          _mm512_maskz_mov_epi32(_mm512_mask_cmple_epu32_mask(inside[half], less[half], most), keys[half]);
-    const uint32_t key = _mm512_reduce_max_epu32(_mm512_max_epu32(fit[0], fit[1]));
-    int64_t before = below;
-    for (int half = 0; half < 2; ++half)
-      before += __builtin_popcount(
-          _mm512_mask_cmplt_epu32_mask(inside[half], keys[half], _mm512_set1_epi32(static_cast<int>(key))));
-    return {key, before};
+    const __mmask16 in_low = first_lanes(size), in_high = size > 16 ? first_lanes(size - 16) : __mmask16{0};
+    const __m512i fit_low = _mm512_maskz_mov_epi32(_mm512_mask_cmple_epu32_mask(in_low, before_low, most), low);
+    const __m512i fit_high =
+        _mm512_maskz_mov_epi32(_mm512_mask_cmple_epu32_mask(in_high, before_high, most), high);
+    const uint32_t key = _mm512_reduce_max_epu32(_mm512_max_epu32(fit_low, fit_high));
+    const __m512i keys = _mm512_set1_epi32(static_cast<int>(key));
+    const int less = __builtin_popcount(_mm512_mask_cmplt_epu32_mask(in_low, low, keys)) +
+                     __builtin_popcount(_mm512_mask_cmplt_epu32_mask(in_high, high, keys));
+    return {key, below + less};
   }
 
  private:
