@@ -7,7 +7,7 @@ what it makes (shapes), holds (parameters) and costs (FLOPs), whatever its size.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,20 @@ class Node:
 
 @dataclass
 class Cost:
-    """What one training step of `batch` images takes."""
+    """What one training step of `batch` images takes, `piece` of them at a time."""
 
     batch: int
+    piece: int
     parameters: int
+    trained: int  # of the parameters
     flops: int
     activations: int
 
     @property
     def memory(self) -> int:
-        """Bytes: weights, gradients and AdamW's two moments in float32, and what the backward pass keeps."""
-        return 16 * self.parameters + self.activations
+        """Bytes: weights and, of those trained, gradients and AdamW's two moments, in float32; and what the
+        backward pass keeps."""
+        return 4 * self.parameters + 12 * self.trained + self.activations
 
 
 def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> Node:
@@ -67,41 +70,55 @@ def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> 
     return Node(role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments)
 
 
-def measure(method: nn.Module, views: list[Tensor], batch: int, root: Node) -> Cost:
-    """Runs `method` once on meta tensors and writes shapes, parameters and FLOPs into the nodes below `root`."""
+def measure(method: nn.Module, views: list[Tensor], root: Node) -> Cost:
+    """Runs `method` once, there and back, on meta tensors and writes shapes, parameters and FLOPs into the nodes
+    below `root`, the run's."""
     modules = _modules(method, root)
     handles = [
         module.register_forward_hook(lambda _module, _inputs, output, node=node: _note(node, output))
         for node, (_, module) in modules.items()
     ]
-    kept: dict[int, int] = {}
+    kept: dict[Any, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[id(tensor.untyped_storage())] = tensor.untyped_storage().nbytes()
+        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
         return tensor
 
     index = torch.zeros(len(views[0]), dtype=torch.int64, device="meta")
-    counter = FlopCounterMode(display=False)
-    with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        method(Batch(views, index, index), 0)
+    there, back = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    with there, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = method(Batch(views, index, index), 0)
     for handle in handles:
         handle.remove()
-    counts = counter.get_flop_counts()
+    with back:
+        output.loss.backward()
+    counts = there.get_flop_counts()
     for node, (name, module) in modules.items():
-        node.parameters = sum(p.numel() for p in module.parameters())
+        node.parameters = _count(module.parameters())
         node.flops = sum(counts.get(f"{type(method).__name__}{'.' * bool(name)}{name}", {}).values())
-    scale = batch / len(views[0])
-    parameters = sum(p.numel() for p in method.parameters())
-    own = {id(p.untyped_storage()) for p in method.parameters()}
+    own = {p.untyped_storage()._cdata for p in method.parameters()}
     activations = sum(size for key, size in kept.items() if key not in own)
-    return Cost(batch, parameters, int(3 * scale * counter.get_total_flops()), int(scale * activations))
+    batch = root.arguments["batch"]
+    piece = root.arguments.get("micro") or batch
+    return Cost(
+        batch,
+        piece,
+        _count(method.parameters()),
+        _count(p for p in method.parameters() if p.requires_grad),
+        (there.get_total_flops() + back.get_total_flops()) * batch // len(views[0]),
+        activations * piece // len(views[0]),
+    )
+
+
+def _count(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(p.numel() for p in parameters)
 
 
 def _modules(method: nn.Module, root: Node) -> dict[Node, tuple[str, nn.Module]]:
-    """Which module each node became: by class, in the order of the tree."""
+    """Which module each node of the method became: by class, in the order of the tree."""
     free = list(method.named_modules())
     found = {}
-    for _, node in root.walk():
+    for _, node in (entry for child in root.children if child.role == "method" for entry in child.walk()):
         wanted = node.name.rsplit("/", 1)[-1]
         match = next((entry for entry in free if type(entry[1]).__name__ == wanted), None)
         if match is not None:
@@ -144,8 +161,9 @@ def text(root: Node, cost: Cost) -> str:
 
 def summary(cost: Cost) -> str:
     """One line: what a training step takes."""
+    pieces = "" if cost.piece == cost.batch else f", {cost.piece} at a time"
     return (
-        f"one step of {cost.batch} images: {count(cost.parameters)} parameters, {count(cost.flops)} FLOPs "
+        f"one step of {cost.batch} images{pieces}: {count(cost.parameters)} parameters, {count(cost.flops)} FLOPs "
         f"(forward and backward), {cost.memory / 2**30:.2f} GiB "
         f"({cost.activations / 2**30:.2f} GiB of it kept for the backward pass, before autocast and recomputation)"
     )

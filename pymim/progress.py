@@ -47,12 +47,15 @@ class Progress:
             memory_mib=_memory_mib(),
         )
         text = f"loss {losses['loss']:.4f}  lr {rate:.2e}  {speed:.0f} img/s  data wait {share:.0%}"
+        text += "".join(f"  {name} {losses[name]:.3g}" for name in losses if name.endswith(("/rank", "/used")))
         self._bar.set_postfix_str(text)
         if not self.shown:
             self.say(f"step {step}/{self.steps}  {text}")
 
     def say(self, line: str) -> None:
-        """A line of its own, above the bar where there is one."""
+        """A line of its own, above the bar where there is one, of the process that leads."""
+        if self.metrics is None:
+            return
         tqdm.write(line, file=sys.stderr)
 
     def close(self) -> None:

@@ -169,7 +169,7 @@ def _explain(args: argparse.Namespace, name: str) -> int:
     root = config.graph(ROOT)
     with torch.device("meta"):
         method = config.build(ROOT, "method")
-        cost = measure(method, example(method), root.arguments["batch"], root)
+        cost = measure(method, example(method), root)
     path = (args.workdir or Path()) / f"{name}.svg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg(root, cost, name))

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from pymim.data.batch import Batch
 from pymim.encoders import Encoder
 from pymim.errors import Stopped
+from pymim.gauges import Gauges
 from pymim.io import Folder, Metrics, checkpoint, replay
 from pymim.method import Method
-from pymim.optim import AdamW, Average, Recipe
+from pymim.optim import AdamW, Average
 from pymim.progress import Progress
 from pymim.signals import StopSignal
 from pymim.wrap import World, synchronise_only, wrap
@@ -39,6 +40,7 @@ class Trainer:
     precision: "bf16" (autocast) or "float32". compile: torch.compile. recompute: forget activations.
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
         encoder, which is then what is evaluated and exported.
+    gauges: of the steps that are logged.
     While it runs, `step` is the number of steps done, and `folder` the run's.
     evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
     """
@@ -49,7 +51,7 @@ class Trainer:
         data: Callable[..., Any],
         steps: int,
         batch: int,
-        optimizer: Recipe | None = None,
+        optimizer: AdamW | None = None,
         seed: int = 0,
         micro: int | None = None,
         precision: str = "bf16",
@@ -61,6 +63,7 @@ class Trainer:
         save_every: int = 500,
         keep: int = 2,
         tensorboard: bool = False,
+        gauges: Gauges | None = None,
         evaluate: Look | None = None,
         evaluate_every: int = 0,
         draw: Look | None = None,
@@ -70,15 +73,15 @@ class Trainer:
         self.precision, self.compile, self.recompute, self.clip = precision, compile, recompute, clip
         self.log_every, self.save_every, self.keep, self.tensorboard = log_every, save_every, keep, tensorboard
         self.looks = [(look, every) for look, every in ((evaluate, evaluate_every), (draw, draw_every)) if look]
-        self.evaluate, self.draw = evaluate, draw
+        self.evaluate, self.draw, self.gauges = evaluate, draw, gauges
         self.world = World.current()
         self.method = method.to(self.world.device)
         self.momentum = average
         self.average = Average(method.encoder) if average is not None else None
-        self.optimizer: Recipe = optimizer or AdamW()
+        self.optimizer = optimizer or AdamW()
         self.loader = data(batch=batch, seed=seed, rank=self.world.rank, world=self.world.size)
         self.state = nn.ModuleDict({"method": method} | ({"average": self.average} if self.average else {}))
-        self.stepper = self.optimizer(method)
+        self.adam = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
         self.step = 0
         method.before_load(self)
@@ -90,7 +93,7 @@ class Trainer:
 
     def restore(self, path: Path) -> int:
         """Goes back to a checkpoint; gives its step."""
-        return int(checkpoint.load(path, self.state, self.stepper)["step"])
+        return int(checkpoint.load(path, self.state, self.adam)["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
         """Trains from step `first` to the end."""
@@ -104,15 +107,17 @@ class Trainer:
             for done in range(first + 1, self.steps + 1):
                 self._begin(done - 1)
                 batch = next(batches)
-                rate = self.optimizer.set(self.stepper, done - 1, self.steps, self.batch)
+                rate = self.optimizer.set(self.adam, done - 1, self.steps, self.batch)
                 losses = self.learn(forward, batch.to(self.world.device), done - 1, folder)
                 self.method.after_step(done - 1)
                 if self.average is not None and self.momentum is not None:
                     self.average.update(self.method.encoder, self.momentum)
                 progress.report(done, rate, losses, self.loader.waited, len(self.loader.broken))
+                for complaint in self.gauges.complaints(losses) if self.gauges and self._is_logged(done) else ():
+                    progress.say(complaint)
                 stopping = self.world.any(stop.requested)
                 if stopping or done == self.steps or done % self.save_every == 0:
-                    checkpoint.save(folder.checkpoints, done, self.state, self.stepper, self._meta(), self.keep)
+                    checkpoint.save(folder.checkpoints, done, self.state, self.adam, self._meta(), self.keep)
                 if stopping:
                     raise Stopped(f"stopped by a signal after step {done}, which is saved; --resume auto goes on")
                 for look, every in self.looks if self.world.leads else ():
@@ -127,7 +132,7 @@ class Trainer:
             self.method.before_epoch(self)
 
     def learn(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
-        """Forward, backward, clip, optimise; the mean of each loss over the batch."""
+        """Forward, backward, clip, optimise; the mean of each loss over the batch, and gauges of its last piece."""
         seed_everything(self.seed, step, self.world.rank)
         pieces = batch.split(self.micro or len(batch.index))
         total: dict[str, Tensor] = {}
@@ -142,11 +147,16 @@ class Trainer:
         losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))
         if not math.isfinite(losses["loss"]):
             replay.keep_and_raise(folder, batch, step, self.seed, self.world.rank, losses)
+        if self.gauges is not None and self._is_logged(step + 1):
+            losses |= self.gauges(self.method, output)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.method.parameters(), self.clip)
-        self.stepper.step()
-        self.stepper.zero_grad(set_to_none=True)
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
         return losses
+
+    def _is_logged(self, done: int) -> bool:
+        return done % self.log_every == 0 or done == self.steps
 
     def _meta(self) -> dict[str, Any]:
         return {"steps": self.steps, "batch": self.batch, "seed": self.seed, "world": self.world.size}

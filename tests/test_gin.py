@@ -1,5 +1,6 @@
 """Every gin file that is shipped does what it is for."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,22 +9,25 @@ from pymim.run import main
 
 GIN = Path(__file__).parent.parent / "gin"
 PAPERS = sorted(path.stem for path in GIN.glob("*.gin") if path.stem != "base")
-SMALL = [
-    "DIM=16",
-    "DEPTH=1",
-    "HEADS=2",
-    "BATCH=8",
-    "STEPS=2",
-    "Transformer.dim=16",
-    "Transformer.depth=1",
-    "Transformer.heads=2",
-]
+SMALL = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=2"]
+PARTS = {  # by the component that a file uses
+    "Transformer": ["Transformer.dim=16", "Transformer.depth=1", "Transformer.heads=2"],
+    "Cross": ["Cross.depth=1"],
+}
 QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2"]
+
+
+def whole(path):
+    """A gin file's text, and that of what it includes."""
+    text = path.read_text()
+    return text + "".join(whole(GIN / name) for name in re.findall(r"^include '(.*)'", text, re.M))
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_paper_trains_two_steps(paper, tmp_path):
-    words = [word for binding in (*SMALL, *QUICK) for word in ("-b", binding)]
+    text = whole(GIN / f"{paper}.gin")
+    small = [*SMALL, *(b for name, bindings in PARTS.items() if f"predictors.{name}" in text for b in bindings)]
+    words = [word for binding in (*small, *QUICK) for word in ("-b", binding)]
     assert main(["--gin", f"gin/{paper}.gin", *words, "--workdir", str(tmp_path / paper)]) == 0
 
 
@@ -34,7 +38,16 @@ def test_every_paper_opens_with_its_name_and_citation(paper):
     assert "et al." in first
 
 
-@pytest.mark.parametrize("part", sorted(str(path.relative_to(GIN)) for path in GIN.glob("*/*.gin")))
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in (GIN / "recipe").glob("*.gin")))
+def test_every_recipe_is_explained_without_being_allocated(recipe, tmp_path, capsys):
+    assert main(["--gin", f"gin/recipe/{recipe}.gin", "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    assert "parameters" in capsys.readouterr().out
+
+
+PARTIAL = sorted(str(path.relative_to(GIN)) for path in GIN.glob("*/*.gin") if path.parent.name != "recipe")
+
+
+@pytest.mark.parametrize("part", PARTIAL)
 def test_every_part_fits_a_paper(part, tmp_path, capsys):
     words = ["--gin", "gin/mae.gin", "--gin", f"gin/{part}", "-b", "IMAGE=224", "-b", "DATA=somewhere"]
     assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ class Online(nn.Module):
         self.teacher, self.width = teacher(encoder), clusters
         self.transport = transport or Transport(0.06, 3, by="position")
         self.temperature, self.precision = temperature, precision
+        self.chance = math.log(clusters)  # the objective's loss where nothing is known
         self.weight = nn.Parameter(torch.randn(clusters, encoder.width))
         self.bias = nn.Parameter(torch.zeros(clusters))
 

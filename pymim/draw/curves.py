@@ -16,16 +16,18 @@ _NOT_LOSSES = {"step", "epoch", "images", "time", "rate", "images_per_second", "
 
 
 def draw(folder: Folder, path: Path) -> None:
-    """Three panels from metrics.jsonl and evaluation/."""
+    """Four panels from metrics.jsonl and evaluation/."""
     rows = read(folder / "metrics.jsonl")
     steps = [row["step"] for row in rows]
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    loss, rate, probe = figure.subplots(1, 3)
+    figure = Figure(figsize=(14, 3.2), layout="constrained")
+    loss, gauge, rate, probe = figure.subplots(1, 4)
     for name in sorted({name for row in rows for name in row} - _NOT_LOSSES):
-        loss.plot(steps, [row.get(name) for row in rows], label=name, linewidth=1.2)
+        axis = gauge if "/" in name else loss
+        axis.plot(steps, [row.get(name) for row in rows], label=name, linewidth=1.2)
+    gauge.set_yscale("log")
     rate.plot(steps, [row["rate"] for row in rows], linewidth=1.2)
     _probes(probe, folder)
-    for axis, title in ((loss, "loss"), (rate, "learning rate"), (probe, "probe accuracy")):
+    for axis, title in ((loss, "loss"), (gauge, "gauges"), (rate, "learning rate"), (probe, "probe accuracy")):
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)

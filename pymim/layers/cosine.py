@@ -20,9 +20,9 @@ class CosineLinear(nn.Module):
     def __init__(self, dim: int, width: int):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width, dim))
-        self.gain = nn.Parameter(torch.ones(width))
+        self.gain = nn.Parameter(torch.ones(width, 1))  # two axes, so that it is decayed, as released
         nn.init.trunc_normal_(self.weight, std=0.02)
 
     def forward(self, x: Float[Tensor, "*L D"]) -> Float[Tensor, "*L K"]:
-        rows = normalize(self.weight, dim=-1) * self.gain[:, None]
+        rows = normalize(self.weight, dim=-1) * self.gain
         return linear(normalize(x.float(), dim=-1), rows, None)

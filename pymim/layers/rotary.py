@@ -114,7 +114,6 @@ def rotation(turn: Float[Tensor, "*L E"], prefix: int = 0) -> Rotation:
 
 
 def rotate(heads: Float[Tensor, "*H L E"], by: Rotation) -> Float[Tensor, "*H L E"]:
-    """Turns channel i with channel i + E/2."""
-    plain = heads.float()
-    first, second = plain.chunk(2, -1)
-    return (plain * by.cos + torch.cat([-second, first], -1) * by.sin).to(heads.dtype)
+    """Turns channel i with channel i + E/2. Angles are float32; their cosines take the heads' dtype."""
+    first, second = heads.chunk(2, -1)
+    return heads * by.cos.to(heads.dtype) + torch.cat([-second, first], -1) * by.sin.to(heads.dtype)

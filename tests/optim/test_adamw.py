@@ -64,3 +64,9 @@ def test_a_group_has_its_own_rate_schedule_and_decay():
 def test_a_group_scales_its_rate_by_the_batch():
     found = groups(AdamW(warmup=0, groups=(Group("^head", 1e-3, warmup=0, scale_by=128),)), Toy())
     assert found["head.weight"][0] / found["encoder.cls_token"][0] == pytest.approx(1e-3 / 1.5e-4 * 2)
+
+
+def test_a_group_may_decay_its_vectors():
+    groups_of = lambda **more: groups(AdamW(warmup=0, groups=(Group("^head", 1e-3, 0, 0.01, **more),)), Toy())  # noqa: E731
+    assert groups_of()["head.bias"][1] == 0
+    assert groups_of(vectors=True)["head.bias"][1] == 0.01

@@ -1,0 +1,80 @@
+"""What shows that a method collapses, while it trains: read off the output of the steps that are logged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pymim.method import Method, Objective, Output
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Gauges:
+    """Numbers for metrics.jsonl, under NAME/gauge of each objective NAME, and complaints.
+
+    features/rank: the effective rank of the encoder's tokens; NAME/target_rank that of a target which learns
+        vectors. At 1 or below, all tokens are alike up to a factor.
+    NAME/...: what a target or loss that assigns patches to clusters says by `gauges(prediction, target)`, a dict of
+        scalars: see `clusters.usage`.
+    NAME/of_chance: the loss, as a share of the target's or loss's `chance`, the loss of knowing nothing: log K of
+        K clusters.
+
+    Args:
+        tokens: how many are looked at for a rank.
+        near: a loss within this share of chance sits at it; patience: for so many reports before it is complained.
+    """
+
+    def __init__(self, tokens: int = 2048, near: float = 0.01, patience: int = 10) -> None:
+        self.tokens, self.near, self.patience = tokens, near, patience
+        self._sitting: dict[str, int] = {}
+
+    @torch.no_grad()
+    def __call__(self, method: Method, output: Output) -> dict[str, float]:
+        found = {"features/rank": effective_rank(self._some(output.features.tokens))}
+        for objective in method.objectives:
+            named = self._of(objective, output)
+            found |= {f"{objective.name}/{gauge}": value for gauge, value in named.items()}
+        return dict(zip(found, torch.stack([v.float() for v in found.values()]).tolist(), strict=True))
+
+    def complaints(self, values: dict[str, float]) -> list[str]:
+        """What is wrong, each thing once, told when it has lasted."""
+        wrong = {name: "features are alike" for name, v in values.items() if name.endswith("rank") and v < 1.5}
+        for name, value in values.items():
+            if name.endswith("/of_chance") and abs(value - 1) < self.near:
+                wrong[name] = "the loss is that of knowing nothing"
+        self._sitting = {name: self._sitting.get(name, 0) + 1 for name in wrong}
+        return [
+            f"collapse? {name} has been at {values[name]:.3f} for {self.patience} reports: {wrong[name]}"
+            for name, count in self._sitting.items()
+            if count == self.patience
+        ]
+
+    def _of(self, objective: Objective, output: Output) -> dict[str, Tensor]:
+        prediction, target = output.predictions[objective.name], output.targets[objective.name]
+        found: dict[str, Tensor] = {}
+        for part in (objective.target, objective.loss):
+            if hasattr(part, "gauges"):
+                found |= part.gauges(prediction, target)  # type: ignore[operator]
+            if hasattr(part, "chance"):
+                found["of_chance"] = output.losses[objective.name].mean() / part.chance  # type: ignore[operator]
+        if target.requires_grad:
+            found["target_rank"] = effective_rank(self._some(target))
+        return found
+
+    def _some(self, tokens: Tensor) -> Float[Tensor, "n D"]:
+        flat = tokens.detach().flatten(0, -2)
+        return flat[:: max(1, len(flat) // self.tokens)]
+
+
+def effective_rank(tokens: Float[Tensor, "n D"]) -> Tensor:
+    """exp of the entropy of the normalised singular values of the centred tokens (Roy & Vetterli 2007; RankMe,
+    Garrido et al. 2023): how many directions they spread over. 0 where all are equal."""
+    centred = tokens.float() - tokens.float().mean(0)
+    values = torch.linalg.eigvalsh(centred.T @ centred).clamp_min(0).sqrt()
+    total = values.sum()
+    rank = torch.special.entr(values / total.clamp_min(1e-12)).sum().exp()
+    return torch.where(total > 1e-6 * len(tokens) ** 0.5, rank, torch.zeros_like(rank))
