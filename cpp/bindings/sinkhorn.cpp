@@ -7,29 +7,35 @@ namespace {
 using namespace pymim;
 using namespace pymim::bindings;
 
-// use(scores) with the scores in the type they have.
+// use(scores) with the scores, or features and prototypes, in the type they have.
 template <class Use>
-void with_scores(py::handle object, double epsilon, const char* function, Use use) {
+void with_scores(py::handle object, py::handle prototypes, double epsilon, const char* function, Use use) {
   const Array array(object, function, "scores");
+  const auto typed = [&](auto zero) {
+    using T = decltype(zero);
+    use(Scores<T>{array.view<const T, 3>(), epsilon,
+                  optional_view<const T, 3>(prototypes, function, "prototypes")});
+  };
   if (array.is<double>())
-    use(Scores<double>{array.view<const double, 3>(), epsilon});
+    typed(double{});
   else if (array.is<bfloat16>())
-    use(Scores<bfloat16>{array.view<const bfloat16, 3>(), epsilon});
+    typed(bfloat16{});
   else if (array.is<float16>())
-    use(Scores<float16>{array.view<const float16, 3>(), epsilon});
+    typed(float16{});
   else
-    use(Scores<float>{array.view<const float, 3>(), epsilon});
+    typed(float{});
 }
 
 template <class T>
 Computed<T> computed(const Scores<T>&);
 
-void solve(py::handle scores, double epsilon, py::handle log_rows, py::handle log_columns, double row_power,
-           double column_power, int64_t iterations, bool rows_first, bool rows_last, double tolerance,
-           bool log_domain, py::handle row, py::handle column, py::handle plan, py::handle labels,
-           py::handle error, py::handle count, py::handle scratch, uintptr_t on) {
+void solve(py::handle scores, py::handle prototypes, double epsilon, py::handle log_rows,
+           py::handle log_columns, double row_power, double column_power, int64_t iterations, bool rows_first,
+           bool rows_last, double tolerance, bool log_domain, py::handle row, py::handle column,
+           py::handle plan, py::handle labels, py::handle error, py::handle count, py::handle scratch,
+           uintptr_t on) {
   const char* f = "sinkhorn";
-  with_scores(scores, epsilon, f, [&](auto typed) {
+  with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
     const Marginals<R> marginals{view<const R, 2>(log_rows, f, "log_rows"),
                                  view<const R, 2>(log_columns, f, "log_columns"), row_power, column_power};
@@ -45,10 +51,10 @@ void solve(py::handle scores, double epsilon, py::handle log_rows, py::handle lo
   });
 }
 
-void columns(py::handle scores, double epsilon, py::handle row, py::handle log_sums, py::handle scratch,
-             uintptr_t on) {
+void columns(py::handle scores, py::handle prototypes, double epsilon, py::handle row, py::handle log_sums,
+             py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn_columns";
-  with_scores(scores, epsilon, f, [&](auto typed) {
+  with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
     const auto row_view = view<const R, 2>(row, f, "row");
     const auto log_sums_view = view<R, 2>(log_sums, f, "log_sums");
@@ -58,10 +64,10 @@ void columns(py::handle scores, double epsilon, py::handle row, py::handle log_s
   });
 }
 
-void sweep(py::handle scores, double epsilon, py::handle log_rows, double row_power, py::handle row,
-           py::handle column, py::handle log_sums, py::handle scratch, uintptr_t on) {
+void sweep(py::handle scores, py::handle prototypes, double epsilon, py::handle log_rows, double row_power,
+           py::handle row, py::handle column, py::handle log_sums, py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn_sweep";
-  with_scores(scores, epsilon, f, [&](auto typed) {
+  with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
     const Marginals<R> marginals{view<const R, 2>(log_rows, f, "log_rows"), {}, row_power, 1};
     const Potentials<R> potentials{view<R, 2>(row, f, "row"), view<R, 2>(column, f, "column")};
@@ -72,10 +78,10 @@ void sweep(py::handle scores, double epsilon, py::handle log_rows, double row_po
   });
 }
 
-void plan(py::handle scores, double epsilon, py::handle row, py::handle column, py::handle out,
-          py::handle scratch, uintptr_t on) {
+void plan(py::handle scores, py::handle prototypes, double epsilon, py::handle row, py::handle column,
+          py::handle out, py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn_plan";
-  with_scores(scores, epsilon, f, [&](auto typed) {
+  with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
     const Potentials<const R> potentials{view<const R, 2>(row, f, "row"),
                                          view<const R, 2>(column, f, "column")};
@@ -86,10 +92,10 @@ void plan(py::handle scores, double epsilon, py::handle row, py::handle column, 
   });
 }
 
-void labels(py::handle scores, double epsilon, py::handle column, py::handle out, py::handle scratch,
-            uintptr_t on) {
+void labels(py::handle scores, py::handle prototypes, double epsilon, py::handle column, py::handle out,
+            py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn_labels";
-  with_scores(scores, epsilon, f, [&](auto typed) {
+  with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
     const auto column_view = view<const R, 2>(column, f, "column");
     const auto out_view = view<int64_t, 2>(out, f, "labels");
@@ -102,8 +108,8 @@ void labels(py::handle scores, double epsilon, py::handle column, py::handle out
 }  // namespace
 
 void bind_sinkhorn(py::module_ module) {
-  module.def("scratch", [](int64_t s, int64_t b, int64_t l, bool cuda) {
-    return sinkhorn_scratch({cuda ? Device::cuda : Device::cpu, 0}, s, b, l);
+  module.def("scratch", [](int64_t s, int64_t b, int64_t l, bool product, bool cuda) {
+    return sinkhorn_scratch({cuda ? Device::cuda : Device::cpu, 0}, s, b, l, product);
   });
   module.def("solve", solve);
   module.def("columns", columns);

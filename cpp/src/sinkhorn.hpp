@@ -27,6 +27,24 @@ inline int64_t slot_size(const Parts& parts, int64_t l) {
   return (1 + (1 + kRowsAtOnce) * parts.count) * l + kFlags;
 }
 
+// Scores of a product are made tile by tile. A GPU's blocks share out the tiles of rows on the left and, where
+// these are too few for it, parts of what is on the right.
+struct Split {
+  static constexpr int64_t kRows = 128, kColumns = 64, kBlocks = 1056;
+  int64_t tiles, parts, length;
+
+  Split(int64_t s, int64_t left, int64_t right) : tiles((left + kRows - 1) / kRows) {
+    const int64_t all = (right + kColumns - 1) / kColumns, wanted = std::max<int64_t>(1, kBlocks / (s * tiles));
+    length = (all + wanted - 1) / wanted * kColumns;
+    parts = (right + length - 1) / length;
+  }
+};
+
+// A slot of a product: its columns' potentials, two numbers for each part of each row or column, and the flags.
+inline int64_t product_slot_size(int64_t s, int64_t b, int64_t l) {
+  return l + 2 * std::max(Split(s, b, l).parts * b, Split(s, l, b).parts * l) + kFlags;
+}
+
 // On the CPU so many problems at most are under way at once. Their rows of scratch begin on cache lines, and
 // there is room for the scalings and sums of both sides and for a kernel that fits in half of a core's cache.
 inline constexpr int64_t kCpuSlots = 64;

@@ -1,8 +1,9 @@
 from typing import Any
 
-def scratch(s: int, b: int, l: int, cuda: bool) -> int: ...
+def scratch(s: int, b: int, l: int, product: bool, cuda: bool) -> int: ...
 def solve(
     scores: Any,
+    prototypes: Any | None,
     epsilon: float,
     log_rows: Any,
     log_columns: Any,
@@ -22,9 +23,12 @@ def solve(
     scratch: Any,
     stream: int,
 ) -> None: ...
-def columns(scores: Any, epsilon: float, row: Any, log_sums: Any, scratch: Any, stream: int) -> None: ...
+def columns(
+    scores: Any, prototypes: Any | None, epsilon: float, row: Any, log_sums: Any, scratch: Any, stream: int
+) -> None: ...
 def sweep(
     scores: Any,
+    prototypes: Any | None,
     epsilon: float,
     log_rows: Any,
     row_power: float,
@@ -34,5 +38,9 @@ def sweep(
     scratch: Any,
     stream: int,
 ) -> None: ...
-def plan(scores: Any, epsilon: float, row: Any, column: Any, out: Any, scratch: Any, stream: int) -> None: ...
-def labels(scores: Any, epsilon: float, column: Any, out: Any, scratch: Any, stream: int) -> None: ...
+def plan(
+    scores: Any, prototypes: Any | None, epsilon: float, row: Any, column: Any, out: Any, scratch: Any, stream: int
+) -> None: ...
+def labels(
+    scores: Any, prototypes: Any | None, epsilon: float, column: Any, out: Any, scratch: Any, stream: int
+) -> None: ...

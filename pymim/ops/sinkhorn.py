@@ -15,7 +15,6 @@ meets its sums exactly, the other as nearly as `Potentials.error` says.
 
 from __future__ import annotations
 
-import functools
 from typing import Literal, TypedDict
 
 import torch
@@ -26,13 +25,13 @@ from typing_extensions import Unpack
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
 from pymim.ops.sinkhorn_marginals import check_finite, computed_dtype, log_marginals, power, share
+from pymim.ops.sinkhorn_scores import Product, apart, in_core, problems, shape_of
 from pymim.ops.sinkhorn_steps import (
     Potentials,
-    Product,
     Schedule,
     Solution,
     column_sums,
-    problems,
+    plan_sums,
     scratch,
     solve_in_steps,
     sweep,
@@ -50,6 +49,7 @@ __all__ = [
     "doubly_stochastic",
     "labels",
     "plan",
+    "plan_sums",
     "potentials",
     "solve",
     "sweep",
@@ -102,13 +102,15 @@ def solve(scores: Tensor | Product, **options: Unpack[Options]) -> Solution:
 
     Args:
         scores: float32, float64, bfloat16 or float16 [B K], or S independent problems [S B K]. Finite. Or a
-            Product of features and prototypes, whose scores are never stored whole.
+            Product of features and prototypes, whose scores are never stored whole: on the CPU they are made some
+            rows at a time, on CUDA inside the solver, tile by tile.
         options: see Options.
     Raises:
         ValueError: an option is out of range, the sums of the two sides have different totals, a shape does not
             fit, or a score is not finite. (On CUDA, where looking at values would stop the stream, such a
             score makes the plan NaN.) TypeError: a dtype is not taken.
-    Cost: O(S B K) a pass, iterations + 1 reads of the scores, and one write of the plan.
+    Cost: O(S B K) a pass, iterations + 1 reads of the scores, and one write of the plan. For a Product on CUDA two
+        products an iteration, and beside the plan memory that is linear in B and K.
     """
     plan, _, *potentials = _solve(scores, "solution", **options)
     return Solution(plan, Potentials(*potentials))
@@ -157,12 +159,14 @@ def _solve(
             raise ValueError(f'sinkhorn: {name}: expected "rows" or "columns", got {side!r}; name one of them')
     powers = power("row_relax", row_relax, epsilon), power("column_relax", column_relax, epsilon)
     schedule = Schedule(epsilon, iterations, tolerance, first == "rows", last == "rows", *powers)
-    whole = isinstance(scores, Tensor) and group is None
-    in_one = functools.partial(_transport, log_domain=domain == "log")
-    solver = in_one if whole else functools.partial(solve_in_steps, group)
-    batched = problems(scores)
-    out = solver(batched, rows, columns, *schedule, share(mass), want)
-    return [*out] if batched is scores else [each.squeeze(0) for each in out]
+    batched, single = problems(scores)
+    options = (rows, columns, *schedule, share(mass), want)
+    if group is None and in_core(batched):
+        values, prototypes = apart(batched)
+        out = _transport(values, *options, domain == "log", prototypes)
+    else:
+        out = solve_in_steps(group, batched, *options)
+    return [each.squeeze(0) for each in out] if single else [*out]
 
 
 @torch.library.custom_op("pymim::sinkhorn", mutates_args=())
@@ -180,14 +184,16 @@ def _transport(
     mass: float,
     want: str,
     log_domain: bool = False,
+    prototypes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    out = _outputs(scores, mass, want)
+    out = _outputs(scores, mass, want, prototypes)
     plan, labels, row, column, error, count = out
     if not len(scores):
         return out
-    log_rows, log_columns = log_marginals(scores, scores.shape, rows, columns, mass)
+    log_rows, log_columns = log_marginals(scores, shape_of(scores, prototypes), rows, columns, mass)
     _core.sinkhorn.solve(
         scores,
+        prototypes,
         epsilon,
         log_rows,
         log_columns,
@@ -204,7 +210,7 @@ def _transport(
         labels if want == "labels" else None,
         error if len(error) else None,
         count,
-        scratch(scores, column),
+        scratch(scores, column, prototypes),
         stream(scores),
     )
     check_finite(row)
@@ -226,12 +232,15 @@ def _(
     mass: float,
     want: str,
     log_domain: bool = False,
+    prototypes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _outputs(scores, mass, want)
+    return _outputs(scores, mass, want, prototypes)
 
 
-def _outputs(scores: Tensor, mass: float, want: str) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    s, b, k = scores.shape
+def _outputs(
+    scores: Tensor, mass: float, want: str, prototypes: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    s, b, k = shape_of(scores, prototypes)
     computed = torch.empty((), dtype=computed_dtype(scores), device=scores.device)
     return (
         computed.new_empty((s, b, k) if want in ("plan", "solution") else (s, 0, 0)),

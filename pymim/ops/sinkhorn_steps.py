@@ -15,15 +15,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pymim import _core
-from pymim.ops.arrays import stream
+from pymim.ops.arrays import accepts_numpy, stream
 from pymim.ops.sinkhorn_marginals import check_finite, log_marginals, sum_over_ranks
-
-
-class Product(NamedTuple):
-    """Scores features @ prototypes^T that are made a few rows at a time, so memory is linear in B and K."""
-
-    features: Tensor  # [B D] or [S B D]
-    prototypes: Tensor  # [K D] or [S K D]
+from pymim.ops.sinkhorn_scores import Product, apart, in_core, problems, shape_of
 
 
 class Potentials(NamedTuple):
@@ -50,34 +44,38 @@ class Schedule(NamedTuple):
     column_power: float
 
 
-def problems(scores: Tensor | Product) -> Tensor | Product:
-    """The scores as [S B K], or as a product of [S B D] and [S K D]."""
-    given = [scores] if isinstance(scores, Tensor) else [*scores]
-    if any(each.ndim not in (2, 3) or each.ndim != given[0].ndim for each in given):
-        got = " and ".join(str(each.ndim) for each in given)
-        raise ValueError(f"sinkhorn: scores: expected [B K] or [S B K], got {got} axes; reshape them")
-    if given[0].ndim == 3:
-        return scores
-    return scores[None] if isinstance(scores, Tensor) else Product(*(each[None] for each in given))
-
-
 @torch.library.custom_op("pymim::sinkhorn_columns", mutates_args=())
-def column_sums(scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False) -> Tensor:
-    """log sum_b exp(scores[s b k] / epsilon + row[s b]), [S K]; a virtual column of zero scores adds one more."""
-    s, _, k = scores.shape
+def column_sums(
+    scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False, prototypes: Tensor | None = None
+) -> Tensor:
+    """log sum_b exp(scores[s b k] / epsilon + row[s b]), [S K]; a virtual column of zero scores adds one more.
+
+    Here and below: beside prototypes, on CUDA, `scores` are the features.
+    """
+    s, _, k = shape_of(scores, prototypes)
     out = row.new_empty(s, k + virtual)
-    _core.sinkhorn.columns(scores, epsilon, row, out, scratch(scores, out), stream(scores))
+    room = scratch(scores, out, prototypes)
+    _core.sinkhorn.columns(scores, prototypes, epsilon, row, out, room, stream(scores))
     return out
 
 
 @column_sums.register_fake
-def _(scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False) -> Tensor:
-    return row.new_empty(scores.shape[0], scores.shape[2] + virtual)
+def _(
+    scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False, prototypes: Tensor | None = None
+) -> Tensor:
+    s, _, k = shape_of(scores, prototypes)
+    return row.new_empty(s, k + virtual)
 
 
 @torch.library.custom_op("pymim::sinkhorn_sweep", mutates_args=())
 def sweep(
-    scores: Tensor, row: Tensor, column: Tensor, log_rows: Tensor, epsilon: float, row_power: float = 1.0
+    scores: Tensor,
+    row: Tensor,
+    column: Tensor,
+    log_rows: Tensor,
+    epsilon: float,
+    row_power: float = 1.0,
+    prototypes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Scales the rows, then sums the columns, in one read: the new potentials [S B], and column_sums() with them.
 
@@ -86,49 +84,58 @@ def sweep(
     exp(scores / epsilon + column)).
     """
     row, log_sums = row.clone(), torch.empty_like(column)
-    _core.sinkhorn.sweep(
-        scores, epsilon, log_rows, row_power, row, column, log_sums, scratch(scores, column), stream(scores)
-    )
+    given = (scores, prototypes, epsilon, log_rows, row_power)
+    _core.sinkhorn.sweep(*given, row, column, log_sums, scratch(scores, column, prototypes), stream(scores))
     return row, log_sums
 
 
 @sweep.register_fake
 def _(
-    scores: Tensor, row: Tensor, column: Tensor, log_rows: Tensor, epsilon: float, row_power: float = 1.0
+    scores: Tensor,
+    row: Tensor,
+    column: Tensor,
+    log_rows: Tensor,
+    epsilon: float,
+    row_power: float = 1.0,
+    prototypes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     return torch.empty_like(row), torch.empty_like(column)
 
 
 @torch.library.custom_op("pymim::sinkhorn_plan", mutates_args=())
-def write_plan(scores: Tensor, row: Tensor, column: Tensor, epsilon: float) -> Tensor:
+def write_plan(
+    scores: Tensor, row: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None
+) -> Tensor:
     """exp(scores / epsilon + row + column), [S B K]."""
-    out = row.new_empty(scores.shape)
-    _core.sinkhorn.plan(scores, epsilon, row, column, out, scratch(scores, column), stream(scores))
+    out = row.new_empty(shape_of(scores, prototypes))
+    room = scratch(scores, column, prototypes)
+    _core.sinkhorn.plan(scores, prototypes, epsilon, row, column, out, room, stream(scores))
     return out
 
 
 @write_plan.register_fake
-def _(scores: Tensor, row: Tensor, column: Tensor, epsilon: float) -> Tensor:
-    return row.new_empty(scores.shape)
+def _(scores: Tensor, row: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
+    return row.new_empty(shape_of(scores, prototypes))
 
 
 @torch.library.custom_op("pymim::sinkhorn_labels", mutates_args=())
-def write_labels(scores: Tensor, column: Tensor, epsilon: float) -> Tensor:
+def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
     """The column with the most of each row, int64 [S B], straight from the columns' potentials."""
     out = torch.empty(scores.shape[:2], dtype=torch.int64, device=scores.device)
-    _core.sinkhorn.labels(scores, epsilon, column, out, scratch(scores, column), stream(scores))
+    room = scratch(scores, column, prototypes)
+    _core.sinkhorn.labels(scores, prototypes, epsilon, column, out, room, stream(scores))
     return out
 
 
 @write_labels.register_fake
-def _(scores: Tensor, column: Tensor, epsilon: float) -> Tensor:
+def _(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
     return torch.empty(scores.shape[:2], dtype=torch.int64, device=scores.device)
 
 
-def scratch(scores: Tensor, column: Tensor) -> Tensor:
+def scratch(scores: Tensor, column: Tensor, prototypes: Tensor | None = None) -> Tensor:
     """The memory a function of the core works in."""
     s, b, _ = scores.shape
-    return column.new_empty(_core.sinkhorn.scratch(s, b, column.shape[1], scores.is_cuda))
+    return column.new_empty(_core.sinkhorn.scratch(s, b, column.shape[1], prototypes is not None, scores.is_cuda))
 
 
 class Pieces:
@@ -137,33 +144,34 @@ class Pieces:
     def __init__(self, scores: Tensor | Product, epsilon: float, group: dist.ProcessGroup | None) -> None:
         self._scores, self._epsilon, self._group = scores, epsilon, group
 
-    def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
-        if isinstance(self._scores, Tensor):
-            yield slice(None), self._scores
+    def _chunks(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+        if in_core(self._scores):
+            yield slice(None), *apart(self._scores)
             return
-        features, prototypes = self._scores
-        rows = max(64, (2**26 if features.is_cuda else 2**21) // prototypes.shape[-2])
+        assert isinstance(self._scores, Product)
+        features, prototypes = (x if x.dtype == torch.float64 else x.float() for x in self._scores)
+        rows = max(64, 2**21 // prototypes.shape[-2])
         for first in range(0, features.shape[1], rows):
             some = slice(first, first + rows)
-            yield some, (features[:, some] @ prototypes.mT).contiguous()
+            yield some, (features[:, some] @ prototypes.mT).contiguous(), None
 
     def column_sums(self, row: Tensor, virtual: bool) -> Tensor:
-        parts = [column_sums(x, row[:, at].contiguous(), self._epsilon, virtual) for at, x in self._chunks()]
+        parts = [column_sums(x, row[:, at].contiguous(), self._epsilon, virtual, p) for at, x, p in self._chunks()]
         return self._combined(parts)
 
     def sweep(self, row: Tensor, column: Tensor, log_rows: Tensor, power: float) -> tuple[Tensor, Tensor]:
         parts = [
-            sweep(x, row[:, at].contiguous(), column, log_rows[:, at].contiguous(), self._epsilon, power)
-            for at, x in self._chunks()
+            sweep(x, row[:, at].contiguous(), column, log_rows[:, at].contiguous(), self._epsilon, power, p)
+            for at, x, p in self._chunks()
         ]
         return torch.cat([part[0] for part in parts], 1), self._combined([part[1] for part in parts])
 
     def plan(self, row: Tensor, column: Tensor) -> Tensor:
-        parts = [write_plan(x, row[:, at].contiguous(), column, self._epsilon) for at, x in self._chunks()]
+        parts = [write_plan(x, row[:, at].contiguous(), column, self._epsilon, p) for at, x, p in self._chunks()]
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def labels(self, column: Tensor) -> Tensor:
-        return torch.cat([write_labels(x, column, self._epsilon) for _, x in self._chunks()], 1)
+        return torch.cat([write_labels(x, column, self._epsilon, p) for _, x, p in self._chunks()], 1)
 
     def _combined(self, parts: list[Tensor]) -> Tensor:
         log_sums = torch.logsumexp(torch.stack(parts), 0) if len(parts) > 1 else parts[0]
@@ -192,7 +200,7 @@ def iterate(pieces: Pieces, log_rows: Tensor, log_columns: Tensor, k: int, sched
         scaled = column_step(log_sums)
         missed = torch.where(mass > 0, mass * torch.expm1(column - scaled).abs(), 0)
         error = missed.sum(1) / mass.sum(1)
-        stop = done == sweeps or bool((error <= schedule.tolerance).all())
+        stop = done == sweeps or (schedule.tolerance > 0 and bool((error <= schedule.tolerance).all()))
         if not (stop and schedule.rows_last):
             column = scaled
         if stop:
@@ -212,12 +220,36 @@ def solve_in_steps(
     schedule, (mass, want) = Schedule(*options[:-2]), options[-2:]
     if schedule.iterations < 1:
         raise ValueError(f"sinkhorn: iterations: expected at least 1, got {schedule.iterations}; ask for 3")
-    like = scores if isinstance(scores, Tensor) else scores.features
-    shape = like.shape if isinstance(scores, Tensor) else (*like.shape[:2], scores.prototypes.shape[-2])
-    marginals = log_marginals(like.new_empty(0), shape, rows, columns, mass, group)
+    values, prototypes = apart(scores)
+    shape = shape_of(values, prototypes)
+    marginals = log_marginals(values, shape, rows, columns, mass, group)
     pieces = Pieces(scores, schedule.epsilon, group)
     row, column, error, count = iterate(pieces, *marginals, shape[2], schedule)
     check_finite(row)
     plan = pieces.plan(row, column) if want in ("plan", "solution") else row.new_empty(shape[0], 0, 0)
     labels = pieces.labels(column) if want == "labels" else count.new_empty(shape[0], 0)
     return plan, labels, row, column, error, count
+
+
+class Sums(NamedTuple):
+    rows: Tensor  # [S B] or [B]
+    columns: Tensor  # [S K] or [K]
+
+
+@accepts_numpy
+def plan_sums(scores: Tensor | Product, potentials: Potentials, *, epsilon: float = 0.05) -> Sums:
+    """What the rows and columns of a plan sum to, from its potentials, without writing it; a virtual column is
+    left out.
+
+    Args:
+        scores, epsilon: those the potentials are of.
+        potentials: as potentials() gives them.
+    Cost: two reads of the scores.
+    """
+    batched, single = problems(scores)
+    row, column = (each[None] if single else each for each in potentials[:2])
+    pieces = Pieces(batched, epsilon, None)
+    column = column[:, : shape_of(*apart(batched))[2]].contiguous()
+    wanted, _ = pieces.sweep(row, column, torch.zeros_like(row), 1.0)
+    found = (row - wanted).exp(), (column + pieces.column_sums(row, False)).exp()
+    return Sums(*(each.squeeze(0) for each in found)) if single else Sums(*found)

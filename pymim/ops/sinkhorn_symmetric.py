@@ -8,7 +8,8 @@ from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
 from pymim.ops.sinkhorn_marginals import check_finite, computed_dtype, sum_over_ranks
-from pymim.ops.sinkhorn_steps import Pieces, Potentials, Product, Solution, problems
+from pymim.ops.sinkhorn_scores import Product, apart, problems
+from pymim.ops.sinkhorn_steps import Pieces, Potentials, Solution
 
 
 @accepts_numpy
@@ -40,8 +41,8 @@ def doubly_stochastic(
     """
     if iterations < 1:
         raise ValueError(f"doubly_stochastic: iterations: expected at least 1, got {iterations}; ask for 100")
-    batched = problems(affinity)
-    like = batched if isinstance(batched, Tensor) else batched.features
+    batched, single = problems(affinity)
+    like, _ = apart(batched)
     mine, n = _own_rows(like, group)
     _check_symmetric(batched, mine, n)
     pieces = Pieces(batched, epsilon, group)
@@ -54,7 +55,7 @@ def doubly_stochastic(
             break
     check_finite(row)
     found = [pieces.plan(row[:, mine], row), row[:, mine], row, error, count]
-    plan, *rest = found if batched is affinity else [each.squeeze(0) for each in found]
+    plan, *rest = [each.squeeze(0) for each in found] if single else found
     return Solution(plan, Potentials(*rest))
 
 
@@ -72,7 +73,7 @@ def _own_rows(like: Tensor, group: dist.ProcessGroup | None) -> tuple[slice, int
 
 def _check_symmetric(affinity: Tensor | Product, mine: slice, n: int) -> None:
     if isinstance(affinity, Product):
-        ours, square = affinity.features, affinity.prototypes.shape[1] == n
+        ours, square = affinity.features, affinity.prototypes.shape[:2] == (len(affinity.features), n)
         mirrored = affinity.prototypes[:, mine]
     else:
         ours, square = affinity[:, :, mine], affinity.shape[2] == n

@@ -1,7 +1,6 @@
-"""Sinkhorn in half-steps: over ranks, and over chunks of a product."""
+"""Sinkhorn in half-steps, over ranks."""
 
 import numpy as np
-import pytest
 import torch
 
 from pymim.ops import sinkhorn
@@ -30,21 +29,6 @@ def test_two_ranks_are_one():
         scores = random_scores(60, 12)
         np.testing.assert_allclose(torch.cat([a[0], b[0]]), sinkhorn.plan(scores, **options), rtol=1e-9, atol=1e-12)
         assert torch.equal(torch.cat([a[1], b[1]]), sinkhorn.labels(scores, **options))
-
-
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_product_is_its_scores(options):
-    features, prototypes = random_scores(300, 16), random_scores(50, 16, seed=1)
-    given = sinkhorn.Product(features, prototypes)
-    scores = features @ prototypes.T
-    np.testing.assert_allclose(sinkhorn.plan(given, **options), sinkhorn.plan(scores, **options), rtol=1e-8)
-    assert torch.equal(sinkhorn.labels(given, **options), sinkhorn.labels(scores, **options))
-
-
-def test_a_product_is_made_in_chunks():
-    given = sinkhorn.Product(random_scores(130, 16), random_scores(22000, 16, seed=1))
-    whole = sinkhorn.potentials(given.features @ given.prototypes.T)
-    np.testing.assert_allclose(sinkhorn.potentials(given).column, whole.column, rtol=1e-9)
 
 
 def test_registered_half_steps_are_sound():

@@ -6,6 +6,9 @@
 //
 // S independent problems, B rows, K columns of scores, L potentials of columns: L = K, or K + 1 where a last,
 // virtual column of zero scores takes the mass that a partial plan leaves out.
+//
+// On CUDA the scores may also be the products of features and prototypes, of width D. Then they are never
+// stored: each pass makes them anew, a tile at a time, as an attention does, and memory is linear in B and K.
 #pragma once
 
 #include "pymim/view.hpp"
@@ -19,8 +22,11 @@ using Computed = std::conditional_t<std::is_same_v<T, double>, double, float>;
 // T is float, double, bfloat16 or float16.
 template <class T>
 struct Scores {
-  View<const T, 3> values;  // [S B K]
+  View<const T, 3> values;  // [S B K], or beside prototypes the features [S B D]
   double epsilon = 1;
+  View<const T, 3> prototypes{};  // [optional, CUDA] [S K D], or [1 K D] for all problems
+
+  int64_t columns() const { return prototypes.present() ? prototypes[1] : values[2]; }
 };
 
 // Logarithms of the wanted sums; kNothing stands for that of zero.
@@ -60,8 +66,8 @@ struct Solution {
   View<int64_t, 1> iterations;  // [out] [S]
 };
 
-// Elements of `scratch` for any function below.
-int64_t sinkhorn_scratch(Device device, int64_t s, int64_t b, int64_t l);
+// Elements of `scratch` for any function below; `product` where there are prototypes.
+int64_t sinkhorn_scratch(Device device, int64_t s, int64_t b, int64_t l, bool product = false);
 
 template <class T>
 void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule schedule, Solution<Computed<T>> out,

@@ -1,25 +1,46 @@
 // Sinkhorn on a GPU, in the order of src/cpu/sinkhorn.cpp: a block a part of the rows of a problem, so one read
 // an iteration; a thread a column where parts are added. Nothing synchronises with the host: whether a column
 // has left the format and whether a problem has reached its tolerance are flags on the device.
-#include "sinkhorn.cuh"
+#include "sinkhorn_product.cuh"
 
 namespace pymim::cuda {
 namespace {
 
 template <class T, class R>
 void column_sums(const Problems<T>& p, const R* row, R* log_sums, bool always, Stream stream) {
+  if (p.prototypes) return product_columns<T, R>(p, row, log_sums, always, stream);
   launch(fold_kernel<T, R>, p.by_column(p.parts), dim3(p.threads()), 0, stream, p, row, always);
   launch(merge_folded_kernel<T, R>, p.by_column(), dim3(p.threads()), 0, stream, p, log_sums, always);
 }
 
+// Scales the rows; with `sums` asked for, log_sums are then those of the columns.
 template <class T, class R>
-void sweep(const Problems<T>& p, const R* wanted, R power, R* row, R* log_sums, R* plan, Stream stream) {
+void sweep(const Problems<T>& p, const R* wanted, R power, R* row, R* log_sums, bool sums, R* plan,
+           Stream stream) {
+  if (p.prototypes) {
+    product_rows<T, R>(p, wanted, power, row, stream);
+    if (sums) product_columns<T, R>(p, row, log_sums, false, stream);
+    return;
+  }
   const int64_t bytes = 2 * p.l * static_cast<int64_t>(sizeof(R));
   const bool shared = bytes <= kShared;
   launch(sweep_kernel<T, R>, p.by_part(), dim3(p.threads()), shared ? static_cast<size_t>(bytes) : 0, stream, p,
          wanted, power, row, plan, shared);
+  if (!sums) return;
   launch(merge_kernel<T, R>, p.by_column(), dim3(p.threads()), 0, stream, p, log_sums);
   column_sums<T, R>(p, row, log_sums, false, stream);
+}
+
+template <class T, class R>
+void write_plan(const Problems<T>& p, const R* row, R* plan, Stream stream) {
+  if (p.prototypes) return product_plan<T, R>(p, row, plan, stream);
+  launch(plan_kernel<T, R>, p.by_part(), dim3(p.threads()), 0, stream, p, row, plan);
+}
+
+template <class T>
+void write_labels(const Problems<T>& p, int64_t* labels, Stream stream) {
+  if (p.prototypes) return product_labels(p, labels, stream);
+  launch(labels_kernel<T>, p.by_part(), dim3(p.threads()), 0, stream, p, labels);
 }
 
 template <class R>
@@ -55,16 +76,15 @@ void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule sched
     column_step({0, 0, true, false, schedule.rows_last});
   }
   const int64_t sweeps = schedule.iterations + (schedule.rows_first && schedule.rows_last);
-  const bool fused = schedule.rows_last && schedule.tolerance == 0;
+  const bool fused = schedule.rows_last && schedule.tolerance == 0 && !p.prototypes;
   for (int64_t done = 1; done <= sweeps; ++done) {
     const bool last = done == sweeps;
-    sweep<T, R>(p, rows, row_power, row, column, last && fused ? out.plan.data : nullptr, stream);
+    const bool sums = !last || !schedule.rows_last || schedule.tolerance > 0 || out.error.present();
+    sweep<T, R>(p, rows, row_power, row, column, sums, last && fused ? out.plan.data : nullptr, stream);
     column_step({schedule.tolerance, std::min(done, schedule.iterations), false, last, schedule.rows_last});
   }
-  if (out.plan.present() && !fused)
-    launch(plan_kernel<T, R>, p.by_part(), dim3(p.threads()), 0, stream, p, row, out.plan.data);
-  if (out.labels.present())
-    launch(labels_kernel<T>, p.by_part(), dim3(p.threads()), 0, stream, p, out.labels.data);
+  if (out.plan.present() && !fused) write_plan<T, R>(p, row, out.plan.data, stream);
+  if (out.labels.present()) write_labels(p, out.labels.data, stream);
   launch(finish_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, column);
 }
 
@@ -84,7 +104,7 @@ void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals, Potentia
   const R* column = potentials.column.data;
   launch(start_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, column);
   sweep<T, R>(p, marginals.log_rows.data, static_cast<R>(marginals.row_power), potentials.row.data,
-              log_sums.data, nullptr, stream);
+              log_sums.data, true, nullptr, stream);
   to_natural(log_sums, stream);
 }
 
@@ -94,7 +114,7 @@ void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials, V
   using R = Computed<T>;
   const Problems<T> p(scores, potentials.column[1], scratch);
   launch(start_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, potentials.column.data);
-  launch(plan_kernel<T, R>, p.by_part(), dim3(p.threads()), 0, stream, p, potentials.row.data, plan.data);
+  write_plan<T, R>(p, potentials.row.data, plan.data, stream);
 }
 
 template <class T>
@@ -103,7 +123,7 @@ void sinkhorn_labels(Scores<T> scores, View<const Computed<T>, 2> column, View<i
   using R = Computed<T>;
   const Problems<T> p(scores, column[1], scratch);
   launch(start_kernel<T, R>, p.by_problem(), dim3(p.threads()), 0, stream, p, column.data);
-  launch(labels_kernel<T>, p.by_part(), dim3(p.threads()), 0, stream, p, labels.data);
+  write_labels(p, labels.data, stream);
 }
 
 PYMIM_SINKHORN_FOR_ALL

@@ -11,6 +11,7 @@ namespace {
 constexpr double kLog2e = 1.4426950408889634, kLn2 = 0.6931471805599453;
 constexpr int kMostThreads = 256;
 constexpr int64_t kShared = 96 * 1024;  // of a block at most
+constexpr int64_t kMostHigh = 65535;    // blocks along the y and z of a grid
 
 template <class T>
 __device__ auto widen(T value) {
@@ -40,22 +41,27 @@ struct Problems {
   using R = Computed<T>;
 
   const T* scores;
+  const T* prototypes;         // where the scores are products: `scores` are then the features
+  int64_t width, own_vectors;  // of the products; how many prototypes lie between those of two problems
   int64_t s, b, k, l, part_rows, parts, slot;
   R scale;
   R* scratch;
 
   Problems(const Scores<T>& all, int64_t l, View<R, 1> scratch)
       : scores(all.values.data),
+        prototypes(all.prototypes.data),
+        width(all.values[2]),
+        own_vectors(all.prototypes[0] == 1 ? 0 : all.prototypes[1]),
         s(all.values[0]),
         b(all.values[1]),
-        k(all.values[2]),
+        k(all.columns()),
         l(l),
         scale(static_cast<R>(kLog2e / all.epsilon)),
         scratch(scratch.data) {
     const Parts fixed(true, std::max<int64_t>(s, 1), b);
     part_rows = fixed.rows;
     parts = fixed.count;
-    slot = slot_size(fixed, l);
+    slot = prototypes ? product_slot_size(std::max<int64_t>(s, 1), b, l) : slot_size(fixed, l);
   }
 
   __device__ const T* row(int64_t i) const { return scores + (blockIdx.x * b + i) * k; }

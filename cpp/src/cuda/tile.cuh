@@ -79,6 +79,8 @@ class ScoreTile {
     return scores_[(threadIdx.x / kWarp * kWarp + lane) * kStride + column];
   }
 
+  __device__ R beside(int column) const { return beside_[column]; }
+
  protected:
   R *scores_, *beside_;
 };

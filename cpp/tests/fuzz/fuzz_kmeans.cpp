@@ -10,11 +10,11 @@ using namespace pymim;
 using namespace pymim::fuzz;
 
 struct Sizes {
-  int64_t b, k, d;
+  int64_t b, k, d;  // now and then more than the tiles of a GPU
   Metric metric;
   explicit Sizes(Random& random)
-      : b(random.between(0, 70)),
-        k(random.count(random.between(1, 40))),
+      : b(random.between(0, random.chance(0.05) ? 300 : 70)),
+        k(random.count(random.between(1, random.chance(0.05) ? 200 : 40))),
         d(random.count(random.between(1, 50))),
         metric(random.pick({Metric::l2, Metric::cosine})) {}
 };
@@ -37,7 +37,8 @@ void assignment(Random& random) {
   Arrays arrays(random);
   const Sizes sizes(random);
   const auto points = any_points<T>(random, arrays, sizes);
-  const auto centroids = arrays.numbers<float, 2>({sizes.k, sizes.d}, -2., 2.);
+  const double lowest = random.chance(0.8) ? -2. : 1.999;  // close together: few can be told apart
+  const auto centroids = arrays.numbers<float, 2>({sizes.k, sizes.d}, lowest, 2.);
   const auto workspace = any_workspace(
       random, arrays, assign_workspace({}, points[0], std::max<int64_t>(centroids[0], 0), points[1]));
   const auto labels = arrays.out<int64_t, 1>({sizes.b});

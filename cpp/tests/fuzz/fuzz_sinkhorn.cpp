@@ -15,16 +15,21 @@ struct Call {
 
   Random& random;
   Arrays arrays{random};
-  const int64_t s = random.between(0, 3), b = random.count(random.between(1, 70)),
-                k = random.count(random.between(1, 40)), l = random.count(k + random.between(0, 1));
-  const Scores<T> scores{values(), random.parameter(random.real(0.02, 2.))};
+  // Now and then more than the tiles of a GPU.
+  const int64_t s = random.between(0, 3), b = random.count(random.between(1, random.chance(0.05) ? 300 : 70)),
+                k = random.count(random.between(1, random.chance(0.05) ? 200 : 40)),
+                l = random.count(k + random.between(0, 1)),
+                d = random.count(random.between(1, random.chance(0.05) ? 300 : 40));
+  const bool product = random.chance(0.2);  // features and prototypes, which the CPU refuses
+  const Scores<T> scores{product ? numbers({s, b, d}) : numbers({s, b, k}),
+                         random.parameter(random.real(0.02, 2.)),
+                         product ? numbers({random.pick({s, int64_t{1}}), k, d}) : View<const T, 3>()};
   const View<R, 1> scratch = arrays.template out<R, 1>(
-      {random.count(sinkhorn_scratch(scores.values.device, scores.values[0], scores.values[1], l))});
+      {random.count(sinkhorn_scratch(scores.values.device, scores.values[0], scores.values[1], l, product))});
 
   explicit Call(Random& random) : random(random) {}
 
-  View<const T, 3> values() {
-    const std::array<int64_t, 3> shape = {s, b, k};
+  View<const T, 3> numbers(std::array<int64_t, 3> shape) {
     if constexpr (std::is_floating_point_v<T>)
       return arrays.template numbers<T, 3>(shape, -3., 3.);
     else
@@ -72,7 +77,7 @@ void solution(Random& random) {
                   call.arrays.template out<int64_t, 1>({call.s})};
   sinkhorn(call.scores, call.marginals(), schedule, out, call.scratch);
   if (out.plan.present()) expect_masses(out.plan);
-  if (out.labels.present()) expect_columns(out.labels, call.scores.values[2]);
+  if (out.labels.present()) expect_columns(out.labels, call.scores.columns());
   for (int64_t i = 0; i < out.iterations.size(); ++i)
     EXPECT(out.iterations.data[i] > 0 && out.iterations.data[i] <= schedule.iterations);
 }
@@ -108,7 +113,7 @@ void labels(Random& random) {
   const View<Computed<T>, 2> column = call.logarithms(call.l);
   const View<int64_t, 2> out = call.label_output();
   sinkhorn_labels<T>(call.scores, column, out, call.scratch);
-  expect_columns(out, call.scores.values[2]);
+  expect_columns(out, call.scores.columns());
 }
 
 }  // namespace
