@@ -3,8 +3,10 @@
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from pymim import config, run
 
@@ -35,6 +37,25 @@ def test_the_first_command_runs_small(tmp_path):
     quick = " ".join(f"-b {value}" for value in values)
     words = shlex.split(f"{COMMANDS[0]} {TINY} {quick} --workdir {tmp_path / 'run'}")
     assert run.main(words) == 0
+
+
+def test_adding_a_method_really_adds_one(tmp_path, monkeypatch):
+    page = README[README.index("## Add a method") : README.index("## The core, called")]
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (gin,) = re.findall(r"```\n(# .*?)```", page, re.DOTALL)
+    assert len(gin.splitlines()) <= 10
+    (tmp_path / "contrast.py").write_text(code)
+    (tmp_path / "contrast.gin").write_text(gin)
+    monkeypatch.syspath_prepend(tmp_path)
+    quick = "-b STEPS=2 -b train.Trainer.evaluate=None -b train.Trainer.draw=None"
+    words = f"--gin {tmp_path / 'contrast.gin'} {TINY} {quick} --workdir {tmp_path / 'run'}"
+    assert run.main(shlex.split(words)) == 0
+    from contrast import Contrast
+
+    light = torch.zeros(1, 3, 8, 8)
+    light[..., 4:, 4:] = torch.rand(3, 4, 4)
+    difficulty = Contrast(SimpleNamespace(patch=(4, 4)), [])(light, None, None)
+    assert difficulty.argmax() == 3 and (difficulty[0, :3] == 0).all()
 
 
 def test_named_folders_and_presets_exist():
