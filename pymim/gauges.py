@@ -18,6 +18,7 @@ class Gauges:
 
     features/rank: the effective rank of the encoder's tokens; NAME/target_rank that of a target which learns
         vectors. At 1 or below, all tokens are alike up to a factor.
+    NAME/target_std: the deviation of such a target's channels over tokens. At 0 it is a constant.
     NAME/...: what a target or loss that assigns patches to clusters says by `gauges(prediction, target)`, a dict of
         scalars: see `clusters.usage`.
     NAME/of_chance: the loss, as a share of the target's or loss's `chance`, the loss of knowing nothing: log K of
@@ -43,6 +44,7 @@ class Gauges:
     def complaints(self, values: dict[str, float]) -> list[str]:
         """What is wrong, each thing once, told when it has lasted."""
         wrong = {name: "features are alike" for name, v in values.items() if name.endswith("rank") and v < 1.5}
+        wrong |= {name: "it is a constant" for name, v in values.items() if name.endswith("_std") and v < 0.01}
         for name, value in values.items():
             if name.endswith("/of_chance") and abs(value - 1) < self.near:
                 wrong[name] = "the loss is that of knowing nothing"
@@ -62,7 +64,8 @@ class Gauges:
             if hasattr(part, "chance"):
                 found["of_chance"] = output.losses[objective.name].mean() / part.chance  # type: ignore[operator]
         if target.requires_grad:
-            found["target_rank"] = effective_rank(self._some(target))
+            some = self._some(target)
+            found |= {"target_rank": effective_rank(some), "target_std": some.float().std(0).mean()}
         return found
 
     def _some(self, tokens: Tensor) -> Float[Tensor, "n D"]:

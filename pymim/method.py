@@ -58,7 +58,7 @@ class Objective(nn.Module):
     Args:
         target: constructor, called with the encoder.
         predictor: constructor, called with the encoder and the target's width.
-        loss: (prediction [B M T], target [B M T]) -> [B M], unreduced.
+        loss: (prediction [B M T], target [B M T]) -> [B M], unreduced. One that learns has `build(width)`.
         on: which patches: "predicted" (by the mask), "visible", "all"; or "pooled", one vector per image.
         weight: what its mean counts for in the sum of objectives.
         source: number of the branch that predicts: of the view, where a view has one mask. Of several branches
@@ -91,6 +91,8 @@ class Objective(nn.Module):
         target, predictor = self._constructors
         self.target = target(encoder)
         self.predictor = predictor(encoder, self.target.width)
+        if hasattr(self.loss, "build"):
+            self.loss.build(self.target.width)
         self.name = self.name or type(self.target).__name__.lower()
 
     def forward(self, batch: Batch, branches: Sequence[Branch]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:

@@ -46,7 +46,13 @@ def test_every_objective_says_what_it_knows():
     with torch.no_grad():
         method.objectives[0].predictor.head.weight.zero_()
     values = Gauges()(method, method(make_batch(), 0))
-    assert set(values) == {"features/rank", "labels/used", "labels/of_chance", "learnt/target_rank"}
+    assert set(values) == {
+        "features/rank",
+        "labels/used",
+        "labels/of_chance",
+        "learnt/target_rank",
+        "learnt/target_std",
+    }
     assert values["labels/of_chance"] == pytest.approx(1)
     assert values["labels/used"] == 0.5
     assert 1 < values["features/rank"] <= 24
@@ -54,10 +60,10 @@ def test_every_objective_says_what_it_knows():
 
 def test_what_lasts_is_complained_once():
     gauges = Gauges(patience=3)
-    bad = {"features/rank": 1.0, "labels/of_chance": 0.995, "loss": 1.0}
+    bad = {"features/rank": 1.0, "labels/of_chance": 0.995, "learnt/target_std": 1e-3, "loss": 1.0}
     told = [gauges.complaints(bad) for _ in range(5)]
-    assert [len(lines) for lines in told] == [0, 0, 2, 0, 0]
-    assert told[2][1] == (
+    assert [len(lines) for lines in told] == [0, 0, 3, 0, 0]
+    assert told[2][2] == (
         "collapse? labels/of_chance has been at 0.995 for 3 reports: the loss is that of knowing nothing"
     )
     good = {"features/rank": 5.0, "labels/of_chance": 0.9}

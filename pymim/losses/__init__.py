@@ -2,5 +2,6 @@
 
 from pymim.losses.distance import L1, MSE, Cosine, SmoothL1
 from pymim.losses.entropy import CrossEntropy
+from pymim.losses.swapped import Swapped
 
-__all__ = ["L1", "MSE", "Cosine", "CrossEntropy", "SmoothL1"]
+__all__ = ["L1", "MSE", "Cosine", "CrossEntropy", "SmoothL1", "Swapped"]

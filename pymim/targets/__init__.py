@@ -1,6 +1,8 @@
 """Targets: what the predictor has to predict."""
 
+from pymim.targets.frames import Frames
 from pymim.targets.pixels import Pixels
+from pymim.targets.projected import Projected
 from pymim.targets.target import Learned
 
-__all__ = ["Learned", "Pixels"]
+__all__ = ["Frames", "Learned", "Pixels", "Projected"]

@@ -1,0 +1,70 @@
+"""Swapped assignments: each side predicts the clusters of the other (SwAV, Caron et al. 2020; SIGMA, Salehi et al.
+2024)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.clusters.prototypes import Prototypes
+from pymim.clusters.transport import Transport
+from pymim.clusters.usage import usage
+from pymim.losses.entropy import CrossEntropy
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class Swapped(nn.Module):
+    """CE(<target, c> / temperature, prediction's label) + CE(<prediction, c> / temperature, target's label).
+
+    c are K learned prototypes, and all vectors have unit length. The labels of each side come from transport of its
+    own tokens over the whole batch: hard ones, so that the loss can reach 0.
+
+    The first term teaches the prototypes and, where it learns, the target; the second, in which the prototypes are
+    constants, the predictor and the encoder. Where the target is frozen the first term teaches prototypes alone.
+    All of it is in float32.
+
+    Args:
+        clusters: K. temperature: of both terms.
+        transport: of the labels, by "batch": tokens of one place are not the same place in every image, as masks
+            differ. SIGMA's epsilon is 0.05 on Kinetics-400 and 0.03 for ViT-B on Something-Something v2.
+
+    With K prototypes the loss of knowing nothing is 2 log K. Unlike a squared error to a target that learns, it is
+    not made small by a constant: labels of equal tokens are spread over the clusters all the same.
+    """
+
+    prototypes: Prototypes
+
+    def __init__(self, clusters: int = 3000, temperature: float = 0.1, transport: Transport | None = None):
+        super().__init__()
+        self.clusters, self.chance = clusters, 2 * math.log(clusters)
+        self.transport = transport or Transport(0.05, 10, by="batch")
+        self.cross_entropy = CrossEntropy(temperature)
+        if self.transport.by != "batch":
+            raise ValueError(
+                f"Swapped: transport: expected one by batch, got {self.transport.by!r}; "
+                "hidden patches of several images share no position"
+            )
+
+    def build(self, width: int) -> None:
+        """Makes the prototypes to the target's measure."""
+        self.prototypes = Prototypes(width, self.clusters)
+
+    def forward(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
+        with torch.autocast(prediction.device.type, enabled=False):
+            ours, theirs = self.prototypes(prediction, detach=True), self.prototypes(target)
+            first = self.cross_entropy(theirs, self._labels(prediction, ours))
+            return first + self.cross_entropy(ours, self._labels(target, theirs))
+
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """How the clusters are used by the target's tokens, and for which share both sides agree on the label."""
+        labels = [self._labels(tokens, self.prototypes(tokens)) for tokens in (prediction, target)]
+        return usage(labels[1], self.clusters) | {"agreement": (labels[0] == labels[1]).float().mean()}
+
+    def _labels(self, tokens: Tensor, scores: Tensor) -> Int[Tensor, "B M"]:
+        unit = nn.functional.normalize(tokens.float(), dim=-1)
+        return self.transport.labels(scores, self.transport(unit, self.prototypes.weight))

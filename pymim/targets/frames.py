@@ -1,0 +1,65 @@
+"""What a frozen image encoder makes of a clip's frames (SIGMA, Salehi et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from pymim.encoders.encoder import Encoder
+from pymim.layers.gather import gather
+from pymim.masks.mask import Mask
+from pymim.optim.average import Average
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class Frames(nn.Module):
+    """An image encoder's patch tokens of the first frame of each tube, in the order (time, row, column), float32.
+
+    Where its patches are not as many as the encoder's in a frame, they are resampled bilinearly. Then each channel
+    is standardised over all tokens of the clip, hidden or not, as released: not each token over its channels, as a
+    layer norm does.
+
+    Args:
+        encoder: of clips.
+        teacher: constructor, called with it: `encoders.Frozen`, whose `model` is an encoder of images.
+        standardise: (x - mean) / deviation, unbiased, of each channel and clip.
+    """
+
+    def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Average], standardise: bool = True):
+        super().__init__()
+        self.teacher, self.standardise = teacher(encoder), standardise
+        seen: Encoder = self.teacher.module  # type: ignore[assignment]
+        if (len(encoder.base), len(seen.base)) != (3, 2):
+            raise ValueError(
+                f"Frames: teacher: expected an encoder of images for one of clips, got grids {seen.base} and "
+                f"{encoder.base}; set Frozen.model, or take targets.Tokens"
+            )
+        self.width, self._seen = seen.width, seen.grid
+        self._tube, self._grid = encoder.patch[0], encoder.grid
+
+    @torch.no_grad()
+    def forward(
+        self, views: list[Tensor], view: Float[Tensor, "B C T H W"], mask: Mask | None, index: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B M D"]:
+        frames = view[:, :, :: self._tube].transpose(1, 2).flatten(0, 1)
+        tokens = self._resampled(
+            self.teacher(frames).tokens.float(), self._seen(frames.shape), self._grid(view.shape)
+        )
+        tokens = tokens.reshape(len(view), -1, self.width)
+        if self.standardise:
+            deviation, mean = torch.std_mean(tokens, 1, keepdim=True)
+            tokens = (tokens - mean) / deviation.clamp_min(1e-6)
+        return tokens if mask is None else gather(tokens, mask.predicted)
+
+    @staticmethod
+    def _resampled(tokens: Tensor, have: tuple[int, ...], want: tuple[int, ...]) -> Tensor:
+        if have == want[1:]:
+            return tokens
+        maps = tokens.mT.unflatten(2, have)
+        return interpolate(maps, want[1:], mode="bilinear", align_corners=False).flatten(2).mT

@@ -1,0 +1,49 @@
+"""A learned map of another target (SIGMA, Salehi et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.encoders.encoder import Encoder
+from pymim.layers.init import init_weights
+from pymim.layers.linear import Linear
+from pymim.masks.mask import Mask
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class Projected(nn.Module):
+    """An MLP of the values of target `of`, with GELUs between its layers and no norm. Values keep their graph: the
+    objective's loss is what teaches it.
+
+    With a loss that a constant makes small, as any distance is, target and prediction agree on one: a collapse,
+    which `losses.Swapped` prevents. Unlike in SIGMA's released code that is not refused: it is an experiment, and
+    gauges show how it goes.
+
+    Args:
+        of: constructor of the target that is mapped. widths: of the MLP's layers, T the last of them.
+    """
+
+    def __init__(
+        self, encoder: Encoder, of: Callable[[Encoder], nn.Module], widths: Sequence[int] = (1024, 1024, 512, 256)
+    ):
+        super().__init__()
+        self.of, self.width = of(encoder), widths[-1]
+        sizes: list[int] = [self.of.width, *widths]  # type: ignore[list-item]
+        layers = [layer for i, o in pairwise(sizes) for layer in (Linear(i, o), nn.GELU())]
+        self.layers = nn.Sequential(*layers[:-1])
+        init_weights(self.layers)
+
+    def forward(
+        self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B M T"]:
+        with torch.no_grad():
+            values = self.of(views, view, mask, index)
+        out: Tensor = self.layers(values)
+        return out

@@ -1,0 +1,115 @@
+"""Targets made by networks: a learned map of pixels, and what a frozen image encoder makes of frames."""
+
+import functools
+
+import pytest
+import torch
+
+from pymim import losses, masks, predictors, targets
+from pymim.data.batch import Batch
+from pymim.encoders import ViT
+from pymim.method import Method, Objective
+from pymim.optim.average import Average
+
+SIDES = (4, 16, 16)
+TINY = functools.partial(predictors.Transformer, dim=24, depth=1, heads=2)
+
+
+def video(**options):
+    return ViT(24, 1, 2, image=SIDES, patch=(2, 4, 4), class_token=False, pool="mean", **options)
+
+
+def make(loss, target):
+    torch.manual_seed(0)
+    method = Method(video(), [Objective(target, TINY, loss, name="tubes")], masks.Tube(0.75))
+    return method, Batch([torch.randn(6, 3, *SIDES)], torch.arange(6), torch.full((6,), -1))
+
+
+PROJECTED = functools.partial(
+    targets.Projected, of=functools.partial(targets.Pixels, normalise="channel"), widths=(32, 16)
+)
+
+
+def image_teacher(encoder, patch=4):
+    return Average(ViT(12, 1, 2, image=16, patch=patch, registers=2))
+
+
+def test_projection_is_an_mlp_with_a_gelu_between_any_two_layers():
+    target = targets.Projected(ViT(24, 1, 2, image=(16, 224, 224), patch=(2, 16, 16)), of=targets.Pixels)
+    sizes = [tuple(layer.weight.shape) for layer in target.layers if hasattr(layer, "weight")]
+    assert sizes == [(1024, 1536), (1024, 1024), (512, 1024), (256, 512)]
+    assert [type(layer).__name__ for layer in target.layers] == ["Linear", "GELU"] * 3 + ["Linear"]
+    assert target.width == 256
+
+
+def test_projector_and_encoder_learn_from_their_own_terms():
+    method, batch = make(losses.Swapped(10), PROJECTED)
+    out = method(batch, 0)
+    assert out.targets["tubes"].shape == out.predictions["tubes"].shape == (6, 24, 16)
+    out.loss.backward()
+    assert all(p.grad is not None for p in method.parameters())
+    before = method.objectives[0].loss.prototypes.weight.detach().clone()
+    with torch.no_grad():
+        method.objectives[0].loss.prototypes.weight.mul_(3)
+    method.after_step(0)
+    torch.testing.assert_close(method.objectives[0].loss.prototypes.weight, before)
+
+
+def collapse(loss, steps=150):
+    """How much of a learned target's spread over tokens is left after training."""
+    method, batch = make(loss, PROJECTED)
+    optimizer = torch.optim.AdamW(method.parameters(), 3e-3)
+
+    def spread():
+        return method(batch, 0).targets["tubes"].detach().flatten(0, 1).std(0).mean()
+
+    first = spread()
+    for step in range(steps):
+        optimizer.zero_grad()
+        method(batch, step).loss.backward()
+        optimizer.step()
+        method.after_step(step)
+    return spread() / first
+
+
+def test_squared_error_to_a_learned_target_collapses_and_swapped_labels_do_not():
+    assert collapse(losses.MSE()) < 0.1
+    assert collapse(losses.Swapped(10)) > 0.7
+
+
+def test_frames_are_the_first_of_each_tube_in_the_order_of_tokens():
+    target = targets.Frames(video(), image_teacher, standardise=False)
+    view = torch.randn(2, 3, *SIDES)
+    values = target([view], view, None, torch.arange(2))
+    expected = [target.teacher(view[:, :, frame]).tokens for frame in (0, 2)]
+    torch.testing.assert_close(values, torch.cat(expected, 1))
+    assert values.shape == (2, 2 * 16, 12)  # no class token, no registers
+    changed = view.clone()
+    changed[:, :, 1::2] = 0
+    torch.testing.assert_close(target([changed], changed, None, torch.arange(2)), values)
+    assert not [p for p in target.parameters() if p.requires_grad]
+
+
+def test_channels_are_standardised_over_the_clip_before_hidden_ones_are_picked():
+    target = targets.Frames(video(), image_teacher)
+    view = torch.randn(2, 3, *SIDES)
+    whole = target([view], view, None, torch.arange(2))
+    torch.testing.assert_close(whole.mean(1), torch.zeros(2, 12), rtol=0, atol=1e-5)
+    torch.testing.assert_close(whole.std(1), torch.ones(2, 12))
+    assert (whole.std(2) - 1).abs().max() > 0.1  # not each token over its channels
+    mask = masks.Tube(0.75)(torch.arange(2), (2, 4, 4), masks.Draw(0, 0))
+    picked = target([view], view, mask, torch.arange(2))
+    torch.testing.assert_close(picked, whole[torch.arange(2)[:, None], mask.predicted])
+    assert (picked.std(1) - 1).abs().max() > 0.05
+
+
+def test_another_grid_is_resampled():
+    target = targets.Frames(video(), functools.partial(image_teacher, patch=2), standardise=False)
+    view = torch.randn(2, 3, *SIDES)
+    tokens = target.teacher(view[:, :, 0]).tokens.unflatten(1, (4, 2, 4, 2)).mean((2, 4)).flatten(1, 2)
+    torch.testing.assert_close(target([view], view, None, torch.arange(2))[:, :16], tokens)
+
+
+def test_an_encoder_of_clips_is_refused():
+    with pytest.raises(ValueError, match="Frames: teacher: expected an encoder of images for one of clips"):
+        targets.Frames(video(), lambda encoder: Average(encoder))
