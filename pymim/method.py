@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pymim import fit
 from pymim.encoders.encoder import Encoder, Features
 from pymim.masks.mask import Draw, Grid, Mask, Policy
 from pymim.targets.target import Learned
@@ -149,6 +150,7 @@ class Method(nn.Module):
         self.objectives: Sequence[Objective] = nn.ModuleList(objectives)  # type: ignore[assignment]
         for number, objective in enumerate(objectives):
             objective.build(encoder)
+            fit.check(encoder, objective, mask)
             if objective.name in {other.name for other in objectives[:number]}:
                 objective.name = f"{objective.name}_{number}"
         self.ranker = None if ranker is None else ranker(encoder, self.objectives)

@@ -43,6 +43,8 @@ class ResNet(Encoder):
 
     prefix = 0
 
+    hidden = "none"  # convolutions see every patch
+
     def __init__(
         self,
         depths: Sequence[int] = (2, 2, 2, 2),

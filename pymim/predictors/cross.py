@@ -41,6 +41,8 @@ class Cross(Positioned):
         drop_path: the share of the batch that each block's branches leave out in training.
     """
 
+    reads = "mask"
+
     def __init__(
         self,
         encoder: Encoder,

@@ -23,6 +23,8 @@ class Linear(nn.Module):
     every patch (no mask), or the objective is on visible ones.
     """
 
+    reads = "tokens"
+
     def __init__(self, encoder: Encoder, width: int):
         super().__init__()
         self.head = nn.Linear(encoder.width, width)
@@ -39,6 +41,8 @@ class Linear(nn.Module):
 
 class Pooled(nn.Module):
     """W x + b of the pooled vector, as the one "patch" of an objective that is on the pooled image: [B 1 T]."""
+
+    reads = "pooled"
 
     def __init__(self, encoder: Encoder, width: int):
         super().__init__()

@@ -33,6 +33,8 @@ class Transformer(Positioned):
         sparse: leave out hidden patches that are not predicted, as if they were not there.
     """
 
+    reads = "mask"
+
     def __init__(
         self,
         encoder: Encoder,
