@@ -61,6 +61,19 @@ def test_options_equal_reference(options, dtype, device):
     assert_as_reference(product(2, 150, 66, 24, dtype), device, **options)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_many_problems_go_through_all_columns_in_one_part(dtype, device):
+    given = product(530, 3, 70, 8, dtype)
+    scores = multiplied(given)
+    found = sinkhorn.potentials(to(given, device), iterations=1, first="rows")
+    column = reference.sinkhorn.solve(scores, iterations=1, first="rows", last="columns")[2]
+    np.testing.assert_allclose(found.column.cpu(), column, rtol=2e-5, atol=1e-4)
+    labels, plan = sinkhorn.labels(to(given, device)), sinkhorn.plan(to(given, device))
+    np.testing.assert_allclose(
+        plan.gather(2, labels[:, :, None])[:, :, 0].cpu(), plan.cpu().max(2).values, rtol=1e-4
+    )
+
+
 def test_prototypes_of_all_problems(device):
     assert_as_reference(product(3, 20, 30, 16, torch.bfloat16, shared=True), device)
     given = product(1, 20, 30, 16)
