@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint import DefaultSavePlanner
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from torch.distributed.checkpoint.state_dict_loader import load as load_shards
@@ -44,7 +45,10 @@ def save(
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
     with _quiet():
-        save_shards(_tensors(module, optimizer), storage_writer=HuggingFaceStorageWriter(str(beside)))
+        # All processes write files of the same names: what all of them have is the first one's to write.
+        planner = DefaultSavePlanner(dedup_save_to_lowest_rank=True)
+        writer = HuggingFaceStorageWriter(str(beside))
+        save_shards(_tensors(module, optimizer), storage_writer=writer, planner=planner)
     if is_leader():
         state = {"step": step, "pymim": __version__, "torch": torch.__version__, **meta}
         (beside / "meta.json").write_text(json.dumps(state, indent=1))

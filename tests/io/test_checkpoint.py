@@ -50,6 +50,22 @@ def test_a_half_written_one_does_not_count(tmp_path):
     assert checkpoint.steps(tmp_path) == [path]
 
 
+def save_as(rank, folder):
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    checkpoint.save(folder / "checkpoints", 3, *trained(), {}, keep=1)
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_save_every_tensor(tmp_path):
+    torch.multiprocessing.spawn(save_as, (tmp_path,), nprocs=2)
+    again, fresh = trained(steps=0)
+    checkpoint.load(checkpoint.newest(tmp_path), again, fresh)
+    module, optimizer = trained()
+    assert torch.equal(module.weight, again.weight) and torch.equal(module.bias, again.bias)
+    for p, q in zip(module.parameters(), again.parameters(), strict=True):
+        assert torch.equal(optimizer.state[p]["exp_avg_sq"], fresh.state[q]["exp_avg_sq"])
+
+
 def test_another_configuration_is_refused(tmp_path):
     path = checkpoint.save(tmp_path, 1, *trained(4), {}, keep=1)
     with pytest.raises(ConfigError, match=r"expected method.weight of shape \[2, 5\], got \[2, 4\]"):
