@@ -24,7 +24,7 @@ from pymim.errors import Stopped
 from pymim.gauges import Gauges
 from pymim.io import Folder, Metrics, checkpoint, replay
 from pymim.method import Method
-from pymim.optim import AdamW, Average
+from pymim.optim import AdamW, Average, Recipe
 from pymim.progress import Progress
 from pymim.signals import StopSignal
 from pymim.wrap import World, synchronise_only, wrap
@@ -51,7 +51,7 @@ class Trainer:
         data: Callable[..., Any],
         steps: int,
         batch: int,
-        optimizer: AdamW | None = None,
+        optimizer: Recipe | None = None,
         seed: int = 0,
         micro: int | None = None,
         precision: str = "bf16",
@@ -78,10 +78,10 @@ class Trainer:
         self.method = method.to(self.world.device)
         self.momentum = average
         self.average = Average(method.encoder) if average is not None else None
-        self.optimizer = optimizer or AdamW()
+        self.optimizer: Recipe = optimizer or AdamW()
         self.loader = data(batch=batch, seed=seed, rank=self.world.rank, world=self.world.size)
         self.state = nn.ModuleDict({"method": method} | ({"average": self.average} if self.average else {}))
-        self.adam = self.optimizer(method)
+        self.stepper = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
         self.step = 0
         method.before_load(self)
@@ -93,7 +93,7 @@ class Trainer:
 
     def restore(self, path: Path) -> int:
         """Goes back to a checkpoint; gives its step."""
-        return int(checkpoint.load(path, self.state, self.adam)["step"])
+        return int(checkpoint.load(path, self.state, self.stepper)["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
         """Trains from step `first` to the end."""
@@ -107,7 +107,7 @@ class Trainer:
             for done in range(first + 1, self.steps + 1):
                 self._begin(done - 1)
                 batch = next(batches)
-                rate = self.optimizer.set(self.adam, done - 1, self.steps, self.batch)
+                rate = self.optimizer.set(self.stepper, done - 1, self.steps, self.batch)
                 losses = self.learn(forward, batch.to(self.world.device), done - 1, folder)
                 self.method.after_step(done - 1)
                 if self.average is not None and self.momentum is not None:
@@ -117,7 +117,7 @@ class Trainer:
                     progress.say(complaint)
                 stopping = self.world.any(stop.requested)
                 if stopping or done == self.steps or done % self.save_every == 0:
-                    checkpoint.save(folder.checkpoints, done, self.state, self.adam, self._meta(), self.keep)
+                    checkpoint.save(folder.checkpoints, done, self.state, self.stepper, self._meta(), self.keep)
                 if stopping:
                     raise Stopped(f"stopped by a signal after step {done}, which is saved; --resume auto goes on")
                 for look, every in self.looks if self.world.leads else ():
@@ -151,8 +151,8 @@ class Trainer:
             losses |= self.gauges(self.method, output)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.method.parameters(), self.clip)
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
+        self.stepper.step()
+        self.stepper.zero_grad(set_to_none=True)
         return losses
 
     def _is_logged(self, done: int) -> bool:

@@ -1,0 +1,107 @@
+"""Which parameters learn together, how fast, and what decays: what the papers' optimisers have in common."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pymim.optim.schedule import Cosine, Schedule, at
+
+
+class Group:
+    """The parameters whose names match the regular expression `names`, and what they learn by: so that a target's
+    prototypes, or a ranker, may have a rate, schedule and decay of their own.
+
+    The rate is `rate` itself where it is a schedule; a number is scaled by the global batch, rate * batch over
+    `scale_by`, and warmed up and annealed by a half cosine. `betas` are AdamW's, `momentum` is SGD's. Parameters of
+    one axis are decayed `vectors` or not.
+    """
+
+    def __init__(
+        self,
+        names: str,
+        rate: float | Schedule = 1.5e-4,
+        warmup: float = 0.05,
+        weight_decay: float | Schedule = 0.05,
+        betas: tuple[float, float] = (0.9, 0.95),
+        scale_by: int = 256,
+        vectors: bool = False,
+        momentum: float = 0.9,
+    ) -> None:
+        self.names, self.rate, self.warmup, self.scale_by = re.compile(names), rate, warmup, scale_by
+        self.weight_decay, self.vectors = weight_decay, vectors
+        self.betas, self.momentum = betas, momentum
+
+    def schedule(self, batch: int) -> Schedule:
+        """The learning rate as a function of (step, steps), for a global batch."""
+        if callable(self.rate):
+            return self.rate
+        return Cosine(self.rate * batch / self.scale_by, warmup=self.warmup)
+
+
+class Recipe:
+    """An optimiser over a whole method, not made yet: its parameters in `groups`, the last of which takes the rest.
+
+    `multipliers` scale the learning rate of the parameters whose names match (CAPI: the patch embedding by 0.2).
+    `layer_decay` scales the rate of block i of an encoder of depth L by layer_decay^(L + 1 - i), for fine-tuning.
+    Parameters whose names match `no_decay` are not decayed.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        no_decay: str = r"^$",
+        multipliers: dict[str, float] | None = None,
+        layer_decay: float = 1.0,
+    ) -> None:
+        self.groups, self.layer_decay = groups, layer_decay
+        self.no_decay, self.multipliers = re.compile(no_decay), multipliers or {}
+
+    @abstractmethod
+    def make(self, parts: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The optimiser of parameter groups {"params", "group": its number, "multiplier", "decayed"}."""
+
+    def schedule(self, batch: int) -> Schedule:
+        """The learning rate, outside `groups`, as a function of (step, steps), for a global batch."""
+        return self.groups[-1].schedule(batch)
+
+    def __call__(self, module: nn.Module) -> torch.optim.Optimizer:
+        """An optimiser with a parameter group for each group here, rate multiplier and decay."""
+        named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        depth = 1 + max((_block(name) for name, _ in named), default=0)
+        parts: dict[tuple[int, float, bool], list[Tensor]] = {}
+        for name, parameter in named:
+            number = next(i for i, group in enumerate(self.groups) if group.names.search(name))
+            long = parameter.ndim > 1 or self.groups[number].vectors
+            decayed = long and not self.no_decay.search(name)
+            parts.setdefault((number, self._multiplier(name, depth), decayed), []).append(parameter)
+        return self.make(
+            [{"params": p, "group": g, "multiplier": m, "decayed": d} for (g, m, d), p in parts.items()]
+        )
+
+    def _multiplier(self, name: str, depth: int) -> float:
+        multiplier = self.layer_decay ** (depth - _block(name)) if name.startswith("encoder.") else 1.0
+        for pattern, factor in self.multipliers.items():
+            multiplier *= factor if re.search(pattern, name) else 1.0
+        return multiplier
+
+    def set(self, optimizer: torch.optim.Optimizer, step: int, steps: int, batch: int) -> float:
+        """Puts the values of this step into `optimizer`; gives the learning rate outside `groups`."""
+        rates = [group.schedule(batch)(step, steps) for group in self.groups]
+        decays = [at(group.weight_decay, step, steps) for group in self.groups]
+        for part in optimizer.param_groups:
+            part["lr"] = rates[part["group"]] * part["multiplier"]
+            part["weight_decay"] = decays[part["group"]] if part["decayed"] else 0.0
+        return rates[-1]
+
+
+def _block(name: str) -> int:
+    """0 for what comes before the encoder's blocks, i + 1 for block i (of a ResNet: for stage i + 1), and a large
+    depth has the rest."""
+    match = re.match(r"encoder\.(?:trunk\.)*(?:blocks\.(\d+)|layer([1-9]))\.", name)
+    return 0 if match is None else int(match[1]) + 1 if match[1] else int(match[2])

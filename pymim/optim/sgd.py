@@ -1,0 +1,77 @@
+"""Stochastic gradient descent, and its layer-wise scaled form: what convolutional networks are clustered by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pymim.optim.recipe import Group, Recipe
+from pymim.optim.schedule import Schedule
+
+
+class SGD(Recipe):
+    """v <- momentum v + (g + weight_decay w);  w <- w - rate v, over a whole method. All parameters are decayed,
+    biases and norms too, as torch's SGD does; of `groups`, those that say so.
+
+    trust: with it, each tensor's gradient is scaled first, g <- trust |w| / (|g| + weight_decay |w|) times
+    (g + weight_decay w): LARC without clipping (You et al. 2017), which SwAV and DeepCluster-v2 use with 0.001.
+
+    The other arguments are those of `Recipe`, and of `Group` for the parameters that match none of `groups`. A
+    group with momentum 0 keeps no state.
+    """
+
+    def __init__(
+        self,
+        rate: float | Schedule = 0.05,
+        warmup: float = 0.0,
+        weight_decay: float | Schedule = 1e-5,
+        momentum: float = 0.9,
+        trust: float | None = None,
+        no_decay: str = r"^$",
+        multipliers: dict[str, float] | None = None,
+        layer_decay: float = 1.0,
+        scale_by: int = 256,
+        groups: Sequence[Group] = (),
+    ) -> None:
+        rest = Group("", rate, warmup, weight_decay, scale_by=scale_by, vectors=True, momentum=momentum)
+        super().__init__((*groups, rest), no_decay, multipliers, layer_decay)
+        self.trust = trust
+
+    def make(self, parts: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        with_momentum = [part | {"momentum": self.groups[part["group"]].momentum} for part in parts]
+        return _Trusted(with_momentum, lr=0.0, trust=self.trust)
+
+
+class _Trusted(torch.optim.SGD):
+    """torch's, behind the scaling of gradients where `trust` is given."""
+
+    def __init__(self, parts: list[dict[str, Any]], lr: float, trust: float | None) -> None:
+        super().__init__(parts, lr=lr)
+        self.trust = trust
+
+    def step(self, closure: Any = None) -> Any:
+        if self.trust is None:
+            return super().step(closure)
+        decays = [part["weight_decay"] for part in self.param_groups]
+        for part, decay in zip(self.param_groups, decays, strict=True):
+            self._scale([parameter for parameter in part["params"] if parameter.grad is not None], decay)
+            part["weight_decay"] = 0.0  # it is in the gradient now
+        result = super().step(closure)
+        for part, decay in zip(self.param_groups, decays, strict=True):
+            part["weight_decay"] = decay
+        return result
+
+    @torch.no_grad()
+    def _scale(self, parameters: list[Tensor], decay: float) -> None:
+        if not parameters:
+            return
+        gradients: list[Tensor] = [parameter.grad for parameter in parameters]  # type: ignore[misc]
+        sizes, slopes = torch._foreach_norm(parameters), torch._foreach_norm(gradients)
+        torch._foreach_add_(gradients, parameters, alpha=decay)
+        for gradient, size, slope in zip(gradients, sizes, slopes, strict=True):
+            factor = self.trust * size / (slope + decay * size + 1e-8)  # type: ignore[operator]
+            # A tensor of zeros (a new bias) learns by its plain gradient; one without a gradient stays.
+            gradient.mul_(torch.where(slope > 0, torch.where(size > 0, factor, 1.0), 0.0))
