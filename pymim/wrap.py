@@ -46,6 +46,16 @@ class World:
         """Whether this process writes files and speaks."""
         return self.rank == 0
 
+    @property
+    def group(self) -> dist.ProcessGroup | None:
+        """All processes; None where there is one."""
+        return dist.group.WORLD if self.size > 1 else None
+
+    def align(self, module: nn.Module) -> None:
+        """Gives every process the first one's buffers, the running statistics of batch norms above all."""
+        for buffer in module.buffers() if self.size > 1 else ():
+            dist.broadcast(buffer, 0)
+
     def mean(self, values: torch.Tensor) -> list[float]:
         """The mean over the processes."""
         if self.size > 1:

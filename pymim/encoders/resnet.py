@@ -42,7 +42,6 @@ class ResNet(Encoder):
     """
 
     prefix = 0
-
     hidden = "none"  # convolutions see every patch
 
     def __init__(

@@ -28,6 +28,7 @@ class Wrapped(Encoder):
         self.trunk = trunk
         self.width, self.channels, self.patch = trunk.width, trunk.channels, trunk.patch
         self.base, self.prefix = trunk.base, trunk.prefix
+        self.hidden = getattr(trunk, "hidden", "drop")
 
     @property
     def embedding(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -11,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy:
-    """-sum_k target_k log softmax(prediction / temperature)_k; a target of ids has all its share in one class."""
+    """-sum_k target_k log softmax(prediction / temperature)_k; a target of ids has all its share in one class.
+
+    An id below 0 is no class: its loss is 0, without gradient. Unlike torch's with its `ignore_index`, a mean taken
+    afterwards counts it.
+    """
 
     def __init__(self, temperature: float = 1.0):
         self.temperature = temperature
@@ -21,5 +26,6 @@ class CrossEntropy:
     ) -> Float[Tensor, "B M"]:
         logs = (prediction.float() / self.temperature).log_softmax(-1)
         if target.dim() == 2:
-            return -logs.gather(2, target[..., None])[..., 0]
+            losses = -logs.gather(2, target[..., None].clamp_min(0))[..., 0]
+            return torch.where(target >= 0, losses, 0.0)
         return -(target.float() * logs).sum(-1)

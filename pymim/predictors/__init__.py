@@ -2,6 +2,7 @@
 
 from pymim.predictors.cross import Cross
 from pymim.predictors.linear import Linear, Pooled
+from pymim.predictors.relabelled import Centroids, Renewed
 from pymim.predictors.transformer import Transformer
 
-__all__ = ["Cross", "Linear", "Pooled", "Transformer"]
+__all__ = ["Centroids", "Cross", "Linear", "Pooled", "Renewed", "Transformer"]

@@ -33,6 +33,14 @@ def test_cross_entropy_of_ids_and_of_shares():
     torch.testing.assert_close(loss(scores, torch.nn.functional.one_hot(ids, 5)), expected.view(2, 3))
 
 
+def test_an_id_below_zero_is_no_class():
+    scores = torch.randn(2, 2, 5, requires_grad=True)
+    out = losses.CrossEntropy()(scores, torch.tensor([[1, -1], [-100, 4]]))
+    assert out[0, 1] == out[1, 0] == 0 and (out[[0, 1], [0, 1]] > 0).all()
+    out.sum().backward()
+    assert (scores.grad[0, 1] == 0).all() and (scores.grad[1, 1] != 0).all()
+
+
 @pytest.mark.parametrize("name", losses.__all__)
 def test_float32_also_under_autocast(name):
     loss = getattr(losses, name)()

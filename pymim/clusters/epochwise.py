@@ -1,0 +1,50 @@
+"""K-means over the features of the whole source, before each epoch (DeepCluster, Caron et al., ECCV 2018)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymim.clusters.rows import Clustering, cluster
+from pymim.clusters.survey import Survey
+from pymim.clusters.table import Table
+from pymim.clusters.whiten import Whitening
+from pymim.encoders.encoder import Encoder
+
+
+class Epochwise(Table):
+    """Labels are the clusters of the encoder's present pooled features, whitened, of every picture of the source.
+
+    K-means is L2, from one random start anew each time, over all rows of all processes, `iterations` updates and a
+    last assignment. A cluster that is empty takes half of the one with the most pictures whose pictures differ
+    (`ops.kmeans.update`): faiss, which the released code uses, draws the donor by size, with the same seed always,
+    and moves copies by a share of 1/1024. Some may be empty still in the last assignment: they are reported.
+
+    survey: the view must not be random, as centre crops are. whitening: None clusters features as they are.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        survey: Survey,
+        clusters: int = 10000,
+        whitening: Whitening | None = None,
+        iterations: int = 20,
+        every: int = 1,
+    ):
+        super().__init__(clusters, every=every)
+        self.survey, self.whitening, self.iterations = survey, whitening, iterations
+
+    def recluster(self, context: Any, seed: int) -> list[Clustering]:
+        rows, device = self.survey(context)[0], context.world.device
+        rows = rows if self.whitening is None else self.whitening(rows, device)
+        return [
+            cluster(
+                rows,
+                self.width,
+                metric="l2",
+                empty="split",
+                iterations=self.iterations,
+                seed=seed,
+                device=device,
+            )
+        ]

@@ -1,0 +1,63 @@
+"""A pass over a whole source: the pooled features of each of its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pymim.clusters.rows import Rows
+from pymim.data.loader import Loader
+from pymim.data.order import InTurn
+
+if TYPE_CHECKING:
+    from pymim.views.view import View
+
+
+class Survey:
+    """What the encoder gives for every picture, in the order of the source, while it learns nothing: without
+    dropout, batch norms by their running statistics. Two surveys by the same weights are equal, bit for bit.
+
+    Each process looks at its share of the pictures and keeps their features, float32, in the CPU's memory: N D / R
+    numbers in each of R processes. A picture that is broken has the features of the next one that is not.
+
+    views: how pictures are prepared; by default as for training, which, random or not, is the same each time.
+    batch: pictures at a time, in each process.
+    precision: "float32", as in the papers, or "bf16", at some cost to the directions of least variance.
+    """
+
+    def __init__(self, views: Sequence[View] = (), batch: int = 256, precision: str = "float32"):
+        self.views, self.batch, self.precision = list(views), batch, precision
+
+    @torch.no_grad()
+    def __call__(self, context: Any) -> list[Rows]:
+        """By the trainer's encoder, on its source: a table [N E] for each view."""
+        world, encoder, source = context.world, context.method.encoder, context.loader.source
+        views, total = self.views or context.loader.make.views, len(source)
+        share = min(self.batch, -(-total // world.size))
+        whole = share * world.size
+        shared = {"rank": world.rank, "world": world.size, "workers": context.loader.workers}
+        loader = Loader(source, views, whole, context.seed, order=InTurn(), **shared)
+        made: list[list[torch.Tensor]] = [[] for _ in views]
+        world.align(encoder)
+        with _still(encoder), world.autocast(self.precision):
+            for batch in loader.batches(0, -(-total // whole)):
+                for table, view in zip(made, batch.to(world.device).views, strict=True):
+                    table.append(encoder(view).pooled.float().cpu())
+        first = torch.arange(-(-total // whole)) * whole + world.rank * share
+        ids = (first[:, None] + torch.arange(share)).flatten()
+        kept = ids < total  # the order goes round: the last batch has the first pictures again
+        return [Rows(torch.cat(table)[kept], ids[kept], total, world.group) for table in made]
+
+
+@contextmanager
+def _still(encoder: nn.Module) -> Iterator[None]:
+    training = encoder.training
+    encoder.eval()
+    try:
+        yield
+    finally:
+        encoder.train(training)

@@ -1,0 +1,67 @@
+"""Principal components of equal variance: what features are before they are clustered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pymim.clusters.rows import Rows
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+NULL = 1e-10  # variances below this share of the largest are rounding
+
+
+class Whitening:
+    """x -> W (x - mean), whose covariance is I, then each row to unit length, in this order (DeepCluster, Caron et
+    al. 2018).
+
+    W [d D]: the `dim` leading eigenvectors of the covariance of all rows, each over the root of its eigenvalue;
+    fewer where the features have fewer. Unlike faiss, which fits it to at most 1000 D rows and refuses fewer rows
+    than components, all rows count; directions without variance become 0; and a row that is the mean, whose length
+    is 0, stays 0, where the released code divides by 0. Which way an axis points is a convention: its largest
+    weight is positive.
+    """
+
+    def __init__(self, dim: int = 256):
+        self.dim = dim
+
+    def __call__(self, rows: Rows, device: torch.device) -> Rows:
+        """The rows of all processes, whitened together; float32 [n d], where they were."""
+        mean = self._mean(rows, device)
+        weight, centre = self._weight(rows, mean, device), mean.float()
+        made = [normalize((chunk.to(device).float() - centre) @ weight.T) for chunk in rows.chunks()]
+        return rows._replace(values=torch.cat([chunk.to(rows.values.device) for chunk in made]))
+
+    def _mean(self, rows: Rows, device: torch.device) -> Float[Tensor, " D"]:
+        total = torch.zeros(rows.values.shape[1], dtype=torch.float64, device=device)
+        for chunk in rows.chunks():
+            total += chunk.to(device).double().sum(0)
+        return _summed(total, rows.group) / rows.total
+
+    def _weight(self, rows: Rows, mean: Tensor, device: torch.device) -> Float[Tensor, "d D"]:
+        covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=device)
+        for chunk in rows.chunks():
+            centred = chunk.to(device).double() - mean
+            covariance += centred.T @ centred
+        covariance = _summed(covariance, rows.group) / rows.total
+        variances, axes = torch.linalg.eigh(covariance)
+        variances, axes = variances.flip(0)[: self.dim], axes.flip(1)[:, : self.dim]
+        largest = axes.gather(0, axes.abs().argmax(0)[None])
+        axes = axes * largest.sign()
+        scale = torch.where(variances > NULL * variances[0].clamp_min(1e-300), variances.rsqrt(), 0.0)
+        weight: Tensor = (axes * scale).T.float().contiguous()
+        if rows.group is not None:  # solvers may differ in the last bit
+            dist.broadcast(weight, dist.get_global_rank(rows.group, 0), group=rows.group)
+        return weight
+
+
+def _summed(values: Tensor, group: dist.ProcessGroup | None) -> Tensor:
+    if group is not None:
+        dist.all_reduce(values, group=group)
+    return values

@@ -1,0 +1,147 @@
+"""Re-clustering before each epoch: labels, the new head, and what is left alone."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pymim import clusters, data, losses
+from pymim.clusters.rows import Rows, cluster
+from pymim.encoders import Encoder, Features
+from tests.clusters.runs import CENTER, Pictures, started, trainer
+
+CPU = torch.device("cpu")
+OPTIONS = {"metric": "l2", "empty": "split", "iterations": 20, "device": CPU}
+
+
+class Corner(Encoder):
+    """Sees the mean of each channel, times a weight that training may change."""
+
+    width, channels, patch, base, prefix = 3, 3, (4, 4), (4, 4), 0
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, view, mask=None):
+        pooled = view.mean((2, 3)) * self.weight
+        return Features(pooled[:, None], pooled[:, None, :0], {}, pooled)
+
+
+def coloured(n=120):
+    """Pictures of one of four colours each, and a little noise."""
+    random = np.random.default_rng(0)
+    palette = np.array([[20, 20, 20], [230, 20, 20], [20, 230, 20], [20, 20, 230]])
+    labels = np.arange(n) % 4
+    images = palette[labels][:, :, None, None] + random.integers(-5, 6, size=(n, 3, 16, 16))
+    return Pictures(torch.from_numpy(images.astype(np.uint8)), labels)
+
+
+def test_clusters_of_coloured_pictures_have_one_colour(tmp_path):
+    target = functools.partial(clusters.Epochwise, survey=CENTER, clusters=12, whitening=clusters.Whitening(3))
+    run = trainer(coloured(), target, encoder=Corner())
+    labels = started(run, tmp_path).target.labels[0].numpy()
+    pairs = {*zip(labels.tolist(), run.loader.source.labels.tolist(), strict=True)}
+    assert len(pairs) == len(np.unique(labels)) >= 4
+    run.step = 7
+    run.method.before_epoch(run)
+    first, second = (json.loads(line) for line in (tmp_path / "clusters.jsonl").read_text().splitlines())
+    assert first["nmi_labels"] > 0.5 and first["used"] == len(np.unique(labels)) and first["epoch"] == 0
+    assert "nmi_previous" not in first and second["nmi_previous"] > 0.5
+    assert (second["step"], second["epoch"]) == (7, 1)
+
+
+def test_the_target_is_looked_up_by_index(tmp_path):
+    objective = started(trainer(), tmp_path)
+    index = torch.tensor([40, 3, 3])
+    target = objective.target([], None, None, index)
+    assert torch.equal(target, objective.target.labels[0, index][:, None])
+    assert (objective.target.distances >= 0).all()
+
+
+def test_one_picture_many_times_ends_with_one_cluster_in_use(tmp_path, capsys):
+    source = Pictures(torch.full((40, 3, 16, 16), 7, dtype=torch.uint8))
+    target = functools.partial(clusters.Epochwise, survey=CENTER, clusters=10, whitening=clusters.Whitening())
+    objective = started(trainer(source, target), tmp_path)
+    assert objective.target.labels.unique().numel() == 1
+    assert "1 clusters in use, the largest of 40" in capsys.readouterr().err
+
+
+def test_more_clusters_than_pictures(tmp_path):
+    objective = started(trainer(target=functools.partial(clusters.Epochwise, survey=CENTER, clusters=80)), tmp_path)
+    assert 40 <= objective.target.labels.unique().numel() <= 50
+
+
+def test_labels_are_cluster_numbers_and_missing_classes_cost_nothing():
+    scores = torch.zeros(4, 1, 9, requires_grad=True)
+    loss = losses.CrossEntropy()(scores, torch.tensor([[0], [8], [8], [3]]))
+    torch.testing.assert_close(loss, torch.full((4, 1), float(np.log(9))))
+    loss.sum().backward()
+    assert (scores.grad[:, 0, 5] > 0).all()  # a class without pictures is pushed down, no more
+
+
+def test_each_epoch_has_a_new_head_and_the_body_keeps_its_momentum(tmp_path):
+    run = trainer(target=functools.partial(clusters.Epochwise, survey=CENTER, clusters=2000))
+    objective = started(run, tmp_path)
+    first = objective.predictor.head.weight.clone()
+    batch = next(run.loader.batches(0, 1))
+    run.method(batch, 0).loss.backward()
+    run.optimizer.set(run.stepper, 0, 6, 16)
+    run.stepper.step()
+    body = dict(run.method.encoder.named_parameters())
+    momentum = {name: run.stepper.state[p]["momentum_buffer"].clone() for name, p in body.items()}
+    assert objective.predictor.head.weight in run.stepper.state
+    run.method.before_epoch(run)
+    head = objective.predictor.head
+    assert not torch.equal(head.weight, first)
+    assert head.weight.std().item() == pytest.approx(0.01, rel=0.05) and abs(head.weight.mean().item()) < 1e-3
+    assert (head.bias == 0).all()
+    assert head.weight not in run.stepper.state and head.bias not in run.stepper.state
+    for name, p in body.items():
+        assert torch.equal(run.stepper.state[p]["momentum_buffer"], momentum[name])
+
+
+def test_labels_serve_the_order_and_are_told_again_after_a_resume(tmp_path):
+    run = trainer(order=data.Balanced())
+    objective = started(run, tmp_path)
+    groups = objective.target.labels[0].numpy()
+    index = np.concatenate([run.loader.make.order.at(0, step, 16, 50)[0] for step in range(3)])
+    served = np.bincount(groups[index], minlength=7)
+    assert np.ptp(served[np.unique(groups)]) <= 1
+    again = trainer(order=data.Balanced())
+    again.method.load_state_dict(run.method.state_dict())
+    again.method.before_run(again)
+    assert np.array_equal(again.loader.make.order.groups, groups)
+
+
+def test_every_other_epoch(tmp_path):
+    run = trainer(target=functools.partial(clusters.Epochwise, survey=CENTER, clusters=7, every=2))
+    objective = started(run, tmp_path)
+    head = objective.predictor.head.weight.clone()
+    run.step = 3
+    run.method.before_epoch(run)
+    assert torch.equal(objective.predictor.head.weight, head)
+    run.step = 6
+    run.method.before_epoch(run)
+    assert not torch.equal(objective.predictor.head.weight, head)
+
+
+def test_the_same_seed_gives_the_same_clusters_and_another_one_others():
+    values = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
+    rows = Rows(values, torch.arange(300), 300)
+    first, same, other = (cluster(rows, 12, seed=seed, **OPTIONS) for seed in (1, 1, 2))
+    assert torch.equal(first.labels, same.labels) and not torch.equal(first.labels, other.labels)
+    nearest = torch.cdist(values, first.centroids).min(1)
+    assert torch.equal(first.labels, nearest.indices)
+    assert first.objective == pytest.approx(nearest.values.square().sum().item(), rel=1e-5)
+
+
+def test_chunks_do_not_change_a_bit(monkeypatch):
+    rows = Rows(torch.randn(300, 5, generator=torch.Generator().manual_seed(0)), torch.arange(300), 300)
+    whole = cluster(rows, 12, seed=1, **OPTIONS)
+    monkeypatch.setattr("pymim.clusters.rows.CHUNK", 37)
+    pieces = cluster(rows, 12, seed=1, **OPTIONS)
+    assert torch.equal(whole.centroids, pieces.centroids) and torch.equal(whole.labels, pieces.labels)
