@@ -76,3 +76,17 @@ def test_explain_draws_the_tree_without_training(tmp_path, capsys):
     for part in ("encoder", "ViT", "predictor", "Transformer", "FLOPs", "pymim/encoders/vit.py"):
         assert part in shown
     assert (tmp_path / "mae.svg").read_text().startswith("<svg")
+
+
+def test_a_slot_is_swapped_by_one_binding(tmp_path):
+    small = ["BATCH=4", "DIM=12", "DEPTH=1", "STEPS=1", "Transformer.dim=12", "FineTune.steps=1"]
+    small += ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2"]
+    words = [word for binding in (*small, "method.Method.mask=@masks.Block()") for word in ("-b", binding)]
+    assert main([*MAE, *words, "--workdir", str(tmp_path / "run")]) == 0
+
+
+def test_a_misspelt_scope_of_the_last_file_is_refused(tmp_path, capsys):
+    (tmp_path / "mine.gin").write_text("include 'mae.gin'\nfrom __gin__ import dynamic_registration\n"
+        "from pymim import encoders\nstudnet/encoders.ViT.depth = 3\n")  # fmt: skip
+    assert main(["--gin", str(tmp_path / "mine.gin"), "-b", "DIM=12", "--workdir", str(tmp_path / "run")]) == 2
+    assert "studnet/encoders.ViT.depth: nothing in this configuration uses it" in capsys.readouterr().err

@@ -69,8 +69,7 @@ class Online(nn.Module):
     def forward(
         self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
     ) -> Learned:
-        with torch.no_grad():
-            tokens = normalize(self.teacher(view).tokens.float(), dim=-1, eps=1e-7)
+        tokens = self._tokens(view)
         ids = None if mask is None else mask.predicted
         with torch.autocast("cuda" if view.is_cuda else "cpu", torch.bfloat16, enabled=self.precision == "bf16"):
             column = self.transport(tokens, self.weight)
@@ -82,6 +81,15 @@ class Online(nn.Module):
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """How the clusters are used."""
         return usage(target, self.width)
+
+    @torch.no_grad()
+    def assignments(self, view: Float[Tensor, "B C *S"]) -> Int[Tensor, "B N"]:
+        """The likeliest cluster of each patch, for itself: no transport over a batch is needed."""
+        return (self._tokens(view) @ self.weight.T + self.bias).argmax(-1)
+
+    @torch.no_grad()
+    def _tokens(self, view: Tensor) -> Float[Tensor, "B N D"]:
+        return normalize(self.teacher(view).tokens.float(), dim=-1, eps=1e-7)
 
     def _losses(self, tokens: Tensor, column: Tensor) -> Float[Tensor, "B N"]:
         """A chunk of places at a time, whose scores are made again in the backward pass."""

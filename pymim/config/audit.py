@@ -31,8 +31,11 @@ class Binding(NamedTuple):
 
 
 def check_used(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
-    """Refuses a binding of the command line, or of the last file, that nothing used: a misspelt scope, say."""
-    written = [b for text, place in _leaves(files, bindings) for b in _bindings(text, place)]
+    """Refuses a binding of the command line, or of the last file, that nothing used: a misspelt scope, say. What a
+    file says of a component that it refers to itself, and that the command line has replaced, may stand."""
+    last = find(files[-1])
+    written = [b for b in _bindings(last.read_text(), str(last)) if not _refers_to(last.read_text(), b)]
+    written += [b for line in bindings for b in _bindings(HEADER + quoted(line) + "\n", f"-b {line!r}")]
     used = {(s, short(sel), arg) for (s, sel), args in gin_config._OPERATIVE_CONFIG.items() for arg in args}
     for binding in written:
         if binding.argument is None:
@@ -44,12 +47,9 @@ def check_used(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
             raise ConfigError(f"{binding.place}: {binding}: nothing in this configuration uses it{hint}")
 
 
-def _leaves(files: Sequence[str], bindings: Sequence[str]) -> list[tuple[str, str]]:
-    last = [find(name) for name in files[-1:]]
-    return [
-        *((file.read_text(), str(file)) for file in last),
-        *((HEADER + quoted(b) + "\n", f"-b {b!r}") for b in bindings),
-    ]
+def _refers_to(text: str, binding: Binding) -> bool:
+    scope = f"{re.escape(binding.scope)}/" if binding.scope else ""
+    return re.search(rf"@{scope}(\w+\.)*{short(binding.selector)}\b", text) is not None
 
 
 def _bindings(text: str, place: str) -> Iterable[Binding]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pymim.draw import curves, features, reconstruction
+from pymim.draw import clusters, curves, features, reconstruction
 from pymim.io import Folder
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Pictures:
-    """Writes pictures/reconstruction-N.png, features-N.png and curves.png for the run's first `images` images."""
+    """Writes pictures/reconstruction-N.png and clusters-N.png, as far as the method has them, features-N.png and
+    curves.png, for the run's first `images` images."""
 
     def __init__(self, images: int = 12) -> None:
         self.images = images
@@ -26,9 +27,12 @@ class Pictures:
         undo = trainer.loader.make.views[0].normalise.undo
         trainer.method.eval()
         at, name = folder / "pictures", f"{step:08d}.png"
-        made = reconstruction.draw(trainer.method, batch, 0, at / f"reconstruction-{name}", undo)
+        drawn = {
+            "reconstruction": reconstruction.draw(trainer.method, batch, 0, at / f"reconstruction-{name}", undo),
+            "clusters": clusters.draw(trainer.method, batch, at / f"clusters-{name}", undo),
+        }
         features.draw(trainer.encoder, batch, at / f"features-{name}", undo)
         trainer.method.train()
         curves.draw(folder, at / "curves.png")
-        what = "reconstruction, features and curves" if made else "features and curves"
+        what = ", ".join([*(word for word, done in drawn.items() if done), "features and curves"])
         print(f"pictures: {what} in {at}", file=sys.stderr)  # noqa: T201

@@ -1,8 +1,9 @@
 """pymim export RUN --to DIR: the encoder for everybody else, as safetensors and JSON.
 
-DIR/ is what timm reads: timm.create_model("local-dir:DIR", pretrained=True), and plain torch:
-safetensors.torch.load_file("DIR/model.safetensors"). DIR/transformers/ is the same encoder under the names of
-transformers' ViT: ViTModel.from_pretrained("DIR/transformers", add_pooling_layer=False).
+DIR/ is what timm reads, where the encoder is a ViT as timm has them: timm.create_model("local-dir:DIR",
+pretrained=True); and plain torch: safetensors.torch.load_file("DIR/model.safetensors"). DIR/transformers/ is the
+same encoder under the names of transformers' ViT: ViTModel.from_pretrained("DIR/transformers",
+add_pooling_layer=False).
 """
 
 from __future__ import annotations
@@ -34,23 +35,21 @@ _BLOCK_NAMES = {
 
 
 def export(encoder: ViT, folder: Path, mean: list[float], std: list[float]) -> list[Path]:
-    """Writes `encoder` for timm and, where transformers' ViT has its parts, for transformers too."""
+    """Writes `encoder`, for timm and transformers too where their ViTs have its parts."""
     weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     weights.pop("mask_token", None)
-    written = [_write(folder, weights, timm_config(encoder, mean, std))]
-    if (
-        encoder.prefix == 1
-        and not any("ls1" in name or "rope" in name for name in weights)
-        and "pos_embed" in weights
-    ):
+    plain = {"pos_embed", "blocks.0.norm1.bias", "blocks.0.attn.qkv.bias"} <= weights.keys()
+    written = [_write(folder, weights, timm_config(encoder, mean, std) if plain else None)]
+    if plain and encoder.prefix == 1 and not any("ls1" in name for name in weights):
         written.append(_write(folder / "transformers", for_transformers(weights), transformers_config(encoder)))
     return written
 
 
-def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any]) -> Path:
+def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     return folder
 
 

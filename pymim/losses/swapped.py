@@ -65,6 +65,12 @@ class Swapped(nn.Module):
         labels = [self._labels(tokens, self.prototypes(tokens)) for tokens in (prediction, target)]
         return usage(labels[1], self.clusters) | {"agreement": (labels[0] == labels[1]).float().mean()}
 
+    @torch.no_grad()
+    def assignments(self, values: Float[Tensor, "B N T"]) -> Int[Tensor, "B N"]:
+        """The nearest prototype of each value of the target."""
+        scores: Tensor = self.prototypes(values)
+        return scores.argmax(-1)
+
     def _labels(self, tokens: Tensor, scores: Tensor) -> Int[Tensor, "B M"]:
         unit = nn.functional.normalize(tokens.float(), dim=-1)
         return self.transport.labels(scores, self.transport(unit, self.prototypes.weight))

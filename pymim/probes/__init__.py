@@ -4,5 +4,6 @@ from pymim.probes.attentive import Attentive
 from pymim.probes.finetune import FineTune
 from pymim.probes.knn import KNN
 from pymim.probes.linear import Linear, LinearSGD
+from pymim.probes.patches import PatchKNN
 
-__all__ = ["KNN", "Attentive", "FineTune", "Linear", "LinearSGD"]
+__all__ = ["KNN", "Attentive", "FineTune", "Linear", "LinearSGD", "PatchKNN"]

@@ -43,3 +43,10 @@ def test_transformers_loads_it(tmp_path):
 def test_what_transformers_has_not_is_written_for_timm_alone(tmp_path):
     written = export(ViT(32, 1, 4, image=16, patch=4, registers=2), tmp_path, [0.0], [1.0])
     assert written == [tmp_path]
+
+
+def test_what_timm_has_not_is_written_without_a_promise(tmp_path):
+    ours = ViT(32, 1, 4, image=16, patch=4, positions="rotary", norm="rms", bias=False)
+    assert export(ours, tmp_path, [0.0], [1.0]) == [tmp_path]
+    assert not (tmp_path / "config.json").exists()
+    ours.load_state_dict(load_file(tmp_path / "model.safetensors"))

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from pymim.encoders import ViT
-from pymim.probes import KNN, Attentive, FineTune, Linear, LinearSGD
+from pymim.probes import KNN, Attentive, FineTune, Linear, LinearSGD, PatchKNN
 from pymim.probes.linear import trust
 
 
@@ -69,3 +69,21 @@ def test_trust_ratio():
     weight.grad = torch.ones(2, 2)
     trust(weight)
     torch.testing.assert_close(weight.grad, torch.full((2, 2), 0.003))
+
+
+def test_patches_vote_for_their_image_or_for_themselves():
+    train, labels, test, truth = blobs(0.1)
+    bank, queries = train.unflatten(0, (-1, 10)), test.unflatten(0, (-1, 10))  # images of ten patches
+    named, wanted = labels.unflatten(0, (-1, 10)), truth.unflatten(0, (-1, 10))
+    assert PatchKNN(k=3)(bank, named, queries, wanted) == 1.0
+    assert PatchKNN(k=3)(bank, named, queries, (wanted + 1) % 4) == 0.0
+    whole = train.view(-1, 4, 8).transpose(0, 1)[:, :60].reshape(12, 20, 8)  # images of one class
+    classes = labels.view(-1, 4).T[:, :60].reshape(12, 20)[:, 0]
+    assert PatchKNN(k=3, each=7)(whole, classes, whole + 0.01, classes) == 1.0
+
+
+def test_patches_are_found_as_scikit_learn_finds_them():
+    train, labels, test, truth = blobs(1.0)
+    ours = PatchKNN(k=1, chunk=7)(train[:, None], labels[:, None], test[:, None], truth[:, None])
+    theirs = KNeighborsClassifier(1, metric="cosine").fit(train.numpy(), labels.numpy())
+    assert ours == pytest.approx(theirs.score(test.numpy(), truth.numpy()))

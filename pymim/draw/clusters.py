@@ -1,0 +1,60 @@
+"""Maps of the clusters that patches are assigned to, one colour a cluster; of a clip, through time."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from matplotlib import colormaps
+from torch import Tensor
+
+from pymim.data.batch import Batch
+from pymim.draw.image import save_grid, to_picture
+from pymim.method import Method, Objective
+
+
+@torch.no_grad()
+def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tensor]) -> bool:
+    """Each picture beside its map; of a clip, frames above the maps of their tubes. `undo` takes normalised views
+    back to [0, 1]. False, and nothing drawn, where no objective assigns patches to clusters."""
+    for objective in method.objectives:
+        view = batch.views[objective.target_view]
+        ids = assigned(objective, batch, view)
+        if ids is not None:
+            grid = method.encoder.grid(view.shape)
+            maps = colours(ids).unflatten(1, grid).movedim(-1, 1)
+            both = zip(undo(view), maps, strict=True)
+            rows = [[to_picture(image), to_picture(colour)] for image, colour in both]
+            save_grid(path, ["input", "clusters"], rows, blocks=4 if view.ndim == 4 else 2)
+            return True
+    return False
+
+
+def assigned(objective: Objective, batch: Batch, view: Tensor) -> Tensor | None:
+    """The cluster of every patch of a view, int64 [B N], by the objective's target, or by its loss."""
+    target, loss = objective.target, objective.loss
+    if hasattr(target, "assignments"):
+        found: Tensor = target.assignments(view)  # type: ignore[operator]
+        return found
+    if hasattr(loss, "assignments"):
+        by_loss: Tensor = loss.assignments(target(batch.views, view, None, batch.index))
+        return by_loss
+    return None
+
+
+def colours(ids: Tensor) -> Tensor:
+    """Colours [... 3] of the ids: the more patches bear an id, the better its colour is told from the others'."""
+    _, places, counts = ids.unique(return_inverse=True, return_counts=True)
+    order = counts.argsort(descending=True, stable=True).argsort()
+    table = torch.tensor([_colour(number) for number in range(len(counts))])
+    return table[order.cpu()][places.cpu()]
+
+
+def _colour(number: int) -> tuple[float, float, float]:
+    """Twenty of matplotlib's, strong ones first, then hues a golden angle apart."""
+    if number < 20:
+        red, green, blue, _ = colormaps["tab20"](2 * number if number < 10 else 2 * number - 19)
+        return red, green, blue
+    return colorsys.hls_to_rgb(number * 0.618034 % 1, 0.35 + 0.15 * (number % 3), 0.45 + 0.25 * (number % 2))

@@ -1,0 +1,147 @@
+"""What gin/capi.gin and its full-scale recipe come to, number by number."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from pymim import config
+from pymim.data.batch import Batch
+from pymim.errors import PymimError
+from pymim.io import Folder
+from pymim.masks import Draw
+from pymim.run import main
+
+RECIPE = "gin/recipe/capi.gin"
+TINY = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "CLUSTERS=12", "Cross.depth=1", "Trainer.precision='float32'"]
+QUICK = ["STEPS=4", "Trainer.log_every=1", "Evaluation.train_images=20", "Evaluation.test_images=10"]
+QUICK += ["FineTune.steps=1", "Pictures.images=2"]
+
+
+def method_of(file, *bindings):
+    config.load([file], bindings)
+    torch.manual_seed(0)
+    return config.build("train.Trainer", "method")
+
+
+def command(folder, *more):
+    words = [word for binding in (*TINY, *QUICK, *more) for word in ("-b", binding)]
+    return ["--gin", "gin/capi.gin", *words, "--workdir", str(folder)]
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_rates_and_momentum_of_the_recipe():
+    method = method_of(RECIPE, "DIM=64", "DEPTH=1", "HEADS=1", "CLUSTERS=4", "Cross.depth=1")
+    optimizer = config.build("train.Trainer", "optimizer")
+    clusters, norms, rest = (group.schedule(16384) for group in optimizer.groups)
+    momentum = method.objectives[0].target.teacher.momentum
+    table = {0: (0, 1.0), 25_000: (5e-4, 0.9995), 50_000: (1e-3, 0.999), 275_000: (6.545e-4, 0.999345)}
+    for step, (rate, m) in (table | {499_999: (9.549e-5, 0.9999045)}).items():
+        assert rest(step, 500_000) == pytest.approx(rate, rel=1e-4)
+        assert norms(step, 500_000) == rest(step, 500_000)
+        assert clusters(step, 500_000) == pytest.approx(rate / 2, rel=1e-4)
+        assert momentum(step, 500_000) == pytest.approx(m, abs=1e-6)
+
+
+def test_groups_of_the_recipe():
+    method = method_of(RECIPE, "DIM=64", "DEPTH=1", "HEADS=1", "CLUSTERS=4", "Cross.depth=1")
+    optimizer = config.build("train.Trainer", "optimizer")
+    adam = optimizer(method)
+    optimizer.set(adam, 50_000, 500_000, 16384)
+    names = {id(p): name for name, p in method.named_parameters()}
+    found = {names[id(p)]: (g["lr"], g["weight_decay"], g["betas"]) for g in adam.param_groups for p in g["params"]}
+    expected = {
+        "encoder.patch_embed.proj.weight": (2e-4, 0.1),
+        "encoder.patch_embed.proj.bias": (2e-4, 0.0),
+        "encoder.reg_token": (1e-3, 0.1),
+        "encoder.blocks.0.norm1.weight": (1e-3, 0.01),
+        "encoder.blocks.0.attn.qkv.weight": (1e-3, 0.1),
+        "objectives.0.predictor.mask_token": (1e-3, 0.1),
+        "objectives.0.predictor.blocks.0.norm2.weight": (1e-3, 0.01),
+        "objectives.0.predictor.head.weight": (1e-3, 0.1),
+        "objectives.0.predictor.head.gain": (1e-3, 0.1),
+        "objectives.0.target.weight": (5e-4, 0.01),  # torch's default decay, as the release leaves it unset
+        "objectives.0.target.bias": (5e-4, 0.01),
+    }
+    for name, (rate, decay) in expected.items():
+        assert found[name] == (pytest.approx(rate), decay, (0.9, 0.95)), name
+    biases = [name for name in found if name.endswith(".bias")]
+    assert biases == ["encoder.patch_embed.proj.bias", "objectives.0.target.bias"]
+    assert not [name for name in found if "teacher" in name or "rope" in name]
+
+
+def test_mask_of_the_recipe():
+    mask = method_of(RECIPE, "DIM=64", "DEPTH=1", "HEADS=1", "CLUSTERS=4", "Cross.depth=1").mask
+    drawn = mask(torch.arange(500), (16, 16), Draw(0, 0))
+    assert (drawn.visible.shape, drawn.hidden.shape, drawn.predicted.shape) == ((500, 90), (500, 166), (500, 8))
+    hidden = drawn.boolean(256)
+    assert hidden.gather(1, drawn.predicted).all()
+    assert not hidden.gather(1, drawn.visible).any()
+    assert torch.equal(drawn.visible, drawn.visible.sort(1).values)
+    seen = ~hidden.unflatten(1, (16, 16))
+    wraps = (seen[:, 0] & seen[:, -1]).any(1) & ~seen.any(2).all(1)  # in the first and the last row, but not in all
+    assert 0.2 < wraps.float().mean() < 0.9
+
+
+def test_shapes_and_counts_of_the_recipe():
+    with torch.device("meta"):
+        method = method_of(RECIPE)
+        batch = Batch([torch.empty(2, 3, 224, 224)], torch.zeros(2, dtype=torch.int64), torch.zeros(2))
+    out = method(batch, 0)
+    assert out.targets["online"].shape == out.predictions["online"].shape == (2, 8, 16384)
+    assert out.losses["online.target"].shape == (2, 256)
+    assert out.features.prefix.shape == (2, 16, 1024)
+    target = method.objectives[0].target
+    assert (target.transport.epsilon, target.temperature, method.objectives[0].loss.temperature) == (
+        0.06,
+        0.12,
+        0.12,
+    )
+    assert target.chance == pytest.approx(math.log(16384))
+
+
+@pytest.mark.parametrize("binding", ["Transport.by='batch'", "CLUSTERS=20", "ViT.positions='rotary-coupled'"])
+def test_variants_are_one_binding(binding, tmp_path):
+    assert main(command(tmp_path / "run", binding)) == 0
+
+
+def test_gauges_are_logged(tmp_path):
+    assert main(command(tmp_path / "run")) == 0
+    row = rows_of(tmp_path / "run")[-1]
+    gauges = {"features/rank", "online/used", "online/balance", "online/entropy", "online/of_chance"}
+    assert gauges <= row.keys()
+    assert {"online", "online.target", "loss"} <= row.keys()
+    assert 0 < row["online/used"] <= 1
+    assert list((tmp_path / "run" / "pictures").glob("clusters-*.png"))
+
+
+@pytest.mark.parametrize("by", ["position", "batch"])
+def test_two_processes_make_the_run_of_one(by, tmp_path):
+    more = (f"Transport.by='{by}'", "Evaluation.probes=(@probes.FineTune(),)")
+    assert main(command(tmp_path / "one", *more)) == 0
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "pymim.run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*words, *command(tmp_path / "two", *more)], check=True, capture_output=True, env=environment)
+    for name in ("loss", "online", "online.target"):
+        one, two = ([row[name] for row in rows_of(tmp_path / folder)] for folder in ("one", "two"))
+        np.testing.assert_allclose(two, one, rtol=1e-4)
+
+
+def test_a_loss_that_is_not_finite_moves_neither_teacher_nor_clusters(tmp_path):
+    config.load(["gin/capi.gin"], [*TINY, *QUICK])
+    trainer = config.build("train.Trainer")
+    target = trainer.method.objectives[0].target
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    with torch.no_grad():
+        trainer.method.objectives[0].predictor.mask_token.fill_(float("nan"))
+    with pytest.raises(PymimError, match="the loss is nan at step 0"):
+        trainer.run(Folder(tmp_path))
+    assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
