@@ -60,15 +60,15 @@ class Evaluation:
         _say(table(result, baselines, step, time.perf_counter() - began, [len(labels) for _, labels in splits]))
 
     def probe(self, encoder: nn.Module, splits: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-        """Each probe's accuracy on this encoder."""
+        """What each probe says of this encoder, by name."""
         (train, labels), (test, truth) = splits
         wanted = {probe.takes for probe in self.probes}
         features = {"pooled": (train, test), **self._features(encoder, train, test, wanted)}
-        results = {}
+        results: dict[str, float] = {}
         for probe in self.probes:
             first = (encoder,) if probe.takes == "images" else ()
             given = (train, test) if probe.takes == "images" else features[probe.takes]
-            results[probe.name] = probe(*first, given[0], labels, given[1], truth)
+            results |= _named(probe, probe(*first, given[0], labels, given[1], truth))
         return results
 
     def _baselines(
@@ -85,7 +85,10 @@ class Evaluation:
         (train, labels), (test, truth) = splits
         flat = [images.flatten(1) for images in (train, test)]
         pooled = [probe for probe in self.probes if probe.takes == "pooled"]
-        return {probe.name: probe(flat[0], labels, flat[1], truth) for probe in pooled}
+        results: dict[str, float] = {}
+        for probe in pooled:
+            results |= _named(probe, probe(flat[0], labels, flat[1], truth))
+        return results
 
     @torch.no_grad()
     def _features(
@@ -120,6 +123,11 @@ class Evaluation:
             images, labels = data.load(source, self.view, size)
             splits.append((images[labels >= 0], labels[labels >= 0]))
         return splits
+
+
+def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
+    """What a probe found, by its name; several measures bear their own."""
+    return found if isinstance(found, dict) else {probe.name: found}
 
 
 def table(

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from pymim.encoders import ViT
-from pymim.probes import KNN, Attentive, FineTune, Linear, LinearSGD, PatchKNN
+from pymim.probes import KNN, Attentive, Clusters, FineTune, Linear, LinearSGD, PatchKNN
 from pymim.probes.linear import trust
 
 
@@ -25,6 +25,16 @@ def test_separated_blobs_are_found_and_shuffled_labels_are_not(probe):
     assert probe(train, labels, test, truth) == 1.0
     wrong = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
     assert probe(train, wrong, test, truth) < 0.6
+
+
+def test_clusters_are_classes_where_these_lie_apart():
+    train, labels, test, truth = blobs(0.1)
+    assert Clusters()(train, labels, test, truth) == pytest.approx({"nmi": 1, "ari": 1, "matched": 1})
+    assert Clusters()(train, labels.flip(0), test, truth)["nmi"] == pytest.approx(1)  # labels are not looked at
+    twice = Clusters(clusters=8)(train, labels, test, truth)
+    assert 0.5 < twice["nmi"] < 1 and twice["matched"] < 0.8
+    noise = Clusters()(torch.randn(300, 8), labels, torch.randn(300, 8), truth)
+    assert noise["nmi"] < 0.1 and abs(noise["ari"]) < 0.1 and noise["matched"] < 0.45
 
 
 def test_linear_equals_scikit_learn():
