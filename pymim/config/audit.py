@@ -33,9 +33,9 @@ class Binding(NamedTuple):
 def check_used(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
     """Refuses a binding of the command line, or of the last file, that nothing used: a misspelt scope, say. What a
     file says of a component that it refers to itself, and that the command line has replaced, may stand."""
-    last = find(files[-1])
-    written = [b for b in _bindings(last.read_text(), str(last)) if not _refers_to(last.read_text(), b)]
-    written += [b for line in bindings for b in _bindings(HEADER + quoted(line) + "\n", f"-b {line!r}")]
+    written = [b for line in bindings for b in _bindings(HEADER + quoted(line) + "\n", f"-b {line!r}")]
+    for last in map(find, files[-1:]):  # none where a run's folder is all that was named
+        written += [b for b in _bindings(last.read_text(), str(last)) if not _refers_to(last.read_text(), b)]
     used = {(s, short(sel), arg) for (s, sel), args in gin_config._OPERATIVE_CONFIG.items() for arg in args}
     for binding in written:
         if binding.argument is None:

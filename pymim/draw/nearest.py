@@ -1,0 +1,73 @@
+"""What clusters of pictures are of: the pictures nearest to their centroids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pymim.clusters.table import Table
+from pymim.data.maker import read
+from pymim.data.source import Source
+from pymim.draw.image import save, to_picture
+from pymim.method import Method
+from pymim.views import Center
+
+CLUSTERS, PICTURES = 12, 10
+
+
+def draw(method: Method, source: Source, path: Path) -> bool:
+    """The pictures nearest to the centroid, of twelve clusters of the first set: from the largest to the smallest,
+    evenly spaced by rank. Where the source has labels, the commonest in the cluster is said. False, and nothing
+    drawn, where no objective's target is a table of clusters, or none has been made yet."""
+    tables = [objective.target for objective in method.objectives if isinstance(objective.target, Table)]
+    if not tables or (tables[0].labels < 0).any():
+        return False
+    labels, distances = tables[0].labels[0].cpu(), tables[0].distances[0].cpu()
+    encoder = method.encoder
+    size = [cells * side for cells, side in zip(encoder.base[-2:], encoder.patch[-2:], strict=True)]
+    view = Center((size[0], size[1]), statistics="none")
+    chosen = _chosen(labels)
+    height = -(-len(chosen) // 2)
+    figure = Figure(figsize=(12, 0.85 * height + 0.1), layout="constrained")
+    axes = figure.subplots(height, 2, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for number, cluster in enumerate(chosen):
+        members = (labels == cluster).nonzero()[:, 0]
+        nearest = members[distances[members].argsort(stable=True)][:PICTURES]
+        axis = axes[number % height, number // height]
+        axis.imshow(_strip(source, nearest, view), interpolation="nearest")
+        axis.set_title(_caption(source, members), fontsize=8, loc="left", pad=2)
+    save(figure, path)
+    return True
+
+
+def _chosen(labels: Tensor) -> list[int]:
+    """Clusters with a picture, the largest first."""
+    sizes = labels.bincount()
+    ranked = sizes.argsort(descending=True, stable=True)[: int((sizes > 0).sum())]
+    places = torch.linspace(0, len(ranked) - 1, min(CLUSTERS, len(ranked))).round().long()
+    return [int(cluster) for cluster in ranked[places]]
+
+
+def _strip(source: Source, index: Tensor, view: Center) -> np.ndarray:
+    """Pictures side by side, with white between them and where there are too few."""
+    images, _, _ = read(source, index.numpy(), limit=len(source))
+    assert images is not None, "as many may be broken as there are"
+    shown = [to_picture(image) for image in view(images)]
+    blank = np.ones_like(shown[0])
+    gap = np.ones((blank.shape[0], max(1, blank.shape[1] // 16), 3), np.float32)
+    return np.concatenate([part for image in [*shown, *[blank] * PICTURES][:PICTURES] for part in (image, gap)], 1)
+
+
+def _caption(source: Source, members: Tensor) -> str:
+    count = f"{len(members)} pictures"
+    if source.labels is None or source.classes is None:
+        return count
+    labels = source.labels[members.numpy()]
+    classes = np.bincount(labels[labels >= 0], minlength=1)
+    return f"{count}, {classes.max() / len(members):.0%} of class {source.classes[int(classes.argmax())]}"
