@@ -7,7 +7,7 @@ what it makes (shapes), holds (parameters) and costs (FLOPs), whatever its size.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,12 +169,14 @@ def summary(cost: Cost) -> str:
     )
 
 
-def example(method: Any, images: int = 2) -> list[Tensor]:
-    """As many views as the method looks at, of the size its encoder was built for, on the meta device."""
+def example(method: Any, sizes: Sequence[tuple[int, int]] = (), images: int = 2) -> list[Tensor]:
+    """As many views as the method looks at, on the meta device: of `sizes` (rows, columns), as far as given, else
+    of the size its encoder was built for."""
     encoder, draws = method.encoder, getattr(method.mask, "draws", 1)
     sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
     views = 1 + max(max(*(s // draws for s in o.sources), o.target_view) for o in method.objectives)
-    return [torch.empty(images, encoder.channels, *sides, device="meta")] * views
+    all_sides = [[*sides[:-2], *size] for size in sizes[:views]] + [sides] * (views - len(sizes))
+    return [torch.empty(images, encoder.channels, *each, device="meta") for each in all_sides]
 
 
 def count(number: float) -> str:

@@ -166,10 +166,11 @@ def _explain(args: argparse.Namespace, name: str) -> int:
     from pymim.draw.graph import svg
     from pymim.explain import example, measure, text
 
-    root = config.graph(ROOT)
+    root, views = config.graph(ROOT), config.parts("data.Loader", "views")
+    sizes = [view.size for view in views if hasattr(view, "size")]
     with torch.device("meta"):
         method = config.build(ROOT, "method")
-        cost = measure(method, example(method), root)
+        cost = measure(method, example(method, sizes), root)
     path = (args.workdir or Path()) / f"{name}.svg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg(root, cost, name))

@@ -83,10 +83,14 @@ def all_ranks() -> dist.ProcessGroup | None:
 
 
 def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn.Module:
-    """`method` as the loop calls it. Its parameters stay the method's own."""
+    """`method` as the loop calls it. Its parameters stay the method's own. On GPUs its batch norms become those of
+    all processes' batches together, as everything else in a step is of the global batch; on CPUs they stay those
+    of a process's share."""
     wrapped = method
     if recompute:
         _recompute_blocks(method)
+    if world.size > 1 and world.device.type == "cuda":  # torch has no such norm for CPUs
+        wrapped = method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     if world.size > 1:
         ids = [world.device.index] if world.device.type == "cuda" else None
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(method, list(_tables(method)))

@@ -90,3 +90,14 @@ def test_a_misspelt_scope_of_the_last_file_is_refused(tmp_path, capsys):
         "from pymim import encoders\nstudnet/encoders.ViT.depth = 3\n")  # fmt: skip
     assert main(["--gin", str(tmp_path / "mine.gin"), "-b", "DIM=12", "--workdir", str(tmp_path / "run")]) == 2
     assert "studnet/encoders.ViT.depth: nothing in this configuration uses it" in capsys.readouterr().err
+
+
+def test_an_include_is_looked_for_beside_the_file_that_has_it(tmp_path):
+    for folder, rate in (("inner", 1), ("outer", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "part.gin").write_text(f"RATIO = {rate}")
+    (tmp_path / "inner" / "whole.gin").write_text("include 'part.gin'\n")
+    (tmp_path / "outer" / "top.gin").write_text("include '../inner/whole.gin'\n")
+    assert "RATIO = 1" in config.load([str(tmp_path / "outer" / "top.gin")])
+    (tmp_path / "outer" / "both.gin").write_text("include '../inner/whole.gin'\ninclude 'part.gin'\n")
+    assert "RATIO = 2" in config.load([str(tmp_path / "outer" / "both.gin")])

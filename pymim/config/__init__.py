@@ -8,6 +8,6 @@ line and of the last file must have been used.
 from pymim.config.audit import check_used
 from pymim.config.files import describe_shipped, find
 from pymim.config.graph import graph
-from pymim.config.parse import build, load, operative, value
+from pymim.config.parse import build, load, operative, parts, value
 
-__all__ = ["build", "check_used", "describe_shipped", "find", "graph", "load", "operative", "value"]
+__all__ = ["build", "check_used", "describe_shipped", "find", "graph", "load", "operative", "parts", "value"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from gin import config as gin_config
 
@@ -32,16 +34,23 @@ def find(name: str) -> Path:
 
 
 def read_from(beside: Path) -> None:
-    """Lets `include` find files beside the including file and among the shipped ones."""
+    """Lets `include` find files beside the including file, in `beside` and among the shipped ones."""
+    reading = [beside]  # folders of the files that are being read, the innermost last
 
     def locate(name: str) -> Path | None:
-        places = [Path(name), *(folder / name for folder in (beside, *folders()))]
+        places = [reading[-1] / name, Path(name), *(folder / name for folder in (beside, *folders()))]
         return next((place for place in places if place.is_file()), None)
 
-    def read(name: str) -> Any:
+    @contextmanager
+    def read(name: str) -> Iterator[TextIO]:
         found = locate(name)
         assert found is not None
-        return found.open()
+        reading.append(found.parent)
+        try:
+            with found.open() as file:
+                yield file
+        finally:
+            reading.pop()
 
     gin_config._FILE_READERS[:] = [(read, lambda name: locate(name) is not None)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util  # noqa: F401 - gin needs it imported and does not do so itself
 import re
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gin
@@ -41,6 +41,14 @@ def build(selector: str, slot: str | None = None) -> Any:
         return gin.query_parameter(f"{selector}.{slot}").scoped_configurable_fn()
     except (TypeError, ValueError) as error:
         raise ConfigError(unset(error) or one_line(error)) from error
+
+
+def parts(selector: str, slot: str) -> list[Any]:
+    """The objects that a slot holds, one or several; none where nothing is bound to it."""
+    bound = value(selector, slot, ())
+    references = bound if isinstance(bound, tuple | list) else (bound,)
+    made = [reference.scoped_configurable_fn() for reference in references]
+    return [part for one in made for part in (one if isinstance(one, Iterable) else (one,))]
 
 
 def value(selector: str, argument: str, default: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from pymim.encoders.encoder import Encoder, Features
 from pymim.encoders.resnet import ResNet
+from pymim.encoders.stacked import Stacked
 from pymim.encoders.vit import ViT
 from pymim.encoders.wrapped import Projected, Sobel
 
-__all__ = ["Encoder", "Features", "Projected", "ResNet", "Sobel", "ViT"]
+__all__ = ["Encoder", "Features", "Projected", "ResNet", "Sobel", "Stacked", "ViT"]

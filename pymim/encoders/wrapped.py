@@ -50,7 +50,7 @@ class Projected(Wrapped):
     the last ReLU off to cluster and puts it back to train: there it opens the head (predictors.Renewed).
 
     Args:
-        layers: widths; linear maps, and between two of them `norm`, ReLU and `dropout`.
+        layers: widths; linear maps behind `dropout`, and between two of them `norm` and ReLU.
         norm: "batch" (SwAV, DeepCluster-v2: Caron et al. 2020), "layer" or "none".
         unit: whether the result has length 1.
     """
@@ -69,8 +69,8 @@ class Projected(Wrapped):
         widths = (trunk.embedding, *layers)
         parts: list[nn.Module] = []
         for before, after in pairwise(widths):
-            parts += [nn.Linear(before, after), NORMS[norm](after), nn.ReLU(), nn.Dropout(dropout)]
-        self.head = nn.Sequential(*parts[:-3])
+            parts += [nn.Dropout(dropout), nn.Linear(before, after), NORMS[norm](after), nn.ReLU()]
+        self.head = nn.Sequential(*parts[:-2])
         self.unit = unit
         init_weights(self.head)
 

@@ -104,7 +104,8 @@ def test_projection_has_both_signs_and_leaves_tokens_alone():
     assert out.pooled.shape == (64, 6) and encoder.embedding == 6 and encoder.width == 16
     assert (out.pooled < 0).any() and (out.pooled > 0).any()
     torch.testing.assert_close(out.tokens, trunk(view).tokens)
-    assert [type(part).__name__ for part in encoder.head] == ["Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"]
+    parts = "Dropout", "Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"
+    assert tuple(type(part).__name__ for part in encoder.head) == parts
     unit = Projected(trunk, (32, 6), norm="none", unit=True)(view).pooled
     torch.testing.assert_close(unit.norm(dim=1), torch.ones(64))
     assert Projected(ViT(12, 1, 2, image=8, patch=4), (5,))(view).pooled.shape == (64, 5)
