@@ -37,7 +37,7 @@ class Output(NamedTuple):
     """Everything a step made, by name of objective. Losses are one number per patch, and keep their graph."""
 
     loss: Tensor  # scalar float32
-    losses: dict[str, Tensor]  # [B M]; what a target of objective NAME learns by is NAME.target, [B L]
+    losses: dict[str, Tensor]  # [B M]; NAME.target: what objective NAME's target learns by; ranker: what it does
     predictions: dict[str, Tensor]  # [B M T]
     targets: dict[str, Tensor]  # [B M T]
     branches: dict[int, Branch]  # by source
@@ -133,7 +133,8 @@ class Method(nn.Module):
         mask: policy; None hides nothing. One with an attribute `draws` = n > 1 returns n masks made together,
             and every view then has n branches: branch k is draw k % n of view k // n.
         ranker: constructor, called with the encoder and the objectives. Called with (view, index, draw) it
-            gives the difficulty [B N] or None; its `loss(branch, losses)`, if any, is what it learns by.
+            gives the difficulty [B N] or None. If it learns, its `loss(branch, losses)` is one number per patch, or
+            None where the branch has nothing for it; `losses` are those of the objectives on this branch alone.
         seed: of the masks.
     """
 
@@ -165,11 +166,21 @@ class Method(nn.Module):
             if own is not None:
                 losses[f"{name}.target"] = own
                 terms.append(own.mean())
-        if self.ranker is not None and (rank_loss := getattr(self.ranker, "loss", None)) is not None:
-            detached = {name: losses[name].detach() for name in predictions}
-            terms += [rank_loss(branch, detached) for branch in branches.values()]
+        if ranked := self._rank(branches, losses):
+            losses["ranker"] = torch.cat(ranked, 1)
+            terms.append(losses["ranker"].mean())
         loss = torch.stack(terms).sum()
         return Output(loss, losses, predictions, targets, branches)
+
+    def _rank(self, branches: dict[int, Branch], losses: dict[str, Tensor]) -> list[Tensor]:
+        """What the ranker learns by, [B M] for each branch that it learns from."""
+        if not hasattr(self.ranker, "loss"):
+            return []
+        found = []
+        for source, branch in branches.items():
+            own = {o.name: losses[o.name].detach() for o in self.objectives if o.sources == (source,)}
+            found.append(self.ranker.loss(branch, own))  # type: ignore[union-attr, operator]
+        return [loss for loss in found if loss is not None]
 
     def encode(self, batch: Batch, step: int) -> dict[int, Branch]:
         """Masks and encodes every branch that an objective predicts from."""

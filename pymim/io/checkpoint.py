@@ -69,12 +69,12 @@ def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     _check_same(path, tensors)
     with _quiet():
         load_shards(tensors, storage_reader=HuggingFaceStorageReader(str(path)))
-    optimizer_state = {**get_state_dict(module, optimizer, options=_FLAT)[1], **_below(tensors, "optimizer.")}
+    weights, state = get_state_dict(module, optimizer, options=_FLAT)  # names of shared tensors, and numbers
     set_state_dict(
         module,
         optimizer,
-        model_state_dict=_below(tensors, "method."),
-        optim_state_dict=optimizer_state,
+        model_state_dict={**weights, **_below(tensors, "method.")},
+        optim_state_dict={**state, **_below(tensors, "optimizer.")},
         options=_FLAT,
     )
     return dict(json.loads((path / "meta.json").read_text()))
@@ -111,14 +111,16 @@ def is_leader() -> bool:
 
 
 def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Every tensor under its first name: what modules share is saved once."""
     weights, state = get_state_dict(module, optimizer, options=_FLAT)
     named: dict[str, dict[str, Any]] = {"method": weights, "optimizer": state}
-    return {
-        f"{part}.{name}": value
-        for part, values in named.items()
-        for name, value in values.items()
-        if isinstance(value, Tensor)
-    }
+    found: dict[Any, tuple[str, Tensor]] = {}
+    for part, values in named.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                full = f"{part}.{name}"
+                found.setdefault((value.data_ptr(), value.shape) if value.numel() else full, (full, value))
+    return dict(found.values())
 
 
 def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:

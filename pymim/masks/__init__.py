@@ -5,6 +5,7 @@ from pymim.masks.filtered import Noise
 from pymim.masks.guided import Priority, Ranked, Weighted
 from pymim.masks.mask import Draw, Grid, Mask, Policy
 from pymim.masks.rectangles import Block, InverseBlock, MultiBlock
+from pymim.masks.repeated import Repeated
 from pymim.masks.some import Some
 from pymim.masks.uniform import Disjoint, Tube, Uniform
 
@@ -20,6 +21,7 @@ __all__ = [
     "Policy",
     "Priority",
     "Ranked",
+    "Repeated",
     "Some",
     "Tube",
     "Uniform",

@@ -58,6 +58,16 @@ class Transformer(Positioned):
         init_weights(self)
         nn.init.normal_(self.mask_token, std=0.02)
 
+    def share(self, other: nn.Module) -> None:
+        """Takes the embedding, mask token and positions of another one, so that both have the same input and differ
+        from the first block on."""
+        if not isinstance(other, Transformer) or other.mask_token.shape != self.mask_token.shape:
+            got = type(other).__name__
+            raise ValueError(
+                f"Transformer.share: other: expected a Transformer of the same dim, got {got}; share none"
+            )
+        self.embed, self.mask_token, self.pos_embed = other.embed, other.mask_token, other.pos_embed
+
     def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B M T"]:
         """Predictions for `mask.predicted`."""
         if mask.predicted is mask.hidden or self.sparse:

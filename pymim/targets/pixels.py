@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +12,7 @@ from pymim.encoders.encoder import Encoder
 from pymim.layers.gather import gather
 from pymim.layers.patch import patchify
 from pymim.masks.mask import Mask
+from pymim.views.normalise import Normalise, Statistics
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -26,8 +26,10 @@ class Pixels(nn.Module):
     Args:
         normalise: "none"; "patch", (x - mean) / sqrt(variance + 1e-6) over all values of a patch (MAE); or
             "channel", (x - mean) / (deviation + 1e-6) over each channel of a patch (VideoMAE). Both unbiased.
-        mean, std: the statistics the views were normalised with, by channel. If given, pixels are mapped back
-            with them first (VideoMAE).
+        statistics: those the views were normalised with. If given, pixels are mapped back with them first
+            (VideoMAE).
+        every_frame: whether each frame of a clip is predicted; if not, as many as the grid has, spread evenly from
+            first to last: one of each patch (MAE-ST, Feichtenhofer et al. 2022).
     """
 
     mean: Tensor
@@ -37,17 +39,20 @@ class Pixels(nn.Module):
         self,
         encoder: Encoder,
         normalise: str = "patch",
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        statistics: Statistics = "none",
+        every_frame: bool = True,
     ):
         super().__init__()
         if normalise not in NORMALISATIONS:
             choices = ", ".join(NORMALISATIONS)
             raise ValueError(f"Pixels: normalise: expected one of {choices}, got {normalise!r}; name one of them")
-        self.normalise, self.patch, self.channels = normalise, encoder.patch, encoder.channels
+        self.normalise, self.channels = normalise, encoder.channels
+        self.thinned = 1 if every_frame else encoder.patch[0]
+        self.patch = encoder.patch if every_frame else (1, *encoder.patch[1:])
         self.width = self.channels * math.prod(self.patch)
-        self.register_buffer("mean", torch.tensor(mean or [0.0]), persistent=False)
-        self.register_buffer("std", torch.tensor(std or [1.0]), persistent=False)
+        measured = Normalise(statistics)
+        self.register_buffer("mean", measured.mean, persistent=False)
+        self.register_buffer("std", measured.std, persistent=False)
 
     @torch.no_grad()
     def forward(
@@ -67,8 +72,15 @@ class Pixels(nn.Module):
         pixels: Tensor = values.float().unflatten(2, (-1, self.channels)) * scale + centre
         return ((pixels - self.mean) / self.std).flatten(2)
 
+    def shown(self, view: Float[Tensor, "B C *S"]) -> Float[Tensor, "B C *R"]:
+        """What of a view is to be predicted."""
+        if self.thinned == 1:
+            return view
+        frames = torch.linspace(0, view.shape[2] - 1, view.shape[2] // self.thinned).long()
+        return view[:, :, frames]
+
     def _pixels(self, view: Tensor, ids: Tensor | None) -> Tensor:
-        patches = patchify(view.float(), self.patch, last=True)
+        patches = patchify(self.shown(view).float(), self.patch, last=True)
         if ids is not None:
             patches = gather(patches, ids)
         pixels: Tensor = patches.unflatten(2, (-1, self.channels)) * self.std + self.mean

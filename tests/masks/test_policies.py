@@ -8,7 +8,7 @@ import torch
 
 from pymim import masks
 from pymim.masks import Draw
-from pymim.optim import Linear
+from pymim.optim import Linear, Stairs
 
 POLICIES = {
     "uniform": masks.Uniform(0.75),
@@ -19,6 +19,7 @@ POLICIES = {
     "multi": masks.MultiBlock(0.2),
     "noise": masks.Noise(0.75, count=4, size=20),
     "ranked": masks.Ranked(0.75),
+    "repeated": masks.Repeated(masks.Ranked(0.75)),
     "weighted": masks.Weighted(0.75),
     "priority": masks.Priority(0.75),
     "some": masks.Some(masks.Uniform(0.5), 0.25),
@@ -120,3 +121,40 @@ def test_masks_are_the_same_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         inside = draw_with(masks.Uniform(0.75), (14, 14))
     assert torch.equal(inside.hidden, draw_with(masks.Uniform(0.75), (14, 14)).hidden)
+
+
+@pytest.mark.parametrize("hard", [0.0, 0.1, 0.25, 0.5])
+def test_tubes_stay_tubes_at_every_share_of_hard_ones(hard):
+    policy, grid = masks.Repeated(masks.Ranked(0.9, hard, rounding="mask-floor")), (8, 14, 14)
+    scores = torch.rand(3, 1568, generator=torch.Generator().manual_seed(0))
+    mask = policy(torch.arange(3), grid, Draw(0, 0), scores)
+    slots = mask.boolean(1568).view(3, 8, 196)
+    assert (slots == slots[:, :1]).all()
+    assert mask.hidden.shape[1] == 1408
+    hardest = scores.view(3, 8, 196).mean(1).topk(int(176 * hard))[1]
+    assert slots[:, 0].gather(1, hardest).all()
+
+
+def test_repeated_masks_of_a_frame_are_the_policys_own():
+    index, draw = torch.arange(4), Draw(3, 5)
+    clip = masks.Repeated(masks.Uniform(0.75))(index, (3, 4, 4), draw).boolean(48).view(4, 3, 16)
+    frame = masks.Uniform(0.75)(index, (4, 4), draw).boolean(16)
+    assert torch.equal(clip, frame[:, None].expand(-1, 3, -1))
+
+
+@pytest.mark.parametrize(("epochs", "first"), [(200, 2), (800, 10)])
+def test_the_hard_share_rises_from_nothing_to_one_half(epochs, first):
+    share = Stairs(Linear(0, 0.5), epochs, ahead=True)
+    hard = [int(147 * share(epoch, epochs)) for epoch in range(epochs)]
+    assert next(epoch for epoch, count in enumerate(hard) if count) == first
+    assert hard[epochs // 2 - 1] == 36 and hard[-1] == 73
+    toy = Stairs(Linear(0, 0.5), 10, ahead=True)
+    assert [int(6 * toy(epoch, 10)) for epoch in (0, 1, 3, 9)] == [0, 0, 1, 3]
+
+
+@pytest.mark.parametrize("patches", [147, 1408])
+@pytest.mark.parametrize("epochs", [100, 200, 300, 400, 800, 1600])
+def test_counts_of_hard_ones_are_those_of_whole_numbers(patches, epochs):
+    share = Stairs(Linear(0, 0.5), epochs, ahead=True)
+    for epoch in range(epochs):
+        assert int(patches * share(epoch, epochs)) == patches * (epoch + 1) // (2 * epochs)

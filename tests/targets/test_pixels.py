@@ -64,10 +64,10 @@ def test_zero_predictions_start_near_one():
 
 
 @pytest.mark.parametrize("normalise", ["none", "patch", "channel"])
-@pytest.mark.parametrize("statistics", [{}, {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}])
+@pytest.mark.parametrize("statistics", ["none", ((0.4, 0.5, 0.6), (0.2, 0.3, 0.4)), "half"])
 @pytest.mark.parametrize(("image", "patch"), [((32, 48), 16), ((4, 16, 16), (2, 8, 8))])
 def test_targets_go_back_to_pixels(normalise, statistics, image, patch):
-    target = make(normalise, image=image, patch=patch, **statistics)
+    target = make(normalise, image=image, patch=patch, statistics=statistics)
     view = torch.randn(2, 3, *image)
     pixels = target.to_pixels(call(target, view), view, None)
     grid = tuple(side // p for side, p in zip(image, target.patch, strict=True))
@@ -95,3 +95,23 @@ def test_float32_under_autocast_and_no_overflow():
 def test_bad_normalisation_is_refused():
     with pytest.raises(ValueError, match="Pixels: normalise: expected one of none, patch, channel, got 'image'"):
         make("image")
+
+
+def test_pixels_are_mapped_back_before_they_are_normalised():
+    image = torch.rand(1, 3, 32, 32) * 1e-5 + 0.5
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
+    view = (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    expected = call(make("channel"), image)
+    torch.testing.assert_close(call(make("channel", statistics=(mean, std)), view), expected, atol=0.02, rtol=0.02)
+    assert (call(make("channel"), view) - expected).abs().max() > 0.1
+
+
+def test_one_frame_of_each_patch_may_be_enough():
+    target = make("none", image=(16, 4, 4), patch=(2, 4, 4), every_frame=False)
+    view = torch.arange(16.0).view(1, 1, 16, 1, 1).expand(1, 3, 16, 4, 4)
+    values = call(target, view)
+    assert target.width == 48
+    assert values[0, :, 0].tolist() == [0, 2, 4, 6, 8, 10, 12, 15]  # of 16, not every second one
+    torch.testing.assert_close(
+        unpatchify(target.to_pixels(values, view, None), (8, 1, 1), (1, 4, 4)), target.shown(view)
+    )

@@ -1,0 +1,45 @@
+"""An encoder from a file, to be looked at and not to be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pymim.encoders.encoder import Encoder
+from pymim.optim.average import Average
+
+
+class Frozen(Average):
+    """Weights that stay as they were read: of another run, or of anybody's ViT under timm's names.
+
+    Args:
+        encoder: the method's.
+        path: a safetensors file, or a folder with a model.safetensors, as `pymim export` writes it.
+        model: what the file holds; by default another encoder like the method's.
+    """
+
+    def __init__(self, encoder: Encoder, path: str | Path, model: Encoder | None = None):
+        super().__init__(model if model is not None else encoder)
+        self.module.load_state_dict(_read(Path(path), self.module.state_dict()))
+
+
+def _read(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file's tensors, if they are those wanted. What a hidden patch is replaced by may be missing."""
+    file = path / "model.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(
+            f"Frozen: path: expected a safetensors file, or a folder with one, got {path}; export a run"
+        )
+    found = load_file(file)
+    if "mask_token" in wanted:
+        found.setdefault("mask_token", wanted["mask_token"])
+    for name in sorted(wanted.keys() | found.keys()):
+        shapes = [list(held[name].shape) if name in held else "nothing" for held in (wanted, found)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"Frozen: path: expected {name} of shape {shapes[0]}, got {shapes[1]} in {file}; "
+                "set model to the encoder that the file holds"
+            )
+    return found

@@ -1,0 +1,36 @@
+"""One mask for all frames of a clip."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from pymim.masks.mask import Draw, Grid, Mask, Policy, hide
+from pymim.ops import mask as ops
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class Repeated:
+    """Another policy's mask of one frame, repeated in every frame, so that what is hidden are tubes; the
+    difficulty of a place is the mean over its tube.
+
+    HPM for video has no released code. Ranked one by one, the patches of a tube would part, and what is hidden
+    in one frame could be copied from the next: so tubes are ranked here, and stay whole at every share.
+    """
+
+    def __init__(self, policy: Policy):
+        self.policy = policy
+
+    def __call__(
+        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+    ) -> Mask:
+        *times, rows, columns = grid
+        frames = math.prod(times)
+        mean = None if difficulty is None else difficulty.unflatten(1, (frames, rows * columns)).mean(1)
+        mask = self.policy(index, (rows, columns), draw, mean)
+        boolean = mask.boolean(rows * columns)
+        return hide(ops.expand(boolean, grid, mask.visible.shape[1] * frames, unit=(*times, 1, 1)))

@@ -1,0 +1,101 @@
+"""A learned guess of the loss that each patch would have if it were hidden (HPM, Wang et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.encoders.encoder import Encoder
+from pymim.masks.mask import Draw, Mask
+from pymim.method import Branch, Objective
+from pymim.optim.average import Momentum, followed
+from pymim.rankers.compare import Relative
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+Compare = Callable[[Tensor, Tensor], Tensor]
+
+
+class PredictedLoss(nn.Module):
+    """Learns beside an objective to predict its losses from what is visible; ranks by what its momentum copy, which
+    sees the whole view, predicts for every patch. A score is the mean of the predictor's `width` outputs.
+
+    The losses are detached, the scores are not: their gradient reaches the encoder, and the embedding and mask
+    token where these are shared, but nothing else of the objective's predictor.
+
+    Args:
+        encoder, objectives: of the method.
+        predictor: constructor, called with the encoder and `width`; one that has `everywhere`.
+        compare: (scores [B M], losses [B M]) -> [B M].
+        of: name of the objective whose losses are predicted; by default the first. It is on predicted patches.
+        share: whether the predictor has the input of the objective's: embedding, mask token and positions.
+        momentum: constructor of the momentum copies; a target's copy of the encoder is used where there is one.
+            None: it learns, but has no opinion, and masks stay uniform (the paper's ablation "loss prediction
+            only").
+        width: by default that of the objective's target.
+        weight: what its mean counts for in the loss.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        objectives: Sequence[Objective],
+        predictor: Callable[..., nn.Module],
+        compare: Compare | None = None,
+        of: str = "",
+        share: bool = True,
+        momentum: Callable[[nn.Module], Momentum] | None = Momentum,
+        width: int | None = None,
+        weight: float = 1.0,
+    ):
+        super().__init__()
+        objective = _named(objectives, of)
+        self.of, self.compare, self.weight = objective.name, compare or Relative(), weight
+        self.predictor = predictor(encoder, width or objective.target.width)
+        if share:
+            self.predictor.share(objective.predictor)  # type: ignore[operator]
+        self.teacher: Momentum | None = None
+        if momentum is not None:
+            self.teacher = followed([o.target for o in objectives], encoder) or momentum(encoder)
+            self.judge = momentum(self.predictor)
+
+    @torch.no_grad()
+    def forward(
+        self, view: Float[Tensor, "B C *S"], index: Int[Tensor, " B"], draw: Draw
+    ) -> Float[Tensor, "B N"] | None:
+        if self.teacher is None:
+            return None
+        features = self.teacher(view)
+        every = torch.arange(features.tokens.shape[1], device=view.device).expand(len(view), -1)
+        seen = Mask(every, every[:, :0], every[:, :0])
+        grid = self.teacher.module.grid(view.shape)  # type: ignore[operator]
+        return _scores(self.judge.module.everywhere(features, seen, grid))  # type: ignore[operator]
+
+    def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Float[Tensor, "B M"] | None:
+        if self.of not in losses:
+            return None
+        scores = _scores(self.predictor(branch.features, branch.mask, branch.grid))
+        return self.weight * self.compare(scores, losses[self.of])
+
+
+def _scores(outputs: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
+    """float32 also under autocast: half precision ties, and loses the small differences that matter."""
+    return outputs.float().mean(-1)
+
+
+def _named(objectives: Sequence[Objective], name: str) -> Objective:
+    objective = next((o for o in objectives if name in ("", o.name)), None)
+    if objective is None:
+        known = ", ".join(o.name for o in objectives)
+        raise ValueError(f"PredictedLoss: of: expected one of {known}, got {name!r}; name an objective")
+    if objective.on != "predicted" or len(objective.sources) > 1:
+        where = objective.on if len(objective.sources) == 1 else f"{len(objective.sources)} branches"
+        raise ValueError(
+            f"PredictedLoss: of: expected an objective on the predicted patches of one branch, got "
+            f"{objective.name} on {where}; rank by another one, or by nothing"
+        )
+    return objective

@@ -1,0 +1,48 @@
+"""The tokens that a momentum encoder or a frozen one makes of the whole view (MaskFeat, Wei et al. 2022; HPM's
+feature targets, Wang et al. 2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pymim.encoders.encoder import Encoder
+from pymim.layers.gather import gather
+from pymim.masks.mask import Mask
+from pymim.optim.average import Average
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class Tokens(nn.Module):
+    """A teacher's tokens of the whole view, after its final norm, in float32.
+
+    Args:
+        teacher: constructor, called with the encoder: `optim.Momentum` of it, or `encoders.Frozen` from a file.
+        normalise: each token by its own mean and deviation, without weights (data2vec, Baevski et al. 2022).
+    """
+
+    def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Average], normalise: bool = False):
+        super().__init__()
+        self.teacher, self.normalise = teacher(encoder), normalise
+        seen: Encoder = self.teacher.module  # type: ignore[assignment]
+        if seen.base != encoder.base:
+            raise ValueError(
+                f"Tokens: teacher: expected a grid of {encoder.base} patches, as the encoder has, got {seen.base}; "
+                "give both the same patch and image"
+            )
+        self.width = seen.width
+
+    @torch.no_grad()
+    def forward(
+        self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
+    ) -> Float[Tensor, "B M T"]:
+        tokens = self.teacher(view).tokens.float()
+        if mask is not None:
+            tokens = gather(tokens, mask.predicted)
+        return F.layer_norm(tokens, tokens.shape[-1:]) if self.normalise else tokens

@@ -1,0 +1,89 @@
+"""Tokens of a momentum or frozen encoder as a target: of the whole view, without gradient, each at its place."""
+
+import functools
+
+import pytest
+import torch
+
+from pymim import encoders, losses, masks, targets
+from pymim.io.export import export
+from pymim.masks import Draw
+from pymim.method import Objective
+from pymim.optim import Momentum
+from tests.test_method import TINY, make_batch, make_method
+
+HALF = functools.partial(Momentum, momentum=0.5)
+
+
+def vit(width=24, image=(16, 24), **options):
+    torch.manual_seed(width)
+    return encoders.ViT(width, 2, 2, image=image, patch=4, **options)
+
+
+def call(target, batch, mask=None):
+    return target(batch.views, batch.views[0], mask, batch.index)
+
+
+@pytest.fixture
+def exported(tmp_path):
+    encoder = vit(32)
+    export(encoder, tmp_path, [0.5] * 3, [0.5] * 3)
+    return encoder, tmp_path
+
+
+def test_momentum_tokens_are_of_the_whole_view_at_the_predicted_places():
+    encoder, batch = vit(), make_batch()
+    target = targets.Tokens(encoder, HALF)
+    whole = call(target, batch)
+    torch.testing.assert_close(whole, encoder(batch.views[0]).tokens)
+    mask = masks.Uniform(0.75)(batch.index, (4, 6), Draw(0, 0))
+    part = call(target, batch, mask)
+    assert not part.requires_grad
+    torch.testing.assert_close(part, whole.gather(1, mask.predicted[..., None].expand(-1, -1, 24)))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert call(target, batch).dtype == torch.float32
+
+
+def test_normalised_tokens_have_no_scale():
+    values = call(targets.Tokens(vit(), HALF, normalise=True), make_batch())
+    torch.testing.assert_close(values.mean(-1), torch.zeros(4, 24), atol=1e-5, rtol=0)
+    torch.testing.assert_close(values.var(-1, unbiased=False), torch.ones(4, 24), atol=1e-3, rtol=0)
+
+
+def test_frozen_tokens_come_from_a_file_and_stay(exported):
+    source, folder = exported
+    frozen = functools.partial(encoders.Frozen, path=folder, model=vit(32))
+    method = make_method(
+        objectives=[Objective(functools.partial(targets.Tokens, teacher=frozen), TINY, losses.MSE())]
+    )
+    batch, target = make_batch(), method.objectives[0].target
+    torch.testing.assert_close(call(target, batch), source(batch.views[0]).tokens)
+    assert target.width == 32
+    method(batch, 0).loss.backward()
+    method.after_step(0)
+    torch.testing.assert_close(call(target, batch), source(batch.views[0]).tokens)
+    assert not any(parameter.requires_grad for parameter in target.parameters())
+
+
+def test_a_file_of_another_encoder_is_refused_loudly(exported):
+    _, folder = exported
+    with pytest.raises(
+        ValueError, match=r"Frozen: path: expected blocks.0.attn.proj.bias of shape \[24\], got \[32\]"
+    ):
+        encoders.Frozen(vit(), folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"expected fc_norm.bias of shape \[32\], got nothing"):
+        encoders.Frozen(vit(), folder, vit(32, pool="mean-norm"))
+    with pytest.raises(ValueError, match="expected a safetensors file, or a folder with one, got"):
+        encoders.Frozen(vit(), folder / "nothing")
+
+
+def test_what_replaces_hidden_patches_may_be_missing(exported):
+    _, folder = exported
+    encoders.Frozen(vit(), folder, vit(32, hidden="token", class_token=True))
+
+
+def test_another_grid_is_refused(tmp_path):
+    export(vit(32, image=(32, 24)), tmp_path, [0.5] * 3, [0.5] * 3)
+    frozen = functools.partial(encoders.Frozen, path=tmp_path, model=vit(32, image=(32, 24)))
+    with pytest.raises(ValueError, match=r"Tokens: teacher: expected a grid of \(4, 6\) patches, .* got \(8, 6\)"):
+        targets.Tokens(vit(), frozen)

@@ -1,0 +1,100 @@
+"""gin/hpm.gin as a run: its defaults are the decisions; it resumes, and spreads over processes, like any other."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pymim import config
+from pymim.run import main
+from tests.test_run import QUICK, SMALL
+
+RUN = [*SMALL, *QUICK, "EPOCHS=3", "masks.Ranked.ratio=0.5"]
+
+
+def command(folder, *more):
+    bindings = [word for binding in RUN for word in ("-b", binding)]
+    return ["--gin", "gin/hpm.gin", "--workdir", str(folder), *bindings, *more]
+
+
+def weights(folder, step=6):
+    (path,) = (folder / "checkpoints" / f"step-{step:08d}").glob("*.safetensors")
+    return load_file(path)
+
+
+def losses(folder):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [[row[name] for name in ("loss", "pixels", "ranker")] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mined") / "whole"
+    assert main(command(folder)) == 0
+    return folder
+
+
+def test_both_terms_are_logged_and_add_up(finished):
+    assert len(losses(finished)) == 6
+    for total, pixels, ranker in losses(finished):
+        assert total == pytest.approx(pixels + ranker, rel=1e-4)
+
+
+def test_copies_are_saved_and_what_is_shared_is_saved_once(finished):
+    saved = weights(finished)
+    assert "method.method.ranker.teacher.module.cls_token" in saved
+    assert "method.method.ranker.judge.module.embed.weight" in saved
+    shared = [name for name in saved if name.endswith("predictor.embed.weight") and name.startswith("method.")]
+    assert shared == ["method.method.objectives.0.predictor.embed.weight"]
+    theirs, own = (saved[f"method.method.{part}.cls_token"] for part in ("ranker.teacher.module", "encoder"))
+    assert not torch.equal(theirs, own)
+    assert not [name for name in saved if name.startswith("optimizer.") and ("teacher" in name or "judge" in name)]
+
+
+def test_a_resumed_run_has_the_same_masks_shares_and_copies(finished, tmp_path):
+    folder = tmp_path / "again"
+    assert main(command(folder, "-b", "Trainer.save_every=1", "-b", "Trainer.keep=6")) == 0
+    step = folder / "checkpoints" / "step-00000003"
+    other = tmp_path / "resumed"
+    assert main(command(other, "--resume", str(step))) == 0
+    for name, value in weights(finished).items():
+        assert torch.equal(value, weights(other)[name]), name
+    assert losses(other) == losses(finished)[3:]
+
+
+def test_two_processes_mine_the_same_run(finished, tmp_path):
+    folder = tmp_path / "two"
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "-m",
+        "pymim.run",
+        *command(folder),
+    ]
+    subprocess.run(words, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    np.testing.assert_allclose(losses(folder), losses(finished), rtol=3e-2)
+
+
+def test_defaults_are_the_decisions():
+    config.load(["gin/hpm.gin"])
+    assert config.value("targets.Pixels", "normalise", None) == "none"
+    assert config.value("train.Trainer", "clip", None) == 5.0
+    method = config.build("train.Trainer", "method")
+    assert method.ranker.compare.epsilon == 0
+    assert [round(method.mask.hard(step, 1600), 4) for step in (0, 800, 1599)] == [0.0025, 0.2525, 0.5]
+    assert method.mask.hide == "highest"
+    assert method.ranker.teacher.steps == 1600
+
+
+def test_one_binding_leaves_the_loss_prediction_alone():
+    config.load(["gin/hpm.gin"], ["rankers.PredictedLoss.momentum=None"])
+    method = config.build("train.Trainer", "method")
+    assert method.ranker.teacher is None
+    assert not [name for name, parameter in method.named_parameters() if not parameter.requires_grad]
