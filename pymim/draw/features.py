@@ -24,7 +24,6 @@ def draw(encoder: Encoder, batch: Batch, path: Path, undo: Callable[[Tensor], Te
     parts = flat @ basis[:3].T
     low, high = parts.quantile(0.02, 0), parts.quantile(0.98, 0)
     colours = ((parts - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)
-    maps = colours.view(len(view), -1, *grid[-2:], 3)
-    middle = maps[:, maps.shape[1] // 2].numpy()
-    rows = [[to_picture(image), colour] for image, colour in zip(undo(view), middle, strict=True)]
+    maps = colours.view(len(view), *grid, 3).movedim(-1, 1)
+    rows = [[to_picture(image, grid[0]), to_picture(m, grid[0])] for image, m in zip(undo(view), maps, strict=True)]
     save_grid(path, ["input", "features"], rows, blocks=4)

@@ -6,35 +6,46 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
 Picture = NDArray[np.float32]  # [H W 3] in [0, 1]
+MOST = 8  # frames of a strip
 
 
-def to_picture(image: Tensor) -> Picture:
-    """One image [C H W] or clip [C T H W] (its middle frame) on [0, 1] as RGB; of many channels the first three."""
-    pixels = image[:, image.shape[1] // 2] if image.ndim == 4 else image
-    pixels = pixels[:3] if len(pixels) > 2 else pixels[:1].expand(3, -1, -1)
+def to_picture(image: Tensor, frames: int = MOST) -> Picture:
+    """One image [C H W] on [0, 1] as RGB; of many channels the first three. Of a clip [C T H W] a strip: at most
+    `frames` of its frames, evenly spread, side by side."""
+    if image.ndim == 4:
+        places = torch.linspace(0, image.shape[1] - 1, min(frames, image.shape[1])).round().long()
+        image = torch.cat(list(image[:, places].unbind(1)), 2)
+    pixels = image[:3] if len(image) > 2 else image[:1].expand(3, -1, -1)
     return pixels.float().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
 
 
 def save_grid(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Picture]], blocks: int = 1) -> None:
-    """Rows of pictures under column titles, in `blocks` groups side by side."""
-    height = -(-len(rows) // blocks)
-    width = len(columns) * blocks
-    figure = Figure(figsize=(1.5 * width, 1.5 * height + 0.35), layout="constrained")
+    """Rows of pictures under column titles, in `blocks` groups side by side. The strips of a clip stand below each
+    other instead, each beside its title."""
+    high, wide, _ = rows[0][0].shape
+    strips = wide >= 2 * high
+    down, across = (len(columns), 1) if strips else (1, len(columns))
+    height, width = -(-len(rows) // blocks) * down, blocks * across
+    side = 0.6 * wide / high + 0.8 if strips else 1.5
+    figure = Figure(figsize=(side * width, (0.62 if strips else 1.5) * height + 0.35), layout="constrained")
     axes = figure.subplots(height, width, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for number, row in enumerate(rows):
-        block, line = divmod(number, height)
-        for column, picture in enumerate(row):
-            axis = axes[line, block * len(columns) + column]
+        block, line = divmod(number * down, height)
+        for k, (title, picture) in enumerate(zip(columns, row, strict=True)):
+            axis = axes[line + k, block] if strips else axes[line, block * across + k]
             axis.imshow(picture, interpolation="nearest")
-            if line == 0:
-                axis.set_title(columns[column], fontsize=9)
+            if strips:
+                axis.text(-0.02, 0.5, title, fontsize=8, ha="right", va="center", transform=axis.transAxes)
+            elif line == 0:
+                axis.set_title(title, fontsize=9)
     save(figure, path)
 
 

@@ -35,7 +35,7 @@ def draw(method: Method, batch: Batch, step: int, path: Path, undo: Callable[[Te
 def _draw(objective: Objective, branch: Branch, batch: Batch, path: Path, undo: Callable[[Tensor], Tensor]) -> None:
     view, patch = batch.views[branch.view], _patch(objective)
     predicted = undo(unpatchify(_everywhere(objective, branch, view), branch.grid, patch))
-    shown = undo(view.float())
+    shown = undo(_shown(objective, view).float())
     assert branch.mask is not None
     flat = patchify(shown, patch, last=True)
     hidden = branch.mask.boolean(flat.shape[1])[..., None].expand_as(flat)
@@ -54,6 +54,11 @@ def _patch(objective: Objective) -> tuple[int, ...]:
     return objective.target.patch  # type: ignore[return-value]
 
 
+def _shown(objective: Objective, view: Tensor) -> Tensor:
+    """What of the view is predicted."""
+    return objective.target.shown(view)  # type: ignore[operator, no-any-return]
+
+
 def _everywhere(objective: Objective, branch: Branch, view: Tensor) -> Tensor:
     """Predicted pixels of every patch [B N P]; of visible ones too, though they are untrained."""
     assert branch.mask is not None
@@ -65,5 +70,5 @@ def _everywhere(objective: Objective, branch: Branch, view: Tensor) -> Tensor:
         return to_pixels(values, view, None)
     values = objective.predictor(branch.features, branch.mask, branch.grid)
     pixels = to_pixels(values, view, branch.mask.predicted)
-    patches = patchify(view.float(), _patch(objective), last=True)
+    patches = patchify(_shown(objective, view).float(), _patch(objective), last=True)
     return patches.scatter(1, branch.mask.predicted[..., None].expand_as(pixels), pixels)

@@ -1,8 +1,9 @@
 """A reconstruction shows the target itself as the input, and pictures have the right colours."""
 
+import pytest
 import torch
 
-from pymim.draw.image import to_picture
+from pymim.draw.image import save_grid, to_picture
 from pymim.draw.reconstruction import _everywhere
 from pymim.encoders import ViT
 from pymim.layers.patch import unpatchify
@@ -36,5 +37,17 @@ def test_normalised_predictions_come_back_as_pixels():
 
 
 def test_any_channel_count_and_clips_can_be_shown():
-    for shape in ((1, 4, 4), (2, 4, 4), (3, 4, 4), (12, 4, 4), (3, 5, 4, 4)):
+    for shape in ((1, 4, 4), (2, 4, 4), (3, 4, 4), (12, 4, 4)):
         assert to_picture(torch.rand(shape)).shape == (4, 4, 3)
+    clip = torch.arange(16.0).view(1, 16, 1, 1).expand(3, 16, 4, 4) / 15
+    strip = to_picture(clip)
+    assert strip.shape == (4, 32, 3)
+    torch.testing.assert_close(strip[0, ::4, 0] * 15, torch.tensor([0.0, 2, 4, 6, 9, 11, 13, 15]).numpy())
+    assert to_picture(clip, frames=2).shape == (4, 8, 3)
+
+
+@pytest.mark.parametrize("wide", [1, 5])
+def test_pictures_and_strips_are_saved(tmp_path, wide):
+    cell = torch.rand(4, 4 * wide, 3).numpy()
+    save_grid(tmp_path / "grid.png", ["a", "b", "c"], [[cell] * 3] * 5, blocks=2)
+    assert (tmp_path / "grid.png").stat().st_size > 1000
