@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import multiprocessing
 import queue
 import threading
 import time
@@ -21,7 +22,7 @@ from pymim.data.maker import Maker
 from pymim.data.order import Ids, Order
 from pymim.data.source import Source
 from pymim.data.videos import Clip
-from pymim.data.workers import clean_start, default_workers, live_as_long_as_the_run
+from pymim.data.workers import clean_start, default_workers, end_at_exit, live_as_long_as_the_run
 from pymim.errors import DataError
 
 if TYPE_CHECKING:
@@ -125,7 +126,10 @@ class Loader:
             multiprocessing_context=self.context,
             generator=torch.Generator(),  # torch's own stays where it is
         )
-        yield from loader
+        before = set(multiprocessing.active_children())
+        made = iter(loader)
+        end_at_exit(set(multiprocessing.active_children()) - before)
+        yield from made
 
     def _by_a_thread(self, first: int, last: int) -> Iterator[tuple[Batch | None, dict[str, str]]]:
         ahead: queue.Queue[Any] = queue.Queue(self.prefetch)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
 import threading
+import weakref
+from collections.abc import Iterable
 from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from pymim.data.source import Source
 
 MOST_WORKERS = 16  # unless asked for
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_started: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 
 
 def default_workers(source: Source) -> int:
@@ -32,6 +37,19 @@ def clean_start() -> Any:
         for name, handler in before.items():
             signal.signal(name, handler)
     return context
+
+
+def end_at_exit(workers: Iterable[BaseProcess]) -> None:
+    """Python waits at its exit for processes that it has asked to end by a signal, to which ours are deaf. One that
+    was not told in another way, as its loader was never closed or was too busy for torch's patience, is killed."""
+    _started.update(workers)
+
+
+@atexit.register  # after multiprocessing's own, which waits: the last one runs first
+def _end_workers() -> None:
+    for worker in list(_started):
+        if worker.is_alive():
+            worker.kill()
 
 
 def live_as_long_as_the_run(_: int) -> None:

@@ -209,3 +209,21 @@ def test_workers_outlive_a_signal_to_all_and_end_with_the_run(tmp_path):
             return
         time.sleep(0.1)
     raise AssertionError("a worker is left over")
+
+
+UNFINISHED = """
+from pymim.data import Loader
+from pymim.views import Center
+
+if __name__ == "__main__":
+    loader = Loader("digits", Center(32), batch=4, workers=1)
+    batches = loader.batches(0, 100)
+    next(batches)  # held for ever
+"""
+
+
+def test_the_run_ends_though_its_workers_were_never_told_to(tmp_path):
+    script = tmp_path / "unfinished.py"
+    script.write_text(UNFINISHED)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run([sys.executable, str(script)], env=environment, timeout=120, check=False).returncode == 0
