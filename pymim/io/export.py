@@ -16,7 +16,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pymim.encoders.vit import ViT
+from pymim.encoders import Encoder, Projected, ViT
 from pymim.errors import ConfigError
 
 _NAMES = {
@@ -33,14 +33,19 @@ _BLOCK_NAMES = {
     "mlp.fc2": "output.dense",
 }
 
+_PLAIN = {"pos_embed", "blocks.0.norm1.bias", "blocks.0.attn.qkv.bias"}  # what timm's ViT cannot be without
 
-def export(encoder: ViT, folder: Path, mean: list[float], std: list[float]) -> list[Path]:
-    """Writes `encoder`, for timm and transformers too where their ViTs have its parts."""
+
+def export(encoder: Encoder, folder: Path, mean: list[float], std: list[float]) -> list[Path]:
+    """Writes `encoder`, for timm and transformers too where their ViTs have its parts; without a projection behind
+    it, which was for the training."""
+    encoder = encoder.trunk if isinstance(encoder, Projected) else encoder
     weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     weights.pop("mask_token", None)
-    plain = {"pos_embed", "blocks.0.norm1.bias", "blocks.0.attn.qkv.bias"} <= weights.keys()
-    written = [_write(folder, weights, timm_config(encoder, mean, std) if plain else None)]
-    if plain and encoder.prefix == 1 and not any("ls1" in name for name in weights):
+    if not isinstance(encoder, ViT) or _PLAIN - weights.keys():
+        return [_write(folder, weights, None)]
+    written = [_write(folder, weights, timm_config(encoder, mean, std))]
+    if encoder.prefix == 1 and not any("ls1" in name for name in weights):
         written.append(_write(folder / "transformers", for_transformers(weights), transformers_config(encoder)))
     return written
 

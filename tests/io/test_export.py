@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pymim.encoders import ViT
+from pymim.encoders import Projected, ResNet, ViT
 from pymim.io.export import export
 
 
@@ -50,3 +50,11 @@ def test_what_timm_has_not_is_written_without_a_promise(tmp_path):
     assert export(ours, tmp_path, [0.0], [1.0]) == [tmp_path]
     assert not (tmp_path / "config.json").exists()
     ours.load_state_dict(load_file(tmp_path / "model.safetensors"))
+
+
+def test_other_encoders_are_written_without_their_projection(tmp_path):
+    ours = Projected(ResNet((1, 1), dim=4, image=16), (8, 4))
+    assert export(ours, tmp_path, [0.0], [1.0]) == [tmp_path]
+    ResNet((1, 1), dim=4, image=16).load_state_dict(load_file(tmp_path / "model.safetensors"))
+    assert not (tmp_path / "config.json").exists()
+    assert len(export(Projected(encoder(), (8, 4)), tmp_path, [0.5] * 3, [0.5] * 3)) == 2

@@ -1,0 +1,101 @@
+"""DeepCluster's central claim, small: clusters of features that learn from clusters get better, epoch by epoch
+(Caron et al., ECCV 2018, figure 2), beside learning from clusters of random features, which stay as they are."""
+
+import argparse
+import json
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pymim import data
+from pymim.compare import compare, markdown
+from pymim.draw.image import save
+from pymim.io.metrics import read
+
+BATCH = 64
+FROZEN = "clusters.Epochwise.every=1000000"
+VARIANTS = {
+    "clusters made anew each epoch": ["gin/deepcluster.gin"],
+    "clusters of random features": ["gin/deepcluster.gin", FROZEN],
+}
+PANELS = {
+    "nmi_previous": "NMI with the last epoch's clusters",
+    "nmi": "NMI of k-means with the classes",
+    "knn": "k nearest neighbours (%)",
+    "linear": "linear probe (%)",
+}
+
+
+def main():
+    """Runs what has not been run, and leaves table.md, compare.png and epochs.png in the folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--data", default="digits", help="what DATA takes; CIFAR-10 as a parquet file, for the figures"
+    )
+    parser.add_argument("--workdir", type=Path, default=Path("runs/epochs"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--images", type=int, default=10000, help="of the training set, evenly spread")
+    parser.add_argument("-b", action="append", default=[], dest="bindings")
+    given = parser.parse_args()
+    epoch = given.images // BATCH
+    common = [
+        f"DATA={some(given.data, given.images, given.workdir)}",
+        f"STATISTICS={'cifar10' if 'cifar10' in given.data else 'digits'}",
+        f"BATCH={BATCH}",
+        f"STEPS={given.epochs * epoch}",
+        f"train.Trainer.evaluate_every={epoch}",
+        "evaluate.Evaluation.probes=(@probes.KNN(), @probes.Linear(), @probes.Clusters())",
+        "evaluate.Evaluation.train_images=2000",
+        *given.bindings,
+    ]
+    print(markdown(compare(VARIANTS, given.workdir, given.seeds, common)))
+    draw(given.workdir, given.seeds, epoch)
+
+
+def some(source, count, folder):
+    """`count` pictures of the training set, and its test set, as files in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, most in (("train", count), ("test", 2000)):
+        whole = data.open(source, split=split)
+        index = np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(int)
+        images = np.stack([whole[i].image.numpy() for i in index.tolist()])
+        np.savez(folder / f"pictures_{split}.npz", images=images, labels=whole.labels[index])
+    return folder / "pictures_train.npz"
+
+
+def curve(folder, name, epoch):
+    """What a run says by that name, by epoch. Probes are taken when one ends, clusters when one begins."""
+    found = {row["epoch"]: row[name] for row in read(folder / "clusters.jsonl") if name in row}
+    for file in folder.glob("evaluation/step-*.json"):
+        result = json.loads(file.read_text())
+        if name in result:
+            found[result["step"] // epoch] = result[name]
+            found[0] = result["baselines"]["untrained"][name]
+    return dict(sorted(found.items()))
+
+
+def draw(workdir, seeds, epoch):
+    """A panel a measure: the mean over the seeds, and a standard deviation to both sides."""
+    figure = Figure(figsize=(3.3 * len(PANELS), 3), layout="constrained")
+    for axis, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        for colour, variant in enumerate(VARIANTS):
+            curves = [curve(workdir / variant / f"seed-{seed}", name, epoch) for seed in range(seeds)]
+            scale = 100 if "%" in title else 1
+            values = [[scale * found[e] for found in curves] for e in curves[0]]
+            if not values:
+                continue
+            middle, spread = map(mean, values), [stdev(v) if seeds > 1 else 0 for v in values]
+            axis.errorbar(list(curves[0]), list(middle), spread, color=f"C{colour}", capsize=2, label=variant)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("epoch", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.3)
+    figure.axes[1].legend(fontsize=7)
+    save(figure, workdir / "epochs.png")
+
+
+if __name__ == "__main__":
+    main()
