@@ -127,7 +127,7 @@ def test_gauges_are_logged(tmp_path):
 def test_two_processes_make_the_run_of_one(by, tmp_path):
     more = (f"Transport.by='{by}'", "Evaluation.probes=(@probes.FineTune(),)")
     assert main(command(tmp_path / "one", *more)) == 0
-    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "pymim.run"]
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pymim.run"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*words, *command(tmp_path / "two", *more)], check=True, capture_output=True, env=environment)
     for name in ("loss", "online", "online.target"):

@@ -73,6 +73,7 @@ def test_two_processes_mine_the_same_run(finished, tmp_path):
         sys.executable,
         "-m",
         "torch.distributed.run",
+        "--standalone",
         "--nproc-per-node=2",
         "-m",
         "pymim.run",

@@ -136,6 +136,7 @@ def test_two_processes_make_the_same_run(finished, tmp_path):
         sys.executable,
         "-m",
         "torch.distributed.run",
+        "--standalone",
         "--nproc-per-node=2",
         "-m",
         "pymim.run",

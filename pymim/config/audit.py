@@ -7,6 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from gin import config as gin_config
@@ -32,10 +33,12 @@ class Binding(NamedTuple):
 
 def check_used(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
     """Refuses a binding of the command line, or of the last file, that nothing used: a misspelt scope, say. What a
-    file says of a component that it refers to itself, and that the command line has replaced, may stand."""
+    file says of a component that it refers to, itself or in what it includes, and that the command line has
+    replaced, may stand."""
     written = [b for line in bindings for b in _bindings(HEADER + quoted(line) + "\n", f"-b {line!r}")]
     for last in map(find, files[-1:]):  # none where a run's folder is all that was named
-        written += [b for b in _bindings(last.read_text(), str(last)) if not _refers_to(last.read_text(), b)]
+        whole = _with_includes(last)
+        written += [b for b in _bindings(last.read_text(), str(last)) if not _refers_to(whole, b)]
     used = {(s, short(sel), arg) for (s, sel), args in gin_config._OPERATIVE_CONFIG.items() for arg in args}
     for binding in written:
         if binding.argument is None:
@@ -45,6 +48,14 @@ def check_used(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
             scopes = sorted({s for s, _, _ in used if s})
             hint = nearest(binding.scope, scopes) if binding.scope else "; remove it, or use its component"
             raise ConfigError(f"{binding.place}: {binding}: nothing in this configuration uses it{hint}")
+
+
+def _with_includes(path: Path) -> str:
+    text = path.read_text()
+    for name in re.findall(r"^include ['\"](.+?)['\"]", text, re.MULTILINE):
+        beside = path.parent / name
+        text += _with_includes(beside if beside.is_file() else find(name))
+    return text
 
 
 def _refers_to(text: str, binding: Binding) -> bool:

@@ -54,7 +54,15 @@ def test_two_processes_cluster_as_one_does(paper, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     options = ("STEPS=1", "Trainer.precision='float32'", "clusters.Survey.precision='float32'")
     assert main(command(paper, one, *options)) == 0
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "pymim.run"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "pymim.run",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*torchrun, *command(paper, two, *options)], check=True, capture_output=True, env=environment)
     first, second = saved(one, 1), saved(two, 1)
