@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pymim.data.batch import Batch
 from pymim.draw.image import save_grid, to_picture
+from pymim.masks.mask import Grid
 from pymim.method import Method, Objective
 
 
@@ -23,10 +24,9 @@ def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tens
         view = batch.views[objective.target_view]
         ids = assigned(objective, batch, view)
         if ids is not None:
-            grid = method.encoder.grid(view.shape)
-            maps = colours(ids).unflatten(1, grid).movedim(-1, 1)
-            both = zip(undo(view), maps, strict=True)
-            rows = [[to_picture(image), to_picture(colour)] for image, colour in both]
+            pictures = undo(view) if view.ndim == 4 else undo(view)[:, :, :: method.encoder.patch[0]]
+            maps = _spread(colours(ids), method.encoder.grid(view.shape), method.encoder.patch)
+            rows = [[to_picture(image), to_picture(colour)] for image, colour in zip(pictures, maps, strict=True)]
             save_grid(path, ["input", "clusters"], rows, blocks=4 if view.ndim == 4 else 2)
             return True
     return False
@@ -50,6 +50,13 @@ def colours(ids: Tensor) -> Tensor:
     order = counts.argsort(descending=True, stable=True).argsort()
     table = torch.tensor([_colour(number) for number in range(len(counts))])
     return table[order.cpu()][places.cpu()]
+
+
+def _spread(colours: Tensor, grid: Grid, patch: tuple[int, ...]) -> Tensor:
+    """Colours of patches [B N 3] as pictures [B 3 H W], or of tubes [B 3 T H W], a picture a tube."""
+    maps = colours.unflatten(1, grid).movedim(-1, 1)
+    out: Tensor = maps.repeat_interleave(patch[-2], -2).repeat_interleave(patch[-1], -1)
+    return out
 
 
 def _colour(number: int) -> tuple[float, float, float]:

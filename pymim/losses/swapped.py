@@ -55,7 +55,7 @@ class Swapped(nn.Module):
         self.prototypes = Prototypes(width, self.clusters)
 
     def forward(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
-        with torch.autocast(prediction.device.type, enabled=False):
+        with torch.autocast("cuda" if prediction.is_cuda else "cpu", enabled=False):
             ours, theirs = self.prototypes(prediction, detach=True), self.prototypes(target)
             first = self.cross_entropy(theirs, self._labels(prediction, ours))
             return first + self.cross_entropy(ours, self._labels(target, theirs))

@@ -31,8 +31,9 @@ class AdamW(Recipe):
         layer_decay: float = 1.0,
         scale_by: int = 256,
         groups: Sequence[Group] = (),
+        end: float = 0.0,
     ) -> None:
-        rest = Group("", rate, warmup, weight_decay, betas, scale_by)
+        rest = Group("", rate, warmup, weight_decay, betas, scale_by, end=end)
         super().__init__((*groups, rest), no_decay, multipliers, layer_decay)
 
     def make(self, parts: list[dict[str, Any]]) -> torch.optim.Optimizer:

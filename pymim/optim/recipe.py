@@ -18,8 +18,8 @@ class Group:
     prototypes, or a ranker, may have a rate, schedule and decay of their own.
 
     The rate is `rate` itself where it is a schedule; a number is scaled by the global batch, rate * batch over
-    `scale_by`, and warmed up and annealed by a half cosine. `betas` are AdamW's, `momentum` is SGD's. Parameters of
-    one axis are decayed `vectors` or not.
+    `scale_by`, and warmed up and annealed by a half cosine to `end`, scaled likewise. `betas` are AdamW's,
+    `momentum` is SGD's. Parameters of one axis are decayed `vectors` or not.
     """
 
     def __init__(
@@ -32,8 +32,10 @@ class Group:
         scale_by: int = 256,
         vectors: bool = False,
         momentum: float = 0.9,
+        end: float = 0.0,
     ) -> None:
         self.names, self.rate, self.warmup, self.scale_by = re.compile(names), rate, warmup, scale_by
+        self.end = end
         self.weight_decay, self.vectors = weight_decay, vectors
         self.betas, self.momentum = betas, momentum
 
@@ -41,7 +43,8 @@ class Group:
         """The learning rate as a function of (step, steps), for a global batch."""
         if callable(self.rate):
             return self.rate
-        return Cosine(self.rate * batch / self.scale_by, warmup=self.warmup)
+        scale = batch / self.scale_by
+        return Cosine(self.rate * scale, self.end * scale, warmup=self.warmup)
 
 
 class Recipe:

@@ -70,3 +70,8 @@ def test_a_group_may_decay_its_vectors():
     groups_of = lambda **more: groups(AdamW(warmup=0, groups=(Group("^head", 1e-3, 0, 0.01, **more),)), Toy())  # noqa: E731
     assert groups_of()["head.bias"][1] == 0
     assert groups_of(vectors=True)["head.bias"][1] == 0.01
+
+
+def test_the_end_is_scaled_by_the_batch_too():
+    schedule = AdamW(rate=1.5e-4, end=1e-5).schedule(640)
+    assert [schedule(step, 100) for step in (0, 100)] == [0, pytest.approx(2.5e-5)]
