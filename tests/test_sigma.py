@@ -1,0 +1,127 @@
+"""What gin/sigma.gin, its collapsing variant and its full-scale recipe come to, number by number."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from pymim import config
+from pymim.data.batch import Batch
+from pymim.losses import Swapped
+from pymim.masks import Draw
+from pymim.run import main
+
+RECIPE = "gin/recipe/sigma.gin"
+TINY = ["DIM=12", "DEPTH=1", "HEADS=2", "BATCH=8", "CLUSTERS=10", "Trainer.precision='float32'", "STEPS=4"]
+TINY += ["Transformer.dim=12", "Transformer.depth=1", "Transformer.heads=2", "Trainer.log_every=1"]
+QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "FineTune.steps=1", "Pictures.images=2"]
+
+
+def command(folder, file="sigma", *more):
+    words = [word for binding in (*TINY, *QUICK, *more) for word in ("-b", binding)]
+    return ["--gin", f"gin/{file}.gin", *words, "--workdir", str(folder)]
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def recipe(*bindings):
+    config.load([RECIPE], bindings)
+    return config.build("train.Trainer", "method")
+
+
+def test_shapes_and_numbers_of_the_recipe():
+    with torch.device("meta"):
+        method = recipe()
+        batch = Batch([torch.empty(1, 3, 16, 224, 224)], torch.zeros(1, dtype=torch.int64), torch.zeros(1))
+    out = method(batch, 0)
+    assert out.features.tokens.shape == (1, 160, 768)
+    assert out.predictions["projected"].shape == out.targets["projected"].shape == (1, 1408, 256)
+    loss = method.objectives[0].loss
+    assert isinstance(loss, Swapped)
+    assert loss.prototypes.weight.shape == (3000, 256)
+    assert (loss.transport.epsilon, loss.transport.iterations, loss.cross_entropy.temperature) == (0.05, 10, 0.1)
+    sizes = [tuple(layer.weight.shape) for layer in method.objectives[0].target.layers if hasattr(layer, "weight")]
+    assert sizes == [(1024, 1536), (1024, 1024), (512, 1024), (256, 512)]
+
+
+def test_mask_of_the_recipe_is_a_tube():
+    with torch.device("meta"):
+        mask = recipe().mask
+    drawn = mask(torch.arange(4), (8, 14, 14), Draw(0, 0))
+    assert (drawn.visible.shape, drawn.hidden.shape) == ((4, 160), (4, 1408))
+    slots = drawn.boolean(1568).unflatten(1, (8, 196))
+    assert (slots == slots[:, :1]).all()
+    assert not torch.equal(slots[0], slots[1])
+
+
+def test_rate_of_the_recipe_warms_up_from_zero_and_scales_with_the_batch():
+    with torch.device("meta"):
+        recipe()
+    optimizer = config.build("train.Trainer", "optimizer")
+    steps = config.value("train.Trainer", "steps", 0)
+    for batch in (128, 1280):
+        schedule = optimizer.schedule(batch)
+        assert schedule(0, steps) == 0
+        assert max(schedule(step, steps) for step in range(0, steps, 500)) == pytest.approx(
+            1.5e-4 * batch / 256, rel=1e-3
+        )
+        assert schedule(steps, steps) == pytest.approx(1e-5 * batch / 256)
+
+
+def test_pixels_are_standardised_by_channel_before_they_are_projected():
+    config.load(["gin/sigma.gin"], TINY)
+    target = config.build("train.Trainer", "method").objectives[0].target
+    view = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        values = target.of([view], view, None, torch.arange(2)).unflatten(2, (-1, 3))
+        torch.testing.assert_close(values.mean(2), torch.zeros(2, 256, 3), rtol=0, atol=1e-5)
+        torch.testing.assert_close(values.std(2), torch.ones(2, 256, 3), rtol=1e-4, atol=1e-4)
+        assert target([view], view, None, torch.arange(2)).shape == (2, 256, target.width)
+
+
+def test_a_run_says_how_its_prototypes_are_used(tmp_path):
+    assert main(command(tmp_path / "run")) == 0
+    row = rows_of(tmp_path / "run")[-1]
+    gauges = {"used", "balance", "agreement", "of_chance", "target_rank", "target_std"}
+    assert {f"projected/{gauge}" for gauge in gauges} <= row.keys()
+    assert list((tmp_path / "run" / "pictures").glob("clusters-*.png"))
+
+
+def test_the_collapsing_variant_runs_and_is_watched(tmp_path):
+    assert main(command(tmp_path / "run", "sigma_l2")) == 0
+    assert {"projected/target_rank", "projected/target_std"} <= rows_of(tmp_path / "run")[-1].keys()
+
+
+def test_two_processes_make_the_run_of_one(tmp_path):
+    assert main(command(tmp_path / "one")) == 0
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "pymim.run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*words, *command(tmp_path / "two")], check=True, capture_output=True, env=environment)
+    one, two = ([row["loss"] for row in rows_of(tmp_path / folder)] for folder in ("one", "two"))
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+
+
+def test_memory_is_that_of_a_few_tables_of_scores():
+    loss = Swapped(512)
+    loss.build(16)
+    prediction, target = torch.randn(2, 4, 256, 16, requires_grad=True)
+    table, live, most = 4 * 256 * 512 * 4, {}, [0]
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            out = function(*args, **(kwargs or {}))
+            for tensor in [out] if isinstance(out, torch.Tensor) else []:
+                storage = tensor.untyped_storage()
+                live[storage._cdata] = storage.nbytes()
+                most[0] = max(most[0], storage.nbytes())
+            return out
+
+    with Watch():
+        loss(prediction, target).sum().backward()
+    assert most[0] <= table
