@@ -30,6 +30,7 @@ class Node:
     name: str
     file: str
     arguments: dict[str, Any]
+    made_by: Any = None
     children: list[Node] = field(default_factory=list)
     shapes: str = ""
     parameters: int = 0
@@ -67,7 +68,7 @@ def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> 
         place = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
     except TypeError:
         place = "built in"
-    return Node(role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments)
+    return Node(role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments, target)
 
 
 def measure(method: nn.Module, views: list[Tensor], root: Node) -> Cost:
@@ -119,8 +120,8 @@ def _modules(method: nn.Module, root: Node) -> dict[Node, tuple[str, nn.Module]]
     free = list(method.named_modules())
     found = {}
     for _, node in (entry for child in root.children if child.role == "method" for entry in child.walk()):
-        wanted = node.name.rsplit("/", 1)[-1]
-        match = next((entry for entry in free if type(entry[1]).__name__ == wanted), None)
+        kind = node.made_by if inspect.isclass(node.made_by) else ()
+        match = next((entry for entry in free if isinstance(entry[1], kind)), None)
         if match is not None:
             free.remove(match)
             found[node] = match

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pymim.draw import agreement, clusters, curves, features, nearest, reconstruction
+from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
 from pymim.io import Folder
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class Pictures:
-    """Writes pictures/reconstruction-N.png, clusters-N.png, nearest-N.png and agreement.png, as far as the method
-    has them, features-N.png and curves.png, for the run's first `images` images."""
+    """Writes pictures/reconstruction-N.png, difficulty-N.png, clusters-N.png, nearest-N.png and agreement.png, as
+    far as the method has them, features-N.png and curves.png, for the run's first `images` images."""
 
     def __init__(self, images: int = 12) -> None:
         self.images = images
@@ -29,6 +29,7 @@ class Pictures:
         at, name = folder / "pictures", f"{step:08d}.png"
         drawn = {
             "reconstruction": reconstruction.draw(trainer.method, batch, 0, at / f"reconstruction-{name}", undo),
+            "difficulty": difficulty.draw(trainer.method, batch, trainer.steps, at / f"difficulty-{name}", undo),
             "clusters": clusters.draw(trainer.method, batch, at / f"clusters-{name}", undo),
             "nearest": nearest.draw(trainer.method, trainer.loader.source, at / f"nearest-{name}"),
             "agreement": agreement.draw(folder, at / "agreement.png"),
