@@ -15,7 +15,7 @@ parser.add_argument("-b", action="append", default=[], dest="bindings")
 given = parser.parse_args()
 
 statistics = "cifar10" if "cifar10" in given.data else "digits"
-common = [f"DATA={given.data}", f"STATISTICS={statistics}", f"STEPS={given.steps}", *given.bindings]
+common = [f"DATA={given.data}", f"STATISTICS={statistics}", f"STEPS={given.steps}", "BATCH=128", "CLUSTERS=64"]
 common.append("evaluate.Evaluation.probes=(@probes.KNN(), @probes.PatchKNN(), @probes.Linear())")
 pixels = ["method.Objective.target=@targets.Pixels", "method.Objective.loss=@losses.MSE()", "Cross.head='linear'"]
 variants = {
@@ -23,4 +23,4 @@ variants = {
     "target: clusters, over the batch": ["gin/capi.gin", "Transport.by='batch'"],
     "target: pixels": ["gin/capi.gin", *pixels],
 }
-print(markdown(compare(variants, given.workdir, given.seeds, common)))
+print(markdown(compare(variants, given.workdir, given.seeds, [*common, *given.bindings])))
