@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from abc import abstractmethod
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from pymim.clusters.agreement import mutual_information
 from pymim.clusters.rows import Clustering
+from pymim.clusters.usage import usage
 from pymim.io import Metrics
 from pymim.masks.mask import Mask
 
@@ -50,6 +52,15 @@ class Table(nn.Module):
         self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
     ) -> Int[Tensor, "B S"]:
         return self.labels[:, index].T
+
+    @property
+    def chance(self) -> float:
+        """The loss of a predictor that knows nothing."""
+        return math.log(self.width)
+
+    def gauges(self, prediction: Tensor, target: Int[Tensor, "B S"]) -> dict[str, Tensor]:
+        """How the batch uses the clusters."""
+        return usage(target, self.width)
 
     @abstractmethod
     def recluster(self, context: Any, seed: int) -> list[Clustering]:

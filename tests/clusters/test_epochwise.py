@@ -11,6 +11,7 @@ from torch import nn
 from pymim import clusters, data, losses
 from pymim.clusters.rows import Rows, cluster
 from pymim.encoders import Encoder, Features
+from pymim.gauges import Gauges
 from tests.clusters.runs import CENTER, Pictures, started, trainer
 
 CPU = torch.device("cpu")
@@ -60,6 +61,16 @@ def test_the_target_is_looked_up_by_index(tmp_path):
     target = objective.target([], None, None, index)
     assert torch.equal(target, objective.target.labels[0, index][:, None])
     assert (objective.target.distances >= 0).all()
+
+
+def test_gauges_say_how_a_batch_uses_the_clusters_and_how_far_the_loss_is_from_chance(tmp_path):
+    run = trainer()
+    objective = started(run, tmp_path)
+    out = run.method(next(run.loader.batches(0, 1)), 0)
+    found = Gauges()(run.method, out)
+    assert found["epochwise/of_chance"] == pytest.approx(1, abs=0.05)  # the head is new
+    labels = objective.target.labels[0, next(run.loader.batches(0, 1)).index]
+    assert found["epochwise/used"] == pytest.approx(len(labels.unique()) / 7)
 
 
 def test_one_picture_many_times_ends_with_one_cluster_in_use(tmp_path, capsys):
