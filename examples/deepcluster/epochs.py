@@ -22,8 +22,8 @@ VARIANTS = {
 }
 PANELS = {
     "nmi_previous": "NMI with the last epoch's clusters",
-    "nmi": "NMI of k-means with the classes",
-    "knn": "k nearest neighbours (%)",
+    "nmi_labels": "NMI of what is learned with the classes",
+    "nmi": "NMI of k-means on features with the classes",
     "linear": "linear probe (%)",
 }
 
@@ -36,7 +36,7 @@ def main():
     )
     parser.add_argument("--workdir", type=Path, default=Path("runs/epochs"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--images", type=int, default=10000, help="of the training set, evenly spread")
     parser.add_argument("-b", action="append", default=[], dest="bindings")
     given = parser.parse_args()
@@ -85,7 +85,9 @@ def draw(workdir, seeds, epoch):
             curves = [curve(workdir / variant / f"seed-{seed}", name, epoch) for seed in range(seeds)]
             scale = 100 if "%" in title else 1
             values = [[scale * found[e] for found in curves] for e in curves[0]]
-            if not values:
+            if len(values) == 1:  # the clusters stay as they are
+                axis.axhline(mean(values[0]), color=f"C{colour}")
+            if len(values) < 2:
                 continue
             middle, spread = map(mean, values), [stdev(v) if seeds > 1 else 0 for v in values]
             axis.errorbar(list(curves[0]), list(middle), spread, color=f"C{colour}", capsize=2, label=variant)
@@ -93,7 +95,7 @@ def draw(workdir, seeds, epoch):
         axis.set_xlabel("epoch", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)
-    figure.axes[1].legend(fontsize=7)
+    figure.axes[-1].legend(fontsize=7)
     save(figure, workdir / "epochs.png")
 
 
