@@ -102,8 +102,8 @@ class Trainer:
         forward = wrap(self.method, self.world, self.compile, self.recompute)
         self.step, self.folder = first, folder
         self.method.before_run(self)
-        with StopSignal() as stop, contextlib.closing(progress):
-            batches = self.loader.batches(first, self.steps)
+        batches = self.loader.batches(first, self.steps)
+        with StopSignal() as stop, contextlib.closing(progress), contextlib.closing(batches):
             for done in range(first + 1, self.steps + 1):
                 self._begin(done - 1)
                 batch = next(batches)

@@ -8,7 +8,7 @@ import multiprocessing
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +74,8 @@ class Loader:
         self.broken: dict[str, str] = {}  # path: what is wrong with it
         self.make = Maker(self.source, views, batch, seed, rank, world, self.limit, order)
 
-    def batches(self, first: int, last: int) -> Iterator[Batch]:
-        """The batches of steps first to last."""
+    def batches(self, first: int, last: int) -> Generator[Batch]:
+        """The batches of steps first to last; to close it early ends what makes them."""
         make = self._by_processes if self.workers else self._by_a_thread
         made = itertools.chain.from_iterable(make(*stretch) for stretch in self._stretches(first, last))
         while True:

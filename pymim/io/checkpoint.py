@@ -43,7 +43,8 @@ def save(
     beside = folder / f".writing-{final.name}"
     if is_leader():
         shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # each makes the new folder: none before the old one is gone
     with _quiet():
         # All processes write files of the same names: what all of them have is the first one's to write.
         planner = DefaultSavePlanner(dedup_save_to_lowest_rank=True)

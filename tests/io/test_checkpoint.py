@@ -1,6 +1,7 @@
 """A checkpoint is whole or absent, gives back the very bits, and refuses another configuration's."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -64,6 +65,20 @@ def test_two_processes_save_every_tensor(tmp_path):
     assert torch.equal(module.weight, again.weight) and torch.equal(module.bias, again.bias)
     for p, q in zip(module.parameters(), again.parameters(), strict=True):
         assert torch.equal(optimizer.state[p]["exp_avg_sq"], fresh.state[q]["exp_avg_sq"])
+
+
+def save_with_a_late_leader(rank, folder):
+    if rank == 0:
+        remove = checkpoint.shutil.rmtree
+        checkpoint.shutil.rmtree = lambda *args, **more: (remove(*args, **more), time.sleep(0.5))
+    save_as(rank, folder)
+
+
+def test_a_late_leader_removes_nothing_of_the_others(tmp_path):
+    (tmp_path / "checkpoints/.writing-step-00000003/left by a kill").mkdir(parents=True)
+    torch.multiprocessing.spawn(save_with_a_late_leader, (tmp_path,), nprocs=2)
+    assert sorted(path.name for path in checkpoint.newest(tmp_path).glob("*"))[-1] == "model.safetensors.index.json"
+    assert not (checkpoint.newest(tmp_path) / "left by a kill").exists()
 
 
 def test_another_configuration_is_refused(tmp_path):
