@@ -56,6 +56,26 @@ def compare(
     return table
 
 
+def options(purpose: str | None, workdir: str, data: str = "digits", **numbers: int) -> argparse.Namespace:
+    """What a script that compares reads from its command line; `common` holds the bindings that follow from it.
+
+    numbers: options of its own with their defaults; `steps` becomes a binding.
+    """
+    parser = argparse.ArgumentParser(description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--data", default=data, help="what DATA takes")
+    parser.add_argument("--workdir", type=Path, default=Path(workdir), help="goes on where it was stopped")
+    for name, value in {"seeds": 3, **numbers}.items():
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"number of {name}")
+    parser.add_argument("-b", action="append", default=[], dest="common", metavar="'NAME = VALUE'", help="for all")
+    given = parser.parse_args()
+    given.common.insert(0, f"DATA={given.data}")
+    if "cifar10" in given.data:
+        given.common.insert(1, "STATISTICS=cifar10")
+    if "steps" in numbers:
+        given.common.insert(1, f"STEPS={given.steps}")
+    return given
+
+
 def _run(words: Sequence[str], folder: Path) -> None:
     status = folder / "status.json"
     if status.exists() and json.loads(status.read_text())["exit_code"] == 0:

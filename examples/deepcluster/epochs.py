@@ -1,16 +1,14 @@
 """DeepCluster's central claim, small: clusters of features that learn from clusters get better, epoch by epoch
 (Caron et al., ECCV 2018, figure 2), beside learning from clusters of random features, which stay as they are."""
 
-import argparse
 import json
-from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from pymim import data
-from pymim.compare import compare, markdown
+from pymim.compare import compare, markdown, options
 from pymim.draw.image import save
 from pymim.io.metrics import read
 
@@ -30,26 +28,16 @@ PANELS = {
 
 def main():
     """Runs what has not been run, and leaves table.md, compare.png and epochs.png in the folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", default="digits", help="what DATA takes; CIFAR-10 as a parquet file, for the figures"
-    )
-    parser.add_argument("--workdir", type=Path, default=Path("runs/epochs"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--images", type=int, default=10000, help="of the training set, evenly spread")
-    parser.add_argument("-b", action="append", default=[], dest="bindings")
-    given = parser.parse_args()
+    given = options(__doc__, "runs/epochs", epochs=6, images=10000)
     epoch = given.images // BATCH
     common = [
+        *given.common,
         f"DATA={some(given.data, given.images, given.workdir)}",
-        f"STATISTICS={'cifar10' if 'cifar10' in given.data else 'digits'}",
         f"BATCH={BATCH}",
         f"STEPS={given.epochs * epoch}",
         f"train.Trainer.evaluate_every={epoch}",
         "evaluate.Evaluation.probes=(@probes.KNN(), @probes.Linear(), @probes.Clusters())",
         "evaluate.Evaluation.train_images=2000",
-        *given.bindings,
     ]
     print(markdown(compare(VARIANTS, given.workdir, given.seeds, common)))
     draw(given.workdir, given.seeds, epoch)

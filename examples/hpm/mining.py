@@ -1,0 +1,14 @@
+"""HPM's central claim, small: to hide what is predicted to be hard teaches more than to hide at random, and learning to
+predict it already helps (Wang et al., CVPR 2023, tables 1 and 5)."""
+
+from pymim.compare import compare, markdown, options
+
+given = options(__doc__, "runs/mining", steps=300)
+probes = "evaluate.Evaluation.probes=(@probes.KNN(), @probes.Linear())"
+alike = ["targets.Pixels.normalise='none'", "train.Trainer.clip=5.0"]  # HPM's; all else is MAE's in both
+variants = {
+    "random masks": ["gin/mae.gin", *alike],
+    "random masks, losses predicted": ["gin/hpm.gin", "PredictedLoss.momentum=None"],
+    "hard patches hidden (HPM)": ["gin/hpm.gin"],
+}
+print(markdown(compare(variants, given.workdir, given.seeds, [probes, *given.common])))
