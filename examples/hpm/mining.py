@@ -1,5 +1,5 @@
-"""HPM's central claim, small: to hide what is predicted to be hard teaches more than to hide at random, and learning
-to predict it already helps (Wang et al., CVPR 2023)."""
+"""HPM's central claim, small: to hide what is predicted to be hard teaches more than to hide at random, and
+learning to predict it already helps (Wang et al., CVPR 2023)."""
 
 from pymim.compare import compare, markdown, options
 
