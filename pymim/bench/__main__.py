@@ -56,6 +56,9 @@ def _compare(modules: list[str], *, quick: bool) -> list[dict[str, Any]]:
             found += list(report.rows(run_case(Address(module, "cases", index), quick=quick)))
             print(f"\r{found[-1]['op']}, {found[-1]['shape']}: done", file=sys.stderr, flush=True)
     print(report.table(found))
+    for module in modules:
+        if accounts := getattr(importlib.import_module(module), "accounts", None):
+            print(accounts(quick=quick))
     return found
 
 

@@ -9,19 +9,26 @@ core's ops take is told apart from what torch's do.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import re
 import sys
 import tempfile
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymim import config, run
 from pymim.io import Folder
 
 if TYPE_CHECKING:
+    from pymim.data.batch import Batch
+    from pymim.method import Method
     from pymim.train import Trainer
 
+MASKS, TARGETS, RANKING = PARTS = ("all of the masks' choice", "all of the targets", "all of what ranks")
+_ON_CPU = ("self_cpu_time_total", "cpu_time_total")
 KINDS = {
     "core: transport": r"^pymim::sinkhorn",
     "core: clustering": r"^pymim::kmeans",
@@ -37,55 +44,94 @@ KINDS = {
 }
 
 
-def shares(trainer: Trainer, steps: int) -> tuple[Counter[str], float]:
-    """Seconds a step by kind, and the wall time of a step, over `steps` of them, after three not counted."""
+class Account(NamedTuple):
+    """Of a training step, in seconds: the wall time, what operators of each kind take themselves, and how long the
+    forward passes of some parts last, whatever they call."""
+
+    wall: float
+    kinds: Counter[str]
+    parts: dict[str, float]
+    images: int
+
+
+def account(trainer: Trainer, steps: int) -> Account:
+    """Over `steps` steps, timed and then profiled, after two that warm up."""
     from torch import profiler
 
     activities = [profiler.ProfilerActivity.CPU]
     on_gpu = trainer.world.device.type == "cuda"
     if on_gpu:
         activities.append(profiler.ProfilerActivity.CUDA)
-    batches = [batch.to(trainer.world.device) for batch in trainer.loader.batches(0, steps + 3)]
-    trainer.method.before_run(trainer)
-    trainer.method.before_epoch(trainer)
+    with contextlib.closing(trainer.loader.batches(0, 1)) as batches:
+        batch = next(batches).to(trainer.world.device)
     with tempfile.TemporaryDirectory() as path:
-        folder = Folder(path)
-        for step in range(3):
-            trainer.learn(trainer.method, batches[step], step, folder)
+        trainer.folder = Folder(path)
+        trainer.method.before_run(trainer)
+        trainer.method.before_epoch(trainer)
+        _mark_parts(trainer.method)
+        _train(trainer, batch, 2)
         began = time.perf_counter()
-        with profiler.profile(activities=activities) as profile:
-            for step in range(3, len(batches)):
-                trainer.learn(trainer.method, batches[step], step, folder)
-                trainer.method.after_step(step)
+        _train(trainer, batch, steps)
         wall = (time.perf_counter() - began) / steps
-    found: Counter[str] = Counter()
+        with profiler.profile(activities=activities) as profile:
+            _train(trainer, batch, steps)
+    kinds: Counter[str] = Counter()
+    parts = dict.fromkeys(PARTS, 0.0)
     for event in profile.key_averages():
-        spent = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-        found[_kind(event.key)] += spent * 1e-6 / steps
-    return found, wall
+        own, whole = ("self_device_time_total", "device_time_total") if on_gpu else _ON_CPU
+        kinds[_kind(event.key)] += getattr(event, own) * 1e-6 / steps
+        if event.key in parts:
+            parts[event.key] = getattr(event, whole) * 1e-6 / steps
+    return Account(wall, kinds, parts, len(batch.index))
+
+
+def _train(trainer: Trainer, batch: Batch, steps: int) -> None:
+    for step in range(steps):
+        trainer.learn(trainer.method, batch, step, trainer.folder)
+        trainer.method.after_step(step)
+
+
+def _mark_parts(method: Method) -> None:
+    """Puts a name for the profiler round the parts' calls."""
+    calls: list[tuple[Any, str, str]] = [(method, "_masks", MASKS), (method, "_rank", RANKING)]
+    calls += [(objective.target, "forward", TARGETS) for objective in method.objectives]
+    for owner, name, label in calls:
+        setattr(owner, name, _marked(getattr(owner, name), label))
+
+
+def _marked(call: Callable[..., Any], label: str) -> Callable[..., Any]:
+    from torch.profiler import record_function
+
+    def marked(*arguments: Any) -> Any:
+        with record_function(label):
+            return call(*arguments)
+
+    return marked
 
 
 def _kind(name: str) -> str:
     return next((kind for kind, pattern in KINDS.items() if re.search(pattern, name)), "the rest")
 
 
-def table(found: Counter[str], wall: float, images: int) -> str:
+def table(found: Account) -> str:
     """A row a kind, the largest first."""
-    total = sum(found.values())
-    rows = [f"{kind:30} {1e3 * spent:9.2f} ms  {spent / total:6.1%}" for kind, spent in found.most_common()]
-    return "\n".join([*rows, f"a step takes {1e3 * wall:.0f} ms: {images / wall:.0f} images/s, profiled"])
+    total = sum(found.kinds.values())
+    rows = [f"{kind:30} {1e3 * spent:9.2f} ms  {spent / total:6.1%}" for kind, spent in found.kinds.most_common()]
+    rows += [f"{part:30} {1e3 * spent:9.2f} ms" for part, spent in found.parts.items() if spent]
+    rate = found.images / found.wall
+    return "\n".join([*rows, f"a step takes {1e3 * found.wall:.0f} ms: {rate:.3g} images/s"])
 
 
 def main(words: list[str] | None = None) -> int:
     """Prints the account of one configuration."""
     parser = argparse.ArgumentParser(prog="python -m pymim.bench.account", description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=10, help="how many are counted")
+    parser.add_argument("--json", action="store_true", help="print numbers")
     options, rest = parser.parse_known_args(words)
     given = run.parse(rest)
     config.load(given.gin, given.bindings)
-    trainer = run.build()
-    found, wall = shares(trainer, options.steps)
-    print(table(found, wall, trainer.batch))
+    found = account(run.build(), options.steps)
+    print(json.dumps(found._asdict()) if options.json else table(found))
     return 0
 
 

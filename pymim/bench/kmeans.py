@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -141,25 +141,24 @@ def _assign(b: int, k: int, d: int, bars: dict[str, float] | None = None) -> Cas
     )
 
 
-def cases() -> list[Case]:
-    b, k, d = 100_000, 256, 64
-    lloyd = Case(
-        op=f"k-means, {ITERATIONS} iterations",
+def lloyd(b: int, k: int, d: int, op: str, peers: Sequence[str] = ("torch", "faiss", "scikit-learn")) -> Case:
+    """All iterations from the same start."""
+    rivals = {"torch": _lloyd_torch, "faiss": _lloyd_faiss, "scikit-learn": _lloyd_sklearn}
+    return Case(
+        op=f"{op}, {ITERATIONS} iterations",
         shape=f"{b} x {d}, K {k}",
         inputs=partial(_blobs, b, k, d),
-        contenders={
-            "pymim": _lloyd_pymim,
-            "torch": _lloyd_torch,
-            "faiss": _lloyd_faiss,
-            "scikit-learn": _lloyd_sklearn,
-        },
+        contenders={"pymim": _lloyd_pymim, **{peer: rivals[peer] for peer in peers}},
         agree=_agree_on_objective,
-        bars={"faiss": 1, "scikit-learn": 1},
+        bars={peer: 1 for peer in peers if peer != "torch"},
         work=Work(2.0 * b * k * d * (ITERATIONS + 1), "bfloat16"),
         items=(b * ITERATIONS, "rows"),
         between=False,
     )
-    return [_assign(65536, 1000, 256, {"faiss": 1}), lloyd]
+
+
+def cases() -> list[Case]:
+    return [_assign(65536, 1000, 256, {"faiss": 1}), lloyd(100_000, 256, 64, "k-means")]
 
 
 def scaling() -> list[Scaling]:
