@@ -1,7 +1,7 @@
 """A training step of each method: where it goes, and HPM's beside MAE's; and DeepCluster's clustering pass.
 
-All sizes are those of gin/recipe but the encoder's, which is ViT-small at 224/16, and the predictor's of MAE and HPM
-on images, 256 x 4. Embedded digits are enlarged to 224 pixels: a step's cost does not depend on what is seen.
+All sizes are those of gin/recipe but the encoder's, which is ViT-small at 224/16, and the predictor's of MAE and of
+HPM on images, 256 x 4. Digits are enlarged to 224 pixels: a step's cost does not depend on what is seen.
 """
 
 from __future__ import annotations
