@@ -103,6 +103,16 @@ def test_tubes_repeat_and_agnostic_masks_do_not():
     assert not (agnostic == agnostic[:, :1]).all(2).all(1).any()
 
 
+def test_hidden_are_one_and_visible_the_lowest_as_in_the_papers_example():
+    """MAE's noise and ratio of one worked image: what its argsort keeps first is what is visible here."""
+    noise = torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]])
+    drawn = mask.ranked(torch.zeros(1, dtype=torch.int64), noise, 2, 6)
+    assert drawn.visible.tolist() == [[1, 3]]
+    assert drawn.boolean.int().tolist() == [[1, 0, 1, 0, 1, 1, 1, 1]]
+    restore = torch.cat([drawn.visible, drawn.hidden], 1).argsort(1)  # where each patch lies in [visible, hidden]
+    assert restore[0, [1, 3]].tolist() == [0, 1] and drawn.hidden.tolist() == [[0, 2, 4, 5, 6, 7]]
+
+
 def test_numpy_in_numpy_out():
     result = mask.ranked(np.arange(4), np.ones((4, 16), np.float32), 4, 3)
     assert all(isinstance(part, np.ndarray) for part in result)

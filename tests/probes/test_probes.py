@@ -97,3 +97,17 @@ def test_patches_are_found_as_scikit_learn_finds_them():
     ours = PatchKNN(k=1, chunk=7)(train[:, None], labels[:, None], test[:, None], truth[:, None])
     theirs = KNeighborsClassifier(1, metric="cosine").fit(train.numpy(), labels.numpy())
     assert ours == pytest.approx(theirs.score(test.numpy(), truth.numpy()))
+
+
+def test_the_papers_linear_probe_norms_without_affine_and_learns_its_head_alone():
+    train, labels, *_ = blobs(0.1)
+    norm, head = LinearSGD(rate=1.0, epochs=2, batch=64)._train(train, labels)
+    assert norm.weight is None and norm.bias is None and norm.eps == 1e-6
+    assert not torch.equal(norm.running_mean, torch.zeros(8)) and not torch.equal(norm.running_var, torch.ones(8))
+    assert {name for name, _ in head.named_parameters()} == {"weight", "bias"}
+
+
+def test_the_papers_linear_probe_starts_from_small_normal_weights():
+    wide = torch.randn(64, 4096, generator=torch.Generator().manual_seed(0))
+    _, head = LinearSGD(epochs=0)._train(wide, torch.arange(64) % 4)
+    assert head.weight.std().item() == pytest.approx(0.01, rel=0.05) and not head.bias.any()
