@@ -31,3 +31,7 @@ class Stopped(PymimError):
     """A signal asked the run to stop, and it saved first: start it again to go on (EX_TEMPFAIL)."""
 
     exit_code = 75
+
+
+class Unwritable(PymimError):
+    """The disk is full, or a folder cannot be written; what was saved before is whole."""

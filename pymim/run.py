@@ -7,14 +7,16 @@ Exit codes: 0 done; 2 bad command line or configuration; 3 the loss is not finit
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import errno
 import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pymim import config
-from pymim.errors import ConfigError, PymimError
+from pymim.errors import ConfigError, PymimError, Unwritable
 from pymim.io import Folder
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 ROOT = "train.Trainer"
 OUT_OF_MEMORY = 5
 INTERRUPTED = 130
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,6 +98,11 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _complain(f"{error.filename or 'a file'}: could not be written ({error.strerror}); make room", False)
+        return Unwritable.exit_code
     except MemoryError:
         return _out_of_memory()
     except RuntimeError as error:
@@ -155,7 +163,8 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
         raise
     finally:
         if trainer.world.leads:
-            folder.write_json("status.json", {"exit_code": code, "reason": reason})
+            with contextlib.suppress(OSError):  # where the disk is full, why the run ended is said all the same
+                folder.write_json("status.json", {"exit_code": code, "reason": reason})
     return code
 
 

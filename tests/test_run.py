@@ -130,6 +130,25 @@ def test_a_loss_that_is_not_finite_leaves_its_batch(tmp_path, capsys):
     assert load_file(saved)["view0"].shape == (8, 3, 32, 32)
 
 
+def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_before(tmp_path):
+    """A file larger than the process may write fails like one for which the disk has no room."""
+    folder = tmp_path / "full"
+    words = [sys.executable, "-m", "pymim.run", *command(folder), "-b", "WORKERS=0"]
+    subprocess.run([*words, "-b", "STEPS=2"], check=True, capture_output=True)
+    (saved,) = (folder / "checkpoints").iterdir()
+    limit = f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({2**14}, {2**14})); "
+    start = "runpy.run_module('pymim.run', run_name='__main__')"
+    found = subprocess.run(
+        [sys.executable, "-c", limit + start, *words[3:], "--resume", "auto"], capture_output=True, text=True
+    )
+    assert found.returncode == 1 and "Traceback" not in found.stderr
+    assert "step-00000004: could not be written (File too large); those before it are whole" in found.stderr
+    assert list((folder / "checkpoints").iterdir()) == [saved]
+    assert json.loads((folder / "status.json").read_text())["exit_code"] == 1
+    subprocess.run([*words, "--resume", "auto"], check=True, capture_output=True)
+    assert (folder / "checkpoints/step-00000006/meta.json").exists()
+
+
 def test_two_processes_make_the_same_run(finished, tmp_path):
     folder = tmp_path / "two"
     words = [

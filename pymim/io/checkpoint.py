@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
@@ -25,7 +26,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as load_shards
 from torch.distributed.checkpoint.state_dict_saver import save as save_shards
 
 from pymim import __version__
-from pymim.errors import ConfigError
+from pymim.errors import ConfigError, Unwritable
 
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 
@@ -38,26 +39,44 @@ def save(
     meta: dict[str, Any],
     keep: int,
 ) -> Path:
-    """Writes step-NNNNNNNN under `folder` and drops all but the newest `keep`."""
+    """Writes step-NNNNNNNN under `folder` and drops all but the newest `keep`; Unwritable where it cannot."""
     final = folder / f"step-{step:08d}"
     beside = folder / f".writing-{final.name}"
     if is_leader():
         shutil.rmtree(beside, ignore_errors=True)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # each makes the new folder: none before the old one is gone
-    with _quiet():
-        # All processes write files of the same names: what all of them have is the first one's to write.
-        planner = DefaultSavePlanner(dedup_save_to_lowest_rank=True)
-        writer = HuggingFaceStorageWriter(str(beside))
-        save_shards(_tensors(module, optimizer), storage_writer=writer, planner=planner)
+    try:
+        _write(beside, _tensors(module, optimizer), {"step": step, **meta})
+    except (OSError, CheckpointException) as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise Unwritable(
+            f"checkpoint: {final}: could not be written ({_reason(error)}); those before it are whole: make room, "
+            "then --resume auto goes on from the last"
+        ) from error
     if is_leader():
-        state = {"step": step, "pymim": __version__, "torch": torch.__version__, **meta}
-        (beside / "meta.json").write_text(json.dumps(state, indent=1))
         shutil.rmtree(final, ignore_errors=True)
         beside.rename(final)
         for old in steps(folder)[:-keep]:
             shutil.rmtree(old)
     return final
+
+
+def _write(beside: Path, tensors: dict[str, Any], meta: dict[str, Any]) -> None:
+    with _quiet():
+        # All processes write files of the same names: what all of them have is the first one's to write.
+        planner = DefaultSavePlanner(dedup_save_to_lowest_rank=True)
+        save_shards(tensors, storage_writer=HuggingFaceStorageWriter(str(beside)), planner=planner)
+    if is_leader():
+        state = {"pymim": __version__, "torch": torch.__version__, **meta}
+        (beside / "meta.json").write_text(json.dumps(state, indent=1))
+
+
+def _reason(error: BaseException) -> str:
+    """Of what a process, or one of several, ended with."""
+    if isinstance(error, CheckpointException):
+        error = next(failure for failure, _ in error.failures.values())
+    return getattr(error, "strerror", None) or str(error)
 
 
 def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -12,12 +12,12 @@ class Metrics:
 
     def __init__(self, path: Path, first_step: int = 0, tensorboard: bool = False) -> None:
         self.path = path
-        kept = [row for row in read(path) if row["step"] <= first_step]
+        kept = [json.dumps(row) + "\n" for row in read(path) if row["step"] <= first_step]
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w")
-        for row in kept:
-            self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        beside = path.with_name(f".{path.name}.writing")  # a kill or a full disk here loses no row
+        beside.write_text("".join(kept))
+        beside.replace(path)
+        self._file = path.open("a")
         self._board = _board(path.parent / "tensorboard") if tensorboard else None
 
     def write(self, step: int, **values: Any) -> None:
