@@ -7,7 +7,7 @@ Each variant is NAME: its gin files, then its bindings; -b adds a binding to all
 pymim.run` of its own, in WORKDIR/NAME/seed-N; one that is done is not run again, and one that was stopped goes
 on, so the same command after an interruption finishes the comparison. Leaves table.md, table.json and compare.png
 in WORKDIR: the last evaluation of each variant, mean and standard deviation over the seeds, and the baselines of
-the first run.
+the first variant.
 """
 
 from __future__ import annotations
@@ -40,15 +40,17 @@ def compare(
     Raises: ConfigError where a run fails, with its command.
     """
     table: Table = {}
+    first = next(iter(variants))
     for seed in range(seeds):
         for name, words in variants.items():
-            _run([*words, *common, f"SEED={seed}"], workdir / name / f"seed-{seed}")
+            alone = [f"SEED={seed}", *([] if name == first else ["evaluate.Evaluation.baselines=False"])]
+            _run([*words, *common, *alone], workdir / name / f"seed-{seed}")
     for name in variants:
-        found = [_evaluation(workdir / name / f"seed-{seed}") for seed in range(seeds)]
-        table[name] = {measure: [each[measure] for each in found] for measure in found[0]}
-    baselines = json.loads((workdir / next(iter(variants)) / "seed-0/evaluation/baselines.json").read_text())
-    for name, scores in baselines.items():
-        table[name] = {measure: [value] for measure, value in scores.items()}
+        table[name] = _side_by_side([_evaluation(workdir / name / f"seed-{seed}") for seed in range(seeds)])
+    files = [workdir / first / f"seed-{seed}/evaluation/baselines.json" for seed in range(seeds)]
+    baselines = [json.loads(file.read_text()) for file in files]
+    for name in baselines[0]:
+        table[name] = _side_by_side([of_a_seed[name] for of_a_seed in baselines])
     folder = Folder(workdir)
     folder.write_json("table.json", table)
     folder.write("table.md", markdown(table))
@@ -95,6 +97,10 @@ def _evaluation(folder: Path) -> dict[str, float]:
     return {name: value for name, value in found.items() if name not in ("step", "baselines")}
 
 
+def _side_by_side(found: Sequence[dict[str, float]]) -> Scores:
+    return {measure: [each[measure] for each in found] for measure in found[0]}
+
+
 def markdown(table: Table) -> str:
     """A row a variant, a column a measure, in per cent: mean and, of several seeds, standard deviation."""
     measures = list(next(iter(table.values())))
@@ -102,7 +108,7 @@ def markdown(table: Table) -> str:
     def cell(values: list[float] | None) -> str:
         if not values:
             return ""
-        spread = f" +- {100 * stdev(values):.1f}" if len(values) > 1 else ""
+        spread = f" +- {100 * stdev(values):.1f}" if len(set(values)) > 1 else ""
         return f"{100 * mean(values):.1f}{spread}"
 
     rows = [

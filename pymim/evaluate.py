@@ -26,8 +26,8 @@ class Evaluation:
     """Runs `probes` on the encoder of a run, on `train_images` and `test_images` images of a source with labels.
 
     source, channels, clip: what pymim.data.open takes; view: how an image is prepared, without randomness.
-    Raw pixels and the encoder as it was before training are always probed too: once a run, kept in
-    evaluation/baselines.json and printed beside. Probes see pooled features, patch tokens or images, as they say.
+    Raw pixels and the encoder as it was before training are probed too: once a run, kept in
+    evaluation/baselines.json and printed beside, unless another run's `baselines` serve. Probes see pooled features, patch tokens or images, as they say.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class Evaluation:
         pool: str = "mean",
         channels: int = 3,
         clip: data.Clip | None = None,
+        baselines: bool = True,
     ) -> None:
         self.source, self.view, self.channels, self.clip = source, view, channels, clip
         self.batch, self.pool = batch, pool
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
-        self.sizes = (train_images, test_images)
+        self.sizes, self.baselines = (train_images, test_images), baselines
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
         """Probes the encoder, prints the table and writes evaluation/step-N.json."""
@@ -54,7 +55,7 @@ class Evaluation:
             _say("no labels: nothing is probed (class folders or a labelled parquet file give some)")
             return
         began = time.perf_counter()
-        baselines = self._baselines(trainer, folder, splits)
+        baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
         result = self.probe(trainer.encoder, splits)
         folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
         _say(table(result, baselines, step, time.perf_counter() - began, [len(labels) for _, labels in splits]))

@@ -54,23 +54,28 @@ def some(source, count, folder):
     return folder / "pictures_train.npz"
 
 
-def curve(folder, name, epoch):
-    """What a run says by that name, by epoch. Probes are taken when one ends, clusters when one begins."""
+def curve(folder, start, name, epoch):
+    """What a run says by that name, by epoch: probes when one ends, clusters when one begins. `start` is the run whose
+    untrained encoder was probed."""
     found = {row["epoch"]: row[name] for row in read(folder / "clusters.jsonl") if name in row}
     for file in folder.glob("evaluation/step-*.json"):
         result = json.loads(file.read_text())
         if name in result:
             found[result["step"] // epoch] = result[name]
-            found[0] = result["baselines"]["untrained"][name]
+    untrained = json.loads((start / "evaluation/baselines.json").read_text())["untrained"]
+    if name in untrained:
+        found[0] = untrained[name]
     return dict(sorted(found.items()))
 
 
 def draw(workdir, seeds, epoch):
     """A panel a measure: the mean over the seeds, and a standard deviation to both sides."""
+    first = workdir / next(iter(VARIANTS))
     figure = Figure(figsize=(3.3 * len(PANELS), 3), layout="constrained")
     for axis, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
         for colour, variant in enumerate(VARIANTS):
-            curves = [curve(workdir / variant / f"seed-{seed}", name, epoch) for seed in range(seeds)]
+            runs = [(workdir / variant / f"seed-{seed}", first / f"seed-{seed}") for seed in range(seeds)]
+            curves = [curve(*folders, name, epoch) for folders in runs]
             scale = 100 if "%" in title else 1
             values = [[scale * found[e] for found in curves] for e in curves[0]]
             if len(values) == 1:  # the clusters stay as they are
