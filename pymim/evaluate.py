@@ -27,7 +27,8 @@ class Evaluation:
 
     source, channels, clip: what pymim.data.open takes; view: how an image is prepared, without randomness.
     Raw pixels and the encoder as it was before training are probed too: once a run, kept in
-    evaluation/baselines.json and printed beside, unless another run's `baselines` serve. Probes see pooled features, patch tokens or images, as they say.
+    evaluation/baselines.json and printed beside, unless another run's `baselines` serve. Probes see pooled
+    features, patch tokens or images, as they say.
     """
 
     def __init__(
