@@ -39,6 +39,10 @@ def test_every_paper_opens_with_its_name_and_citation(paper):
     assert "et al." in first
 
 
+def test_a_method_of_parts_nobody_combined_is_ten_lines():
+    assert len((GIN / "hpm_capi.gin").read_text().splitlines()) <= 10
+
+
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in (GIN / "recipe").glob("*.gin")))
 def test_every_recipe_is_explained_without_being_allocated(recipe, tmp_path, capsys):
     assert main(["--gin", f"gin/recipe/{recipe}.gin", "--mode", "explain", "--workdir", str(tmp_path)]) == 0
