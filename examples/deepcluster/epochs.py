@@ -28,7 +28,7 @@ PANELS = {
 
 def main():
     """Runs what has not been run, and leaves table.md, compare.png and epochs.png in the folder."""
-    given = options(__doc__, "runs/epochs", epochs=6, images=10000)
+    given = options(__doc__, "runs/epochs", epochs=6, images=5000)
     epoch = given.images // BATCH
     common = [
         *given.common,
