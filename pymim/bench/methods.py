@@ -20,11 +20,11 @@ from pymim.bench import kmeans as clustering
 STILLS = ["BATCH=64", "DATA='digits'", "STATISTICS='digits'", "WORKERS=0"]
 CLIPS = ["BATCH=4", "DATA='digits-moving'", "STATISTICS='digits-moving'", "WORKERS=0"]
 SMALL, NARROW = "gin/model/small.gin", "gin/model/decoder_256x4.gin"
-MAE = ["gin/recipe/mae.gin", SMALL, NARROW, *STILLS]
-HPM = ["gin/recipe/hpm.gin", SMALL, NARROW, *STILLS]
+UNIFORM = ["gin/recipe/mae.gin", SMALL, NARROW, *STILLS]
+MINED = ["gin/recipe/hpm.gin", SMALL, NARROW, *STILLS]
 METHODS = {
-    "MAE": MAE,
-    "HPM": HPM,
+    "MAE": UNIFORM,
+    "HPM": MINED,
     "CAPI": ["gin/recipe/capi.gin", SMALL, *STILLS, "train.Trainer.micro=None", "train.Trainer.recompute=False"],
     "DeepCluster": ["gin/deepcluster.gin", "BATCH=64", "DATA=@data.Digits", "data.Digits.length=6400"],
     "MAE on clips": ["gin/recipe/mae_video.gin", SMALL, *CLIPS],
@@ -40,7 +40,7 @@ def cases() -> list[Case]:
             op="training step, HPM",
             shape="ViT-small 224/16, B 64",
             inputs=list,
-            contenders={"pymim": partial(_step, HPM), "MAE's": partial(_step, MAE)},
+            contenders={"pymim": partial(_step, MINED), "MAE's": partial(_step, UNIFORM)},
             agree=np.testing.assert_array_equal,
             bars={"MAE's": 1 / 2.2},
             items=(64, "images"),

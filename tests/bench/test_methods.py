@@ -18,7 +18,7 @@ def test_every_configuration_parses(name):
 
 
 def test_a_row_a_method_with_its_shares(monkeypatch):
-    monkeypatch.setattr(methods, "METHODS", {"HPM": [*methods.HPM, *TINY]})
+    monkeypatch.setattr(methods, "METHODS", {"HPM": [*methods.MINED, *TINY]})
     header, _, row = methods.accounts(quick=True).splitlines()
     assert header.count("|") == row.count("|") and row.startswith("| HPM, B 4 |")
     shares = dict(zip(header.split(" | ")[2:], (float(c.rstrip("% |")) for c in row.split(" | ")[2:]), strict=True))
@@ -27,7 +27,7 @@ def test_a_row_a_method_with_its_shares(monkeypatch):
 
 def test_hpm_sees_what_mae_sees():
     seen = []
-    for words in (methods.MAE, methods.HPM):
+    for words in (methods.UNIFORM, methods.MINED):
         step, read = methods._step([*words, *TINY], [])
         seen.append(read(step()))
     np.testing.assert_array_equal(*seen)
