@@ -145,10 +145,11 @@ def build() -> Trainer:
 
 
 def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace) -> int:
+    # A run that was killed before its first checkpoint begins again.
     resuming = args.resume != "never" and (args.resume != "auto" or _has_checkpoint(folder))
     first = 0
     if trainer.world.leads:
-        folder.create(resuming)
+        folder.create(args.resume != "never")
         _save_config(folder, text, resuming)
         folder.describe_machine()
     if resuming:

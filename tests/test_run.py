@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,16 @@ def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path, workers):
     process.wait()
     done = subprocess.run([*words, "--resume", "auto"], stderr=subprocess.DEVNULL, check=False)
     assert done.returncode == 0
+    for name, value in weights(finished).items():
+        assert torch.equal(value, weights(folder)[name]), name
+
+
+def test_killed_before_its_first_checkpoint_begins_again(finished, tmp_path):
+    folder = tmp_path / "killed"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("checkpoints", "evaluation", "status.json"))
+    assert main(command(folder, "--resume", "auto")) == 0
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     for name, value in weights(finished).items():
         assert torch.equal(value, weights(folder)[name]), name
 

@@ -47,7 +47,7 @@ def draw(method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[T
         mask = _mask(method, batch, grid, Draw(seed, round(share * (steps - 1))), difficulty)
         columns[f"mask, {moment}"] = _covered(mask, difficulty, guess, grid, shown)
     rows = [[to_picture(image, grid[0]) for image in row] for row in zip(*columns.values(), strict=True)]
-    save_grid(path, list(columns), rows)
+    save_grid(path, list(columns), rows, blocks=1 if view.ndim == 4 else 2)
     return True
 
 

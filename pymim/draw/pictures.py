@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 class Pictures:
     """Writes pictures/reconstruction-N.png, difficulty-N.png, clusters-N.png, nearest-N.png and agreement.png, as
-    far as the method has them, features-N.png and curves.png, for the run's first `images` images."""
+    far as the method has them, features-N.png and curves.png, for the run's first `images` images, or half as many
+    clips, whose frames take more room."""
 
     def __init__(self, images: int = 12) -> None:
         self.images = images
 
     @torch.no_grad()
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        batch = next(trainer.loader.batches(0, 1)).split(self.images)[0].to(trainer.world.device)
+        batch = next(trainer.loader.batches(0, 1)).to(trainer.world.device)
+        batch = batch.split(self.images if batch.views[0].ndim == 4 else max(1, self.images // 2))[0]
         undo = trainer.loader.make.views[0].normalise.undo
         trainer.method.eval()
         at, name = folder / "pictures", f"{step:08d}.png"
