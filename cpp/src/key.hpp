@@ -86,11 +86,6 @@ PYMIM_HOST_DEVICE inline uint32_t priority_key(float priority, uint32_t word) {
   return descending(priority + unit(word));
 }
 
-// Random, but the hard patches come last.
-PYMIM_HOST_DEVICE inline uint32_t unless_hard(bool hard, uint32_t word) {
-  return word >> 1 | uint32_t{hard} << 31;
-}
-
 // Which crop of which pattern an image gets.
 struct Crop {
   int64_t pattern, top, left;

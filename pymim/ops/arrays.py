@@ -25,8 +25,10 @@ def accepts_numpy(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = [*args, *kwargs.values()]
-        if not any(isinstance(value, np.ndarray) for value in given):
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, np.ndarray):
+                break
+        else:  # nothing to convert: a loop, as any() of a generator takes a microsecond
             return function(*args, **kwargs)
         tensors = [_to_tensor(value) for value in args]
         named = {name: _to_tensor(value) for name, value in kwargs.items()}

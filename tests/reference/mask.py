@@ -106,8 +106,9 @@ def weighted(index, weights, visible, draw="visible", **names):
 def ranked(index, scores, visible, hard, hide="highest", **draw):
     scores = scores.astype(F)
     certain = ~hide_all_but_smallest(-scores if hide == "highest" else scores, hard)
-    keys = random(index, scores.shape[1], "ranked", draw) >> 1
-    return hide_all_but_smallest(np.where(certain, np.uint32(0xFFFFFFFF), keys), visible)
+    hidden = np.ones_like(certain)
+    hidden[~certain] = hide_all_but_smallest(random(index, scores.shape[1] - hard, "ranked", draw), visible).ravel()
+    return hidden
 
 
 def priority(index, priority, visible, **draw):

@@ -63,15 +63,14 @@ struct Numbers {
   static uint32_t key(double number) { return descending(static_cast<float>(number)); }
 };
 
-void set_flags(bool* flags, int64_t n, bool value) {
-  for (int64_t i = 0; i < n; ++i) flags[i] = value;
-}
-
 // Shows the V smallest keys, or hides the M smallest.
 template <class Scale = Even>
 void choose(const Row& row, Drawn side, const Bracket& known) {
-  set_flags(row.boolean, row.n, side == Drawn::visible);
-  flip_smallest<Scale>(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, row.boolean, known);
+  const Smallest chosen = smallest<Scale>(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, known);
+  if (side == Drawn::visible)
+    put_smallest<Put::clear>(row.keys(), row.n, chosen, row.boolean);
+  else
+    put_smallest<Put::set>(row.keys(), row.n, chosen, row.boolean);
 }
 
 }  // namespace
@@ -82,8 +81,7 @@ void uniform_mask(Index index, Draw draw, Extent grid, Extent unit, Mask out, St
     const Word* keys = row.draw_keys(draw, index.data[image], Role::uniform, units);
     // Of units larger than a patch there are at most N / 2: their flags fit behind their keys.
     bool* flags = size == 1 ? row.boolean : reinterpret_cast<bool*>(row.keys() + units);
-    set_flags(flags, units, true);
-    flip_smallest(keys, units, row.v / size, flags, anywhere(units));
+    put_smallest<Put::clear>(keys, units, smallest(keys, units, row.v / size, anywhere(units)), flags);
     if (size > 1) enlarge(flags, grid, unit, row.boolean);
   });
 }
@@ -113,15 +111,12 @@ void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide,
   fill_rows(out, [&](const Row& row, int64_t image) {
     Word* keys = row.keys();
     score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
-    set_flags(row.boolean, row.n, false);
-    flip_smallest<Numbers>(keys, row.n, hard, row.boolean, spanned(keys, row.n));
+    const Smallest hardest = smallest<Numbers>(keys, row.n, hard, spanned(keys, row.n));
+    put_smallest<Put::set>(keys, row.n, hardest, row.boolean);
     if (hard == row.m) return;
-    row.draw_keys(draw, index.data[image], Role::ranked, row.n);
-    const auto* hides = reinterpret_cast<const uint8_t*>(row.boolean);
-    const int64_t n = row.n;
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) keys[i] = unless_hard(hides[i], keys[i]);
-    choose(row, Drawn::visible, {0, uint64_t{1} << 31, 0, row.n - hard});
+    const int64_t rest = row.n - hard;
+    row.draw_keys(draw, index.data[image], Role::ranked, rest);
+    hide_larger(keys, smallest(keys, rest, row.v, anywhere(rest)), row.n, row.boolean);
   });
 }
 
@@ -143,9 +138,12 @@ void disjoint_masks(Index index, Draw draw, int64_t covered, Masks out, Stream) 
       for (int64_t view = out.boolean[0]; view-- > 0;) {
         const Row row(out, view, image);
         const Arc arc(view, out.boolean[0], row.m, covered);
-        set_flags(row.boolean, row.n, false);
-        for (int64_t count : {arc.begin, arc.end, arc.wrapped})
-          flip_smallest(first.keys(), row.n, count, row.boolean, anywhere(row.n));
+        const auto chosen = [&](int64_t count) {
+          return smallest(first.keys(), row.n, count, anywhere(row.n));
+        };
+        put_smallest<Put::set>(first.keys(), row.n, chosen(arc.begin), row.boolean);
+        for (int64_t count : {arc.end, arc.wrapped})
+          put_smallest<Put::flip>(first.keys(), row.n, chosen(count), row.boolean);
         write_ids(row);
       }
     }
@@ -157,10 +155,12 @@ void budget_mask(Index index, Draw draw, const Budget& budget, Mask out, Stream)
     int64_t counts[Budget::kMost], first = 0;
     share_budget(draw, index.data[image], budget, row.v, counts);
     row.draw_keys(draw, index.data[image], Role::budget, row.n);
-    set_flags(row.boolean, row.n, true);
-    for (size_t g = 0; g < static_cast<size_t>(budget.grids); first += budget.sizes[g++])
-      flip_smallest(row.keys() + first, budget.sizes[g], counts[g], row.boolean + first,
-                    anywhere(budget.sizes[g]));
+    for (size_t g = 0; g < static_cast<size_t>(budget.grids); first += budget.sizes[g++]) {
+      const Word* keys = row.keys() + first;
+      const int64_t size = budget.sizes[g];
+      put_smallest<Put::clear>(keys, size, smallest(keys, size, counts[g], anywhere(size)),
+                               row.boolean + first);
+    }
   });
 }
 

@@ -6,6 +6,10 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
+// What becomes of the flags of a row: those of the chosen keys are true and the others false, or the reverse,
+// or those of the chosen are flipped.
+enum class Put { set, clear, flip };
+
 #if defined(__AVX512F__)
 
 inline __mmask16 first_lanes(int64_t count) {
@@ -27,20 +31,24 @@ inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
   return i < n ? count + __builtin_popcount(below(keys + i, n - i, bound)) : count;
 }
 
+// The same of 64 keys.
+inline uint64_t below_64(const Word* keys, int64_t left, uint32_t bound) {
+  uint64_t bits = 0;
+  for (int64_t j = 0; j < 64 && j < left; j += 16) bits |= uint64_t{below(keys + j, left - j, bound)} << j;
+  return bits;
+}
+
+inline __mmask64 first_64(int64_t count) { return count < 64 ? (uint64_t{1} << count) - 1 : ~uint64_t{0}; }
+
 // 64 flags at a time, so that whoever reads them next waits for no narrower stores.
-inline void flip_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
+template <Put put>
+void put_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
   for (int64_t i = 0; i < n; i += 64) {
-    uint64_t bits = 0;
-    for (int64_t j = i; j < n && j < i + 64; j += 16)
-      bits |= uint64_t{below(keys + j, n - j, bound)} << (j - i);
-    const __m512i flips = _mm512_maskz_set1_epi8(bits, 1);
-    if (n - i >= 64) {
-      _mm512_storeu_si512(flags + i, _mm512_xor_si512(_mm512_loadu_si512(flags + i), flips));
-    } else {
-      const __mmask64 inside = (uint64_t{1} << (n - i)) - 1;
-      _mm512_mask_storeu_epi8(flags + i, inside,
-                              _mm512_xor_si512(_mm512_maskz_loadu_epi8(inside, flags + i), flips));
-    }
+    const __mmask64 inside = first_64(n - i);
+    const uint64_t bits = below_64(keys + i, n - i, bound);
+    __m512i values = _mm512_maskz_set1_epi8(put == Put::clear ? ~bits : bits, 1);
+    if (put == Put::flip) values = _mm512_xor_si512(values, _mm512_maskz_loadu_epi8(inside, flags + i));
+    _mm512_mask_storeu_epi8(flags + i, inside, values);
   }
 }
 
@@ -101,8 +109,12 @@ inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
   return count;
 }
 
-inline void flip_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
-  for (int64_t i = 0; i < n; ++i) flags[i] ^= keys[i] < bound;
+template <Put put>
+void put_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
+  for (int64_t i = 0; i < n; ++i) {
+    const bool below = keys[i] < bound;
+    flags[i] = put == Put::set ? below : put == Put::clear ? !below : flags[i] ^ below;
+  }
 }
 
 #endif
@@ -186,15 +198,18 @@ void look_around(const Word* keys, int64_t n, int64_t count, Bracket& known) {
 }
 #endif
 
-// Flips the flags of the `count` smallest keys; of equal keys those of the lower ids. Looks for a bound with
-// exactly `count` keys below it, by interpolation, and from the fifth pass on by halving in turn: two passes
-// (in AVX-512; else four) where the keys are as the Scale says, 64 at most. Only ties leave none.
+// The smallest keys of a row: all below `bound`, and of those that equal it the first `ties`.
+struct Smallest {
+  uint32_t bound;
+  int64_t ties;
+};
+
+// Of n keys the `count` smallest. Looks for a bound with exactly `count` keys below it, by interpolation, and
+// from the fifth pass on by halving in turn: two passes (in AVX-512; else four) where the keys are as the Scale
+// says, 64 at most. Only ties leave none.
 template <class Scale = Even>
-void flip_smallest(const Word* keys, int64_t n, int64_t count, bool* flags, Bracket known) {
-  if (count == n) {
-    for (int64_t i = 0; i < n; ++i) flags[i] ^= true;
-    return;
-  }
+Smallest smallest(const Word* keys, int64_t n, int64_t count, Bracket known) {
+  if (count == n) return {0xffffffffu, n};
   for (int pass = 0; known.below_low != count && known.high - known.low > 1; ++pass) {
 #if defined(__AVX512F__)
     if (pass < 4) {
@@ -204,12 +219,41 @@ void flip_smallest(const Word* keys, int64_t n, int64_t count, bool* flags, Brac
 #endif
     narrow<Scale>(keys, n, count, pass >= 4 && pass % 2 == 0, known);
   }
-  const auto bound = static_cast<uint32_t>(known.low);
-  flip_below(keys, n, bound, flags);
-  for (int64_t i = 0, ties = count - known.below_low; ties > 0; ++i) {
-    const bool tie = keys[i] == bound;
+  return {static_cast<uint32_t>(known.low), count - known.below_low};
+}
+
+// The flags of the smallest keys.
+template <Put put>
+void put_smallest(const Word* keys, int64_t n, Smallest chosen, bool* flags) {
+  put_below<put>(keys, n, chosen.bound, flags);
+  for (int64_t i = 0; i < n && chosen.ties > 0; ++i) {
+    const bool tie = keys[i] == chosen.bound;
     flags[i] ^= tie;
-    ties -= tie;
+    chosen.ties -= tie;
+  }
+}
+
+// Keys are of those patches, in their order, whose flags are false: sets the flags of all but the smallest.
+inline void hide_larger(const Word* keys, Smallest chosen, int64_t n, bool* flags) {
+  int64_t i = 0, rest = 0;
+#if defined(__AVX512F__)
+  if (chosen.ties == 0)
+    for (; i < n; i += 64) {
+      const __mmask64 inside = first_64(n - i);
+      const uint64_t open =
+          inside & ~_mm512_cmpneq_epi8_mask(_mm512_maskz_loadu_epi8(inside, flags + i), _mm512_setzero_si512());
+      const int64_t count = __builtin_popcountll(open);
+      const uint64_t shown = _pdep_u64(below_64(keys + rest, count, chosen.bound), open);
+      _mm512_mask_storeu_epi8(flags + i, inside, _mm512_maskz_set1_epi8(~shown, 1));
+      rest += count;
+    }
+#endif
+  for (; i < n; ++i) {
+    if (flags[i]) continue;
+    const bool tie = chosen.ties > 0 && keys[rest] == chosen.bound;
+    flags[i] = !(tie || keys[rest] < chosen.bound);
+    chosen.ties -= tie;
+    ++rest;
   }
 }
 

@@ -51,9 +51,14 @@ __device__ inline int64_t count_below(const Word* keys, int64_t n, uint32_t boun
   return warp_sum(count);
 }
 
-// Flips the flags of the `count` smallest keys; of equal keys those of the lower ids. Each lane flips flags
-// lane, lane + 32, ...: the same as it sets anywhere else.
-__device__ inline void flip_smallest(const Word* keys, int64_t n, int64_t count, bool* flags) {
+// The smallest keys of a row: all below `bound`, and of those that equal it the first `ties`.
+struct Smallest {
+  uint32_t bound;
+  int64_t ties;
+};
+
+// Of n keys the `count` smallest.
+__device__ inline Smallest smallest(const Word* keys, int64_t n, int64_t count) {
   uint64_t low = 0, high = uint64_t{1} << 32;
   int64_t below_low = 0, below_high = n;
   for (bool halve = false; below_low != count && high - low > 1; halve = !halve) {
@@ -70,13 +75,40 @@ __device__ inline void flip_smallest(const Word* keys, int64_t n, int64_t count,
       below_high = below_middle;
     }
   }
-  int64_t ties = count - below_low;
+  return {static_cast<uint32_t>(low), count - below_low};
+}
+
+// Whether this lane's key, where it `has` one, is among the smallest; keys are asked for in their order.
+__device__ inline bool takes(Smallest& chosen, bool has, uint32_t key) {
+  const bool tie = has && key == chosen.bound;
+  const unsigned tied = __ballot_sync(kAllLanes, tie);
+  const bool first = tie && __popc(tied & ((1u << lane_id()) - 1)) < chosen.ties;
+  chosen.ties -= __popc(tied);
+  return first || (has && key < chosen.bound);
+}
+
+// Flips the flags of the `count` smallest keys. Each lane flips flags lane, lane + 32, ...: the same as it sets
+// anywhere else.
+__device__ inline void flip_smallest(const Word* keys, int64_t n, int64_t count, bool* flags) {
+  Smallest chosen = smallest(keys, n, count);
   for (int64_t first = 0; first < n; first += kWarp) {
     const int64_t i = first + lane_id();
-    const bool tie = i < n && keys[i] == low;
-    const unsigned tied = __ballot_sync(kAllLanes, tie);
-    if (i < n) flags[i] ^= keys[i] < low || (tie && __popc(tied & ((1u << lane_id()) - 1)) < ties);
-    ties -= __popc(tied);
+    const bool taken = takes(chosen, i < n, i < n ? keys[i] : 0);
+    if (i < n) flags[i] ^= taken;
+  }
+}
+
+// Keys are of those patches, in their order, whose flags are false: sets the flags of all but the smallest.
+__device__ inline void hide_larger(const Word* keys, Smallest chosen, int64_t n, bool* flags) {
+  int64_t rest = 0;
+  for (int64_t first = 0; first < n; first += kWarp) {
+    const int64_t i = first + lane_id();
+    const bool open = i < n && !flags[i];
+    const unsigned opened = __ballot_sync(kAllLanes, open);
+    const int64_t j = rest + __popc(opened & ((1u << lane_id()) - 1));
+    const bool taken = takes(chosen, open, open ? keys[j] : 0);
+    if (open) flags[i] = !taken;
+    rest += __popc(opened);
   }
 }
 

@@ -86,9 +86,9 @@ __global__ void ranked_kernel(Index index, Draw draw, Scores scores, int64_t har
   score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
   set_flags(row.boolean, row.n, false);
   flip_smallest(keys, row.n, hard, row.boolean);
-  fill_words(draw, index.data[image], Role::ranked, row.n, keys);
-  for (int64_t i = lane_id(); i < row.n; i += kWarp) keys[i] = unless_hard(row.boolean[i], keys[i]);
-  choose(row, Drawn::visible);
+  const int64_t rest = row.n - hard;
+  fill_words(draw, index.data[image], Role::ranked, rest, keys);
+  hide_larger(keys, smallest(keys, rest, row.v), row.n, row.boolean);
   write_ids(row);
 }
 
