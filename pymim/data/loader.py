@@ -154,7 +154,9 @@ class Loader:
     def _work(
         self, first: int, last: int, ahead: queue.Queue[Any], ready: threading.Event, stop: threading.Event
     ) -> None:
-        """Makes batches on one processor: the others train."""
+        """Makes batches on one processor: the others train. A thread asks torch for its number of threads at its
+        first operator; asked before, it keeps the one it is given here."""
+        torch.get_num_threads()
         torch.set_num_threads(1)
         ready.set()
         try:

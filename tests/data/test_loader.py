@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pymim import data, views
 from pymim.data import order
+from pymim.data.maker import Maker
 
 
 def batches(first=0, last=3, **arguments):
@@ -151,6 +152,25 @@ def test_time_waiting_is_counted_and_threads_are_left_alone():
     loader = data.Loader("digits", views.Pretrain(16), batch=8)
     assert len(list(loader.batches(0, 2))) == 2 and loader.waited > 0
     assert torch.get_num_threads() == threads
+
+
+def test_what_makes_batches_beside_the_training_has_one_thread(monkeypatch):
+    """Two pools of threads that wait for each other halve the speed of a step."""
+    seen, make = [], Maker.__getitem__
+
+    def watched(self, step):
+        time.sleep(0.05)  # while the training goes on with its threads
+        seen.append(torch.get_num_threads())
+        return make(self, step)
+
+    monkeypatch.setattr(Maker, "__getitem__", watched)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        batches()
+        assert seen and set(seen) == {1} and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_an_abandoned_iterator_ends():
