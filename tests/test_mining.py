@@ -89,9 +89,9 @@ def test_defaults_are_the_decisions():
     assert config.value("train.Trainer", "clip", None) == 5.0
     method = config.build("train.Trainer", "method")
     assert method.ranker.compare.epsilon == 0
-    assert [round(method.mask.hard(step, 1600), 4) for step in (0, 800, 1599)] == [0.0025, 0.2525, 0.5]
+    assert [round(method.mask.hard(step, 2000), 4) for step in (0, 1000, 1999)] == [0.0025, 0.2525, 0.5]
     assert method.mask.hide == "highest"
-    assert method.ranker.teacher.steps == 1600
+    assert method.ranker.teacher.steps == 2000
 
 
 def test_one_binding_leaves_the_loss_prediction_alone():

@@ -3,7 +3,7 @@ learning to predict it already helps (Wang et al., CVPR 2023)."""
 
 from pymim.compare import compare, markdown, options
 
-given = options(__doc__, "runs/mining", steps=200)
+given = options(__doc__, "runs/mining", steps=800)
 probes = "evaluate.Evaluation.probes=(@probes.KNN(), @probes.Linear())"
 alike = ["targets.Pixels.normalise='none'", "train.Trainer.clip=5.0"]  # HPM's; all else is MAE's in both
 variants = {

@@ -2,6 +2,6 @@
 
 from pymim.compare import compare, markdown, options
 
-given = options(__doc__, "runs/ratio", steps=400)
+given = options(__doc__, "runs/ratio", steps=800)
 variants = {f"ratio {ratio}": ["gin/mae.gin", f"RATIO={ratio}"] for ratio in (0.25, 0.5, 0.75)}
 print(markdown(compare(variants, given.workdir, given.seeds, given.common)))
