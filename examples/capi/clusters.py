@@ -3,8 +3,8 @@
 
 from pymim.compare import compare, markdown, options
 
-given = options(__doc__, "runs/clusters", steps=400)
-common = ["BATCH=128", "CLUSTERS=64"]
+given = options(__doc__, "runs/clusters", steps=600)
+common = ["BATCH=64", "CLUSTERS=64", "masks.Some.share=0.5"]  # 5 % of 42 hidden patches were two an image
 common.append("evaluate.Evaluation.probes=(@probes.KNN(), @probes.PatchKNN(), @probes.Linear())")
 pixels = ["method.Objective.target=@targets.Pixels", "method.Objective.loss=@losses.MSE()", "Cross.head='linear'"]
 variants = {
