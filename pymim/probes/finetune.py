@@ -41,7 +41,7 @@ class FineTune:
         labels_per_class: int = 50,
         rate: float = 1e-3,
         steps: int = 300,
-        batch: int = 64,
+        batch: int = 32,
         layer_decay: float = 0.75,
         weight_decay: float = 0.05,
     ) -> None:
