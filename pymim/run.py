@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pymim import config
+from pymim import config, memory
 from pymim.errors import ConfigError, PymimError, Unwritable
 from pymim.io import Folder
 
@@ -113,6 +113,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """One mode, on one run's folder."""
+    memory.keep()
     folder = Folder(args.workdir or _default_workdir(args))
     resuming = args.resume != "never" or args.mode in ("eval", "draw")
     files = args.gin

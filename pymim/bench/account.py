@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pymim import config, run
+from pymim import config, memory, run
 from pymim.io import Folder
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=10, help="how many are counted")
     parser.add_argument("--json", action="store_true", help="print numbers")
     options, rest = parser.parse_known_args(words)
+    memory.keep()
     given = run.parse(rest)
     config.load(given.gin, given.bindings)
     found = account(run.build(), options.steps)

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from time import perf_counter
 from typing import Any
 
+from pymim import memory
 from pymim.bench import Case, Thunk
 
 
@@ -29,7 +30,8 @@ class Address:
 
 
 def serve(connection: Connection, address: Address, contender: str, between: bool, seconds: float) -> None:
-    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "stop"."""
+    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "stop". Memory is kept, whoever races."""
+    memory.keep()
     try:
         contest = _Contender(address, contender, between, seconds)
         connection.send(("ready", None))

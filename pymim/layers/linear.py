@@ -24,6 +24,22 @@ class Linear(nn.Linear):
         return linear(input, self.weight, self.bias)
 
 
+class LinearMean(Linear):
+    """The mean of a linear map's outputs, at the cost of one of them; in float32 also under autocast."""
+
+    @classmethod
+    def of(cls, map: nn.Linear) -> LinearMean:
+        """With that map's parameters."""
+        made = cls(map.in_features, map.out_features, bias=map.bias is not None, device="meta")
+        made.weight, made.bias = map.weight, map.bias
+        return made
+
+    def forward(self, input: Float[Tensor, "*L D"]) -> Float[Tensor, "*L 1"]:
+        with torch.autocast(input.device.type, enabled=False):
+            out = input.float() @ self.weight.mean(0)
+            return (out if self.bias is None else out + self.bias.mean())[..., None]
+
+
 def linear(x: Float[Tensor, "*L D"], weight: Float[Tensor, "T D"], bias: Tensor | None) -> Float[Tensor, "*L T"]:
     """x W' + b."""
     if not _is_ours(x, weight):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pymim.encoders.encoder import Encoder
+from pymim.layers.linear import LinearMean
 from pymim.masks.mask import Draw, Mask
 from pymim.method import Branch, Objective
 from pymim.optim.average import Momentum, followed
@@ -56,6 +57,8 @@ class PredictedLoss(nn.Module):
         objective = _named(objectives, of)
         self.of, self.compare, self.weight = objective.name, compare or Relative(), weight
         self.predictor = predictor(encoder, width or objective.target.width)
+        if isinstance(head := getattr(self.predictor, "head", None), nn.Linear):
+            self.predictor.head = LinearMean.of(head)
         if share:
             self.predictor.share(objective.predictor)  # type: ignore[operator]
         self.teacher: Momentum | None = None

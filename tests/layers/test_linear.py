@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pymim.layers.linear import Linear
+from pymim.layers.linear import Linear, LinearMean
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (0, 8), (7, 33), (2, 17, 192)])
@@ -19,6 +19,19 @@ def test_equals_torch(shape, bias, device):
     torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
     found = torch.autograd.grad(layer(x), inputs, up)
     torch.testing.assert_close(found, torch.autograd.grad(expected, inputs, up), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_mean_of_outputs_and_its_gradients(bias):
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(5, 48, bias=bias), torch.randn(2, 7, 5, requires_grad=True)
+    inputs = [x, *layer.parameters()]
+    expected, found = layer(x).mean(-1, keepdim=True), LinearMean.of(layer)(x)
+    torch.testing.assert_close(found, expected)
+    grads = (torch.autograd.grad(out.square().sum(), inputs) for out in (found, expected))
+    torch.testing.assert_close(*grads)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(LinearMean.of(layer)(x.bfloat16()), LinearMean.of(layer)(x.bfloat16().float()))
 
 
 def test_a_frozen_weight_gets_no_gradient():

@@ -110,7 +110,7 @@ def test_the_teacher_sees_every_patch_and_scores_each_for_itself():
     assert features.tokens.shape[1] == 24
     every = torch.arange(24)[None]
     seen = Mask(every, every[:, :0], every[:, :0])
-    assert method.ranker.judge.module(features, seen, (4, 6)).shape == (1, 0, 48)
+    assert method.ranker.judge.module(features, seen, (4, 6)).shape == (1, 0, 1)
     scores = method.ranker(view, None, None)
     for row, column in ((0, 0), (1, 4), (3, 5)):
         other = view.clone()
