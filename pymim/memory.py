@@ -11,7 +11,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's mallopt
 def keep() -> None:
     """Keeps what tensors on the CPU free for the next ones, in large pages.
 
-    To be called before torch makes its first tensor. Given back to the system, as glibc does with whatever is large,
+    To be called before torch makes its first tensor. Given back to the system, as glibc does with what is large,
     memory would come again page by page, each of them cleared first; activations that no cache holds then take two
     to three times as long to write. Where there is no glibc, or no large pages, that part of it does not happen.
     """
