@@ -17,7 +17,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -54,7 +54,7 @@ def compare(
     folder = Folder(workdir)
     folder.write_json("table.json", table)
     folder.write("table.md", markdown(table))
-    draw(table, workdir / "compare.png")
+    draw(table, workdir / "compare.png", grey=baselines[0].keys())
     return table
 
 
@@ -117,17 +117,17 @@ def markdown(table: Table) -> str:
     return "\n".join([f"| % | {' | '.join(measures)} |", "|---" * (len(measures) + 1) + "|", *rows]) + "\n"
 
 
-def draw(table: Table, path: Path) -> None:
-    """A panel a measure: a bar at the mean of each variant, and a dot for each seed."""
+def draw(table: Table, path: Path, grey: Collection[str] = ()) -> None:
+    """A panel a measure: a bar at the mean of each variant, some of them `grey`, and a dot for each seed."""
     measures = list(next(iter(table.values())))
     figure = Figure(figsize=(1.2 + 2.6 * len(measures), 1.2 + 0.32 * len(table)), layout="constrained")
     for axis, measure in zip(
         figure.subplots(1, len(measures), sharey=True, squeeze=False)[0], measures, strict=True
     ):
-        for row, scores in enumerate(table.values()):
+        for row, (name, scores) in enumerate(table.items()):
             values = [100 * value for value in scores.get(measure, [])]
             if values:
-                axis.barh(row, mean(values), color="C0" if len(values) > 1 else "0.75", height=0.65)
+                axis.barh(row, mean(values), color="0.75" if name in grey else "C0", height=0.65)
                 axis.plot(values, [row] * len(values), "k.", ms=4)
         axis.set_yticks(range(len(table)), list(table), fontsize=8)
         axis.set_title(f"{measure} (%)", fontsize=9)
