@@ -120,9 +120,14 @@ class Trainer:
                     checkpoint.save(folder.checkpoints, done, self.state, self.stepper, self._meta(), self.keep)
                 if stopping:
                     raise Stopped(f"stopped by a signal after step {done}, which is saved; --resume auto goes on")
-                for look, every in self.looks if self.world.leads else ():
-                    if done == self.steps or (every and done % every == 0):
-                        look(self, folder, done)
+                self._look(folder, done)
+            if first == self.steps:  # it was stopped while it looked at the end
+                self._look(folder, first)
+
+    def _look(self, folder: Folder, done: int) -> None:
+        for look, every in self.looks if self.world.leads else ():
+            if done == self.steps or (every and done % every == 0):
+                look(self, folder, done)
 
     def _begin(self, step: int) -> None:
         """Before the first step of an epoch every part may renew itself, by a random state all processes share."""

@@ -120,6 +120,14 @@ def test_killed_before_its_first_checkpoint_begins_again(finished, tmp_path):
         assert torch.equal(value, weights(folder)[name]), name
 
 
+def test_killed_after_its_last_checkpoint_is_evaluated_and_drawn(finished, tmp_path):
+    folder = tmp_path / "killed"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("evaluation", "pictures", "status.json"))
+    assert main(command(folder, "--resume", "auto")) == 0
+    assert (folder / "evaluation" / "step-00000006.json").exists()
+    assert (folder / "pictures" / "reconstruction-00000006.png").exists()
+
+
 def test_a_signal_saves_and_asks_to_be_started_again(tmp_path):
     folder = tmp_path / "stopped"
     words = [sys.executable, "-m", "pymim.run", *command(folder, "-b", "STEPS=100000")]
