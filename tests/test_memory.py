@@ -1,5 +1,6 @@
 """What a process keeps."""
 
+import os
 import subprocess
 import sys
 
@@ -19,7 +20,9 @@ print(faults() - before)
 
 
 def faults(word):
-    done = subprocess.run([sys.executable, "-c", FAULTS, word], check=True, capture_output=True, text=True)
+    fresh = {name: value for name, value in os.environ.items() if not name.startswith("THP_MEM")}
+    words = [sys.executable, "-c", FAULTS, word]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, env=fresh)
     return int(done.stdout)
 
 

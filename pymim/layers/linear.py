@@ -35,9 +35,8 @@ class LinearMean(Linear):
         return made
 
     def forward(self, input: Float[Tensor, "*L D"]) -> Float[Tensor, "*L 1"]:
-        with torch.autocast(input.device.type, enabled=False):
-            out = input.float() @ self.weight.mean(0)
-            return (out if self.bias is None else out + self.bias.mean())[..., None]
+        out = (input.float() * self.weight.mean(0)).sum(-1, keepdim=True)  # a product autocast would round
+        return out if self.bias is None else out + self.bias.mean()
 
 
 def linear(x: Float[Tensor, "*L D"], weight: Float[Tensor, "T D"], bias: Tensor | None) -> Float[Tensor, "*L T"]:
