@@ -110,10 +110,15 @@ def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path, workers):
         assert torch.equal(value, weights(folder)[name]), name
 
 
-def test_killed_before_its_first_checkpoint_begins_again(finished, tmp_path):
-    folder = tmp_path / "killed"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("checkpoints", "evaluation", "status.json"))
+def resumed(finished, folder, *lost):
+    """What becomes of the run, killed before it wrote some of its files."""
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("evaluation", "status.json", *lost))
     assert main(command(folder, "--resume", "auto")) == 0
+    return folder
+
+
+def test_killed_before_its_first_checkpoint_begins_again(finished, tmp_path):
+    folder = resumed(finished, tmp_path / "killed", "checkpoints")
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     for name, value in weights(finished).items():
@@ -121,9 +126,7 @@ def test_killed_before_its_first_checkpoint_begins_again(finished, tmp_path):
 
 
 def test_killed_after_its_last_checkpoint_is_evaluated_and_drawn(finished, tmp_path):
-    folder = tmp_path / "killed"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("evaluation", "pictures", "status.json"))
-    assert main(command(folder, "--resume", "auto")) == 0
+    folder = resumed(finished, tmp_path / "killed", "pictures")
     assert (folder / "evaluation" / "step-00000006.json").exists()
     assert (folder / "pictures" / "reconstruction-00000006.png").exists()
 

@@ -24,8 +24,9 @@ class Pictures:
 
     @torch.no_grad()
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        batch = next(trainer.loader.batches(0, 1)).to(trainer.world.device)
-        batch = batch.split(self.images if batch.views[0].ndim == 4 else max(1, self.images // 2))[0]
+        batch = next(trainer.loader.batches(0, 1))
+        shown = self.images if batch.views[0].ndim == 4 else max(1, self.images // 2)
+        batch = batch.split(shown)[0].to(trainer.world.device)
         undo = trainer.loader.make.views[0].normalise.undo
         trainer.method.eval()
         at, name = folder / "pictures", f"{step:08d}.png"

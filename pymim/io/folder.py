@@ -15,6 +15,14 @@ from pymim import __version__
 from pymim.errors import ConfigError
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Writes a small file beside, then renames it: a kill or a full disk leaves the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.writing")
+    beside.write_text(text)
+    beside.replace(path)
+
+
 class Folder:
     """WORKDIR/: config.gin, operative_config.gin, env.json, metrics.jsonl, status.json, checkpoints/, pictures/,
     evaluation/, export/, and nan/ after trouble."""
@@ -47,12 +55,7 @@ class Folder:
             ) from error
 
     def write(self, name: str, text: str) -> None:
-        """Writes a small file whole: beside, then renamed."""
-        path = self / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.writing")
-        beside.write_text(text)
-        beside.replace(path)
+        write_whole(self / name, text)
 
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, json.dumps(value, indent=1) + "\n")

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pymim.io.folder import write_whole
+
 
 class Metrics:
     """Appends rows to metrics.jsonl. Rows of steps that a resumed run takes again are dropped first."""
@@ -13,10 +15,7 @@ class Metrics:
     def __init__(self, path: Path, first_step: int = 0, tensorboard: bool = False) -> None:
         self.path = path
         kept = [json.dumps(row) + "\n" for row in read(path) if row["step"] <= first_step]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.writing")  # a kill or a full disk here loses no row
-        beside.write_text("".join(kept))
-        beside.replace(path)
+        write_whole(path, "".join(kept))
         self._file = path.open("a")
         self._board = _board(path.parent / "tensorboard") if tensorboard else None
 

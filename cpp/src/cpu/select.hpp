@@ -240,8 +240,8 @@ inline void hide_larger(const Word* keys, Smallest chosen, int64_t n, bool* flag
   if (chosen.ties == 0)
     for (; i < n; i += 64) {
       const __mmask64 inside = first_64(n - i);
-      const uint64_t open =
-          inside & ~_mm512_cmpneq_epi8_mask(_mm512_maskz_loadu_epi8(inside, flags + i), _mm512_setzero_si512());
+      const __m512i chunk = _mm512_maskz_loadu_epi8(inside, flags + i);
+      const uint64_t open = _mm512_mask_testn_epi8_mask(inside, chunk, chunk);
       const int64_t count = __builtin_popcountll(open);
       const uint64_t shown = _pdep_u64(below_64(keys + rest, count, chosen.bound), open);
       _mm512_mask_storeu_epi8(flags + i, inside, _mm512_maskz_set1_epi8(~shown, 1));
