@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from pymim.draw.image import save
 from pymim.errors import ConfigError, PymimError
 from pymim.io import Folder
+from pymim.run import flags
 
 Scores = dict[str, list[float]]  # by measure, one a seed
 Table = dict[str, Scores]  # by variant
@@ -58,6 +59,18 @@ def compare(
     return table
 
 
+def show(variants: Mapping[str, Sequence[str]], given: argparse.Namespace, common: Sequence[str] = ()) -> None:
+    """Compares as a command line says, with `common` before its own bindings, and prints the table.
+
+    Raises: SystemExit, after one line, where a run fails.
+    """
+    try:
+        print(markdown(compare(variants, given.workdir, given.seeds, [*common, *given.common])), end="")  # noqa: T201
+    except PymimError as error:
+        print(f"pymim: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None
+
+
 def options(purpose: str | None, workdir: str, data: str = "digits", **numbers: int) -> argparse.Namespace:
     """What a script that compares reads from its command line; `common` holds the bindings that follow from it.
 
@@ -82,9 +95,7 @@ def _run(words: Sequence[str], folder: Path) -> None:
     status = folder / "status.json"
     if status.exists() and json.loads(status.read_text())["exit_code"] == 0:
         return
-    files = [part for word in words if word.endswith(".gin") for part in ("--gin", word)]
-    bindings = [part for word in words if not word.endswith(".gin") for part in ("-b", word)]
-    command = [sys.executable, "-m", "pymim.run", *files, *bindings, "--workdir", str(folder), "--resume", "auto"]
+    command = [sys.executable, "-m", "pymim.run", *flags(words), "--workdir", str(folder), "--resume", "auto"]
     if (code := subprocess.run(command, check=False).returncode) != 0:
         raise ConfigError(f"compare: a run ended with exit code {code}; look at it alone: {shlex.join(command)}")
 
@@ -136,8 +147,8 @@ def draw(table: Table, path: Path, grey: Collection[str] = ()) -> None:
     save(figure, path)
 
 
-def main(words: list[str] | None = None) -> int:
-    """Prints the table."""
+def main(words: list[str] | None = None) -> None:
+    """Compares the command line's variants."""
     parser = argparse.ArgumentParser(
         prog="python -m pymim.compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -146,14 +157,9 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("-b", action="append", default=[], dest="common", metavar="'NAME = VALUE'")
     given = parser.parse_args(words)
-    variants = {name.strip(): shlex.split(rest) for name, _, rest in (v.partition(":") for v in given.variants)}
-    try:
-        print(markdown(compare(variants, given.workdir, given.seeds, given.common)), end="")  # noqa: T201
-    except PymimError as error:
-        print(f"pymim: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code
-    return 0
+    parted = (variant.partition(":") for variant in given.variants)
+    show({name.strip(): shlex.split(rest) for name, _, rest in parted}, given)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -43,6 +43,7 @@ def test_spread_is_told_of_several_seeds_only():
 
 def test_a_failing_run_is_named(tmp_path, capfd):
     words = ["wrong: gin/mae.gin DIMM=3", "--workdir", str(tmp_path), "--seeds", "1"]
-    assert compare.main(words) == 2
+    with pytest.raises(SystemExit, match="2"):
+        compare.main(words)
     error = capfd.readouterr().err
     assert "exit code 2" in error and "pymim.run" in error

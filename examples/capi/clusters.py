@@ -1,7 +1,7 @@
 """CAPI's central claims, small: clusters make a better target than pixels, if no cluster may stand for a place
 (Darcet et al., 2025)."""
 
-from pymim.compare import compare, markdown, options
+from pymim.compare import options, show
 
 given = options(__doc__, "runs/clusters", steps=600)
 common = ["BATCH=64", "CLUSTERS=64", "masks.Some.share=0.5"]  # 5 % of 42 hidden patches were two an image
@@ -12,4 +12,4 @@ variants = {
     "target: clusters, over the batch": ["gin/capi.gin", "Transport.by='batch'"],
     "target: pixels": ["gin/capi.gin", *pixels],
 }
-print(markdown(compare(variants, given.workdir, given.seeds, common + given.common)))
+show(variants, given, common)

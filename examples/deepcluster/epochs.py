@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pymim import data
-from pymim.compare import compare, markdown, options
+from pymim.compare import options, show
 from pymim.draw.image import save
 from pymim.io.metrics import read
 
@@ -31,15 +31,14 @@ def main():
     given = options(__doc__, "runs/epochs", epochs=6, images=5000)
     epoch = given.images // BATCH
     common = [
-        *given.common,
-        f"DATA={some(given.data, given.images, given.workdir)}",
         f"BATCH={BATCH}",
         f"STEPS={given.epochs * epoch}",
         f"train.Trainer.evaluate_every={epoch}",
         "evaluate.Evaluation.probes=(@probes.KNN(), @probes.Linear(), @probes.Clusters())",
         "evaluate.Evaluation.train_images=2000",
     ]
-    print(markdown(compare(VARIANTS, given.workdir, given.seeds, common)))
+    given.common.append(f"DATA={some(given.data, given.images, given.workdir)}")
+    show(VARIANTS, given, common)
     draw(given.workdir, given.seeds, epoch)
 
 

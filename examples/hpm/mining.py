@@ -1,7 +1,7 @@
 """HPM's central claim, small: to hide what is predicted to be hard teaches more than to hide at random, and
 learning to predict it already helps (Wang et al., CVPR 2023)."""
 
-from pymim.compare import compare, markdown, options
+from pymim.compare import options, show
 
 given = options(__doc__, "runs/mining", steps=800)
 probes = "evaluate.Evaluation.probes=(@probes.KNN(), @probes.Linear())"
@@ -11,4 +11,4 @@ variants = {
     "random masks, losses predicted": ["gin/hpm.gin", "PredictedLoss.momentum=None"],
     "hard patches hidden (HPM)": ["gin/hpm.gin"],
 }
-print(markdown(compare(variants, given.workdir, given.seeds, [probes, *given.common])))
+show(variants, given, [probes])

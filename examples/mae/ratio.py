@@ -1,7 +1,7 @@
 """MAE's central claim, small: how much of an image to hide (He et al., CVPR 2022, figure 5)."""
 
-from pymim.compare import compare, markdown, options
+from pymim.compare import options, show
 
 given = options(__doc__, "runs/ratio", steps=800)
 variants = {f"ratio {ratio}": ["gin/mae.gin", f"RATIO={ratio}"] for ratio in (0.25, 0.5, 0.75)}
-print(markdown(compare(variants, given.workdir, given.seeds, given.common)))
+show(variants, given)

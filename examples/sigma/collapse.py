@@ -1,7 +1,7 @@
 """SIGMA's central claim, small: a target that learns collapses under a squared error, and under swapped assignments
 does not (Salehi et al., 2024)."""
 
-from pymim.compare import compare, markdown, options
+from pymim.compare import options, show
 from pymim.io.metrics import read
 
 given = options(__doc__, "runs/collapse", "digits-moving", steps=400)
@@ -11,7 +11,7 @@ variants = {
     "learned target, squared error": ["gin/sigma_l2.gin"],
     "pixels, squared error": ["gin/mae_video.gin"],
 }
-print(markdown(compare(variants, given.workdir, given.seeds, [probes, *given.common])))
+show(variants, given, [probes])
 for name in variants:
     for seed in range(given.seeds):
         rows = read(given.workdir / name / f"seed-{seed}" / "metrics.jsonl")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pymim import config, run
 from pymim.bench import Case, Thunk
 from pymim.bench import kmeans as clustering
 
@@ -53,10 +54,10 @@ def cases() -> list[Case]:
 
 def _step(words: list[str], _: Any) -> tuple[Thunk, Any]:
     """A step on one batch; its answer is how many patches are seen of each image."""
-    from pymim import config, run
     from pymim.io import Folder
 
-    config.load([w for w in words if w.endswith(".gin")], [w for w in words if not w.endswith(".gin")])
+    given = run.parse(run.flags(words))
+    config.load(given.gin, given.bindings)
     trainer = run.build()
     batch = next(trainer.loader.batches(0, 1))
     trainer.method.before_run(trainer)
@@ -91,9 +92,7 @@ def accounts(*, quick: bool) -> str:
 
 def _account(words: list[str], steps: int) -> dict[str, Any]:
     """In a process of its own, for a configuration is a process's."""
-    command = [sys.executable, "-m", "pymim.bench.account", "--json", "--steps", str(steps)]
-    for word in words:
-        command += ["--gin" if word.endswith(".gin") else "-b", word]
+    command = [sys.executable, "-m", "pymim.bench.account", "--json", "--steps", str(steps), *run.flags(words)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return row
