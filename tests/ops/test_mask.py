@@ -64,6 +64,16 @@ def test_ranked(b, n, v, hard, kind, hide, device):
     equal(result, REFERENCE.ranked(indices(b), to_numpy(values), v, hard, hide, **DRAW))
 
 
+@pytest.mark.parametrize("hard", [1, 73, 147])
+def test_ranked_rows_of_any_scale_after_each_other(hard, device):
+    """Where a row's bound lay decides where the next one's is looked for first, and nothing else."""
+    scale = 10.0 ** torch.tensor([0, 0, 0, 9, -9, 0, 30, -30, 0, 0, 0, 0]).double()[:, None]
+    values = (scores(12, 196).double() * scale).float()
+    values[5], values[9, ::2], values[10] = 0, 1e30, torch.linspace(-1, 1, 196).sign()
+    result = mask.ranked(indices(12).to(device), values.to(device), 49, hard, **DRAW)
+    equal(result, REFERENCE.ranked(indices(12), to_numpy(values), 49, hard, "highest", **DRAW))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("b", "n", "v"), [(3, 7, 2), (2, 128, 64), (2, 5, 0), (2, 5, 5)])
 def test_priority(b, n, v, kind, device):

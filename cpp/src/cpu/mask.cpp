@@ -11,17 +11,19 @@ namespace {
 constexpr int64_t kImages = 16;  // the fewest that are worth a thread
 constexpr int64_t kRoom = 2048;  // keys that a thread has on its stack
 
-// Calls fill(row, image) for every image, to set its booleans, and writes their ids.
+// Calls fill(row, image) for every image, to set its booleans, and writes their ids. Each range of images has a
+// copy of `fill`, which may learn from the rows before.
 template <class Fill>
 void fill_rows(const Mask& out, Fill fill) {
   parallel_for(
       out.boolean[0], kImages,
       [&](int64_t begin, int64_t end) {
         alignas(64) Word room[kRoom + kPadding];
+        Fill fill_one = fill;
         for (int64_t image = begin; image < end; ++image) {
           Row row(out, image);
           if (row.n <= kRoom) row.room = room;
-          fill(row, image);
+          fill_one(row, image);
           write_ids(row);
         }
       },
@@ -108,10 +110,10 @@ void weighted_mask(Index index, Draw draw, Scores weights, Drawn drawn, Mask out
 
 void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide, Mask out, Stream) {
   const uint32_t reverse = hide == Hide::lowest ? 0xffffffffu : 0u;
-  fill_rows(out, [&](const Row& row, int64_t image) {
+  fill_rows(out, [&, habit = Habit<Numbers>()](const Row& row, int64_t image) mutable {
     Word* keys = row.keys();
     score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
-    const Smallest hardest = smallest<Numbers>(keys, row.n, hard, spanned(keys, row.n));
+    const Smallest hardest = smallest(keys, row.n, hard, spanned(keys, row.n), &habit);
     put_smallest<Put::set>(keys, row.n, hardest, row.boolean);
     if (hard == row.m) return;
     const int64_t rest = row.n - hard;

@@ -171,29 +171,54 @@ void narrow(const Word* keys, int64_t n, int64_t count, bool halve, Bracket& kno
   }
 }
 
+constexpr double kReach = 11;  // ranks to both sides of a guess: 22 of the 32 that a window has room for
+
+// Where the rows before had their key, on the Scale: rows of one batch are alike. It decides where to look
+// first, never what is found.
+template <class Scale>
+struct Habit {
+  double middle = 0, gap = 0;  // the key, and from one rank to the next
+
+  Bracket around(const Bracket& known) const {
+    const auto inside = [&](double number) {
+      return std::min(std::max<uint64_t>(Scale::key(number), known.low), known.high - 1);
+    };
+    return {inside(middle - kReach * gap), inside(middle + kReach * gap) + 1, 0, 0};
+  }
+  void learn(uint32_t key, const Bracket& looked, int64_t size) {
+    const double width = Scale::number(static_cast<uint32_t>(looked.high - 1)) -
+                         Scale::number(static_cast<uint32_t>(looked.low));
+    const double weight = gap == 0 ? 1 : 0.25;
+    middle += weight * (Scale::number(key) - middle);
+    gap += weight * (width / static_cast<double>(size) - gap);
+  }
+};
+
 #if defined(__AVX512F__)
 // Looks at the keys around a guess: where they are few and the one wanted is among them, the bracket is closed
 // on it, and else it is narrowed.
 template <class Scale>
-void look_around(const Word* keys, int64_t n, int64_t count, Bracket& known) {
-  constexpr double reach = 11;  // ranks: 22 of the 32 that there is room for
-  const bool all = known.below_high - known.below_low <= Window::kMost;
+void look_around(const Word* keys, int64_t n, int64_t count, Bracket& known, Habit<Scale>* habit, int pass) {
   const double middle = static_cast<double>(count);
-  const uint64_t low = all ? known.low : guess<Scale>(known, middle - reach),
-                 high = all ? known.high : guess<Scale>(known, middle + reach) + 1;
-  const Window window(keys, n, low, high);
+  Bracket looked = known;
+  if (habit && pass == 0 && habit->gap != 0)
+    looked = habit->around(known);
+  else if (known.below_high - known.below_low > Window::kMost)
+    looked = {guess<Scale>(known, middle - kReach), guess<Scale>(known, middle + kReach) + 1, 0, 0};
+  const Window window(keys, n, looked.low, looked.high);
   const int64_t rank = count - window.below;
   if (rank < 0) {
-    known.high = low;
+    known.high = looked.low;
     known.below_high = window.below;
   } else if (rank >= window.size) {
-    known.low = high;
+    known.low = looked.high;
     known.below_low = window.below + window.size;
   } else if (window.size <= Window::kMost) {
     const Window::Found found = window.at(rank);
     known = {found.key, uint64_t{found.key} + 1, found.below, count + 1};
+    if (habit) habit->learn(found.key, looked, window.size);
   } else {
-    known = {low, high, window.below, window.below + window.size};
+    known = {looked.low, looked.high, window.below, window.below + window.size};
   }
 }
 #endif
@@ -208,12 +233,13 @@ struct Smallest {
 // from the fifth pass on by halving in turn: two passes (in AVX-512; else four) where the keys are as the Scale
 // says, 64 at most. Only ties leave none.
 template <class Scale = Even>
-Smallest smallest(const Word* keys, int64_t n, int64_t count, Bracket known) {
+Smallest smallest(const Word* keys, int64_t n, int64_t count, Bracket known,
+                  [[maybe_unused]] Habit<Scale>* habit = nullptr) {
   if (count == n) return {0xffffffffu, n};
   for (int pass = 0; known.below_low != count && known.high - known.low > 1; ++pass) {
 #if defined(__AVX512F__)
     if (pass < 4) {
-      look_around<Scale>(keys, n, count, known);
+      look_around(keys, n, count, known, habit, pass);
       continue;
     }
 #endif
