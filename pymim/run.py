@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         return run(args)
     except PymimError as error:
-        _complain(str(error), "-v" in words or "--verbose" in words)
+        _complain(config.told(error), "-v" in words or "--verbose" in words)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -201,6 +201,12 @@ def test_accumulated_gradients_make_the_same_run(finished, tmp_path):
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
 
 
+def test_data_that_are_not_there_are_one_line(tmp_path, capsys):
+    assert main(["--gin", "gin/mae.gin", "-b", "DATA=nowhere", "--workdir", str(tmp_path / "run")]) == 4
+    told = capsys.readouterr().err
+    assert "expected a file, a folder or one of" in told and told.count("\n") == 1
+
+
 def test_a_run_is_exported(finished, tmp_path, capsys):
     assert main(["export", str(finished), "--to", str(tmp_path / "encoder")]) == 0
     assert "encoder/model.safetensors" in capsys.readouterr().out

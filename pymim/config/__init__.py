@@ -9,5 +9,17 @@ from pymim.config.audit import check_used
 from pymim.config.files import describe_shipped, find
 from pymim.config.graph import graph
 from pymim.config.parse import build, load, operative, parts, value
+from pymim.config.words import told
 
-__all__ = ["build", "check_used", "describe_shipped", "find", "graph", "load", "operative", "parts", "value"]
+__all__ = [
+    "build",
+    "check_used",
+    "describe_shipped",
+    "find",
+    "graph",
+    "load",
+    "operative",
+    "parts",
+    "told",
+    "value",
+]

@@ -67,9 +67,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def one_line(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """What an error said before gin added the calls that it went through."""
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return " ".join(str(text).partition("In call to configurable")[0].split())
+    return str(text).partition("\n  In call to configurable")[0]
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(told(error).split())
 
 
 def short(selector: str) -> str:
