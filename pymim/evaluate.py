@@ -59,7 +59,10 @@ class Evaluation:
         baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
         result = self.probe(trainer.encoder, splits)
         folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
-        _say(table(result, baselines, step, time.perf_counter() - began, [len(labels) for _, labels in splits]))
+        train, test = (len(labels) for _, labels in splits)
+        seconds = time.perf_counter() - began
+        seen = f"({train} training and {test} test {trainer.encoder.items}, {seconds:.0f} s)"
+        _say(f"{table(result, baselines, step)}\n{seen}")
 
     def probe(self, encoder: nn.Module, splits: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
         """What each probe says of this encoder, by name."""
@@ -132,9 +135,7 @@ def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
     return found if isinstance(found, dict) else {probe.name: found}
 
 
-def table(
-    result: dict[str, float], baselines: dict[str, dict[str, float]], step: int, seconds: float, sizes: list[int]
-) -> str:
+def table(result: dict[str, float], baselines: dict[str, dict[str, float]], step: int) -> str:
     """Accuracies in per cent: a row for the encoder and one for each baseline."""
     names = list(result)
     rows = {f"step {step}": result, **baselines}
@@ -143,7 +144,7 @@ def table(
         f"{label:12}" + "".join(f"{row[n]:>11.1%} " if n in row else f"{'-':>12}" for n in names)
         for label, row in rows.items()
     ]
-    return "\n".join([head, *lines, f"({sizes[0]} training and {sizes[1]} test images, {seconds:.0f} s)"])
+    return "\n".join([head, *lines])
 
 
 def _say(text: str) -> None:

@@ -13,12 +13,19 @@ from pymim.io import Metrics
 
 
 class Progress:
-    """Counts images and time between reports, and the share of it spent waiting for data."""
+    """Counts items (images, clips) and time between reports, and the share of it spent waiting for data."""
 
     def __init__(
-        self, first: int, steps: int, batch: int, steps_per_epoch: int, metrics: Metrics | None, every: int
+        self,
+        first: int,
+        steps: int,
+        batch: int,
+        items: str,
+        steps_per_epoch: int,
+        metrics: Metrics | None,
+        every: int,
     ) -> None:
-        self.batch, self.steps, self.steps_per_epoch = batch, steps, steps_per_epoch
+        self.batch, self.items, self.steps, self.steps_per_epoch = batch, items, steps, steps_per_epoch
         self.metrics, self.every = metrics, every
         self.shown = metrics is not None and sys.stderr.isatty()
         self._bar = tqdm(total=steps, initial=first, unit="step", disable=not self.shown, dynamic_ncols=True)
@@ -46,7 +53,7 @@ class Progress:
             broken=broken,
             memory_mib=_memory_mib(),
         )
-        text = f"loss {losses['loss']:.4f}  lr {rate:.2e}  {speed:.0f} img/s  data wait {share:.0%}"
+        text = f"loss {losses['loss']:.4f}  lr {rate:.2e}  {speed:.0f} {self.items}/s  data wait {share:.0%}"
         text += "".join(f"  {name} {losses[name]:.3g}" for name in losses if name.endswith(("/rank", "/used")))
         self._bar.set_postfix_str(text)
         if not self.shown:

@@ -212,7 +212,8 @@ def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
     parameters = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
     peak = max(trainer.optimizer.schedule(trainer.batch)(s, trainer.steps) for s in range(trainer.steps + 1))
     print(  # noqa: T201
-        f"{folder.path}: {parameters / 1e6:.1f} M parameters, {len(trainer.loader.source):,} images, "
+        f"{folder.path}: {parameters / 1e6:.1f} M parameters, "
+        f"{len(trainer.loader.source):,} {trainer.encoder.items}, "
         f"steps {first} to {trainer.steps} of global batch {trainer.batch} "
         f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, {trainer.precision} on "
         f"{trainer.world.device}",

@@ -40,6 +40,11 @@ class Encoder(nn.Module):
         """E, of the pooled vector."""
         return self.width
 
+    @property
+    def items(self) -> str:
+        """What it encodes, by its name."""
+        return "clips" if len(self.patch) == 3 else "images"
+
     @abstractmethod
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features: ...
 
