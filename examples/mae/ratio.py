@@ -2,6 +2,6 @@
 
 from pymim.compare import options, show
 
-given = options(__doc__, "runs/ratio", steps=800)
+given = options(__doc__, "runs/ratio", steps=600)
 variants = {f"ratio {ratio}": ["gin/mae.gin", f"RATIO={ratio}"] for ratio in (0.25, 0.5, 0.75)}
 show(variants, given)

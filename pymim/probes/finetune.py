@@ -51,13 +51,16 @@ class FineTune:
         )
 
     def __call__(self, encoder: Encoder, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
-        """Top-1 accuracy on test images [M C H W] after training on some of the training images [N C H W]."""
+        """Top-1 accuracy on test images [M C H W] after training on some of the training images [N C H W], on the
+        encoder's device."""
+        device = next(encoder.parameters()).device
         few = torch.cat([(labels == c).nonzero()[: self.labels_per_class, 0] for c in labels.unique()])
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(0)
-            model = self._train(encoder, train[few], labels[few])
-        with torch.no_grad(), torch.autocast(train.device.type, torch.bfloat16):
-            return accuracy(torch.cat([model.eval()(chunk) for chunk in test.split(256)]), truth)
+            model = self._train(encoder, train[few].to(device), labels[few].to(device))
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+            scores = torch.cat([model.eval()(chunk.to(device)).cpu() for chunk in test.split(256)])
+        return accuracy(scores, truth)
 
     def _train(self, encoder: Encoder, images: Tensor, labels: Tensor) -> nn.Module:
         model = Classifier(encoder, int(labels.max()) + 1).train().to(images.device)

@@ -63,8 +63,8 @@ def test_attentive_probe_finds_what_one_token_says():
     assert probe(tokens[0], wrong, tokens[1], truth) < 0.6
 
 
-def test_fine_tuning_learns_and_leaves_the_encoder_alone():
-    encoder = ViT(16, 1, 2, image=8, patch=4)
+def test_fine_tuning_learns_and_leaves_the_encoder_alone(device):
+    encoder = ViT(16, 1, 2, image=8, patch=4).to(device)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     labels = torch.arange(80) % 2
     images = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.1 + labels.view(-1, 1, 1, 1)
