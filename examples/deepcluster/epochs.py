@@ -1,5 +1,5 @@
 """DeepCluster's central claim, small: clusters of features that learn from clusters get better, epoch by epoch
-(Caron et al., ECCV 2018, figure 2), beside learning from clusters of random features, which stay as they are."""
+(Caron et al., ECCV 2018, figure 2), beside learning from clusters of random features, which stay as they are; and DeepCluster-v2."""
 
 import json
 from statistics import mean, stdev
@@ -17,6 +17,7 @@ FROZEN = "clusters.Epochwise.every=1000000"
 VARIANTS = {
     "clusters made anew each epoch": ["gin/deepcluster.gin"],
     "clusters of random features": ["gin/deepcluster.gin", FROZEN],
+    "DeepCluster-v2": ["gin/deepcluster_v2.gin"],
 }
 PANELS = {
     "nmi_previous": "NMI with the last epoch's clusters",
