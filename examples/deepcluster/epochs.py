@@ -1,5 +1,6 @@
 """DeepCluster's central claim, small: clusters of features that learn from clusters get better, epoch by epoch
-(Caron et al., ECCV 2018, figure 2), beside learning from clusters of random features, which stay as they are; and DeepCluster-v2."""
+(Caron et al., ECCV 2018, figure 2), beside learning from clusters of random features, which stay as they are; and
+DeepCluster-v2 (Caron et al., NeurIPS 2020)."""
 
 import json
 from statistics import mean, stdev
