@@ -10,15 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pymim.encoders.encoder import Encoder
     from pymim.masks.mask import Policy
-    from pymim.method import Objective
 
 
-def check(encoder: Encoder, objective: Objective, mask: Policy | None) -> None:
-    """Raises: ValueError, naming the part that does not fit and what to put in its place."""
-    reads, hidden = getattr(objective.predictor, "reads", ""), getattr(encoder, "hidden", "drop")
-    predictor, eyes = type(objective.predictor).__name__, type(encoder).__name__
+def check(encoder: Encoder, predictor: nn.Module, on: str, mask: Policy | None) -> None:
+    """on: the patches that an objective's predictor is asked for.
+
+    Raises: ValueError, naming the part that does not fit and what to put in its place.
+    """
+    reads, hidden = getattr(predictor, "reads", ""), getattr(encoder, "hidden", "drop")
+    reader, eyes = type(predictor).__name__, type(encoder).__name__
     if mask is not None and hidden == "none":
         raise ValueError(
             f"Method: mask: expected None, as {eyes} sees every patch, got {type(mask).__name__}; "
@@ -26,17 +30,16 @@ def check(encoder: Encoder, objective: Objective, mask: Policy | None) -> None:
         )
     if reads == "mask" and mask is None:
         raise ValueError(
-            f"Method: mask: expected a policy, as {predictor} predicts what is hidden, got None; "
+            f"Method: mask: expected a policy, as {reader} predicts what is hidden, got None; "
             "set Method.mask, or predict with Linear or Pooled"
         )
-    if (reads == "pooled") != (objective.on == "pooled") and reads:
+    if (reads == "pooled") != (on == "pooled") and reads:
         wanted = "pooled" if reads == "pooled" else "predicted, visible or all"
         raise ValueError(
-            f"Objective: on: expected {wanted}, as {predictor} is the predictor, got {objective.on}; "
-            "change one of the two"
+            f"Objective: on: expected {wanted}, as {reader} is the predictor, got {on}; change one of the two"
         )
-    if reads == "tokens" and mask is not None and objective.on != "visible" and hidden == "drop":
+    if reads == "tokens" and mask is not None and on != "visible" and hidden == "drop":
         raise ValueError(
             f"Objective: predictor: expected one that makes tokens of hidden patches, as {eyes} drops them, got "
-            f"{predictor}; set {eyes}.hidden = 'token', or predict with a Transformer"
+            f"{reader}; set {eyes}.hidden = 'token', or predict with a Transformer"
         )

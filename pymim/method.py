@@ -151,7 +151,7 @@ class Method(nn.Module):
         self.objectives: Sequence[Objective] = nn.ModuleList(objectives)  # type: ignore[assignment]
         for number, objective in enumerate(objectives):
             objective.build(encoder)
-            fit.check(encoder, objective, mask)
+            fit.check(encoder, objective.predictor, objective.on, mask)
             if objective.name in {other.name for other in objectives[:number]}:
                 objective.name = f"{objective.name}_{number}"
         self.ranker = None if ranker is None else ranker(encoder, self.objectives)
