@@ -183,9 +183,9 @@ def _explain(args: argparse.Namespace, name: str) -> int:
     from pymim.draw.graph import svg
     from pymim.explain import example, measure, text
 
-    root, views = config.graph(ROOT), config.parts("data.Loader", "views")
-    sizes = [view.size for view in views if hasattr(view, "size")]
+    root = config.graph(ROOT)
     with torch.device("meta"):
+        sizes = [view.size for view in config.parts("data.Loader", "views") if hasattr(view, "size")]
         method = config.build(ROOT, "method")
         cost = measure(method, example(method, sizes), root)
     path = (args.workdir or Path()) / f"{name}.svg"
@@ -219,6 +219,8 @@ def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
         f"{trainer.world.device}",
         file=sys.stderr,
     )
+    if normalise := getattr(trainer.loader.make.views[0], "normalise", None):
+        print(f"pixels: {normalise}", file=sys.stderr)  # noqa: T201
 
 
 def _default_workdir(args: argparse.Namespace) -> Path:

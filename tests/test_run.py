@@ -201,6 +201,14 @@ def test_accumulated_gradients_make_the_same_run(finished, tmp_path):
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
 
 
+def test_pictures_of_any_channels_are_normalised_by_their_own_statistics(tmp_path, capsys):
+    np.save(tmp_path / "cells.npy", np.random.default_rng(0).integers(0, 4096, (40, 5, 40, 56)).astype(np.uint16))
+    words = [part for word in (*SMALL, *QUICK, "STEPS=1", "CHANNELS=5") for part in ("-b", word)]
+    given = ["--gin", "gin/mae.gin", "-b", f"DATA={tmp_path / 'cells.npy'}", *words]
+    assert main([*given, "--workdir", str(tmp_path / "run")]) == 0
+    assert "pixels: mean 0.031" in capsys.readouterr().err
+
+
 def test_data_that_are_not_there_are_one_line(tmp_path, capsys):
     assert main(["--gin", "gin/mae.gin", "-b", "DATA=nowhere", "--workdir", str(tmp_path / "run")]) == 4
     told = capsys.readouterr().err

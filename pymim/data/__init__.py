@@ -6,6 +6,7 @@ from pymim.data.digits import Digits
 from pymim.data.folder import Folder
 from pymim.data.loader import Loader
 from pymim.data.maker import load
+from pymim.data.moments import measured
 from pymim.data.moving import MovingDigits
 from pymim.data.opening import open
 from pymim.data.order import Balanced, InTurn, Shuffled
@@ -15,5 +16,5 @@ from pymim.data.videos import Clip, Videos
 
 __all__ = [
     "Array", "Balanced", "Batch", "Clip", "Digits", "Folder", "InTurn", "Loader", "MovingDigits", "Parquet",
-    "Sample", "Shuffled", "Source", "Subset", "Unreadable", "Videos", "load", "open",
+    "Sample", "Shuffled", "Source", "Subset", "Unreadable", "Videos", "load", "measured", "open",
 ]  # fmt: skip

@@ -9,7 +9,6 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,7 +61,7 @@ class Loader:
     ):
         if batch % world:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
-        self.source = _opened(source, channels, clip)
+        self.source = opening.training_set(source, channels, clip)
         self.workers = default_workers(self.source) if workers is None else workers
         self.context = clean_start() if self.workers else None  # early: it starts while the model is built
         self.prefetch = prefetch
@@ -168,14 +167,6 @@ class Loader:
             ahead.put(None)
         except BaseException as error:
             ahead.put(error)
-
-
-def _opened(source: Source | opening.Data, channels: int, clip: Clip | None) -> Source:
-    if not (callable(source) or isinstance(source, str | Path)):
-        return source
-    opened = opening.open(source, channels=channels, clip=clip)
-    assert opened is not None, "there is always a training set"
-    return opened
 
 
 def _drain(ahead: queue.Queue[Any]) -> None:

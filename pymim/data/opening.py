@@ -58,6 +58,15 @@ def open(
     return hold_out(source, split)
 
 
+def training_set(source: Source | Data, channels: int = 3, clip: Clip | None = None) -> Source:
+    """A Source as it is, or the training pictures of what `open` takes."""
+    if not (callable(source) or isinstance(source, str | Path)):
+        return source
+    opened = open(source, channels=channels, clip=clip)
+    assert opened is not None, "there is always a training set"
+    return opened
+
+
 def _read(path: Path, channels: int, clip: Clip | None) -> Source:
     if path.is_dir():
         shards = sorted(path.glob("*.parquet"))

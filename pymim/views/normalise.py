@@ -26,14 +26,19 @@ class Normalise:
     channels."""
 
     def __init__(self, statistics: Statistics = "imagenet"):
-        if isinstance(statistics, str) and statistics not in BY_NAME:
+        named = isinstance(statistics, str)
+        if statistics not in BY_NAME if named else not isinstance(statistics, Sequence) or len(statistics) != 2:
             known = ", ".join(BY_NAME)
             raise ValueError(
-                f"Normalise: statistics: expected one of {known} or (mean, std), got {statistics!r}; "
-                "measure them with python -m pymim.data.statistics DATA"
+                f"Normalise: statistics: expected one of {known} or (means, deviations), got {statistics!r}; leave "
+                "STATISTICS out to have DATA's measured"
             )
         mean, std = BY_NAME[statistics] if isinstance(statistics, str) else statistics
         self.mean, self.std = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+
+    def __str__(self) -> str:
+        mean, std = (" ".join(f"{value:.4g}" for value in each.tolist()) for each in (self.mean, self.std))
+        return f"mean {mean}, deviation {std}"
 
     def __call__(self, images: Tensor) -> Tensor:
         """[B C ...] float32, in place."""

@@ -232,6 +232,18 @@ def test_statistics_are_those_of_all_pixels(tmp_path, capsys):
     assert main([str(tmp_path / "b")]) == 4
 
 
+def test_data_are_normalised_by_their_own_statistics(tmp_path):
+    assert data.measured("digits-photo") == "digits-photo"
+    with pytest.raises(ValueError, match=r"expected one of none, half.*, got None; leave STATISTICS out"):
+        views.Normalise(None)
+    pixels = np.random.default_rng(0).normal(100, 20, (60, 5, 8, 8)) + np.arange(5)[:, None, None]
+    np.save(tmp_path / "cells.npy", pixels.astype(np.uint16))
+    normalise = views.Normalise(data.measured(str(tmp_path / "cells.npy"), 5))
+    images = normalise(data.load(data.Array(tmp_path / "cells.npy", 5), lambda x, *_: x.float(), 60)[0])
+    np.testing.assert_allclose(images.mean((0, 2, 3)), 0, atol=0.1)
+    np.testing.assert_allclose(images.std((0, 2, 3)), 1, atol=0.1)
+
+
 def test_load_spreads_over_the_source():
     images, label = data.load(data.Digits(length=100), views.Center(32, share=1), 10)
     assert images.shape == (10, 3, 32, 32) and label.tolist() == data.Digits(length=100).labels[::10].tolist()
