@@ -7,6 +7,7 @@ what it makes (shapes), holds (parameters) and costs (FLOPs), whatever its size.
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,8 @@ class Node:
     children: list[Node] = field(default_factory=list)
     shapes: str = ""
     parameters: int = 0
-    flops: int = 0
+    flops: int = 0  # of a forward pass of the example
+    memory: int = 0  # bytes, with a whole piece of the batch
 
     def walk(self, depth: int = 0) -> Iterator[tuple[int, Node]]:
         """The node and all below it, with their depths."""
@@ -56,9 +58,7 @@ class Cost:
 
     @property
     def memory(self) -> int:
-        """Bytes: weights and, of those trained, gradients and AdamW's two moments, in float32; and what the
-        backward pass keeps."""
-        return 4 * self.parameters + 12 * self.trained + self.activations
+        return _memory(self.parameters, self.trained, self.activations)
 
 
 def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> Node:
@@ -72,19 +72,29 @@ def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> 
 
 
 def measure(method: nn.Module, views: list[Tensor], root: Node) -> Cost:
-    """Runs `method` once, there and back, on meta tensors and writes shapes, parameters and FLOPs into the nodes
-    below `root`, the run's."""
+    """Runs `method` once, there and back, on meta tensors and writes shapes, parameters, FLOPs and memory into the
+    nodes below `root`, the run's."""
     modules = _modules(method, root)
-    handles = [
-        module.register_forward_hook(lambda _module, _inputs, output, node=node: _note(node, output))
-        for node, (_, module) in modules.items()
-    ]
-    kept: dict[Any, int] = {}
+    kept: dict[Node | None, dict[Any, int]] = defaultdict(dict)  # by who ran: storages, and their bytes
+    running: list[Node | None] = [None]
+
+    def leave(node: Node, output: Any) -> None:
+        running.remove(node)
+        node.shapes = node.shapes or _shape(output)
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        for node in running:
+            kept[node][tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
         return tensor
 
+    handles = [
+        handle
+        for node, (_, module) in modules.items()
+        for handle in (
+            module.register_forward_pre_hook(lambda _module, _inputs, node=node: running.append(node)),
+            module.register_forward_hook(lambda _module, _inputs, output, node=node: leave(node, output)),
+        )
+    ]
     index = torch.zeros(len(views[0]), dtype=torch.int64, device="meta")
     there, back = FlopCounterMode(display=False), FlopCounterMode(display=False)
     with there, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -93,26 +103,41 @@ def measure(method: nn.Module, views: list[Tensor], root: Node) -> Cost:
         handle.remove()
     with back:
         output.loss.backward()
+    own = {p.untyped_storage()._cdata for p in method.parameters()}
+    batch: int = root.arguments["batch"]
+    piece: int = root.arguments.get("micro") or batch
+
+    def activations(nodes: Iterable[Node | None]) -> int:
+        sizes = {key: size for node in nodes for key, size in kept[node].items() if key not in own}
+        return sum(sizes.values()) * piece // len(views[0])
+
     counts = there.get_flop_counts()
     for node, (name, module) in modules.items():
         node.parameters = _count(module.parameters())
+        node.memory = _memory(node.parameters, _trained(module), activations(n for _, n in node.walk()))
         node.flops = sum(counts.get(f"{type(method).__name__}{'.' * bool(name)}{name}", {}).values())
-    own = {p.untyped_storage()._cdata for p in method.parameters()}
-    activations = sum(size for key, size in kept.items() if key not in own)
-    batch = root.arguments["batch"]
-    piece = root.arguments.get("micro") or batch
     return Cost(
         batch,
         piece,
         _count(method.parameters()),
-        _count(p for p in method.parameters() if p.requires_grad),
+        _trained(method),
         (there.get_total_flops() + back.get_total_flops()) * batch // len(views[0]),
-        activations * piece // len(views[0]),
+        activations([None]),
     )
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:
     return sum(p.numel() for p in parameters)
+
+
+def _trained(module: nn.Module) -> int:
+    return _count(p for p in module.parameters() if p.requires_grad)
+
+
+def _memory(parameters: int, trained: int, activations: int) -> int:
+    """Bytes: weights and, of those trained, gradients and AdamW's two moments, in float32; and what the backward
+    pass keeps."""
+    return 4 * parameters + 12 * trained + activations
 
 
 def _modules(method: nn.Module, root: Node) -> dict[Node, tuple[str, nn.Module]]:
@@ -128,10 +153,6 @@ def _modules(method: nn.Module, root: Node) -> dict[Node, tuple[str, nn.Module]]
     return found
 
 
-def _note(node: Node, output: Any) -> None:
-    node.shapes = node.shapes or _shape(output)
-
-
 def _shape(value: Any) -> str:
     """The shapes in what a module gave, by name where it has names."""
     if isinstance(value, Tensor):
@@ -145,14 +166,16 @@ def _shape(value: Any) -> str:
 
 
 def text(root: Node, cost: Cost) -> str:
-    """The tree for a terminal: role, class, what it gives, parameters, FLOPs of a forward pass, file."""
+    """The tree for a terminal: role, class, parameters, FLOPs of a forward pass, memory, what it gives, file."""
     rows = []
     for prefix, node in _indented(root):
         size = f"{count(node.parameters):>8}" if node.parameters else " " * 8
         work = f"{count(node.flops):>8}" if node.flops else " " * 8
-        rows.append((f"{prefix}{node.role}", node.name, size, work, node.shapes or _values(node), node.file))
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
-    heads = ("slot", "component", "  params", "   FLOPs", "gives", "file")
+        room = f"{count(node.memory):>7}B" if node.memory else " " * 8
+        gives = node.shapes or _values(node)
+        rows.append((f"{prefix}{node.role}", node.name, size, work, room, gives, node.file))
+    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+    heads = ("slot", "component", "  params", "   FLOPs", "  memory", "gives", "file")
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
         for row in (heads, *rows)

@@ -3,8 +3,9 @@
 import re
 
 import pytest
+import torch
 
-from pymim import config
+from pymim import config, explain
 from pymim.errors import ConfigError
 from pymim.run import main
 
@@ -76,6 +77,18 @@ def test_explain_draws_the_tree_without_training(tmp_path, capsys):
     for part in ("encoder", "ViT", "predictor", "Transformer", "FLOPs", "pymim/encoders/vit.py"):
         assert part in shown
     assert (tmp_path / "mae.svg").read_text().startswith("<svg")
+
+
+def test_explain_tells_the_memory_of_each_part():
+    config.load(["gin/mae.gin"])
+    root = config.graph("train.Trainer")
+    with torch.device("meta"):
+        method = config.build("train.Trainer", "method")
+        cost = explain.measure(method, explain.example(method), root)
+    parts = {node.name: node for _, node in root.walk()}
+    assert parts["Method"].memory == cost.memory
+    assert parts["ViT"].memory > parts["Transformer"].memory > 16 * parts["Transformer"].parameters > 0
+    assert parts["ViT"].memory + parts["Transformer"].memory <= cost.memory
 
 
 def test_a_slot_is_swapped_by_one_binding(tmp_path):

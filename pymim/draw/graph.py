@@ -60,6 +60,7 @@ def _box(node: Node, x: float, y: float) -> str:
     stage = node.file.split("/")[1] if node.file.count("/") > 1 else ""
     sizes = [f"{count(node.parameters)} parameters"] * bool(node.parameters)
     sizes += [f"{count(node.flops)} FLOPs"] * bool(node.flops)
+    sizes += [f"{count(node.memory)}B"] * bool(node.memory)
     lines = [
         (f"{node.role}: {node.name}", 12, "bold", "#111"),
         (", ".join(sizes) or ", ".join(f"{k} {v}" for k, v in node.arguments.items()), 9, "normal", "#333"),
