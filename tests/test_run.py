@@ -45,6 +45,12 @@ def weights(folder, step=6):
     return load_file(path)
 
 
+def assert_same_losses(*folders):
+    rows = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
+    first, second = ([json.loads(line)["loss"] for line in each] for each in rows)
+    np.testing.assert_allclose(second, first, rtol=2e-2)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "whole"
@@ -184,21 +190,16 @@ def test_two_processes_make_the_same_run(finished, tmp_path):
         *command(folder),
     ]
     subprocess.run(words, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    losses = [
-        [json.loads(line)["loss"] for line in (f / "metrics.jsonl").read_text().splitlines()]
-        for f in (finished, folder)
-    ]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
+    assert_same_losses(finished, folder)
 
 
-def test_accumulated_gradients_make_the_same_run(finished, tmp_path):
-    folder = tmp_path / "pieces"
-    assert main(command(folder, "-b", "train.Trainer.micro=4")) == 0
-    losses = [
-        [json.loads(line)["loss"] for line in (f / "metrics.jsonl").read_text().splitlines()]
-        for f in (finished, folder)
-    ]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-2)
+@pytest.mark.parametrize("switch", ["micro=4", "recompute=True", "average=0.9", "tensorboard=True", "compile=True"])
+def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
+    folder = tmp_path / "run"
+    assert main(command(folder, "-b", f"train.Trainer.{switch}")) == 0
+    assert_same_losses(finished, folder)
+    assert (folder / "tensorboard").exists() == ("tensorboard" in switch)
+    assert any(".average." in name for name in weights(folder)) == ("average" in switch)
 
 
 def test_pictures_of_any_channels_are_normalised_by_their_own_statistics(tmp_path, capsys):
