@@ -47,8 +47,9 @@ class Node:
 
 @dataclass
 class Cost:
-    """What one training step of `batch` images takes, `piece` of them at a time."""
+    """What one training step of `batch` items (images, clips) takes, `piece` of them at a time."""
 
+    items: str
     batch: int
     piece: int
     parameters: int
@@ -117,6 +118,7 @@ def measure(method: nn.Module, views: list[Tensor], root: Node) -> Cost:
         node.memory = _memory(node.parameters, _trained(module), activations(n for _, n in node.walk()))
         node.flops = sum(counts.get(f"{type(method).__name__}{'.' * bool(name)}{name}", {}).values())
     return Cost(
+        method.encoder.items,  # type: ignore[union-attr, arg-type]
         batch,
         piece,
         _count(method.parameters()),
@@ -187,8 +189,8 @@ def summary(cost: Cost) -> str:
     """One line: what a training step takes."""
     pieces = "" if cost.piece == cost.batch else f", {cost.piece} at a time"
     return (
-        f"one step of {cost.batch} images{pieces}: {count(cost.parameters)} parameters, {count(cost.flops)} FLOPs "
-        f"(forward and backward), {cost.memory / 2**30:.2f} GiB "
+        f"one step of {cost.batch} {cost.items}{pieces}: {count(cost.parameters)} parameters, "
+        f"{count(cost.flops)} FLOPs (forward and backward), {cost.memory / 2**30:.2f} GiB "
         f"({cost.activations / 2**30:.2f} GiB of it kept for the backward pass, before autocast and recomputation)"
     )
 

@@ -79,6 +79,11 @@ def test_explain_draws_the_tree_without_training(tmp_path, capsys):
     assert (tmp_path / "mae.svg").read_text().startswith("<svg")
 
 
+def test_explain_speaks_of_clips(tmp_path, capsys):
+    assert main(["--gin", "gin/mae_video.gin", "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    assert "one step of 64 clips" in capsys.readouterr().out
+
+
 def test_explain_tells_the_memory_of_each_part():
     config.load(["gin/mae.gin"])
     root = config.graph("train.Trainer")
