@@ -3,12 +3,13 @@
 import re
 import runpy
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from pymim import compare
+from pymim import compare, config
 from pymim.run import main
 from tests.test_run import QUICK
 
@@ -48,5 +49,12 @@ def test_a_script_runs_every_variant_and_leaves_a_table(script, tmp_path, monkey
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_its_readme_has_its_command(script):
     readme = (script.parent / "README.md").read_text()
-    (command,) = re.findall(r"^python (.*)$", readme, re.M)
+    command, *others = re.findall(r"^python ((?:.*\\\n)*.*)$", readme, re.M)
     assert shlex.split(command)[0] == str(script.relative_to(ROOT))
+    for words in map(shlex.split, others):
+        assert words[:2] == ["-m", "pymim.compare"]
+        variants = [word.partition(": ")[2] for word in words if ": gin/" in word]
+        bindings = [value for before, value in pairwise(words) if before == "-b"]
+        assert variants and bindings
+        for variant in variants:
+            config.load([variant], bindings)
