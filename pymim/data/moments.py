@@ -22,12 +22,12 @@ def measured(source: Source | opening.Data, channels: int = 3, clip: Clip | None
     """Those of the training set of what `data.open` takes: of embedded data by their name, of others measured on
     1,000 of the pictures, or 32 of the clips, the same ones in every process and whenever a run goes on. Where all
     is shapes alone, as for --mode explain, nothing is read: "none"."""
-    if isinstance(source, str) and source in (*opening.EMBEDDED, opening.MOVING):
+    if isinstance(source, str) and source in opening.NAMES:
         return source
     return "none" if torch.get_default_device().type == "meta" else _measured(source, channels, clip)  # type: ignore[arg-type]
 
 
-@functools.lru_cache  # for each view alike
+@functools.lru_cache(maxsize=1)  # for each view of a run alike
 def _measured(source: Source | opening.Data, channels: int, clip: Clip | None) -> Statistics:
     return statistics(opening.training_set(source, channels, clip), CLIPS if clip else STILLS)
 

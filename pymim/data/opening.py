@@ -20,6 +20,7 @@ Data = str | Path | Callable[..., Source]
 TEST = ("test", "val", "validation")
 EMBEDDED = {"digits": BACKGROUNDS[0]} | {f"digits-{name}": name for name in BACKGROUNDS}
 MOVING = "digits-moving"
+NAMES = (*EMBEDDED, MOVING)
 
 
 def open(
@@ -45,9 +46,8 @@ def open(
         return MovingDigits(split, frames=clip.frames) if clip else MovingDigits(split)
     path = Path(data).expanduser()
     if not path.exists():
-        known = ", ".join((*EMBEDDED, MOVING))
         raise DataError(
-            f"data.open: data: expected a file, a folder or one of {known}, got {data}; see its spelling"
+            f"data.open: data: expected a file, a folder or one of {', '.join(NAMES)}, got {data}; see its spelling"
         )
     test = _test_beside(path)
     if split == "test" and test is not None:

@@ -14,6 +14,7 @@ BY_NAME: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "half": ((0.5,), (0.5,)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "digits": ((0.063,), (0.148,)),
+    "digits-black": ((0.063,), (0.148,)),
     "digits-plain": ((0.499,), (0.272,)),
     "digits-photo": ((0.435, 0.452, 0.413), (0.344, 0.277, 0.301)),
     "digits-moving": ((0.436, 0.446, 0.401), (0.356, 0.282, 0.304)),
@@ -26,15 +27,14 @@ class Normalise:
     channels."""
 
     def __init__(self, statistics: Statistics = "imagenet"):
-        named = isinstance(statistics, str)
-        if statistics not in BY_NAME if named else not isinstance(statistics, Sequence) or len(statistics) != 2:
+        found = BY_NAME.get(statistics) if isinstance(statistics, str) else statistics
+        if not isinstance(found, Sequence) or len(found) != 2:
             known = ", ".join(BY_NAME)
             raise ValueError(
                 f"Normalise: statistics: expected one of {known} or (means, deviations), got {statistics!r}; leave "
                 "STATISTICS out to have DATA's measured"
             )
-        mean, std = BY_NAME[statistics] if isinstance(statistics, str) else statistics
-        self.mean, self.std = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+        self.mean, self.std = (torch.tensor(each, dtype=torch.float32) for each in found)
 
     def __str__(self) -> str:
         mean, std = (" ".join(f"{value:.4g}" for value in each.tolist()) for each in (self.mean, self.std))

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from pymim import data, views
+from pymim.data import opening
 from pymim.data.memory import Memory
 from pymim.data.statistics import main, statistics
 from pymim.errors import DataError
@@ -233,7 +234,9 @@ def test_statistics_are_those_of_all_pixels(tmp_path, capsys):
 
 
 def test_data_are_normalised_by_their_own_statistics(tmp_path):
-    assert data.measured("digits-photo") == "digits-photo"
+    for name in opening.NAMES:
+        assert data.measured(name) == name
+        views.Normalise(name)
     with pytest.raises(ValueError, match=r"expected one of none, half.*, got None; leave STATISTICS out"):
         views.Normalise(None)
     pixels = np.random.default_rng(0).normal(100, 20, (60, 5, 8, 8)) + np.arange(5)[:, None, None]
