@@ -23,10 +23,10 @@ from statistics import mean, stdev
 
 from matplotlib.figure import Figure
 
+from pymim import config
 from pymim.draw.image import save
 from pymim.errors import ConfigError, PymimError
 from pymim.io import Folder
-from pymim.run import flags
 
 Scores = dict[str, list[float]]  # by measure, one a seed
 Table = dict[str, Scores]  # by variant
@@ -95,7 +95,16 @@ def _run(words: Sequence[str], folder: Path) -> None:
     status = folder / "status.json"
     if status.exists() and json.loads(status.read_text())["exit_code"] == 0:
         return
-    command = [sys.executable, "-m", "pymim.run", *flags(words), "--workdir", str(folder), "--resume", "auto"]
+    command = [
+        sys.executable,
+        "-m",
+        "pymim.run",
+        *config.flags(words),
+        "--workdir",
+        str(folder),
+        "--resume",
+        "auto",
+    ]
     if (code := subprocess.run(command, check=False).returncode) != 0:
         raise ConfigError(f"compare: a run ended with exit code {code}; look at it alone: {shlex.join(command)}")
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pymim
 from pymim.data.batch import Batch
+
+if TYPE_CHECKING:
+    from pymim.method import Method
 
 ROOT = Path(pymim.__path__[0]).parent
 
@@ -72,30 +75,27 @@ def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> 
     return Node(role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments, target)
 
 
-def measure(method: nn.Module, views: list[Tensor], root: Node) -> Cost:
+def measure(method: Method, views: list[Tensor], root: Node) -> Cost:
     """Runs `method` once, there and back, on meta tensors and writes shapes, parameters, FLOPs and memory into the
     nodes below `root`, the run's."""
     modules = _modules(method, root)
-    kept: dict[Node | None, dict[Any, int]] = defaultdict(dict)  # by who ran: storages, and their bytes
-    running: list[Node | None] = [None]
+    kept: dict[Node, dict[Any, int]] = defaultdict(dict)  # by the innermost that ran: storages, and their bytes
+    running = [root]
 
-    def leave(node: Node, output: Any) -> None:
-        running.remove(node)
+    def leave(output: Any) -> None:
+        node = running.pop()
         node.shapes = node.shapes or _shape(output)
 
     def keep(tensor: Tensor) -> Tensor:
-        for node in running:
-            kept[node][tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        kept[running[-1]][tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
         return tensor
 
-    handles = [
-        handle
-        for node, (_, module) in modules.items()
-        for handle in (
+    handles = []
+    for node, (_, module) in modules.items():
+        handles += [
             module.register_forward_pre_hook(lambda _module, _inputs, node=node: running.append(node)),
-            module.register_forward_hook(lambda _module, _inputs, output, node=node: leave(node, output)),
-        )
-    ]
+            module.register_forward_hook(lambda _module, _inputs, output: leave(output)),
+        ]
     index = torch.zeros(len(views[0]), dtype=torch.int64, device="meta")
     there, back = FlopCounterMode(display=False), FlopCounterMode(display=False)
     with there, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -108,23 +108,23 @@ def measure(method: nn.Module, views: list[Tensor], root: Node) -> Cost:
     batch: int = root.arguments["batch"]
     piece: int = root.arguments.get("micro") or batch
 
-    def activations(nodes: Iterable[Node | None]) -> int:
-        sizes = {key: size for node in nodes for key, size in kept[node].items() if key not in own}
+    def activations(part: Node) -> int:
+        sizes = {key: size for _, node in part.walk() for key, size in kept[node].items() if key not in own}
         return sum(sizes.values()) * piece // len(views[0])
 
     counts = there.get_flop_counts()
     for node, (name, module) in modules.items():
         node.parameters = _count(module.parameters())
-        node.memory = _memory(node.parameters, _trained(module), activations(n for _, n in node.walk()))
+        node.memory = _memory(node.parameters, _trained(module), activations(node))
         node.flops = sum(counts.get(f"{type(method).__name__}{'.' * bool(name)}{name}", {}).values())
     return Cost(
-        method.encoder.items,  # type: ignore[union-attr, arg-type]
+        method.encoder.items,
         batch,
         piece,
         _count(method.parameters()),
         _trained(method),
         (there.get_total_flops() + back.get_total_flops()) * batch // len(views[0]),
-        activations([None]),
+        activations(root),
     )
 
 

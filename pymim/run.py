@@ -12,7 +12,6 @@ import difflib
 import errno
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -79,11 +78,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
             )
         args.bindings.append(word.removeprefix("--gin."))
     return args
-
-
-def flags(words: Sequence[str]) -> list[str]:
-    """Gin files and bindings, as they stand on the command line."""
-    return [part for word in words for part in ("--gin" if word.endswith(".gin") else "-b", word)]
 
 
 def main(argv: list[str] | None = None) -> int:

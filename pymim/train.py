@@ -98,8 +98,9 @@ class Trainer:
     def run(self, folder: Folder, first: int = 0) -> None:
         """Trains from step `first` to the end."""
         metrics = Metrics(folder / "metrics.jsonl", first, self.tensorboard) if self.world.leads else None
-        counts = (first, self.steps, self.batch, self.encoder.items, self.loader.steps_per_epoch)
-        progress = Progress(*counts, metrics, self.log_every)
+        progress = Progress(
+            first, self.steps, self.batch, self.encoder.items, self.loader.steps_per_epoch, metrics, self.log_every
+        )
         forward = wrap(self.method, self.world, self.compile, self.recompute)
         self.step, self.folder = first, folder
         self.method.before_run(self)

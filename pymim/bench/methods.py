@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pymim import config, run
+from pymim import config
 from pymim.bench import Case, Thunk
 from pymim.bench import kmeans as clustering
 
@@ -54,9 +54,10 @@ def cases() -> list[Case]:
 
 def _step(words: list[str], _: Any) -> tuple[Thunk, Any]:
     """A step on one batch; its answer is how many patches are seen of each image."""
+    from pymim import run
     from pymim.io import Folder
 
-    given = run.parse(run.flags(words))
+    given = run.parse(config.flags(words))
     config.load(given.gin, given.bindings)
     trainer = run.build()
     batch = next(trainer.loader.batches(0, 1))
@@ -92,7 +93,7 @@ def accounts(*, quick: bool) -> str:
 
 def _account(words: list[str], steps: int) -> dict[str, Any]:
     """In a process of its own, for a configuration is a process's."""
-    command = [sys.executable, "-m", "pymim.bench.account", "--json", "--steps", str(steps), *run.flags(words)]
+    command = [sys.executable, "-m", "pymim.bench.account", "--json", "--steps", str(steps), *config.flags(words)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return row

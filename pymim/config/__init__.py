@@ -9,13 +9,14 @@ from pymim.config.audit import check_used
 from pymim.config.files import describe_shipped, find
 from pymim.config.graph import graph
 from pymim.config.parse import build, load, operative, parts, value
-from pymim.config.words import told
+from pymim.config.words import flags, told
 
 __all__ = [
     "build",
     "check_used",
     "describe_shipped",
     "find",
+    "flags",
     "graph",
     "load",
     "operative",

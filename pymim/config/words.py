@@ -110,6 +110,11 @@ def quoted(binding: str) -> str:
     return f"{name.strip()} = {value!r}" if bare else f"{name.strip()} = {value}"
 
 
+def flags(words: Iterable[str]) -> list[str]:
+    """Gin files and bindings, as they stand on the command line."""
+    return [part for word in words for part in ("--gin" if word.endswith(".gin") else "-b", word)]
+
+
 def resolved(value: Any) -> Any:
     """A macro's value, through as many macros as there are."""
     while isinstance(value, gin_config.ConfigurableReference) and value.configurable.selector == "gin.macro":
