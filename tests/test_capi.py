@@ -30,8 +30,7 @@ def method_of(file, *bindings):
 
 
 def command(folder, *more):
-    words = [word for binding in (*TINY, *QUICK, *more) for word in ("-b", binding)]
-    return ["--gin", "gin/capi.gin", *words, "--workdir", str(folder)]
+    return [*config.flags(["gin/capi.gin", *TINY, *QUICK, *more]), "--workdir", str(folder)]
 
 
 def rows_of(folder):

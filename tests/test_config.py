@@ -99,7 +99,7 @@ def test_explain_tells_the_memory_of_each_part():
 def test_a_slot_is_swapped_by_one_binding(tmp_path):
     small = ["BATCH=4", "DIM=12", "DEPTH=1", "STEPS=1", "Transformer.dim=12", "FineTune.steps=1"]
     small += ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2"]
-    words = [word for binding in (*small, "method.Method.mask=@masks.Block()") for word in ("-b", binding)]
+    words = config.flags([*small, "method.Method.mask=@masks.Block()"])
     assert main([*MAE, *words, "--workdir", str(tmp_path / "run")]) == 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pymim.config import flags
 from pymim.run import main
 
 GIN = Path(__file__).parent.parent / "gin"
@@ -28,8 +29,8 @@ def whole(path):
 def test_every_paper_trains_two_steps(paper, tmp_path):
     text = whole(GIN / f"{paper}.gin")
     small = [*SMALL, *(b for name, bindings in PARTS.items() if name in text for b in bindings)]
-    words = [word for binding in (*small, *QUICK) for word in ("-b", binding)]
-    assert main(["--gin", f"gin/{paper}.gin", *words, "--workdir", str(tmp_path / paper)]) == 0
+    words = flags([f"gin/{paper}.gin", *small, *QUICK])
+    assert main([*words, "--workdir", str(tmp_path / paper)]) == 0
 
 
 @pytest.mark.parametrize("paper", PAPERS)

@@ -18,8 +18,7 @@ RUN = [*SMALL, *QUICK, "EPOCHS=3", "masks.Ranked.ratio=0.5"]
 
 
 def command(folder, *more):
-    bindings = [word for binding in RUN for word in ("-b", binding)]
-    return ["--gin", "gin/hpm.gin", "--workdir", str(folder), *bindings, *more]
+    return [*config.flags(["gin/hpm.gin", *RUN]), "--workdir", str(folder), *more]
 
 
 def weights(folder, step=6):

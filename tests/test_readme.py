@@ -29,7 +29,7 @@ def test_there_are_examples_and_commands():
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))
 def test_commands_parse_and_configure(command):
     args = run.parse(shlex.split(command))
-    config.load(args.gin, args.bindings)
+    assert config.load(args.gin, args.bindings)
 
 
 def test_the_first_command_runs_small(tmp_path):

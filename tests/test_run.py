@@ -13,6 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pymim.config import flags
+from pymim.io.metrics import read
 from pymim.run import main
 
 SMALL = [
@@ -36,8 +38,7 @@ QUICK = [
 
 
 def command(folder, *more):
-    bindings = [word for binding in (*SMALL, *QUICK) for word in ("-b", binding)]
-    return ["--gin", "gin/mae.gin", "--workdir", str(folder), *bindings, *more]
+    return [*flags(["gin/mae.gin", *SMALL, *QUICK]), "--workdir", str(folder), *more]
 
 
 def weights(folder, step=6):
@@ -46,8 +47,7 @@ def weights(folder, step=6):
 
 
 def assert_same_losses(*folders):
-    rows = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
-    first, second = ([json.loads(line)["loss"] for line in each] for each in rows)
+    first, second = ([row["loss"] for row in read(folder / "metrics.jsonl")] for folder in folders)
     np.testing.assert_allclose(second, first, rtol=2e-2)
 
 
@@ -73,7 +73,7 @@ def test_a_run_leaves_everything_in_its_folder(finished):
         "pictures/reconstruction-00000006.png",
     }
     assert expected <= names
-    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    rows = read(finished / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert {"loss", "rate", "images_per_second", "data_wait", "memory_mib"} <= rows[0].keys()
     assert json.loads((finished / "status.json").read_text()) == {"exit_code": 0, "reason": "done"}
@@ -125,7 +125,7 @@ def resumed(finished, folder, *lost):
 
 def test_killed_before_its_first_checkpoint_begins_again(finished, tmp_path):
     folder = resumed(finished, tmp_path / "killed", "checkpoints")
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows = read(folder / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     for name, value in weights(finished).items():
         assert torch.equal(value, weights(folder)[name]), name
@@ -204,9 +204,8 @@ def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
 
 def test_pictures_of_any_channels_are_normalised_by_their_own_statistics(tmp_path, capsys):
     np.save(tmp_path / "cells.npy", np.random.default_rng(0).integers(0, 4096, (40, 5, 40, 56)).astype(np.uint16))
-    words = [part for word in (*SMALL, *QUICK, "STEPS=1", "CHANNELS=5") for part in ("-b", word)]
-    given = ["--gin", "gin/mae.gin", "-b", f"DATA={tmp_path / 'cells.npy'}", *words]
-    assert main([*given, "--workdir", str(tmp_path / "run")]) == 0
+    more = flags([f"DATA={tmp_path / 'cells.npy'}", "CHANNELS=5", "STEPS=1"])
+    assert main(command(tmp_path / "run", *more)) == 0
     assert "pixels: mean 0.031" in capsys.readouterr().err
 
 

@@ -22,8 +22,7 @@ QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "FineTune.st
 
 
 def command(folder, file="sigma", *more):
-    words = [word for binding in (*TINY, *QUICK, *more) for word in ("-b", binding)]
-    return ["--gin", f"gin/{file}.gin", *words, "--workdir", str(folder)]
+    return [*config.flags([f"gin/{file}.gin", *TINY, *QUICK, *more]), "--workdir", str(folder)]
 
 
 def rows_of(folder):

@@ -3,12 +3,12 @@
 import pytest
 
 from pymim.bench import account
+from pymim.config import flags
 
 
 def test_masks_are_told_apart(capsys):
     small = ("DIM=48", "DEPTH=1", "BATCH=8", "WORKERS=0", "IMAGE=16", "train.Trainer.precision='float32'")
-    words = [word for binding in small for word in ("-b", binding)]
-    assert account.main(["--gin", "gin/mae.gin", *words, "--steps", "2"]) == 0
+    assert account.main([*flags(["gin/mae.gin", *small]), "--steps", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     kinds = {line[:30].strip(): float(line.split()[-1].rstrip("%")) for line in lines if "%" in line}
     assert {"core: masks", "products", "norms", "optimiser"} <= set(kinds)

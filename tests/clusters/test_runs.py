@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pymim.config import flags
 from pymim.run import main
 
 SMALL = [
@@ -20,10 +21,7 @@ SMALL = [
 
 
 def command(paper, folder, *more):
-    return [
-        *("--gin", f"gin/{paper}.gin", "--workdir", str(folder)),
-        *(word for binding in (*SMALL, *more) for word in ("-b", binding)),
-    ]
+    return [*flags([f"gin/{paper}.gin", *SMALL, *more]), "--workdir", str(folder)]
 
 
 def saved(folder, step):

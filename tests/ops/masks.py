@@ -62,6 +62,6 @@ def every_policy(index, device="cpu"):
     }
 
 
-def equal(result, expected):
+def assert_equal(result, expected):
     found = hidden_at(result)
     np.testing.assert_array_equal(found, np.reshape(expected, found.shape))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pymim.ops import mask
-from tests.ops.masks import DRAW, REFERENCE, equal, indices, scores, to_numpy
+from tests.ops.masks import DRAW, REFERENCE, assert_equal, indices, scores, to_numpy
 
 SHAPES = [(1, 1, 0), (1, 1, 1), (3, 7, 2), (5, 196, 49), (2, 33, 33), (2, 1568, 160), (0, 4, 2), (1, 0, 0)]
 KINDS = ["normal", "constant", "ties", "bfloat16", "float16", "huge", "tiny"]
@@ -19,20 +19,22 @@ UNITS = [
 
 @pytest.mark.parametrize(("b", "n", "v"), SHAPES)
 def test_uniform(b, n, v, device):
-    equal(mask.uniform(indices(b).to(device), n, v, **DRAW), REFERENCE.uniform(indices(b), n, v, **DRAW))
+    assert_equal(mask.uniform(indices(b).to(device), n, v, **DRAW), REFERENCE.uniform(indices(b), n, v, **DRAW))
 
 
 @pytest.mark.parametrize(("grid", "v", "unit"), UNITS)
 def test_units(grid, v, unit, device):
     result = mask.uniform(indices(3).to(device), grid, v, unit=unit, **DRAW)
-    equal(result, REFERENCE.units(indices(3), grid, v, unit, **DRAW))
+    assert_equal(result, REFERENCE.units(indices(3), grid, v, unit, **DRAW))
 
 
 @pytest.mark.parametrize(("grid", "v", "unit"), UNITS)
 def test_expanded_mask_is_the_mask_of_units(grid, v, unit, device):
     cells, size = [g // u for g, u in zip(grid, unit, strict=True)], torch.tensor(unit).prod().item()
     coarse = mask.uniform(indices(3).to(device), cells, v // size, **DRAW)
-    equal(mask.expand(coarse.boolean, grid, v, unit=unit), REFERENCE.units(indices(3), grid, v, unit, **DRAW))
+    assert_equal(
+        mask.expand(coarse.boolean, grid, v, unit=unit), REFERENCE.units(indices(3), grid, v, unit, **DRAW)
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_expanded_mask_is_the_mask_of_units(grid, v, unit, device):
 def test_filtered(size, grid, v, device):
     bank = scores(1, size[0] * size[1] * size[2]).view(size)
     result = mask.filtered(indices(9).to(device), bank.to(device), grid, v, **DRAW)
-    equal(result, REFERENCE.filtered(indices(9), bank.numpy(), grid, v, **DRAW))
+    assert_equal(result, REFERENCE.filtered(indices(9), bank.numpy(), grid, v, **DRAW))
 
 
 @pytest.mark.parametrize("draw", ["visible", "hidden"])
@@ -50,7 +52,7 @@ def test_filtered(size, grid, v, device):
 def test_weighted(b, n, v, kind, draw, device):
     weights = scores(b, n, kind).relu()
     result = mask.weighted(indices(b).to(device), weights.to(device), v, draw=draw, **DRAW)
-    equal(result, REFERENCE.weighted(indices(b), to_numpy(weights), v, draw, **DRAW))
+    assert_equal(result, REFERENCE.weighted(indices(b), to_numpy(weights), v, draw, **DRAW))
 
 
 @pytest.mark.parametrize("hide", ["highest", "lowest"])
@@ -61,7 +63,7 @@ def test_weighted(b, n, v, kind, draw, device):
 def test_ranked(b, n, v, hard, kind, hide, device):
     values = scores(b, n, kind)
     result = mask.ranked(indices(b).to(device), values.to(device), v, hard, hide=hide, **DRAW)
-    equal(result, REFERENCE.ranked(indices(b), to_numpy(values), v, hard, hide, **DRAW))
+    assert_equal(result, REFERENCE.ranked(indices(b), to_numpy(values), v, hard, hide, **DRAW))
 
 
 @pytest.mark.parametrize("hard", [1, 73, 147])
@@ -71,7 +73,7 @@ def test_ranked_rows_of_any_scale_after_each_other(hard, device):
     values = (scores(12, 196).double() * scale).float()
     values[5], values[9, ::2], values[10] = 0, 1e30, torch.linspace(-1, 1, 196).sign()
     result = mask.ranked(indices(12).to(device), values.to(device), 49, hard, **DRAW)
-    equal(result, REFERENCE.ranked(indices(12), to_numpy(values), 49, hard, "highest", **DRAW))
+    assert_equal(result, REFERENCE.ranked(indices(12), to_numpy(values), 49, hard, "highest", **DRAW))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,7 +81,7 @@ def test_ranked_rows_of_any_scale_after_each_other(hard, device):
 def test_priority(b, n, v, kind, device):
     values = scores(b, n, kind)
     result = mask.priority(indices(b).to(device), values.to(device), v, **DRAW)
-    equal(result, REFERENCE.priority(indices(b), to_numpy(values), v, **DRAW))
+    assert_equal(result, REFERENCE.priority(indices(b), to_numpy(values), v, **DRAW))
 
 
 @pytest.mark.parametrize(
@@ -97,14 +99,14 @@ def test_priority(b, n, v, kind, device):
 def test_disjoint(b, n, v, views, covered, device):
     results = mask.disjoint(indices(b).to(device), n, v, views=views, covered=covered, **DRAW)
     for result, expected in zip(results, REFERENCE.disjoint(indices(b), n, v, views, covered, **DRAW), strict=True):
-        equal(result, expected)
+        assert_equal(result, expected)
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.5, 1.0, 30.0])
 @pytest.mark.parametrize(("sizes", "v"), [([196, 196, 196], 98), ([4, 9, 1, 0], 12), ([7], 3), ([5, 5], 0)])
 def test_budget(sizes, v, alpha, device):
     result = mask.budget(indices(4).to(device), sizes, v, alpha=alpha, **DRAW)
-    equal(result, REFERENCE.budget(indices(4), sizes, v, [alpha] * len(sizes), **DRAW))
+    assert_equal(result, REFERENCE.budget(indices(4), sizes, v, [alpha] * len(sizes), **DRAW))
 
 
 @pytest.mark.parametrize(("b", "m", "k"), [(3, 166, 8), (2, 5, 5), (2, 5, 0), (2, 130, 77), (0, 3, 1)])

@@ -79,7 +79,7 @@ def test_a_file_of_another_encoder_is_refused_loudly(exported):
 
 def test_what_replaces_hidden_patches_may_be_missing(exported):
     _, folder = exported
-    encoders.Frozen(vit(), folder, vit(32, hidden="token", class_token=True))
+    assert encoders.Frozen(vit(), folder, vit(32, hidden="token", class_token=True)).module.hidden == "token"
 
 
 def test_another_grid_is_refused(tmp_path):
