@@ -23,6 +23,7 @@ from pymim.encoders import Encoder
 from pymim.errors import Stopped
 from pymim.gauges import Gauges
 from pymim.io import Folder, Metrics, checkpoint, replay
+from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.method import Method
 from pymim.optim import AdamW, Average, Recipe
 from pymim.progress import Progress
@@ -71,7 +72,8 @@ class Trainer:
     ) -> None:
         self.steps, self.batch, self.seed, self.micro = steps, batch, seed, micro
         self.precision, self.compile, self.recompute, self.clip = precision, compile, recompute, clip
-        self.log_every, self.save_every, self.keep, self.tensorboard = log_every, save_every, keep, tensorboard
+        self.log_every, self.save_every, self.keep = log_every, save_every, keep
+        self.board = tensorboard_writer() if tensorboard else None
         self.looks = [(look, every) for look, every in ((evaluate, evaluate_every), (draw, draw_every)) if look]
         self.evaluate, self.draw, self.gauges = evaluate, draw, gauges
         self.world = World.current()
@@ -97,7 +99,7 @@ class Trainer:
 
     def run(self, folder: Folder, first: int = 0) -> None:
         """Trains from step `first` to the end."""
-        metrics = Metrics(folder / "metrics.jsonl", first, self.tensorboard) if self.world.leads else None
+        metrics = Metrics(folder / "metrics.jsonl", first, self.board) if self.world.leads else None
         progress = Progress(
             first, self.steps, self.batch, self.encoder.items, self.loader.steps_per_epoch, metrics, self.log_every
         )

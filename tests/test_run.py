@@ -202,6 +202,14 @@ def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
     assert any(".average." in name for name in weights(folder)) == ("average" in switch)
 
 
+def test_tensorboard_that_is_not_installed_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert main(command(tmp_path / "run", "-b", "train.Trainer.tensorboard=True")) == 2
+    told = capsys.readouterr().err
+    assert "tensorboard: expected the package, got none; pip install 'pymim[tensorboard]'" in told
+    assert told.count("\n") == 1
+
+
 def test_pictures_of_any_channels_are_normalised_by_their_own_statistics(tmp_path, capsys):
     np.save(tmp_path / "cells.npy", np.random.default_rng(0).integers(0, 4096, (40, 5, 40, 56)).astype(np.uint16))
     more = flags([f"DATA={tmp_path / 'cells.npy'}", "CHANNELS=5", "STEPS=1"])

@@ -6,18 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pymim.errors import ConfigError
 from pymim.io.folder import write_whole
 
 
 class Metrics:
-    """Appends rows to metrics.jsonl. Rows of steps that a resumed run takes again are dropped first."""
+    """Appends rows to metrics.jsonl, and to what `board` writes. Rows of steps that a resumed run takes again are
+    dropped first."""
 
-    def __init__(self, path: Path, first_step: int = 0, tensorboard: bool = False) -> None:
+    def __init__(self, path: Path, first_step: int = 0, board: Any = None) -> None:
         self.path = path
         kept = [json.dumps(row) + "\n" for row in read(path) if row["step"] <= first_step]
         write_whole(path, "".join(kept))
         self._file = path.open("a")
-        self._board = _board(path.parent / "tensorboard") if tensorboard else None
+        self._board = board and board(str(path.parent / "tensorboard"))
 
     def write(self, step: int, **values: Any) -> None:
         """One row, on disk when this returns."""
@@ -45,7 +47,10 @@ def read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _board(path: Path) -> Any:
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(path))
+def tensorboard() -> Any:
+    """The class that writes for TensorBoard: Metrics' `board`."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError("tensorboard: expected the package, got none; pip install 'pymim[tensorboard]'") from None
+    return SummaryWriter
