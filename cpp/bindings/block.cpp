@@ -66,6 +66,7 @@ void multi(py::handle index, int64_t seed, int64_t step, int64_t view_id, Extent
 }  // namespace
 
 void bind_block(py::module_ module) {
+  module.def("board_words", board_words);
   module.def("exact", exact);
   module.def("ragged", ragged);
   module.def("inverse", inverse);

@@ -1,7 +1,7 @@
 // The grid of one image as bits, and the boxes that are set on it, by the same code on the CPU and on a GPU.
 #pragma once
 
-#include "pymim/view.hpp"
+#include "pymim/block.hpp"
 
 namespace pymim {
 namespace {
@@ -26,15 +26,31 @@ PYMIM_HOST_DEVICE inline uint64_t lowest_bits(uint64_t word, int count) {
   return word ^ rest;
 }
 
+// The lowest `count` bits of a word, 0 to 64.
+PYMIM_HOST_DEVICE inline uint64_t first_bits(int count) {
+  return count < 64 ? (uint64_t{1} << count) - 1 : ~uint64_t{0};
+}
+
 struct Board {
   uint64_t* words;
   int frames, rows, columns;
+  int row_bits, frame_words;
+  uint64_t each_row;  // the first bit of every row of a word
 
-  PYMIM_HOST_DEVICE int words_per_row() const { return (columns + 63) / 64; }
-  PYMIM_HOST_DEVICE int size() const { return frames * rows * words_per_row(); }
+  PYMIM_HOST_DEVICE Board(uint64_t* to, int f, int r, int c)
+      : words(to),
+        frames(f),
+        rows(r),
+        columns(c),
+        row_bits(static_cast<int>(board_row_bits(c))),
+        frame_words((r * row_bits + 63) / 64),
+        each_row(~uint64_t{0} / first_bits(row_bits)) {}
+
+  PYMIM_HOST_DEVICE int size() const { return frames * frame_words; }
   PYMIM_HOST_DEVICE Box whole() const { return {0, 0, 0, frames, rows, columns}; }
-  PYMIM_HOST_DEVICE bool at(int row, int column) const {
-    return words[row * words_per_row() + column / 64] >> (column % 64) & 1;
+  PYMIM_HOST_DEVICE bool at(int frame, int row, int column) const {
+    const int bit = row * row_bits + column;
+    return words[frame * frame_words + bit / 64] >> (bit % 64) & 1;
   }
   PYMIM_HOST_DEVICE void empty() const {
     for (int i = 0; i < size(); ++i) words[i] = 0;
@@ -43,15 +59,32 @@ struct Board {
   // Calls visit(word, bits of the box in it) in raster order.
   template <class Visit>
   PYMIM_HOST_DEVICE void each_word(const Box& box, Visit visit) const {
-    if (box.columns == 0) return;
-    const int first = box.column / 64, last = (box.column + box.columns - 1) / 64;
-    const uint64_t after = ~uint64_t{0} << (box.column % 64);
-    const uint64_t before = ~uint64_t{0} >> (63 - (box.column + box.columns - 1) % 64);
     for (int f = box.frame; f < box.frame + box.frames; ++f)
-      for (int r = box.row; r < box.row + box.rows; ++r) {
-        uint64_t* row = words + (f * rows + r) * words_per_row();
-        for (int i = first; i <= last; ++i)
-          visit(row[i], (i == first ? after : ~uint64_t{0}) & (i == last ? before : ~uint64_t{0}));
+      if (row_bits <= 64)
+        each_word_of_rows(box, words + f * frame_words, visit);
+      else
+        each_word_in_rows(box, words + f * frame_words, visit);
+  }
+
+  // Words that hold whole rows: the same columns of each, less the rows before and after.
+  template <class Visit>
+  PYMIM_HOST_DEVICE void each_word_of_rows(const Box& box, uint64_t* frame, Visit visit) const {
+    const uint64_t columns_of_box = first_bits(box.columns) * each_row << box.column;
+    const int begin = box.row * row_bits, end = begin + box.rows * row_bits;
+    for (int i = begin / 64; i * 64 < end; ++i) {
+      const int before = begin - i * 64;
+      visit(frame[i], columns_of_box & first_bits(end - i * 64) & ~first_bits(before < 0 ? 0 : before));
+    }
+  }
+
+  // Rows that hold whole words.
+  template <class Visit>
+  PYMIM_HOST_DEVICE void each_word_in_rows(const Box& box, uint64_t* frame, Visit visit) const {
+    const int begin = box.column, end = begin + box.columns, row_words = row_bits / 64;
+    for (int r = box.row; r < box.row + box.rows; ++r)
+      for (int i = begin / 64; i * 64 < end; ++i) {
+        const int before = begin - i * 64;
+        visit(frame[r * row_words + i], first_bits(end - i * 64) & ~first_bits(before < 0 ? 0 : before));
       }
   }
 

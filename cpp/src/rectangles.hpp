@@ -19,20 +19,6 @@ PYMIM_HOST_DEVICE inline Words rectangle_words(const Draw& draw, int64_t image, 
   return random_words(draw, image, first_block(Role::rectangles) + block);
 }
 
-// The words of candidate k, drawn when they are asked for: what a GPU does. A CPU draws many at once.
-struct Candidates {
-  Draw draw;
-  int64_t image;
-
-  PYMIM_HOST_DEVICE Words operator()(uint32_t k) const {
-    return rectangle_words(draw, image, kBlockWords + 2 * k);
-  }
-  // And four more, for its frames.
-  PYMIM_HOST_DEVICE Words more(uint32_t k) const {
-    return rectangle_words(draw, image, kBlockWords + 2 * k + 1);
-  }
-};
-
 // 2^x for |x| < 126 by its Taylor series, to 2e-7.
 PYMIM_HOST_DEVICE inline float exp2_same_everywhere(float x) {
   const float whole = std::floor(x + 0.5f), rest = x - whole;
@@ -62,37 +48,59 @@ PYMIM_HOST_DEVICE inline int clamp_int(int value, int low, int high) {
   return value < low ? low : value > high ? high : value;
 }
 
-// Candidate number k; of no columns where it does not fit the grid.
-template <class Source>
-PYMIM_HOST_DEVICE inline Box draw_block(const BlockLaw& law, Source& candidates, uint32_t k, int left) {
-  const Words words = candidates(k);
-  const float largest = law.largest > 0 ? law.largest : static_cast<float>(left);
-  const float side = std::sqrt(std::fma(unit(words.x), largest - law.smallest, law.smallest));
-  const float stretch = draw_stretch(law.stretch, words.y);
-  const int rows = clamp_int(static_cast<int>(std::fma(side, stretch, 0.5f)), 1, 1 << 28);
-  const int columns = clamp_int(static_cast<int>(side / stretch + 0.5f), 1, 1 << 28);
-  if (rows > law.rows || columns > law.columns) return {};
-  Box box{
-      0,      below_int(words.z, law.rows - rows + 1), below_int(words.w, law.columns - columns + 1), 1, rows,
-      columns};
-  if (law.frames > 1) {
-    const Words more = candidates.more(k);
-    box.frames = law.shortest + below_int(more.x, law.longest - law.shortest + 1);
-    box.frame = below_int(more.y, law.frames - box.frames + 1);
-  }
-  return box;
+// The largest area of a block where `left` patches are to be hidden.
+PYMIM_HOST_DEVICE inline float largest_area(const BlockLaw& law, int left) {
+  return law.largest > 0 ? law.largest : static_cast<float>(left);
 }
+
+// A candidate of these words and this stretch in its frame; of no columns where it does not fit the grid.
+PYMIM_HOST_DEVICE inline Box lay_block(const BlockLaw& law, Words words, float stretch, float largest) {
+  const float side = std::sqrt(std::fma(unit(words.x), largest - law.smallest, law.smallest));
+  const int rows = clamp_int(static_cast<int>(std::fma(side, stretch, 0.5f)), 1, law.rows + 1);
+  const int columns = clamp_int(static_cast<int>(side / stretch + 0.5f), 1, law.columns + 1);
+  const int fits = static_cast<int>(rows <= law.rows) & static_cast<int>(columns <= law.columns);
+  return {0,
+          below_int(words.z, law.rows - rows + 1),
+          below_int(words.w, law.columns - columns + 1),
+          1,
+          rows,
+          columns * fits};
+}
+
+// The words of candidate k, and four more for its frames.
+PYMIM_HOST_DEVICE inline Words candidate_words(const Draw& draw, int64_t image, uint32_t k, uint32_t more = 0) {
+  return rectangle_words(draw, image, kBlockWords + 2 * k + more);
+}
+
+// Candidate k where `left` patches are to be hidden, made when it is asked for: what a GPU does. A CPU makes
+// many at once.
+struct Candidates {
+  const BlockLaw& law;
+  Draw draw;
+  int64_t image;
+
+  PYMIM_HOST_DEVICE Box operator()(uint32_t k, int left) const {
+    const Words words = candidate_words(draw, image, k);
+    return in_frames(lay_block(law, words, draw_stretch(law.stretch, words.y), largest_area(law, left)), k);
+  }
+  PYMIM_HOST_DEVICE Box in_frames(Box box, uint32_t k) const {
+    if (law.frames == 1) return box;
+    const Words words = candidate_words(draw, image, k, 1);
+    box.frames = law.shortest + below_int(words.x, law.longest - law.shortest + 1);
+    box.frame = below_int(words.y, law.frames - box.frames + 1);
+    return box;
+  }
+};
 
 // Sets up to `hidden` bits, with `exact` all of them, and gives how many.
 template <class Source>
-PYMIM_HOST_DEVICE inline int hide_blocks(const BlockLaw& law, Source&& candidates, int hidden, bool exact,
-                                         const Board& board) {
+PYMIM_HOST_DEVICE inline int hide_blocks(Source&& candidates, int hidden, bool exact, const Board& board) {
   board.empty();
   int left = hidden;
   Box overhang{};
   uint32_t k = 0;
-  for (int failures = 0; left > 0 && failures < law.tries; ++k) {
-    const Box box = draw_block(law, candidates, k, left);
+  for (int failures = 0; left > 0 && failures < candidates.law.tries; ++k) {
+    const Box box = candidates(k, left);
     const int fresh = box.frames * box.rows * box.columns - board.count(box);
     if (fresh > 0 && fresh <= left) {
       board.set(box);
@@ -165,7 +173,7 @@ PYMIM_HOST_DEVICE inline void trim(const Draw& draw, int64_t image, int extra, c
     const uint32_t pairs[2][2] = {{words.x, words.y}, {words.z, words.w}};
     for (int i = 0; i < 2 && extra > 0; ++i) {
       const int row = below_int(pairs[i][0], board.rows), column = below_int(pairs[i][1], board.columns);
-      extra -= board.at(row, column);
+      extra -= board.at(0, row, column);
       board.clear({0, row, column, 1, 1, 1});
     }
   }

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+def board_words(grid: Sequence[int]) -> int: ...
 def exact(
     index: Any,
     seed: int,

@@ -36,8 +36,16 @@ struct Targets {
   bool edges, raster;
 };
 
-// How many words of bits a row of `board` has: one bit a patch, every row of the grid begins a word.
-constexpr int64_t board_words(Extent grid) { return grid[0] * grid[1] * ((grid[2] + 63) / 64); }
+// A board has a bit a patch. A row of the grid takes the next power of two of them, so that rows share a word
+// and none crosses into another; rows of more than 64 patches take whole words, and so does a frame.
+PYMIM_HOST_DEVICE constexpr int64_t board_row_bits(int64_t columns) {
+  int64_t bits = 1;
+  while (bits < columns && bits < 64) bits *= 2;
+  return columns <= bits ? bits : (columns + 63) / 64 * 64;
+}
+
+// How many words of bits a row of `board` has.
+constexpr int64_t board_words(Extent grid) { return grid[0] * ((grid[1] * board_row_bits(grid[2]) + 63) / 64); }
 
 // Blocks until exactly M patches are hidden (BEiT, Bao et al. 2022; CAE, Chen et al. 2024). Where the search
 // ends before, the last block that was too large hides its first patches in raster order, or if there was none

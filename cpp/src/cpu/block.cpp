@@ -21,21 +21,48 @@ void each_image(int64_t images, Body body) {
       8);
 }
 
-// Candidates whose words are drawn by the vector: of every other block, as those between are only for frames.
+// Candidates made by the vector, and made again when another number is left. Their words are those of every
+// other block, as those between are only for frames.
 struct CandidateVectors : Candidates {
-  Word words[2 * kWords];
+  static constexpr uint32_t kMost = 2 * kBlocks;
+  Word words[4 * kMost];
+  float stretch[kMost];
+  int row[kMost], column[kMost], rows[kMost], columns[kMost];
   uint32_t first = 0, end = 0;
+  int laid_for = 0;
 
-  CandidateVectors(const Draw& draw, int64_t image) : Candidates{draw, image} {}
+  CandidateVectors(const BlockLaw& law, const Draw& draw, int64_t image) : Candidates{law, draw, image} {}
 
-  Words operator()(uint32_t k) {
-    if (k >= end) {
-      first = k;
-      end = k + 2 * kBlocks;
-      store_words<2, 2>(draw, image, first_block(Role::rectangles) + kBlockWords + 2 * k, words);
+  Box operator()(uint32_t k, int left) {
+    if (k >= end) draw_from(k);
+    if (left != laid_for) lay_for(left);
+    const uint32_t i = k - first;
+    return in_frames({0, row[i], column[i], 1, rows[i], columns[i]}, k);
+  }
+
+ private:
+  void draw_from(uint32_t k) {
+    first = k;
+    end = k + kMost;
+    laid_for = 0;
+    store_words<2, 2>(draw, image, first_block(Role::rectangles) + kBlockWords + 2 * k, words);
+    const Stretch same = law.stretch;
+#pragma omp simd
+    for (uint32_t i = 0; i < kMost; ++i) stretch[i] = draw_stretch(same, words[4 * i + 1]);
+  }
+  void lay_for(int left) {
+    laid_for = left;
+    const BlockLaw same = law;
+    const float largest = largest_area(law, left);
+#pragma omp simd
+    for (uint32_t i = 0; i < kMost; ++i) {
+      const Word* at = words + 4 * i;
+      const Box box = lay_block(same, {at[0], at[1], at[2], at[3]}, stretch[i], largest);
+      row[i] = box.row;
+      column[i] = box.column;
+      rows[i] = box.rows;
+      columns[i] = box.columns;
     }
-    const Word* at = words + 4 * (k - first);
-    return {at[0], at[1], at[2], at[3]};
   }
 };
 
@@ -52,15 +79,15 @@ void unpack_word(uint64_t word, int count, bool* flags) {
 
 // Bits to flags, over and over until all n patches have one.
 void unpack(const Board& board, uint64_t flip, int64_t n, bool* flags) {
-  for (const bool* end = flags + n; flags < end;) {
-    const uint64_t* word = board.words;
-    for (int row = 0; row < board.frames * board.rows; ++row)
-      for (int left = board.columns; left > 0; left -= 64) {
-        const int count = left < 64 ? left : 64;
-        unpack_word(*word++ ^ flip, count, flags);
-        flags += count;
-      }
-  }
+  const int row_bits = board.row_bits, columns = board.columns;
+  for (const bool* end = flags + n; flags < end;)
+    for (int frame = 0; frame < board.frames; ++frame)
+      for (int row = 0; row < board.rows; ++row)
+        for (int column = 0; column < columns; column += 64) {
+          const int bit = row * row_bits + column, count = columns - column < 64 ? columns - column : 64;
+          unpack_word((board.words[frame * board.frame_words + bit / 64] ^ flip) >> bit % 64, count, flags);
+          flags += count;
+        }
 }
 
 // The ids of one box of a frame, in every frame.
@@ -76,8 +103,8 @@ void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint
                 Stream) {
   each_image(index[0], [&](int64_t image) {
     const Row row(out, image);
-    const Board bits{board.data + image * board[1], law.frames, law.rows, law.columns};
-    hide_blocks(law, CandidateVectors(draw, index.data[image]), static_cast<int>(row.m), true, bits);
+    const Board bits(board.data + image * board[1], law.frames, law.rows, law.columns);
+    hide_blocks(CandidateVectors(law, draw, index.data[image]), static_cast<int>(row.m), true, bits);
     unpack(bits, 0, row.n, row.boolean);
     write_ids(row);
   });
@@ -86,9 +113,9 @@ void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint
 void ragged_block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, int64_t hidden,
                        View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count, Stream) {
   each_image(index[0], [&](int64_t image) {
-    const Board bits{board.data + image * board[1], law.frames, law.rows, law.columns};
+    const Board bits(board.data + image * board[1], law.frames, law.rows, law.columns);
     count.data[image] =
-        hide_blocks(law, CandidateVectors(draw, index.data[image]), static_cast<int>(hidden), false, bits);
+        hide_blocks(CandidateVectors(law, draw, index.data[image]), static_cast<int>(hidden), false, bits);
     unpack(bits, 0, boolean[1], boolean.data + image * boolean[1]);
   });
 }
@@ -98,7 +125,7 @@ void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law, 
   const int64_t frames = out.boolean[1] / (law.rows * law.columns);
   each_image(index[0], [&](int64_t image) {
     const Row row(out, image);
-    const Board bits{board.data + image * board[1], 1, law.rows, law.columns};
+    const Board bits(board.data + image * board[1], 1, law.rows, law.columns);
     show_window(law, draw, index.data[image], static_cast<int>(row.v / frames), bits);
     unpack(bits, ~uint64_t{0}, row.n, row.boolean);
     write_ids(row);
@@ -110,7 +137,7 @@ void multi_block_mask(View<const int64_t, 1> index, Draw draw, TargetLaw law, Vi
   const int64_t frames = out.boolean[1] / (law.rows * law.columns);
   each_image(index[0], [&](int64_t image) {
     const Row row(out, image);
-    const Board bits{board.data + image * board[1], 1, law.rows, law.columns};
+    const Board bits(board.data + image * board[1], 1, law.rows, law.columns);
     const int visible = static_cast<int>(row.v / frames);
     const Placement placement = show_context(law, draw, index.data[image], visible, bits);
     for (int t = 0; t < law.targets; ++t)

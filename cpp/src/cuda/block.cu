@@ -25,7 +25,8 @@ __device__ void unpack(const Board& board, bool flip, int64_t n, bool* flags) {
   const int64_t patches = int64_t{board.frames} * board.rows * board.columns;
   for (int64_t i = lane_id(); i < n; i += kWarp) {
     const int patch = static_cast<int>(i % patches);
-    flags[i] = board.at(patch / board.columns, patch % board.columns) != flip;
+    const int row = patch / board.columns;
+    flags[i] = board.at(row / board.rows, row % board.rows, patch % board.columns) != flip;
   }
 }
 
@@ -44,9 +45,9 @@ __global__ void block_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw l
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
-  const Board bits{board.data + image * board.shape[1], law.frames, law.rows, law.columns};
+  const Board bits(board.data + image * board.shape[1], law.frames, law.rows, law.columns);
   if (lane_id() == 0)
-    hide_blocks(law, Candidates{draw, index.data[image]}, static_cast<int>(row.m), true, bits);
+    hide_blocks(Candidates{law, draw, index.data[image]}, static_cast<int>(row.m), true, bits);
   unpack(bits, false, row.n, row.boolean);
   write_ids(row);
 }
@@ -55,9 +56,9 @@ __global__ void ragged_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw 
                               View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Board bits{board.data + image * board.shape[1], law.frames, law.rows, law.columns};
+  const Board bits(board.data + image * board.shape[1], law.frames, law.rows, law.columns);
   if (lane_id() == 0)
-    count.data[image] = hide_blocks(law, Candidates{draw, index.data[image]}, hidden, false, bits);
+    count.data[image] = hide_blocks(Candidates{law, draw, index.data[image]}, hidden, false, bits);
   unpack(bits, false, boolean.shape[1], boolean.data + image * boolean.shape[1]);
 }
 
@@ -67,7 +68,7 @@ __global__ void inverse_kernel(View<const int64_t, 1> index, Draw draw, WindowLa
   if (image >= index.shape[0]) return;
   const Row row(out, image);
   const int64_t frames = row.n / (law.rows * law.columns);
-  const Board bits{board.data + image * board.shape[1], 1, law.rows, law.columns};
+  const Board bits(board.data + image * board.shape[1], 1, law.rows, law.columns);
   if (lane_id() == 0) show_window(law, draw, index.data[image], static_cast<int>(row.v / frames), bits);
   unpack(bits, true, row.n, row.boolean);
   write_ids(row);
@@ -79,7 +80,7 @@ __global__ void multi_kernel(View<const int64_t, 1> index, Draw draw, TargetLaw 
   if (image >= index.shape[0]) return;
   const Row row(out, image);
   const int64_t frames = row.n / (law.rows * law.columns);
-  const Board bits{board.data + image * board.shape[1], 1, law.rows, law.columns};
+  const Board bits(board.data + image * board.shape[1], 1, law.rows, law.columns);
   Placement placement{};
   if (lane_id() == 0)
     placement = show_context(law, draw, index.data[image], static_cast<int>(row.v / frames), bits);

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from pymim import _core
 
-def empty_board(index: Tensor, frames: int, rows: int, columns: int) -> Tensor:
-    """Scratch: a bit a patch, each row of the grid in words of its own."""
-    return index.new_empty((index.shape[0], frames * rows * -(-columns // 64)), dtype=torch.uint64)
+
+def empty_board(index: Tensor, grid: Sequence[int]) -> Tensor:
+    """Scratch: a bit a patch, as the core lays them out."""
+    return index.new_empty((index.shape[0], _core.block.board_words(grid)), dtype=torch.uint64)

@@ -42,7 +42,7 @@ def block_mask(
     view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = _empty_block(index, grid, hidden)
-    board = empty_board(index, *grid)
+    board = empty_board(index, grid)
     _core.block.exact(index, seed, step, view, grid, area, aspect, duration, tries, board, *out, stream(index))
     return out
 
@@ -65,7 +65,7 @@ def ragged_block_mask(
     view: int,
 ) -> tuple[Tensor, Tensor]:
     out = _empty_ragged(index, grid)
-    board = empty_board(index, *grid)
+    board = empty_board(index, grid)
     _core.block.ragged(
         index, seed, step, view, grid, area, aspect, duration, tries, hidden, board, *out, stream(index)
     )

@@ -42,7 +42,7 @@ def inverse_block_mask(
     view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = _empty_inverse(index, grid, visible)
-    board = empty_board(index, 1, grid[1], grid[2])
+    board = empty_board(index, (1, *grid[1:]))
     _core.block.inverse(index, seed, step, view, grid, aspect, roll, board, *out, stream(index))
     return out
 
@@ -69,7 +69,7 @@ def multi_block_mask(
     view: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     out = _empty_multi(index, grid, visible, blocks, target)
-    board = empty_board(index, 1, grid[1], grid[2])
+    board = empty_board(index, (1, *grid[1:]))
     _core.block.multi(index, seed, step, view, grid, target, context, edges, raster, board, *out, stream(index))
     return out
 
