@@ -113,7 +113,7 @@ void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide,
   fill_rows(out, [&, habit = Habit<Numbers>()](const Row& row, int64_t image) mutable {
     Word* keys = row.keys();
     score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
-    const Smallest hardest = smallest(keys, row.n, hard, spanned(keys, row.n), &habit);
+    const Smallest hardest = smallest_of_alike(keys, row.n, hard, habit);
     put_smallest<Put::set>(keys, row.n, hardest, row.boolean);
     if (hard == row.m) return;
     const int64_t rest = row.n - hard;

@@ -1,7 +1,7 @@
 // The smallest keys of a row, by a bound that exactly so many are below.
 #pragma once
 
-#include "philox.hpp"
+#include "window.hpp"
 
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
@@ -11,10 +11,6 @@ namespace {
 enum class Put { set, clear, flip };
 
 #if defined(__AVX512F__)
-
-inline __mmask16 first_lanes(int64_t count) {
-  return static_cast<__mmask16>(count < 16 ? (1u << count) - 1 : 0xffff);
-}
 
 // Which of the 16 keys from `keys` on, of which `left` exist, are below `bound`.
 inline __mmask16 below(const Word* keys, int64_t left, uint32_t bound) {
@@ -51,55 +47,6 @@ void put_below(const Word* keys, int64_t n, uint32_t bound, bool* flags) {
     _mm512_mask_storeu_epi8(flags + i, inside, values);
   }
 }
-
-// The keys of [low, high) that a row has. At most kMost can be ranked.
-class Window {
- public:
-  static constexpr int64_t kMost = 32;
-  int64_t below = 0, size = 0;  // keys below it and in it
-
-  Window(const Word* row, int64_t n, uint64_t low, uint64_t high) {
-    const __m512i from = _mm512_set1_epi32(static_cast<int>(low));
-    const __m512i last = _mm512_set1_epi32(static_cast<int>(high - 1 - low));
-    for (int64_t i = 0; i < n; i += 16) {
-      const __mmask16 inside = first_lanes(n - i);
-      const __m512i key = _mm512_maskz_loadu_epi32(inside, row + i);
-      const __mmask16 in = _mm512_mask_cmple_epu32_mask(inside, _mm512_sub_epi32(key, from), last);
-      _mm512_storeu_si512(keys_ + (size < kMost ? size : kMost), _mm512_maskz_compress_epi32(in, key));
-      size += __builtin_popcount(in);
-      below += __builtin_popcount(_mm512_mask_cmplt_epu32_mask(inside, key, from));
-    }
-  }
-
-  // The key that `rank` of the window's come before, in order, and how many of the row's are less than it.
-  struct Found {
-    uint32_t key;
-    int64_t below;
-  };
-  Found at(int64_t rank) const {
-    const __m512i one = _mm512_set1_epi32(1), most = _mm512_set1_epi32(static_cast<int>(rank));
-    const __m512i low = _mm512_load_si512(keys_), high = _mm512_load_si512(keys_ + 16);
-    __m512i before_low = _mm512_setzero_si512(), before_high = before_low;  // how many keys are less than each
-    for (int64_t i = 0; i < size; ++i) {
-      const __m512i key = _mm512_set1_epi32(static_cast<int>(keys_[i]));
-      before_low = _mm512_mask_add_epi32(before_low, _mm512_cmplt_epu32_mask(key, low), before_low, one);
-      before_high = _mm512_mask_add_epi32(before_high, _mm512_cmplt_epu32_mask(key, high), before_high, one);
-    }
-    // Of those that at most `rank` are less than, the greatest.
-    const __mmask16 in_low = first_lanes(size), in_high = size > 16 ? first_lanes(size - 16) : __mmask16{0};
-    const __m512i fit_low = _mm512_maskz_mov_epi32(_mm512_mask_cmple_epu32_mask(in_low, before_low, most), low);
-    const __m512i fit_high =
-        _mm512_maskz_mov_epi32(_mm512_mask_cmple_epu32_mask(in_high, before_high, most), high);
-    const uint32_t key = _mm512_reduce_max_epu32(_mm512_max_epu32(fit_low, fit_high));
-    const __m512i keys = _mm512_set1_epi32(static_cast<int>(key));
-    const int less = __builtin_popcount(_mm512_mask_cmplt_epu32_mask(in_low, low, keys)) +
-                     __builtin_popcount(_mm512_mask_cmplt_epu32_mask(in_high, high, keys));
-    return {key, below + less};
-  }
-
- private:
-  alignas(64) Word keys_[kMost + 16];
-};
 
 #else
 
@@ -179,11 +126,9 @@ template <class Scale>
 struct Habit {
   double middle = 0, gap = 0;  // the key, and from one rank to the next
 
-  Bracket around(const Bracket& known) const {
-    const auto inside = [&](double number) {
-      return std::min(std::max<uint64_t>(Scale::key(number), known.low), known.high - 1);
-    };
-    return {inside(middle - kReach * gap), inside(middle + kReach * gap) + 1, 0, 0};
+  Bracket around() const {
+    const uint64_t low = Scale::key(middle - kReach * gap), high = Scale::key(middle + kReach * gap);
+    return {low, high + 1, 0, 0};
   }
   void learn(uint32_t key, const Bracket& looked, int64_t size) {
     const double width = Scale::number(static_cast<uint32_t>(looked.high - 1)) -
@@ -194,17 +139,18 @@ struct Habit {
   }
 };
 
+// The smallest keys of a row: all below `bound`, and of those that equal it the first `ties`.
+struct Smallest {
+  uint32_t bound;
+  int64_t ties;
+};
+
 #if defined(__AVX512F__)
-// Looks at the keys around a guess: where they are few and the one wanted is among them, the bracket is closed
-// on it, and else it is narrowed.
+// Looks at the keys of `looked`: where they are few and the one wanted is among them, the bracket is closed on
+// it, and else it is narrowed. Inline, as a call would pass a window's registers through memory.
 template <class Scale>
-void look_around(const Word* keys, int64_t n, int64_t count, Bracket& known, Habit<Scale>* habit, int pass) {
-  const double middle = static_cast<double>(count);
-  Bracket looked = known;
-  if (habit && pass == 0 && habit->gap != 0)
-    looked = habit->around(known);
-  else if (known.below_high - known.below_low > Window::kMost)
-    looked = {guess<Scale>(known, middle - kReach), guess<Scale>(known, middle + kReach) + 1, 0, 0};
+[[gnu::always_inline]] inline void look(const Word* keys, int64_t n, int64_t count, Bracket looked,
+                                        Bracket& known, Habit<Scale>* habit) {
   const Window window(keys, n, looked.low, looked.high);
   const int64_t rank = count - window.below;
   if (rank < 0) {
@@ -213,7 +159,7 @@ void look_around(const Word* keys, int64_t n, int64_t count, Bracket& known, Hab
   } else if (rank >= window.size) {
     known.low = looked.high;
     known.below_low = window.below + window.size;
-  } else if (window.size <= Window::kMost) {
+  } else if (window.holds()) {
     const Window::Found found = window.at(rank);
     known = {found.key, uint64_t{found.key} + 1, found.below, count + 1};
     if (habit) habit->learn(found.key, looked, window.size);
@@ -221,13 +167,15 @@ void look_around(const Word* keys, int64_t n, int64_t count, Bracket& known, Hab
     known = {looked.low, looked.high, window.below, window.below + window.size};
   }
 }
-#endif
 
-// The smallest keys of a row: all below `bound`, and of those that equal it the first `ties`.
-struct Smallest {
-  uint32_t bound;
-  int64_t ties;
-};
+// The part of a bracket around a guess; all of it where it is small.
+template <class Scale>
+Bracket around_guess(const Bracket& known, int64_t count, double reach) {
+  if (known.below_high - known.below_low <= Window::kMost) return known;
+  const double middle = static_cast<double>(count);
+  return {guess<Scale>(known, middle - reach), guess<Scale>(known, middle + reach) + 1, 0, 0};
+}
+#endif
 
 // Of n keys the `count` smallest. Looks for a bound with exactly `count` keys below it, by interpolation, and
 // from the fifth pass on by halving in turn: two passes (in AVX-512; else four) where the keys are as the Scale
@@ -239,13 +187,32 @@ Smallest smallest(const Word* keys, int64_t n, int64_t count, Bracket known,
   for (int pass = 0; known.below_low != count && known.high - known.low > 1; ++pass) {
 #if defined(__AVX512F__)
     if (pass < 4) {
-      look_around(keys, n, count, known, habit, pass);
+      const Bracket looked = around_guess<Scale>(known, count, pass == 0 ? kReach : kReach / 2);
+      look(keys, n, count, looked, known, habit);
       continue;
     }
 #endif
     narrow<Scale>(keys, n, count, pass >= 4 && pass % 2 == 0, known);
+    const int64_t open = known.below_high - count;
+    if (habit && known.below_low == count && open > 0)
+      habit->learn(static_cast<uint32_t>(known.low), known, open);
   }
   return {static_cast<uint32_t>(known.low), count - known.below_low};
+}
+
+// The same of one of many rows that are alike, of keys that keep to a part of the range: looks first where the
+// rows before had their key, and learns from it.
+template <class Scale>
+Smallest smallest_of_alike(const Word* keys, int64_t n, int64_t count, Habit<Scale>& habit) {
+  Bracket known = anywhere(n);
+#if defined(__AVX512F__)
+  if (habit.gap != 0 && count < n) look(keys, n, count, habit.around(), known, &habit);
+  if (known.high - known.low == 1) return {static_cast<uint32_t>(known.low), count - known.below_low};
+#endif
+  const Bracket span = spanned(keys, n);
+  known.low = std::max(known.low, span.low);
+  known.high = std::min(known.high, span.high);
+  return smallest(keys, n, count, known, &habit);
 }
 
 // The flags of the smallest keys.
