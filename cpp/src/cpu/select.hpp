@@ -118,7 +118,7 @@ void narrow(const Word* keys, int64_t n, int64_t count, bool halve, Bracket& kno
   }
 }
 
-constexpr double kReach = 11;  // ranks to both sides of a guess: 22 of the 32 that a window has room for
+constexpr double kReach = 9;  // ranks to both sides of a guess: 18 of the 32 that a window has room for
 
 // Where the rows before had their key, on the Scale: rows of one batch are alike. It decides where to look
 // first, never what is found.
