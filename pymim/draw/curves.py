@@ -22,8 +22,9 @@ def draw(folder: Folder, path: Path) -> None:
     figure = Figure(figsize=(14, 3.2), layout="constrained")
     loss, gauge, rate, probe = figure.subplots(1, 4)
     for name in sorted({name for row in rows for name in row} - _NOT_LOSSES):
-        axis = gauge if "/" in name else loss
-        axis.plot(steps, [row.get(name) for row in rows], label=name, linewidth=1.2)
+        axis, values = gauge if "/" in name else loss, [row.get(name) for row in rows]
+        if name == "loss" or values != [row.get("loss") for row in rows]:  # an only objective is the loss
+            axis.plot(steps, values, label=name, linewidth=1.2)
     gauge.set_yscale("log")
     rate.plot(steps, [row["rate"] for row in rows], linewidth=1.2)
     _probes(probe, folder)
