@@ -59,6 +59,7 @@ struct Board {
   // Calls visit(word, bits of the box in it) in raster order.
   template <class Visit>
   PYMIM_HOST_DEVICE void each_word(const Box& box, Visit visit) const {
+    if (box.columns == 0) return;  // a block that does not fit has rows beyond the grid
     for (int f = box.frame; f < box.frame + box.frames; ++f)
       if (row_bits <= 64)
         each_word_of_rows(box, words + f * frame_words, visit);
