@@ -18,7 +18,9 @@ TINY = "-b DIM=16 -b DEPTH=1 -b HEADS=2 -b BATCH=8 -b STEPS=1 -b Transformer.dim
 
 @pytest.mark.parametrize("code", PYTHON, ids=lambda code: code.splitlines()[-1][:40])
 def test_examples_run_as_they_stand(code):
-    exec(compile(code, "README.md", "exec"), {})
+    left = {}
+    exec(compile(code, "README.md", "exec"), left)
+    assert left.keys() > {"__builtins__"}
 
 
 def test_there_are_examples_and_commands():

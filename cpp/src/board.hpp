@@ -60,33 +60,27 @@ struct Board {
   template <class Visit>
   PYMIM_HOST_DEVICE void each_word(const Box& box, Visit visit) const {
     if (box.columns == 0) return;  // a block that does not fit has rows beyond the grid
-    for (int f = box.frame; f < box.frame + box.frames; ++f)
-      if (row_bits <= 64)
-        each_word_of_rows(box, words + f * frame_words, visit);
-      else
-        each_word_in_rows(box, words + f * frame_words, visit);
-  }
-
-  // Words that hold whole rows: the same columns of each, less the rows before and after.
-  template <class Visit>
-  PYMIM_HOST_DEVICE void each_word_of_rows(const Box& box, uint64_t* frame, Visit visit) const {
-    const uint64_t columns_of_box = first_bits(box.columns) * each_row << box.column;
-    const int begin = box.row * row_bits, end = begin + box.rows * row_bits;
-    for (int i = begin / 64; i * 64 < end; ++i) {
-      const int before = begin - i * 64;
-      visit(frame[i], columns_of_box & first_bits(end - i * 64) & ~first_bits(before < 0 ? 0 : before));
+    for (int f = box.frame; f < box.frame + box.frames; ++f) {
+      uint64_t* frame = words + f * frame_words;
+      const int begin = box.row * row_bits, end = begin + box.rows * row_bits;
+      if (row_bits <= 64) {  // all rows at once, and of each the same columns
+        const uint64_t columns_of_box = first_bits(box.columns) * each_row << box.column;
+        each_word_between(frame, begin, end,
+                          [&](uint64_t& word, uint64_t bits) { visit(word, bits & columns_of_box); });
+      } else {
+        for (int row = begin + box.column; row < end; row += row_bits)
+          each_word_between(frame, row, row + box.columns, visit);
+      }
     }
   }
 
-  // Rows that hold whole words.
+  // Calls visit(word, those of its bits that are numbers begin to end of the frame).
   template <class Visit>
-  PYMIM_HOST_DEVICE void each_word_in_rows(const Box& box, uint64_t* frame, Visit visit) const {
-    const int begin = box.column, end = begin + box.columns, row_words = row_bits / 64;
-    for (int r = box.row; r < box.row + box.rows; ++r)
-      for (int i = begin / 64; i * 64 < end; ++i) {
-        const int before = begin - i * 64;
-        visit(frame[r * row_words + i], first_bits(end - i * 64) & ~first_bits(before < 0 ? 0 : before));
-      }
+  PYMIM_HOST_DEVICE static void each_word_between(uint64_t* frame, int begin, int end, Visit visit) {
+    for (int i = begin / 64; i * 64 < end; ++i) {
+      const int before = begin - i * 64;
+      visit(frame[i], first_bits(end - i * 64) & ~first_bits(before < 0 ? 0 : before));
+    }
   }
 
   PYMIM_HOST_DEVICE int count(const Box& box) const {

@@ -46,7 +46,7 @@ struct CandidateVectors : Candidates {
     end = k + kMost;
     laid_for = 0;
     store_words<2, 2>(draw, image, first_block(Role::rectangles) + kBlockWords + 2 * k, words);
-    const Stretch same = law.stretch;
+    const Stretch same = law.stretch;  // a copy, which what is stored cannot change
 #pragma omp simd
     for (uint32_t i = 0; i < kMost; ++i) stretch[i] = draw_stretch(same, words[4 * i + 1]);
   }

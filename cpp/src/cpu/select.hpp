@@ -181,12 +181,12 @@ Bracket around_guess(const Bracket& known, int64_t count, double reach) {
 // from the fifth pass on by halving in turn: two passes (in AVX-512; else four) where the keys are as the Scale
 // says, 64 at most. Only ties leave none.
 template <class Scale = Even>
-Smallest smallest(const Word* keys, int64_t n, int64_t count, Bracket known,
-                  [[maybe_unused]] Habit<Scale>* habit = nullptr) {
+Smallest smallest(const Word* keys, int64_t n, int64_t count, Bracket known, Habit<Scale>* habit = nullptr) {
   if (count == n) return {0xffffffffu, n};
   for (int pass = 0; known.below_low != count && known.high - known.low > 1; ++pass) {
 #if defined(__AVX512F__)
     if (pass < 4) {
+      // Half as far after the first, lest as many keys as a window did not hold are met again.
       const Bracket looked = around_guess<Scale>(known, count, pass == 0 ? kReach : kReach / 2);
       look(keys, n, count, looked, known, habit);
       continue;
