@@ -42,7 +42,7 @@ inline X exp2_polynomial(X r) {
 
 // 2^t to 2 ulp; below -126 (-1022) a number smaller than that, from -127 (-1023) on 0; above 127 (1023) that
 // power; NaN for an infinite t.
-inline float exp2(float t) {
+[[gnu::always_inline]] inline float exp2(float t) {
   float clamped = t < -127.f ? -127.f : t;
   clamped = clamped > 127.f ? 127.f : clamped;
   const float shifted = clamped + 12582912.f;  // rounds; the integer is in the low bits of the mantissa
@@ -51,7 +51,7 @@ inline float exp2(float t) {
   return from_bits(static_cast<int32_t>(bits)) + t * 0.f;
 }
 
-inline double exp2(double t) {
+[[gnu::always_inline]] inline double exp2(double t) {
   double clamped = t < -1023. ? -1023. : t;
   clamped = clamped > 1023. ? 1023. : clamped;
   const double shifted = clamped + 6755399441055744.;
@@ -64,7 +64,7 @@ inline double exp2(double t) {
   return p + t * 0.;
 }
 
-inline float log2(float x) { return log(x) * 1.44269504f; }
+[[gnu::always_inline]] inline float log2(float x) { return log(x) * 1.44269504f; }
 inline double log2(double x) { return std::log2(x); }
 
 }  // namespace pymim::cpu::PYMIM_ISA

@@ -212,22 +212,23 @@ class Scaling {
     lost_ = lost_ || lost;
   }
 
-  // next_ becomes what the columns are to be scaled by; returns by how much v_ missed.
+  // next_ becomes what the columns are to be scaled by; returns by how much v_ missed. What is read is named here,
+  // as no loop would be vectorised whose stores might change a member.
   R column_step() {
-    const R* sums = p_.merged_sums();
-    if (column_power_ != 1)
+    const R *sums = p_.merged_sums(), *v = v_, *columns = columns_, power = column_power_;
+    R *next = next_, missed = 0, total = 0, lost = 0;
 #pragma omp simd
-      for (int64_t c = 0; c < p_.k; ++c) next_[c] = exp2(column_power_ * log2(columns_[c] / sums[c]));
-    R missed = 0, total = 0, lost = 0;
+    for (int64_t c = 0; c < p_.l; ++c) next[c] = columns[c] / sums[c];
+    if (power != 1)
+#pragma omp simd
+      for (int64_t c = 0; c < p_.k; ++c) next[c] = exp2(power * log2(next[c]));
 #pragma omp simd reduction(+ : missed, total, lost)
     for (int64_t c = 0; c < p_.l; ++c) {
-      const R mass = columns_[c];
-      const R scaled = column_power_ == 1 || c >= p_.k ? mass / sums[c] : next_[c];
-      const R off = v_[c] / scaled - 1;
-      next_[c] = mass > 0 ? scaled : 0;
+      const R mass = columns[c], off = v[c] / next[c] - 1;
       missed += mass > 0 ? mass * (off < 0 ? -off : off) : 0;
       total += mass;
       lost += mass > 0 && !in_range(sums[c]) ? R(1) : R(0);
+      next[c] = mass > 0 ? next[c] : 0;
     }
     lost_ = lost_ || lost > 0;
     return missed / total;
