@@ -47,9 +47,9 @@ def _empty_on_grid(index: Tensor, grid: Sequence[int], unit: Sequence[int], visi
 def _empty_in_views(index: Tensor, patches: int, visible: int, views: int, *rest: int) -> Triple:
     b = index.shape[0]
     return (
-        index.new_empty((views, b, visible)),
-        index.new_empty((views, b, patches - visible)),
-        index.new_empty((views, b, patches), dtype=torch.bool),
+        index.new_empty(views, b, visible),
+        index.new_empty(views, b, patches - visible),
+        index.new_empty(views, b, patches, dtype=torch.bool),
     )
 
 
@@ -222,9 +222,9 @@ def budget(
     return Mask(*budget_mask(index, sizes, alphas, visible, seed, step, view))
 
 
-@op(fake=lambda index, ids, count, *draw: ids.new_empty((index.shape[0], count)))
+@op(fake=lambda index, ids, count, *draw: ids.new_empty(index.shape[0], count))
 def subset_ids(index: Tensor, ids: Tensor, count: int, seed: int, step: int, view: int) -> Tensor:
-    out = ids.new_empty((index.shape[0], count))
+    out = ids.new_empty(index.shape[0], count)
     _core.mask.subset(index, seed, step, view, ids, out, stream(index))
     return out
 

@@ -33,7 +33,7 @@ def _run(
 ) -> None:
     b, m = scores.shape
     scores = scores.detach()  # DLPack refuses what requires a gradient
-    scratch = scores.new_empty((b, _core.rank.relative_loss_scratch(m)))
+    scratch = scores.new_empty(b, _core.rank.relative_loss_scratch(m))
     _core.rank.relative_loss(scores, losses, weights, epsilon, scratch, sums, pairs, gradient, stream(scores))
 
 
@@ -183,19 +183,19 @@ def _(scores: Tensor, descending: bool) -> Tensor:
 
 @torch.library.custom_op("pymim::top_k", mutates_args=())
 def _top_k(scores: Tensor, k: int, descending: bool) -> Tensor:
-    ids = scores.new_empty((scores.shape[0], k), dtype=torch.int64)
+    ids = scores.new_empty(scores.shape[0], k, dtype=torch.int64)
     _core.rank.rank(scores, descending, _sort_scratch(scores), ids, None, stream(scores))
     return ids
 
 
 @_top_k.register_fake
 def _(scores: Tensor, k: int, descending: bool) -> Tensor:
-    return scores.new_empty((scores.shape[0], k), dtype=torch.int64)
+    return scores.new_empty(scores.shape[0], k, dtype=torch.int64)
 
 
 def _sort_scratch(scores: Tensor) -> Tensor:
     b, m = scores.shape
-    return scores.new_empty((b, _core.rank.rank_scratch(m, scores.dtype == torch.float64)), dtype=torch.int64)
+    return scores.new_empty(b, _core.rank.rank_scratch(m, scores.dtype == torch.float64), dtype=torch.int64)
 
 
 def _sortable(function: str, scores: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
-// exp and log that the compiler can vectorise: no branches, no tables, no libm. Polynomials after Cephes
-// (Moshier).
+// exp and log that the compiler can vectorise: no branches, no tables, no libm, and always inlined, as a loop
+// that calls is not vectorised whatever its pragma says. Polynomials after Cephes (Moshier).
 #pragma once
 
 #include <cmath>

@@ -212,8 +212,8 @@ class Scaling {
     lost_ = lost_ || lost;
   }
 
-  // next_ becomes what the columns are to be scaled by; returns by how much v_ missed. What is read is named here,
-  // as no loop would be vectorised whose stores might change a member.
+  // next_ becomes what the columns are to be scaled by; returns by how much v_ missed. What is read is named
+  // here first, as no loop is vectorised whose stores might change a member.
   R column_step() {
     const R *sums = p_.merged_sums(), *v = v_, *columns = columns_, power = column_power_;
     R *next = next_, missed = 0, total = 0, lost = 0;

@@ -12,4 +12,4 @@ from pymim import _core
 
 def empty_board(index: Tensor, grid: Sequence[int]) -> Tensor:
     """Scratch: a bit a patch, as the core lays them out."""
-    return index.new_empty((index.shape[0], _core.block.board_words(grid)), dtype=torch.uint64)
+    return index.new_empty(index.shape[0], _core.block.board_words(grid), dtype=torch.uint64)

@@ -48,7 +48,7 @@ def block_mask(
 
 
 def _empty_ragged(index: Tensor, grid: Sequence[int], *law: object) -> tuple[Tensor, Tensor]:
-    return index.new_empty((index.shape[0], math.prod(grid)), dtype=torch.bool), index.new_empty(index.shape[0])
+    return index.new_empty(index.shape[0], math.prod(grid), dtype=torch.bool), index.new_empty(index.shape[0])
 
 
 @op(fake=_empty_ragged)

@@ -50,7 +50,7 @@ def inverse_block_mask(
 def _empty_multi(
     index: Tensor, grid: Sequence[int], visible: int, blocks: int, target: Sequence[int], *law: object
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    targets = index.new_empty((index.shape[0], blocks, grid[0] * math.prod(target)))
+    targets = index.new_empty(index.shape[0], blocks, grid[0] * math.prod(target))
     return (*empty(index, math.prod(grid), visible), targets)
 
 

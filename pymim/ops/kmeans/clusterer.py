@@ -161,7 +161,7 @@ class KMeans:
         if self.group is None:
             return start(chunks, self.clusters, self.start, self.metric, seed)
         first = dist.get_global_rank(self.group, 0)
-        centroids = points.new_empty((self.clusters, points.shape[1]), dtype=torch.float32)
+        centroids = points.new_empty(self.clusters, points.shape[1], dtype=torch.float32)
         if dist.get_rank() == first:
             centroids = start(chunks, self.clusters, self.start, self.metric, seed)
         dist.broadcast(centroids, first, group=self.group)

@@ -47,7 +47,7 @@ def _where(tensor: Tensor) -> tuple[bool, int]:
 
 
 def _scratch(like: Tensor, size: int) -> Tensor:
-    return like.new_empty((size,), dtype=torch.uint8)
+    return like.new_empty(size, dtype=torch.uint8)
 
 
 def _check_rank(function: str, name: str, tensor: Tensor, rank: int) -> None:
@@ -74,7 +74,7 @@ def _(points: Tensor, centroids: Tensor, cosine: bool) -> tuple[Tensor, Tensor]:
 
 def _empty(points: Tensor) -> tuple[Tensor, Tensor]:
     b = points.shape[0]
-    return points.new_empty((b,), dtype=torch.int64), points.new_empty((b,), dtype=torch.float32)
+    return points.new_empty(b, dtype=torch.int64), points.new_empty(b, dtype=torch.float32)
 
 
 @accepts_numpy
