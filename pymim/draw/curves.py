@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from pymim.draw.image import save
 from pymim.io import Folder
@@ -26,12 +27,15 @@ def draw(folder: Folder, path: Path) -> None:
         if name == "loss" or values != [row.get("loss") for row in rows]:  # an only objective is the loss
             axis.plot(steps, values, label=name, linewidth=1.2)
     gauge.set_yscale("log")
+    gauge.yaxis.set_major_formatter(LogFormatter())  # 50, not 5 x 10^1
+    gauge.yaxis.set_minor_formatter(LogFormatter())
     rate.plot(steps, [row["rate"] for row in rows], linewidth=1.2)
     _probes(probe, folder)
     for axis, title in ((loss, "loss"), (gauge, "gauges"), (rate, "learning rate"), (probe, "probe accuracy")):
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
-        axis.tick_params(labelsize=8)
+        axis.set_xlim(0, 1.03 * max(steps, default=1))
+        axis.tick_params(which="both", labelsize=8)
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=7)
