@@ -74,7 +74,7 @@ def test_groups_of_the_recipe():
         assert found[name] == (pytest.approx(rate), decay, (0.9, 0.95)), name
     biases = [name for name in found if name.endswith(".bias")]
     assert biases == ["encoder.patch_embed.proj.bias", "objectives.0.target.bias"]
-    assert not [name for name in found if "teacher" in name or "rope" in name]
+    assert not [name for name in found if "teacher" in name or "rot" in name]
 
 
 def test_mask_of_the_recipe():

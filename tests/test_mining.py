@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from pymim import config
+from pymim.optim import Momentum
 from pymim.run import main
 from tests.test_run import QUICK, SMALL
 
@@ -55,15 +56,29 @@ def test_copies_are_saved_and_what_is_shared_is_saved_once(finished):
     assert not [name for name in saved if name.startswith("optimizer.") and ("teacher" in name or "judge" in name)]
 
 
-def test_a_resumed_run_has_the_same_masks_shares_and_copies(finished, tmp_path):
-    folder = tmp_path / "again"
+@pytest.fixture(scope="module")
+def every_step(tmp_path_factory):
+    """The checkpoints of the same run after each step."""
+    folder = tmp_path_factory.mktemp("again") / "whole"
     assert main(command(folder, "-b", "Trainer.save_every=1", "-b", "Trainer.keep=6")) == 0
-    step = folder / "checkpoints" / "step-00000003"
-    other = tmp_path / "resumed"
-    assert main(command(other, "--resume", str(step))) == 0
+    return folder / "checkpoints"
+
+
+@pytest.mark.parametrize("step", [2, 3])  # at the end of an epoch, where the released resume skips one, and within
+def test_a_resumed_run_has_the_same_masks_shares_and_copies(step, finished, every_step, tmp_path):
+    folder = tmp_path / "resumed"
+    assert main(command(folder, "--resume", str(every_step / f"step-{step:08d}"))) == 0
     for name, value in weights(finished).items():
-        assert torch.equal(value, weights(other)[name]), name
-    assert losses(other) == losses(finished)[3:]
+        assert torch.equal(value, weights(folder)[name]), name
+    assert losses(folder) == losses(finished)[step:]
+
+
+def test_copies_follow_once_a_step_however_many_pieces_it_has(tmp_path, monkeypatch):
+    updates, update = [], Momentum.update
+    monkeypatch.setattr(Momentum, "update", lambda self, *args: updates.append(id(self)) or update(self, *args))
+    assert main(command(tmp_path / "pieces", "-b", "train.Trainer.micro=4")) == 0
+    assert len(set(updates)) == 2  # of the encoder and of its ranker
+    assert len(updates) == 2 * 6
 
 
 def test_two_processes_mine_the_same_run(finished, tmp_path):
@@ -91,6 +106,17 @@ def test_defaults_are_the_decisions():
     assert [round(method.mask.hard(step, 2000), 4) for step in (0, 1000, 1999)] == [0.0025, 0.2525, 0.5]
     assert method.mask.hide == "highest"
     assert method.ranker.teacher.steps == 2000
+
+
+def test_schedules_of_the_recipe():
+    tiny = ["DIM=24", "DEPTH=1", "HEADS=2", "predictors.Transformer.dim=24", "predictors.Transformer.depth=1"]
+    config.load(["gin/recipe/hpm.gin"], [*tiny, "predictors.Transformer.heads=2"])
+    method = config.build("train.Trainer", "method")
+    steps = 500_000
+    for epoch, momentum in ((0, 0.999), (50, 0.99945), (100, 0.9999), (799, 0.9999)):
+        for step in (625 * epoch, 625 * epoch + 624):
+            assert method.ranker.teacher.momentum(step, steps) == pytest.approx(momentum, abs=1e-9)
+            assert method.mask.hard(step, steps) == pytest.approx(0.5 * (epoch + 1) / 800)
 
 
 def test_one_binding_leaves_the_loss_prediction_alone():

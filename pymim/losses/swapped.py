@@ -26,7 +26,8 @@ class Swapped(nn.Module):
 
     The first term teaches the prototypes and, where it learns, the target; the second, in which the prototypes are
     constants, the predictor and the encoder. Where the target is frozen the first term teaches prototypes alone.
-    All of it is in float32.
+    All of it is in float32. SwAV's queue of earlier features, for batches of fewer tokens than clusters, is left
+    out: a batch of clips has more.
 
     Args:
         clusters: K. temperature: of both terms.

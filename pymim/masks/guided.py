@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Ranked:
     """Hides the most difficult patches for certain, and others uniformly (HPM, Wang et al. 2023).
 
-    `hard` is their share of the hidden ones: a number, or a schedule over `steps`. `hide` "lowest" turns it round.
+    `hard` is their share of the hidden ones: a number, or a schedule over `steps`; 0 is the uniform mask. `hide`
+    "lowest" turns it round.
     """
 
     def __init__(

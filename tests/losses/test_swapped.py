@@ -56,6 +56,12 @@ def test_who_learns_from_which_term():
         term = loss.cross_entropy(scores, torch.zeros(4, 9, dtype=torch.int64)).sum()
         found = torch.autograd.grad(term, parts, retain_graph=True, allow_unused=True)
         assert [grad is not None for grad in found] == learns
+    with torch.no_grad():
+        labels = [loss._labels(tokens, scores) for tokens, scores in ((prediction, ours), (target, theirs))]
+    whole = torch.autograd.grad(loss(prediction, target).sum(), parts, retain_graph=True)
+    first = torch.autograd.grad(loss.cross_entropy(theirs, labels[0]).sum(), parts[1:], retain_graph=True)
+    (second,) = torch.autograd.grad(loss.cross_entropy(ours, labels[1]).sum(), parts[:1], retain_graph=True)
+    torch.testing.assert_close(whole, (second, *first))
     loss(prediction, target.detach()).sum().backward()  # a frozen target: the first term teaches prototypes alone
     assert loss.prototypes.weight.grad.abs().sum() > 0
 

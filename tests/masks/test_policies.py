@@ -8,6 +8,7 @@ import torch
 
 from pymim import masks
 from pymim.masks import Draw
+from pymim.ops import mask as ops
 from pymim.optim import Linear, Stairs
 
 POLICIES = {
@@ -89,6 +90,15 @@ def test_ranked_hides_the_hard_ones_first():
     assert hidden.shape == (1, 6)
     easiest = masks.Ranked(0.75, 0.5, hide="lowest")(torch.arange(1), (2, 4), Draw(0, 5), scores).hidden
     assert {0, 1, 3} <= set(easiest[0].tolist())
+
+
+@pytest.mark.parametrize("share, count", [(0.0, 0), (0.0068, 0), (0.007, 1), (0.25, 36), (0.4999, 73), (0.5, 73)])
+def test_the_hard_share_is_of_the_hidden_and_rounds_down(share, count):
+    index, scores = torch.arange(3), torch.rand(3, 196, generator=torch.Generator().manual_seed(0))
+    found = masks.Ranked(0.75, share)(index, (14, 14), Draw(5, 7), scores)
+    expected = ops.ranked(index, scores, 49, count, seed=5, step=7)
+    assert torch.equal(found.hidden, expected.hidden)
+    assert not torch.equal(found.hidden, ops.ranked(index, scores, 49, count + 2, seed=5, step=7).hidden)
 
 
 @pytest.mark.parametrize("name", ["ranked", "weighted", "priority"])
