@@ -16,7 +16,7 @@ class ConfigError(PymimError):
 
 
 class Diverged(PymimError):
-    """The loss is not finite."""
+    """The loss or the gradients are not finite."""
 
     exit_code = 3
 

@@ -1,6 +1,6 @@
 """python -m pymim.run --gin gin/mae.gin: parse, build, train, evaluate, draw.
 
-Exit codes: 0 done; 2 bad command line or configuration; 3 the loss is not finite; 4 data; 5 out of memory;
+Exit codes: 0 done; 2 bad command line or configuration; 3 loss or gradients not finite; 4 data; 5 out of memory;
 75 stopped by a signal after saving (start it again); 130 interrupted; 1 anything else.
 """
 

@@ -154,12 +154,15 @@ class Trainer:
             for name, value in {"loss": output.loss, **output.losses}.items():
                 total[name] = total.get(name, 0) + value.detach().mean() * share
         losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))
-        if not math.isfinite(losses["loss"]):
-            replay.keep_and_raise(folder, batch, step, self.seed, self.world.rank, losses)
+        norm = nn.utils.get_total_norm([p.grad for p in self.method.parameters() if p.grad is not None])
+        for name, value in (("loss", losses["loss"]), ("norm of the gradients", float(norm))):
+            if not math.isfinite(value):
+                what = f"the {name} is {value}"
+                replay.keep_and_raise(folder, batch, step, self.seed, self.world.rank, losses, what)
         if self.gauges is not None and self._is_logged(step + 1):
             losses |= self.gauges(self.method, output)
         if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.method.parameters(), self.clip)
+            nn.utils.clip_grads_with_norm_(self.method.parameters(), self.clip, norm)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
         return losses

@@ -134,6 +134,24 @@ def test_two_processes_make_the_run_of_one(by, tmp_path):
         np.testing.assert_allclose(two, one, rtol=1e-4)
 
 
+def test_gradients_that_are_not_finite_move_nothing(tmp_path):
+    config.load(["gin/capi.gin"], [*TINY, *QUICK])
+    trainer = config.build("train.Trainer")
+    before = []
+
+    def poison(grad):
+        before.append({name: value.clone() for name, value in trainer.method.state_dict().items()})
+        return grad * (math.inf if len(before) == 3 else 1)
+
+    trainer.method.objectives[0].predictor.mask_token.register_hook(poison)
+    with pytest.raises(PymimError, match=r"the norm of the gradients is (inf|nan) at step 2"):
+        trainer.run(Folder(tmp_path))
+    after = trainer.method.state_dict()
+    moved = [any(not torch.equal(old[name], after[name]) for name in after) for old in before]
+    assert moved == [True, True, False]
+    assert list((tmp_path / "nan").glob("step-00000002-*.safetensors"))
+
+
 def test_a_loss_that_is_not_finite_moves_neither_teacher_nor_clusters(tmp_path):
     config.load(["gin/capi.gin"], [*TINY, *QUICK])
     trainer = config.build("train.Trainer")

@@ -1,4 +1,4 @@
-"""What is left of a step whose loss is not finite: its batch, and its number, from which all the rest follows."""
+"""What is left of a step whose numbers are not finite: its batch, and its number, which all the rest follows from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymim.io.folder import Folder
 
 
 def keep_and_raise(
-    folder: Folder, batch: Batch, step: int, seed: int, rank: int, losses: dict[str, float]
+    folder: Folder, batch: Batch, step: int, seed: int, rank: int, losses: dict[str, float], what: str
 ) -> NoReturn:
     """Writes nan/step-N-rank-R.safetensors and .json, then raises Diverged. The random state of the step is
     train.seed_everything(seed, step, rank); its weights are those of the last checkpoint, trained on to it."""
@@ -22,6 +22,6 @@ def keep_and_raise(
     views = {f"view{i}": view.cpu().contiguous() for i, view in enumerate(batch.views)}
     save_file({**views, "index": batch.index.cpu(), "label": batch.label.cpu()}, folder / f"{name}.safetensors")
     raise Diverged(
-        f"the loss is {losses['loss']} at step {step}; the batch is in {folder / name}.safetensors; "
+        f"{what} at step {step}; the batch is in {folder / name}.safetensors; "
         "lower the learning rate, clip the gradient (train.Trainer.clip = 1.0) or try precision = 'float32'"
     )
