@@ -1,4 +1,4 @@
-"""What is left of a step whose numbers are not finite: its batch, and its number, which all the rest follows from."""
+"""What is left of a step whose numbers are not finite: its batch, and its number, from which the rest follows."""
 
 from __future__ import annotations
 
