@@ -45,6 +45,11 @@ class Encoder(nn.Module):
         """What it encodes, by its name."""
         return "clips" if len(self.patch) == 3 else "images"
 
+    @property
+    def traits(self) -> dict[str, str]:
+        """What changes its features and cannot be told from its weights; a file of them names it."""
+        return {}
+
     @abstractmethod
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features: ...
 

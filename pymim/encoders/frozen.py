@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -21,17 +22,27 @@ class Frozen(Average):
     """
 
     def __init__(self, encoder: Encoder, path: str | Path, model: Encoder | None = None):
-        super().__init__(model if model is not None else encoder)
-        self.module.load_state_dict(_read(Path(path), self.module.state_dict()))
+        model = encoder if model is None else model
+        super().__init__(model)
+        self.module.load_state_dict(_read(Path(path), self.module.state_dict(), model.traits))
 
 
-def _read(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's tensors, if they are those wanted. What a hidden patch is replaced by may be missing."""
+def _read(path: Path, wanted: dict[str, Tensor], traits: dict[str, str]) -> dict[str, Tensor]:
+    """The file's tensors, if they are those wanted. What a hidden patch is replaced by may be missing, and so may
+    be traits, which only our own files name."""
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise ValueError(
             f"Frozen: path: expected a safetensors file, or a folder with one, got {path}; export a run"
         )
+    with safe_open(file, "pt") as opened:
+        named = opened.metadata() or {}
+    for name, value in traits.items():
+        if named.get(name, value) != value:
+            raise ValueError(
+                f"Frozen: path: expected {name} {value}, got {named[name]} in {file}; "
+                "set model to the encoder that the file holds"
+            )
     found = load_file(file)
     if "mask_token" in wanted:
         found.setdefault("mask_token", wanted["mask_token"])

@@ -92,6 +92,11 @@ class ViT(Positioned, Encoder):
             if token is not None:
                 nn.init.normal_(token, std=0.02)
 
+    @property
+    def traits(self) -> dict[str, str]:
+        rotary = self.rotary.form if self.rotary else "none"
+        return {"heads": str(self.heads), "rotary": rotary, "placed registers": str(self.placed)}
+
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels

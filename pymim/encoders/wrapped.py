@@ -34,6 +34,10 @@ class Wrapped(Encoder):
     def embedding(self) -> int:
         return self.trunk.embedding
 
+    @property
+    def traits(self) -> dict[str, str]:
+        return self.trunk.traits
+
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
         features: Features = self.trunk(view, mask)
         return features

@@ -43,16 +43,18 @@ def export(encoder: Encoder, folder: Path, mean: list[float], std: list[float]) 
     weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     weights.pop("mask_token", None)
     if not isinstance(encoder, ViT) or _PLAIN - weights.keys():
-        return [_write(folder, weights, None)]
-    written = [_write(folder, weights, timm_config(encoder, mean, std))]
+        return [_write(folder, weights, None, encoder.traits)]
+    written = [_write(folder, weights, timm_config(encoder, mean, std), encoder.traits)]
     if encoder.prefix == 1 and not any("ls1" in name for name in weights):
         written.append(_write(folder / "transformers", for_transformers(weights), transformers_config(encoder)))
     return written
 
 
-def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None) -> Path:
+def _write(
+    folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None, traits: dict[str, str] | None = None
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt", **(traits or {})})
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     return folder

@@ -6,7 +6,8 @@ depend on differences of positions alone.
 
 The form "rotary-coupled" is what the released code of CAPI (Darcet et al. 2025) computes: channels, not pairs, are
 shared out, so that each pair mixes the angles of two axes. It is a rotation only where both coordinates are equal,
-and products are not invariant to a shift. Weights trained with one form are of no use with the other.
+and products are not invariant to a shift. Weights trained with one form are of no use with the other,
+and encoders.Frozen refuses them.
 """
 
 from __future__ import annotations

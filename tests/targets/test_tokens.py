@@ -4,6 +4,7 @@ import functools
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pymim import encoders, losses, masks, targets
 from pymim.io.export import export
@@ -75,6 +76,37 @@ def test_a_file_of_another_encoder_is_refused_loudly(exported):
         encoders.Frozen(vit(), folder, vit(32, pool="mean-norm"))
     with pytest.raises(ValueError, match="expected a safetensors file, or a folder with one, got"):
         encoders.Frozen(vit(), folder / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"positions": "rotary"}, "expected rotary rotary, got rotary-coupled"),
+        ({"positions": "none"}, "expected rotary none, got rotary-coupled"),
+        ({"positions": "rotary-coupled", "place_registers": False}, "expected placed registers 0, got 4"),
+    ],
+)
+def test_what_weights_do_not_show_is_named_in_the_file_and_refused(tmp_path, options, message):
+    coupled = {"positions": "rotary-coupled", "registers": 4, "place_registers": True}
+    export(vit(32, **coupled), tmp_path, [0.5] * 3, [0.5] * 3)
+    encoders.Frozen(vit(32), tmp_path, vit(32, **coupled))
+    with pytest.raises(ValueError, match=f"Frozen: path: {message}.*; set model to the encoder"):
+        encoders.Frozen(vit(32), tmp_path, vit(32, **{**coupled, **options}))
+
+
+def test_heads_are_told_apart(exported):
+    _, folder = exported
+    other = encoders.ViT(32, 2, 4, image=(16, 24), patch=4)
+    with pytest.raises(ValueError, match="expected heads 4, got 2"):
+        encoders.Frozen(vit(), folder, other)
+
+
+def test_files_of_others_need_no_traits(exported):
+    source, folder = exported
+    save_file(source.state_dict(), folder / "timm.safetensors")
+    view = make_batch().views[0]
+    frozen = encoders.Frozen(source, folder / "timm.safetensors", vit(32))
+    torch.testing.assert_close(frozen(view).tokens, source(view).tokens)
 
 
 def test_what_replaces_hidden_patches_may_be_missing(exported):
