@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pymim import data
+from pymim.encoders import Encoder
+from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.probes import KNN, Linear
 
@@ -20,12 +22,16 @@ if TYPE_CHECKING:
     from pymim.views.view import View
 
 Probe = Any
+POOLS = ("mean", "encoder", "predictor")
 
 
 class Evaluation:
     """Runs `probes` on the encoder of a run, on `train_images` and `test_images` images of a source with labels.
 
     source, channels, clip: what pymim.data.open takes; view: how an image is prepared, without randomness.
+    pool: what the vector of an image is: the "mean" of the encoder's tokens, what the "encoder" itself pools, or
+        what the "predictor" of the first objective pools (CAPI's, Darcet et al. 2025: predictors.Cross.pooled).
+        The untrained encoder is then read by its mean: its predictor is not kept.
     Raw pixels and the encoder as it was before training are probed too: once a run, kept in
     evaluation/baselines.json and printed beside, unless another run's `baselines` serve. Probes see pooled
     features, patch tokens or images, as they say.
@@ -45,9 +51,17 @@ class Evaluation:
         baselines: bool = True,
     ) -> None:
         self.source, self.view, self.channels, self.clip = source, view, channels, clip
+        if pool not in POOLS:
+            raise ValueError(
+                f"Evaluation: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them"
+            )
         self.batch, self.pool = batch, pool
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes, self.baselines = (train_images, test_images), baselines
+
+    def before_run(self, trainer: Trainer) -> None:
+        """Refuses what could only fail at the end of the training."""
+        self._predictor(trainer)
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
         """Probes the encoder, prints the table and writes evaluation/step-N.json."""
@@ -57,24 +71,38 @@ class Evaluation:
             return
         began = time.perf_counter()
         baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
-        result = self.probe(trainer.encoder, splits)
+        result = self.probe(trainer.encoder, splits, self._predictor(trainer))
         folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
         train, test = (len(labels) for _, labels in splits)
         seconds = time.perf_counter() - began
         seen = f"({train} training and {test} test {trainer.encoder.items}, {seconds:.0f} s)"
         _say(f"{table(result, baselines, step)}\n{seen}")
 
-    def probe(self, encoder: nn.Module, splits: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
-        """What each probe says of this encoder, by name."""
+    def probe(
+        self, encoder: Encoder, splits: list[tuple[Tensor, Tensor]], predictor: Any = None
+    ) -> dict[str, float]:
+        """What each probe says of this encoder, by name; or of what `predictor` pools of it."""
         (train, labels), (test, truth) = splits
         wanted = {probe.takes for probe in self.probes}
-        features = {"pooled": (train, test), **self._features(encoder, train, test, wanted)}
+        features = {"pooled": (train, test), **self._features(encoder, predictor, train, test, wanted)}
         results: dict[str, float] = {}
         for probe in self.probes:
             first = (encoder,) if probe.takes == "images" else ()
             given = (train, test) if probe.takes == "images" else features[probe.takes]
             results |= _named(probe, probe(*first, given[0], labels, given[1], truth))
         return results
+
+    def _predictor(self, trainer: Trainer) -> Any:
+        """The predictor that pools, where one does."""
+        if self.pool != "predictor":
+            return None
+        predictor = trainer.method.objectives[0].predictor
+        if not hasattr(predictor, "pooled"):
+            got = type(predictor).__name__
+            raise ConfigError(
+                f"Evaluation: pool = 'predictor': expected one that pools, got {got}; use predictors.Cross"
+            )
+        return predictor
 
     def _baselines(
         self, trainer: Trainer, folder: Folder, splits: list[tuple[Tensor, Tensor]]
@@ -97,25 +125,31 @@ class Evaluation:
 
     @torch.no_grad()
     def _features(
-        self, encoder: nn.Module, train: Tensor, test: Tensor, wanted: set[str]
+        self, encoder: Encoder, predictor: Any, train: Tensor, test: Tensor, wanted: set[str]
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Pooled features [N D] and, where a probe wants them, tokens [N T D], of both sets, by name."""
-        training = encoder.training
-        encoder.eval()
+        asked = [part for part in (encoder, predictor) if part is not None]
+        training = [part.training for part in asked]
+        for part in asked:
+            part.eval()
         sets = [
-            [self._encode(encoder, chunk, wanted) for chunk in images.split(self.batch)] for images in (train, test)
+            [self._encode(encoder, predictor, chunk, wanted) for chunk in images.split(self.batch)]
+            for images in (train, test)
         ]
-        encoder.train(training)
+        for part, mode in zip(asked, training, strict=True):
+            part.train(mode)
         names = sets[0][0].keys()
         joined = {name: [torch.cat([chunk[name] for chunk in chunks]) for chunks in sets] for name in names}
         return {name: (both[0], both[1]) for name, both in joined.items()}
 
-    def _encode(self, encoder: nn.Module, images: Tensor, wanted: set[str]) -> dict[str, Tensor]:
+    def _encode(self, encoder: Encoder, predictor: Any, images: Tensor, wanted: set[str]) -> dict[str, Tensor]:
         device = next(encoder.parameters()).device
         with torch.autocast(device.type, torch.bfloat16):
             features = encoder(images.to(device))
-        pooled = features.tokens.float().mean(1) if self.pool == "mean" else features.pooled.float()
-        found = {"pooled": pooled.cpu()}
+            pooled = features.pooled if self.pool == "encoder" else features.tokens.float().mean(1)
+            if predictor is not None:
+                pooled = predictor.pooled(features, encoder.grid(images.shape))
+        found = {"pooled": pooled.float().cpu()}
         return found | ({"tokens": features.tokens.to(torch.bfloat16).cpu()} if "tokens" in wanted else {})
 
     def _splits(self) -> list[tuple[Tensor, Tensor]] | None:

@@ -13,6 +13,7 @@ import torch
 from pymim import config
 from pymim.data.batch import Batch
 from pymim.errors import PymimError
+from pymim.evaluate import Evaluation
 from pymim.io import Folder
 from pymim.masks import Draw
 from pymim.run import main
@@ -110,6 +111,40 @@ def test_shapes_and_counts_of_the_recipe():
 @pytest.mark.parametrize("binding", ["Transport.by='batch'", "CLUSTERS=20", "ViT.positions='rotary-coupled'"])
 def test_variants_are_one_binding(binding, tmp_path):
     assert main(command(tmp_path / "run", binding)) == 0
+
+
+def test_either_vector_of_an_image_is_probed():
+    config.load(["gin/capi.gin"], [*TINY, "STEPS=1"])
+    method = config.build("train.Trainer", "method")
+    predictor, images = method.objectives[0].predictor, torch.randn(12, 3, 32, 32)
+    seen = {}
+
+    def probe(train, labels, test, truth):
+        seen[pool] = train
+        return 0.0
+
+    probe.takes, probe.name = "pooled", "seen"
+    for pool in ("mean", "encoder", "predictor"):
+        evaluation = Evaluation("digits", None, [probe], batch=5, pool=pool)
+        splits = [(images, torch.arange(12))] * 2
+        evaluation.probe(method.encoder, splits, predictor if pool == "predictor" else None)
+    features = method.eval().encoder(images)
+    wanted = {"mean": features.tokens.mean(1), "encoder": features.pooled}
+    wanted["predictor"] = predictor.pooled(features, (8, 8))
+    for pool, vector in wanted.items():
+        torch.testing.assert_close(seen[pool], vector, atol=0.03, rtol=0.03)  # in bfloat16
+    assert (seen["predictor"] - seen["mean"]).abs().mean() > 0.1
+
+
+def test_the_predictors_vector_is_one_binding_and_refused_at_once_where_there_is_none(tmp_path, capsys):
+    more = ("Evaluation.pool='predictor'", "Evaluation.probes=(@probes.KNN(), @probes.FineTune())")
+    assert main(command(tmp_path / "run", *more)) == 0
+    (result,) = (tmp_path / "run" / "evaluation").glob("step-*.json")
+    assert 0 <= json.loads(result.read_text())["knn"] <= 1
+    words = [*config.flags(["gin/mae.gin", "DIM=16", "DEPTH=1", "HEADS=2", *QUICK, *more])]
+    assert main([*words, "--workdir", str(tmp_path / "mae")]) == 2
+    assert "expected one that pools, got Transformer; use predictors.Cross" in capsys.readouterr().err
+    assert not list((tmp_path / "mae").glob("checkpoints/*"))
 
 
 def test_gauges_are_logged(tmp_path):
