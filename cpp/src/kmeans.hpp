@@ -6,10 +6,17 @@
 namespace pymim {
 namespace {  // so that each instruction set keeps its own copy
 
-// Whether a cluster has rows, and they differ (under cosine equal ones may have an error of rounding) by no
-// more than floats can be set apart.
-PYMIM_HOST_DEVICE inline bool can_donate(double count, double error, Metric metric) {
-  return count > 0 && error > (metric == Metric::cosine ? count * 0x1p-20 : 0) && error < count * 0x1p127;
+// How far the rows of a cluster are from their mean, where it is `moved` (squared) from the centroid that they
+// were `error` from; under cosine, where their directions sum to a vector of length `scale`. What is as small
+// as the rounding of distances is 0: one row, or equal ones.
+PYMIM_HOST_DEVICE inline double scatter(double count, double error, double moved, double scale, Metric metric) {
+  const double rest = metric == Metric::cosine ? count - scale : error - count * moved;
+  return rest > (metric == Metric::cosine ? count * 0x1p-20 : error * 0x1p-16) ? rest : 0;
+}
+
+// Whether a cluster has rows, and they differ by no more than floats can be set apart.
+PYMIM_HOST_DEVICE inline bool can_donate(double count, double error) {
+  return count > 0 && error > 0 && error < count * 0x1p127;
 }
 
 }  // namespace

@@ -168,7 +168,7 @@ def test_empty_clusters_split_the_largest_at_any_scale(scale, device):
     points = rows(60, 4, 8)[0] * scale + scale
     labels = torch.cat([torch.zeros(40), torch.ones(19), torch.full((1,), 3)]).long()
     statistics = kmeans.Statistics.zeros(6, 8, device)
-    found = kmeans.Assignment(labels.to(device), torch.full((60,), float(scale**2), device=device))
+    found = kmeans.Assignment(labels.to(device), points.square().sum(1).to(device))  # from the centroids `old`
     kmeans.accumulate(points.to(device), found, statistics)
     old = torch.zeros(6, 8, device=device)
     new = kmeans.update(statistics, old)
@@ -185,7 +185,7 @@ def test_two_empty_clusters_get_two_donors(device):
     statistics = kmeans.Statistics(
         torch.tensor([[6.0, 6], [0, 0], [5, 0], [0, 0]], dtype=torch.float64),
         torch.tensor([6.0, 0, 5, 0], dtype=torch.float64),
-        torch.ones(4, dtype=torch.float64),
+        torch.tensor([13.0, 0, 6, 0], dtype=torch.float64),  # 1 more than the rows' mean is from the old centroid
     )
     statistics = kmeans.Statistics(*(t.to(device) for t in statistics))
     new = kmeans.update(statistics, torch.zeros(4, 2, device=device)).cpu()
@@ -201,6 +201,21 @@ def test_equal_rows_never_donate(device):
     kmeans.accumulate(points, found, statistics)
     assert not found.labels.any()
     assert torch.equal(kmeans.update(statistics, centroids), centroids)
+
+
+def test_single_rows_never_donate(device):
+    """Not even where nothing else could: of sizes 0, 1, 1, 1 the empty cluster stays as it was."""
+    points, old = rows(3, 1, 4)[0].to(device), torch.full((4, 4), 9.0, device=device)
+    for sizes in ([1, 2, 3], [1, 1, 2]):
+        statistics = kmeans.Statistics.zeros(4, 4, device)
+        labels = torch.tensor(sizes, device=device)
+        errors = (points - old[0]).square().sum(1)  # the centroids have not come to their rows yet
+        kmeans.accumulate(points, kmeans.Assignment(labels, errors), statistics)
+        new = kmeans.update(statistics, old)
+        single = [k for k in (1, 2, 3) if sizes.count(k) == 1]
+        for k in single:
+            assert torch.equal(new[k], points[sizes.index(k)])
+        assert torch.equal(new[0], old[0]) == (len(single) == 3)
 
 
 def test_split_halves_stay_apart_where_the_spread_rounds_away(device):

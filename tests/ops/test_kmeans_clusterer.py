@@ -10,7 +10,15 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from sklearn.metrics import normalized_mutual_info_score as nmi
 
-from pymim.ops.kmeans import HierarchicalKMeans, KMeans, Statistics, accumulate, assign, assign_balanced
+from pymim.ops.kmeans import (
+    HierarchicalKMeans,
+    KMeans,
+    Statistics,
+    accumulate,
+    assign,
+    assign_balanced,
+    update,
+)
 from tests import reference
 
 pytestmark = pytest.mark.slow
@@ -63,6 +71,24 @@ def test_objective_never_rises(metric, seed):
     history = KMeans(12, metric=metric, empty="keep", start="random", seed=seed).fit(points, weights).history
     assert len(history) > 2
     assert all(after <= before * (1 + 1e-6) for before, after in itertools.pairwise(history))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_objective_rises_at_splits_alone(seed):
+    points = torch.randn(400, 3, generator=torch.Generator().manual_seed(seed)).round(decimals=1)
+    centroids = torch.cat([points[:6], points[:2], points[:4] * 50 + 100])  # of twelve, six are nearest to nothing
+    objectives, split = [], []
+    for _ in range(12):
+        found, statistics = assign(points, centroids), Statistics.zeros(12, 3)
+        accumulate(points, found, statistics)
+        objectives.append(float(found.distances.double().sum()))
+        split.append(bool((statistics.counts == 0).any()))
+        centroids = update(statistics, centroids, empty="split")
+    assert split[0] and not all(split)
+    for before, after, splits in zip(objectives, objectives[1:], split, strict=False):
+        assert splits or after <= before * (1 + 1e-6)
+    fitted = KMeans(12, start=torch.cat([points[:6], points[:2], points[:4] * 50 + 100]), iterations=11).fit(points)
+    assert fitted.history[:12] == pytest.approx(objectives, rel=1e-6)
 
 
 def test_streams_of_any_kind_and_chunk_give_the_same_bits(tmp_path):

@@ -46,10 +46,11 @@ void accumulate(View<const T, 2> points, View<const int64_t, 1> labels, View<con
 
 // centroids [in, out] [K D] = sums / counts, of unit length under cosine. A cluster without weight keeps its
 // centroid or, one after the other in ascending id, takes half of the cluster with the largest count (of equal
-// ones the lower id) that has an error to reduce: the two are set apart by the spread of its rows, along
-// alternating signs, and by no less than four units in the last place. Its count is then halved, its error
-// quartered. Counts and errors that are negative or not finite, and means that are no finite floats, are
-// refused on the CPU; on CUDA a count or an error that is NaN or negative is none.
+// ones the lower id) whose rows differ: the two are set apart by the spread of its rows, along alternating
+// signs, and by no less than four units in the last place. Its count is then halved, its error quartered.
+// Errors come as from the old centroids and go as from the new ones. Counts and errors that are negative or not
+// finite, and means that are no finite floats, are refused on the CPU; on CUDA a count or an error that is NaN
+// or negative is none.
 void update(Statistics statistics, Metric metric, Empty empty, View<float, 2> centroids, Stream stream = {});
 
 }  // namespace pymim

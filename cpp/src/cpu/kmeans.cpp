@@ -124,6 +124,7 @@ void accumulate(View<const T, 2> points, View<const int64_t, 1> labels, View<con
 
 namespace {
 
+// Moves a centroid to the mean of its rows; their error is then from there.
 void to_mean(const Statistics& from, Metric metric, int64_t k, float* centroid) {
   const int64_t d = from.sums[1];
   const double* sum = from.sums.data + k * d;
@@ -134,14 +135,21 @@ void to_mean(const Statistics& from, Metric metric, int64_t k, float* centroid) 
     scale = std::sqrt(square);
   }
   if (!(scale > 0)) return;  // nothing to average, or directions that cancel: the old one stays
-  for (int64_t i = 0; i < d; ++i) centroid[i] = static_cast<float>(sum[i] / scale);
+  double moved = 0;
+  for (int64_t i = 0; i < d; ++i) {
+    const double mean = sum[i] / scale, step = mean - static_cast<double>(centroid[i]);
+    moved += step * step;
+    centroid[i] = static_cast<float>(mean);
+  }
+  double& error = from.errors.data[k];
+  error = scatter(from.counts.data[k], error, moved, scale, metric);
 }
 
 // The cluster that gives half of itself away, or -1.
-int64_t find_donor(const Statistics& from, Metric metric) {
+int64_t find_donor(const Statistics& from) {
   int64_t donor = -1;
   for (int64_t k = 0; k < from.counts[0]; ++k)
-    if (can_donate(from.counts.data[k], from.errors.data[k], metric) &&
+    if (can_donate(from.counts.data[k], from.errors.data[k]) &&
         (donor < 0 || from.counts.data[k] > from.counts.data[donor]))
       donor = k;
   return donor;
@@ -177,7 +185,7 @@ void update(Statistics statistics, Metric metric, Empty empty, View<float, 2> ce
   });
   for (int64_t cluster = 0; empty == Empty::split && cluster < k; ++cluster) {
     if (statistics.counts.data[cluster] > 0) continue;
-    const int64_t donor = find_donor(statistics, metric);
+    const int64_t donor = find_donor(statistics);
     if (donor < 0) return;
     split(statistics, metric, donor, cluster, centroids);
   }

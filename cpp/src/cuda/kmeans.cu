@@ -249,7 +249,7 @@ void accumulate(View<const T, 2> points, View<const int64_t, 1> labels, View<con
 
 namespace {
 
-// A warp a cluster.
+// A warp a cluster, whose error is then from its mean.
 __global__ void mean_kernel(Statistics from, Metric metric, View<float, 2> centroids) {
   const int64_t k = warp_index(), d = centroids.shape[1];
   if (k >= centroids.shape[0]) return;
@@ -261,7 +261,16 @@ __global__ void mean_kernel(Statistics from, Metric metric, View<float, 2> centr
     scale = sqrt(warp_sum(square));
   }
   if (!(scale > 0)) return;
-  for (int64_t i = lane_id(); i < d; i += kWarp) centroids.data[k * d + i] = static_cast<float>(sum[i] / scale);
+  double moved = 0;
+  for (int64_t i = lane_id(); i < d; i += kWarp) {
+    float& centroid = centroids.data[k * d + i];
+    const double mean = sum[i] / scale, step = mean - static_cast<double>(centroid);
+    moved += step * step;
+    centroid = static_cast<float>(mean);
+  }
+  moved = warp_sum(moved);
+  double& error = from.errors.data[k];
+  if (lane_id() == 0) error = scatter(from.counts.data[k], error, moved, scale, metric);
 }
 
 struct Donor {
@@ -274,11 +283,10 @@ __device__ Donor better(Donor a, Donor b) {
   return a.id < 0 || b.count > a.count || (b.count == a.count && b.id < a.id) ? b : a;
 }
 
-__device__ int64_t find_donor(const Statistics& from, Metric metric) {
+__device__ int64_t find_donor(const Statistics& from) {
   Donor best{0, -1};
   for (int64_t k = lane_id(); k < from.counts.shape[0]; k += kWarp)
-    if (can_donate(from.counts.data[k], from.errors.data[k], metric))
-      best = better(best, {from.counts.data[k], k});
+    if (can_donate(from.counts.data[k], from.errors.data[k])) best = better(best, {from.counts.data[k], k});
   for (int offset = kWarp / 2; offset; offset /= 2)
     best = better(
         best, {__shfl_xor_sync(kAllLanes, best.count, offset), __shfl_xor_sync(kAllLanes, best.id, offset)});
@@ -316,7 +324,7 @@ __device__ void split(const Statistics& from, Metric metric, int64_t donor, int6
 __global__ void repair_kernel(Statistics from, Metric metric, View<float, 2> centroids) {
   for (int64_t k = 0; k < centroids.shape[0]; ++k) {
     if (from.counts.data[k] > 0) continue;
-    const int64_t donor = find_donor(from, metric);
+    const int64_t donor = find_donor(from);
     if (donor < 0) return;
     split(from, metric, donor, k, centroids);
   }

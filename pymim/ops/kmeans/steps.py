@@ -183,12 +183,12 @@ def update(statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", 
     moving average of vector quantisation (van den Oord et al. 2017).
 
     Empty clusters, in ascending id: "keep" leaves the old centroid; "split" takes half of the cluster with the
-    largest count whose error is not zero, halving its count, so that two empty clusters can have two donors.
+    largest count whose rows differ, halving its count, so that two empty clusters can have two donors.
     The halves are set apart by the spread of the cluster's rows, and always by more than float32 rounds away.
     A cluster of one row, or of equal rows, never donates.
 
     Args:
-        statistics: float64, [K D], [K] and [K]; counts and errors not negative.
+        statistics: float64, [K D], [K] and [K]; counts and errors not negative, errors from `centroids`.
         centroids: float32 [K D], the present ones.
         metric, empty: as above.
     Returns:
