@@ -6,15 +6,19 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import KMeans
 from torch import nn
 
 from pymim import clusters, data, losses
-from pymim.clusters.rows import Rows, cluster
+from pymim.clusters.agreement import mutual_information
+from pymim.clusters.rows import Clustering, Rows, cluster
 from pymim.encoders import Encoder, Features
 from pymim.gauges import Gauges
+from pymim.io import Folder
 from tests.clusters.runs import CENTER, Pictures, started, trainer
 
 CPU = torch.device("cpu")
+EMPTY = Clustering(torch.zeros(7, 6), torch.zeros(50, dtype=torch.int64), torch.zeros(50), 0.0)
 OPTIONS = {"metric": "l2", "empty": "split", "iterations": 20, "device": CPU}
 
 
@@ -86,7 +90,19 @@ def test_more_clusters_than_pictures(tmp_path):
     assert 40 <= objective.target.labels.unique().numel() <= 50
 
 
-def test_labels_are_cluster_numbers_and_missing_classes_cost_nothing():
+def test_labels_are_the_numbers_of_the_nearest_centroids_where_clusters_are_empty():
+    """So that centroid k belongs to class k; the released code renumbers those in use."""
+    points = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))[torch.arange(60) % 6]
+    for empty in ("split", "keep"):
+        found = cluster(Rows(points, torch.arange(60), 60), 30, seed=3, **{**OPTIONS, "empty": empty})
+        used = found.labels.unique()
+        assert len(used) < 30 and used.max() >= len(used), "with gaps, or it shows nothing"
+        distances = torch.cdist(points, found.centroids)
+        torch.testing.assert_close(distances.gather(1, found.labels[:, None])[:, 0], distances.amin(1))
+        torch.testing.assert_close(found.centroids[found.labels], points)
+
+
+def test_missing_classes_cost_nothing():
     scores = torch.zeros(4, 1, 9, requires_grad=True)
     loss = losses.CrossEntropy()(scores, torch.tensor([[0], [8], [8], [3]]))
     torch.testing.assert_close(loss, torch.full((4, 1), float(np.log(9))))
@@ -148,6 +164,33 @@ def test_the_same_seed_gives_the_same_clusters_and_another_one_others():
     nearest = torch.cdist(values, first.centroids).min(1)
     assert torch.equal(first.labels, nearest.indices)
     assert first.objective == pytest.approx(nearest.values.square().sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_start_ends_where_scikit_learn_ends_from_the_same_rows(seed):
+    """Which is seldom at the blobs themselves: two rows of one blob are drawn, and none of another."""
+    random = torch.Generator().manual_seed(5)
+    centres, truth = torch.randn(10, 24, generator=random) * 2, torch.arange(600) % 10
+    values = centres[truth] + torch.randn(600, 24, generator=random)
+    found = cluster(Rows(values, torch.arange(600), 600), 10, seed=seed, **OPTIONS)
+    start = values[torch.randperm(600, generator=torch.Generator().manual_seed(seed))[:10]].numpy()
+    theirs = KMeans(10, init=start, n_init=1, max_iter=20, tol=0, algorithm="lloyd").fit(values.numpy())
+    assert found.objective == pytest.approx(theirs.inertia_, rel=1e-5)
+    assert mutual_information(found.labels.numpy(), theirs.labels_) == pytest.approx(1)
+    assert mutual_information(found.labels.numpy(), truth.numpy()) > 0.7
+
+
+def test_each_epoch_clusters_from_a_start_of_its_own(tmp_path, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(clusters.Epochwise, "recluster", lambda self, context, seed: seeds.append(seed) or [EMPTY])
+    run = trainer()
+    run.folder, run.method.objectives[0].target.labels = Folder(tmp_path), torch.zeros(1, 50, dtype=torch.int64)
+    for step in range(6):
+        run._begin(step)
+    again = trainer()
+    again.folder, again.method.objectives[0].target.labels = Folder(tmp_path), torch.zeros(1, 50, dtype=torch.int64)
+    again._begin(3)
+    assert len(seeds) == 3 and seeds[0] != seeds[1] == seeds[2]
 
 
 def test_chunks_do_not_change_a_bit(monkeypatch):
