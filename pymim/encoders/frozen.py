@@ -24,7 +24,9 @@ class Frozen(Average):
     def __init__(self, encoder: Encoder, path: str | Path, model: Encoder | None = None):
         model = encoder if model is None else model
         super().__init__(model)
-        self.module.load_state_dict(_read(Path(path), self.module.state_dict(), model.traits))
+        wanted = self.module.state_dict()
+        if not any(value.is_meta for value in wanted.values()):  # as where a configuration is explained
+            self.module.load_state_dict(_read(Path(path), wanted, model.traits))
 
 
 def _read(path: Path, wanted: dict[str, Tensor], traits: dict[str, str]) -> dict[str, Tensor]:

@@ -4,10 +4,11 @@ import functools
 
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from pymim import losses, masks, predictors, targets
 from pymim.data.batch import Batch
-from pymim.encoders import ViT
+from pymim.encoders import Features, ViT
 from pymim.method import Method, Objective
 from pymim.optim.average import Average
 
@@ -108,6 +109,28 @@ def test_another_grid_is_resampled():
     view = torch.randn(2, 3, *SIDES)
     tokens = target.teacher(view[:, :, 0]).tokens.unflatten(1, (4, 2, 4, 2)).mean((2, 4)).flatten(1, 2)
     torch.testing.assert_close(target([view], view, None, torch.arange(2))[:, :16], tokens)
+
+
+@pytest.mark.parametrize("patch", [16, 14])
+def test_frames_of_the_papers_sizes(patch):
+    """8 x 196 tokens of frames 0, 2, .. 14, (time, row, column); DINOv2's 16 x 16 patches come to 14 x 14."""
+    encoder = ViT(24, 1, 2, image=(16, 224, 224), patch=(2, 16, 16), class_token=False, pool="mean")
+    teacher = Average(ViT(3, 1, 1, image=224, patch=patch, positions="none"))
+    # Its tokens' three channels are what is in a patch: its frame, its row, its column.
+    teacher.module.forward = lambda view: Features(
+        interpolate(view, scale_factor=1 / patch, mode="area").flatten(2).mT, None, {}, None
+    )
+    target = targets.Frames(encoder, lambda encoder: teacher, standardise=False)
+    frame, row, column = torch.meshgrid(torch.arange(16.0), torch.arange(224.0), torch.arange(224.0), indexing="ij")
+    view = torch.stack([frame, row, column])[None]
+    values = target([view], view, None, torch.arange(1))
+    assert values.shape == (1, 1568, 3)
+    found = values[0].unflatten(0, (8, 14, 14))
+    middle = torch.arange(14) * 16 + 7.5
+    at = slice(1, -1)  # at the border, bilinear resampling stays inside
+    torch.testing.assert_close(found[..., 0], torch.arange(0, 16, 2.0).view(8, 1, 1).expand(8, 14, 14))
+    torch.testing.assert_close(found[:, at, :, 1], middle[at].view(1, 12, 1).expand(8, 12, 14))
+    torch.testing.assert_close(found[:, :, at, 2], middle[at].view(1, 1, 12).expand(8, 14, 12))
 
 
 def test_an_encoder_of_clips_is_refused():
