@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from pymim.encoders import Encoder
-from pymim.optim import AdamW, Cosine
+from pymim.optim import AdamW, Average, Cosine
 from pymim.probes.knn import accuracy
 
 
 class Classifier(nn.Module):
     """An encoder, the mean of its patch tokens, a norm and a linear layer of small init (std 2e-5)."""
 
-    def __init__(self, encoder: Encoder, classes: int) -> None:
+    def __init__(self, encoder: Encoder, classes: int, frozen: bool = False) -> None:
         super().__init__()
-        self.encoder = copy.deepcopy(encoder).requires_grad_(True)
+        self.encoder: nn.Module = Average(encoder) if frozen else copy.deepcopy(encoder).requires_grad_(True)
         self.fc_norm = nn.LayerNorm(encoder.width, eps=1e-6)
         self.head = nn.Linear(encoder.width, classes)
         nn.init.trunc_normal_(self.head.weight, std=2e-5)
@@ -31,9 +31,12 @@ class Classifier(nn.Module):
 
 class FineTune:
     """Trains the whole encoder and a head on `labels_per_class` labelled images of each class, with layer-wise
-    decay of the learning rate and flips off; the images are those of the probe's training set, in its order."""
+    decay of the learning rate and flips off; the images are those of the probe's training set, in its order.
 
-    name = "finetune"
+    frozen: train the head alone, a norm and a linear layer: the linear probing of VideoMAE and SIGMA (Salehi et al.
+        2024). Its entry is then called "head".
+    """
+
     takes = "images"
 
     def __init__(
@@ -44,7 +47,9 @@ class FineTune:
         batch: int = 32,
         layer_decay: float = 0.75,
         weight_decay: float = 0.05,
+        frozen: bool = False,
     ) -> None:
+        self.frozen, self.name = frozen, "head" if frozen else "finetune"
         self.labels_per_class, self.steps, self.batch = labels_per_class, steps, batch
         self.recipe = AdamW(
             Cosine(rate, warmup=0.1), weight_decay=weight_decay, betas=(0.9, 0.999), layer_decay=layer_decay
@@ -63,7 +68,7 @@ class FineTune:
         return accuracy(scores, truth)
 
     def _train(self, encoder: Encoder, images: Tensor, labels: Tensor) -> nn.Module:
-        model = Classifier(encoder, int(labels.max()) + 1).train().to(images.device)
+        model = Classifier(encoder, int(labels.max()) + 1, self.frozen).train().to(images.device)
         optimizer = self.recipe(model)
         for step in range(self.steps):
             self.recipe.set(optimizer, step, self.steps, self.batch)

@@ -74,6 +74,30 @@ def test_fine_tuning_learns_and_leaves_the_encoder_alone(device):
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_is_trained_is_everything_or_the_head(frozen, monkeypatch):
+    encoder = ViT(16, 2, 2, image=8, patch=4, class_token=False, pool="mean")
+    models = []
+    original = FineTune._train
+    monkeypatch.setattr(
+        FineTune, "_train", lambda self, *given: models.append(original(self, *given)) or models[-1]
+    )
+    labels = torch.arange(40) % 2
+    images = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.1 + labels.view(-1, 1, 1, 1)
+    probe = FineTune(steps=60, rate=1e-2, frozen=frozen)
+    assert probe(encoder, images, labels, images, labels) > 0.9
+    assert probe.name == ("head" if frozen else "finetune")
+    (model,) = models
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    head = {"fc_norm.weight", "fc_norm.bias", "head.weight", "head.bias"}
+    assert trained == head if frozen else head < trained
+    inside = dict((model.encoder.module if frozen else model.encoder).named_parameters())
+    moved = {name for name, p in encoder.named_parameters() if not torch.equal(p, inside[name])}
+    assert moved == (set() if frozen else inside.keys())
+    tokens = encoder(images).tokens.mean(1)  # no class token
+    torch.testing.assert_close(model(images), model.head(model.fc_norm(tokens))) if frozen else None
+
+
 def test_trust_ratio():
     weight = torch.full((2, 2), 3.0, requires_grad=True)
     weight.grad = torch.ones(2, 2)
