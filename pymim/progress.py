@@ -55,6 +55,7 @@ class Progress:
         )
         text = f"loss {losses['loss']:.4f}  lr {rate:.2e}  {speed:.0f} {self.items}/s  data wait {share:.0%}"
         text += "".join(f"  {name} {losses[name]:.3g}" for name in losses if name.endswith(("/rank", "/used")))
+        text += f"  broken {broken}" * bool(broken)
         self._bar.set_postfix_str(text)
         if not self.shown:
             self.say(f"step {step}/{self.steps}  {text}")

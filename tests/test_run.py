@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from pymim.config import flags
@@ -215,6 +216,20 @@ def test_pictures_of_any_channels_are_normalised_by_their_own_statistics(tmp_pat
     more = flags([f"DATA={tmp_path / 'cells.npy'}", "CHANNELS=5", "STEPS=1"])
     assert main(command(tmp_path / "run", *more)) == 0
     assert "pixels: mean 0.031" in capsys.readouterr().err
+
+
+def test_broken_pictures_are_counted_and_told(tmp_path, capsys, caplog):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(40):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02}.png")
+    (folder / "07.png").write_bytes(b"no picture")
+    more = flags([f"DATA={folder}", "STATISTICS='half'", "STEPS=4", "BATCH=20"])
+    assert main(command(tmp_path / "run", *more)) == 0
+    assert read(tmp_path / "run" / "metrics.jsonl")[-1]["broken"] == 1
+    assert "broken 1" in capsys.readouterr().err
+    assert "07.png" in caplog.text
 
 
 def test_data_that_are_not_there_are_one_line(tmp_path, capsys):
