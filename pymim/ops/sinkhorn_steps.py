@@ -150,10 +150,15 @@ class Pieces:
             return
         assert isinstance(self._scores, Product)
         features, prototypes = (x if x.dtype == torch.float64 else x.float() for x in self._scores)
-        rows = max(64, 2**21 // prototypes.shape[-2])
+        s, k = len(features), prototypes.shape[-2]
+        rows = min(features.shape[1], max(64, 2**21 // k))
+        # One chunk's memory serves all: freed and taken anew between results that stay, it would never be the same.
+        memory = features.new_empty(s * rows * k)
         for first in range(0, features.shape[1], rows):
             some = slice(first, first + rows)
-            yield some, (features[:, some] @ prototypes.mT).contiguous(), None
+            part = features[:, some]
+            scores = memory[: s * part.shape[1] * k].view(s, part.shape[1], k)
+            yield some, torch.matmul(part, prototypes.mT, out=scores), None
 
     def column_sums(self, row: Tensor, virtual: bool) -> Tensor:
         parts = [column_sums(x, row[:, at].contiguous(), self._epsilon, virtual, p) for at, x, p in self._chunks()]
