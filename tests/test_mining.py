@@ -81,7 +81,10 @@ def test_copies_follow_once_a_step_however_many_pieces_it_has(tmp_path, monkeypa
     assert len(updates) == 2 * 6
 
 
-def test_two_processes_mine_the_same_run(finished, tmp_path):
+def test_two_processes_mine_the_same_run(tmp_path):
+    """In float32, where the order of scores does not hang on which rows a product was made with."""
+    exact = config.flags(["Trainer.precision='float32'"])
+    assert main(command(tmp_path / "one", *exact)) == 0
     folder = tmp_path / "two"
     words = [
         sys.executable,
@@ -91,10 +94,10 @@ def test_two_processes_mine_the_same_run(finished, tmp_path):
         "--nproc-per-node=2",
         "-m",
         "pymim.run",
-        *command(folder),
+        *command(folder, *exact),
     ]
     subprocess.run(words, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    np.testing.assert_allclose(losses(folder), losses(finished), rtol=3e-2)
+    np.testing.assert_allclose(losses(folder), losses(tmp_path / "one"), rtol=2e-5)
 
 
 def test_defaults_are_the_decisions():
