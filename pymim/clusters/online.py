@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch.utils.checkpoint import checkpoint
 
-from pymim.clusters.transport import Transport, chunks
+from pymim.clusters.learning import Clusters, losses
+from pymim.clusters.transport import Transport
 from pymim.clusters.usage import usage
 from pymim.encoders.encoder import Encoder
 from pymim.layers.gather import gather
@@ -21,7 +21,7 @@ from pymim.targets.target import Learned
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-PRECISIONS = ("float32", "bf16")
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Online(nn.Module):
@@ -69,14 +69,14 @@ class Online(nn.Module):
     def forward(
         self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
     ) -> Learned:
-        tokens = self._tokens(view)
-        ids = None if mask is None else mask.predicted
-        with torch.autocast("cuda" if view.is_cuda else "cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            column = self.transport(tokens, self.weight)
+        tokens, ids = self._tokens(view), None if mask is None else mask.predicted
+        with torch.autocast("cuda" if view.is_cuda else "cpu", enabled=False):
+            dtype = PRECISIONS[self.precision]
+            made = Clusters(self.weight, self.bias, self.transport, self.temperature, dtype)
+            own, column = losses(tokens, made)
             with torch.no_grad():
-                scores = (tokens if ids is None else gather(tokens, ids)) @ self.weight.T
-                shares = self.transport.shares(scores, column, ids)
-            return Learned(shares, self._losses(tokens, column))
+                scores = (tokens if ids is None else gather(tokens, ids)).to(dtype) @ self.weight.to(dtype).T
+                return Learned(self.transport.shares(scores, column, ids), own)
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """How the clusters are used."""
@@ -90,16 +90,3 @@ class Online(nn.Module):
     @torch.no_grad()
     def _tokens(self, view: Tensor) -> Float[Tensor, "B N D"]:
         return normalize(self.teacher(view).tokens.float(), dim=-1, eps=1e-7)
-
-    def _losses(self, tokens: Tensor, column: Tensor) -> Float[Tensor, "B N"]:
-        """A chunk of places at a time, whose scores are made again in the backward pass."""
-        some = [(tokens[:, at], column[at] if len(column) > 1 else column) for at in chunks(tokens, self.width)]
-        if len(some) == 1:
-            return self._loss(*some[0])
-        return torch.cat([checkpoint(self._loss, *part, use_reentrant=False) for part in some], 1)
-
-    def _loss(self, tokens: Tensor, column: Tensor) -> Tensor:
-        scores = tokens @ self.weight.T
-        shares = self.transport.shares(scores, column)
-        logs = ((scores.float() + self.bias) / self.temperature).log_softmax(-1)
-        return -(shares * logs).sum(-1)

@@ -50,10 +50,19 @@ class Transport:
         self, features: Float[Tensor, "B N D"], prototypes: Float[Tensor, "K D"]
     ) -> Float[Tensor, "N K"] | Float[Tensor, "1 K"]:
         if self.by == "batch":
-            return self._column(_scores(features.flatten(0, 1), prototypes))[None]
+            return self.column(_scores(features.flatten(0, 1), prototypes))[None]
         places = features.transpose(0, 1)
-        parts = [self._column(places[some] @ prototypes.T) for some in chunks(features, len(prototypes))]
+        parts = [self.column(places[some] @ prototypes.T) for some in chunks(features, len(prototypes))]
         return torch.cat(parts)
+
+    @torch.no_grad()
+    def column(
+        self, scores: Float[Tensor, "N B K"] | Float[Tensor, "R K"] | sinkhorn.Product
+    ) -> Float[Tensor, "N K"] | Float[Tensor, " K"]:
+        """The clusters' potentials by scores, of each place for itself or of all tokens together."""
+        group = self.group or all_ranks()
+        found = sinkhorn.potentials(scores, epsilon=self.epsilon, iterations=self.iterations, group=group)
+        return found.column
 
     def shares(
         self, scores: Float[Tensor, "B M K"], column: Float[Tensor, "*N K"], ids: Int[Tensor, "B M"] | None = None
@@ -70,11 +79,6 @@ class Transport:
     def _logits(self, scores: Tensor, column: Tensor, ids: Tensor | None) -> Tensor:
         whole = ids is None or len(column) == 1
         return scores.detach().float() / self.epsilon + (column if whole else column[ids])
-
-    def _column(self, scores: Tensor | sinkhorn.Product) -> Tensor:
-        group = self.group or all_ranks()
-        found = sinkhorn.potentials(scores, epsilon=self.epsilon, iterations=self.iterations, group=group)
-        return found.column
 
 
 def chunks(tokens: Float[Tensor, "B N *D"], clusters: int) -> Iterator[slice]:
