@@ -77,11 +77,10 @@ class _Pass:
             column = clusters.transport(tokens.to(clusters.dtype), weight)
         self.losses = tokens.new_empty(places.shape[:2])
         self.gradients = tuple(torch.zeros_like(x) for x in (clusters.weight, clusters.bias)) if learns else ()
-        columns, memory = [], None
-        for some in chunks(tokens, len(weight)):
+        columns, runs = [], [*chunks(tokens, len(weight))]
+        memory = places.new_empty(*places[runs[0]].shape[:2], len(weight))
+        for some in runs:
             part = places[some]
-            if memory is None:
-                memory = part.new_empty(*part.shape[:2], len(weight))
             scores = torch.matmul(part, weight.T, out=memory[: len(part)])
             columns.append(clusters.transport.column(scores) if column is None else column[_rows(column, some)])
             self._turn(scores, columns[-1], some, learns)
