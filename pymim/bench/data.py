@@ -63,7 +63,7 @@ def _pillow(size: int, inputs: Any) -> Thunk:
     import torch
     from PIL import Image
 
-    from pymim.data import philox
+    from pymim import philox
     from pymim.views.crop import random_boxes
     from pymim.views.view import CHANGE, named
 

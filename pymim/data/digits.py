@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pymim.data import philox
+from pymim import philox
 from pymim.data.source import Sample
 
 BACKGROUNDS = ("black", "plain", "photo")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pymim.data import philox
+from pymim import philox
 from pymim.data.batch import Batch
 from pymim.data.order import Ids, Order, Shuffled
 from pymim.data.source import Source, Unreadable

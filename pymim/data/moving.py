@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pymim.data import philox
+from pymim import philox
 from pymim.data.digits import Digits, cut, paste
 
 MOTIONS = ["right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right"]

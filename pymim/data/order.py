@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pymim.data import philox
+from pymim import philox
 
 Ids = NDArray[np.int64]
 REPEATS = 20  # bits: how often a picture may come in one epoch

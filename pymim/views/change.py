@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pymim.data import philox
+from pymim import philox
 from pymim.views.resample import separable
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601

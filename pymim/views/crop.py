@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pymim.data import philox
+from pymim import philox
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from pymim.data import philox
+from pymim import philox
 from pymim.masks.mask import Draw
 from pymim.views.crop import centre_boxes, random_boxes, shapes
 from pymim.views.normalise import Normalise, Statistics

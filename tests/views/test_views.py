@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from pymim import views
-from pymim.data import philox
+from pymim import philox, views
 from pymim.masks.mask import Draw
 from pymim.views import change
 from pymim.views.crop import centre_boxes, random_boxes

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pymim.data import philox
+from pymim import philox
 
 
 def test_known_answers():
