@@ -99,6 +99,7 @@ class Trainer:
 
     def run(self, folder: Folder, first: int = 0) -> None:
         """Trains from step `first` to the end."""
+        forward = wrap(self.method, self.world, self.compile, self.recompute)
         self.step, self.folder = first, folder
         for part in (self.method, *(look for look, _ in self.looks)):
             if prepare := getattr(part, "before_run", None):
@@ -107,7 +108,6 @@ class Trainer:
         progress = Progress(
             first, self.steps, self.batch, self.encoder.items, self.loader.steps_per_epoch, metrics, self.log_every
         )
-        forward = wrap(self.method, self.world, self.compile, self.recompute)
         batches = self.loader.batches(first, self.steps)
         with StopSignal() as stop, contextlib.closing(progress), contextlib.closing(batches):
             for done in range(first + 1, self.steps + 1):
