@@ -1,9 +1,13 @@
-"""Memory that a process keeps."""
+"""Memory that a process keeps, and has had."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
+import resource
+import sys
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's mallopt
 
@@ -20,3 +24,13 @@ def keep() -> None:
     if mallopt is not None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def peak() -> int:
+    """The most bytes this process has had in memory; where there is no /proc, it or the one that started it, as the
+    system's other account goes on across an exec."""
+    status = Path("/proc/self/status")
+    if status.exists() and (found := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
+        return int(found[1]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 
 import torch
 from tqdm import tqdm
 
+from pymim import memory
 from pymim.io import Metrics
 
 
@@ -75,5 +75,4 @@ class Progress:
 def _memory_mib() -> int:
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated() / 2**20)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak / (2**20 if sys.platform == "darwin" else 2**10))
+    return memory.peak() // 2**20

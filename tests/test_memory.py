@@ -4,6 +4,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+
+from pymim import memory
+
 FAULTS = """
 import resource, sys, torch
 from pymim import memory
@@ -24,6 +28,15 @@ def faults(word):
     words = [sys.executable, "-c", FAULTS, word]
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=fresh)
     return int(done.stdout)
+
+
+def test_the_peak_is_this_process_own():
+    had = memory.peak()
+    blocks = [np.ones(1 << 20) for _ in range(32)]  # 256 MiB
+    assert memory.peak() >= 2**28 and memory.peak() >= had
+    script = "from pymim.memory import peak; print(peak())"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < sum(block.nbytes for block in blocks)
 
 
 def test_what_is_freed_is_not_fetched_again():

@@ -14,6 +14,7 @@ from pymim.data.batch import Batch
 from pymim.losses import Swapped
 from pymim.masks import Draw
 from pymim.run import main
+from tests.peaks import grown
 
 RECIPE = "gin/recipe/sigma.gin"
 TINY = ["DIM=12", "DEPTH=1", "HEADS=2", "BATCH=8", "CLUSTERS=10", "Trainer.precision='float32'", "STEPS=4"]
@@ -152,23 +153,16 @@ def test_two_processes_make_the_run_of_one(tmp_path):
     np.testing.assert_allclose(two, one, rtol=1e-4)
 
 
-MEASURE = """
-import resource, torch
+def test_memory_is_that_of_a_few_tables_of_scores():
+    """Two branches' scores, their softmax and gradient, and the table that transport reads."""
+    before = """
+import torch
 from pymim.losses import Swapped
-
 loss = Swapped(3000)
 loss.build(64)
 small = torch.randn(1, 64, 64, requires_grad=True)
 loss(small, small).sum().backward()
 prediction, target = torch.randn(2, 4, 1408, 64, requires_grad=True)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-loss(prediction, target).sum().backward()
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / (4 * 1408 * 3000 * 4))
 """
-
-
-def test_memory_is_that_of_a_few_tables_of_scores():
-    """Two branches' scores, their softmax and gradient, and the table that transport reads: in tables of scores, by
-    the peak of a process."""
-    done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
-    assert 2 < float(done.stdout) < 8
+    tables = grown(before, "loss(prediction, target).sum().backward()") / (4 * 1408 * 3000 * 4 / 2**20)
+    assert 2 < tables < 8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import resource
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,11 +56,11 @@ class _Contender:
 
     def time(self) -> tuple[float, float]:
         """Seconds a call, over as many calls as fill `seconds`, and the megabytes by which the peak has grown."""
-        before = _peak()
+        before = memory.peak()
         if not self.calls:
             once = min(_measure(self.thunk, 1, self.pause) for _ in range(2))
             self.calls = max(1, round(self.seconds / once))
-        return _measure(self.thunk, self.calls, self.pause), _peak() - before
+        return _measure(self.thunk, self.calls, self.pause), (memory.peak() - before) / 2**20
 
 
 def _measure(thunk: Thunk, calls: int, pause: Callable[[], None] | None) -> float:
@@ -89,10 +88,6 @@ def _torch_operators() -> Callable[[], None]:
         torch.nn.functional.gelu(a @ b)
 
     return run
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _as_numpy(answer: Any) -> Any:

@@ -3,8 +3,6 @@
 import copy
 import functools
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -17,6 +15,7 @@ from pymim.encoders import ViT
 from pymim.method import Method, Objective
 from pymim.optim import Momentum
 from tests.ops.ranks import two_ranks
+from tests.peaks import grown
 
 CROSS = functools.partial(
     predictors.Cross, dim=24, depth=1, heads=2, positions="rotary", head="cosine", embed=False
@@ -150,8 +149,8 @@ def test_chunks_give_the_same_values_losses_and_gradients(by, monkeypatch):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-MEASURE = """
-import resource, sys, torch
+LEARN = """
+import torch
 from pymim import clusters
 from pymim.encoders import Features
 from pymim.masks import Mask
@@ -160,26 +159,23 @@ class Teacher(torch.nn.Module):
     width = 16
 
     def forward(self, view):
-        return Features(view, view[:, :0], {}, view[:, 0])
+        return Features(view, view[:, :0], {{}}, view[:, 0])
 
 def learn(images):
     view = torch.randn(images, 256, 16)
     mask = Mask(*[torch.arange(8).expand(images, 8)] * 3)
     target([view], view, mask, torch.arange(images)).losses.mean().backward()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-transport = clusters.Transport(0.06, 3, sys.argv[1])
+transport = clusters.Transport(0.06, 3, "{by}")
 target = clusters.Online(Teacher(), lambda encoder: encoder, transport, clusters=8192)
-before = learn(1)
-print((learn(64) - before) / 2**10)
+learn(1)
 """
 
 
 @pytest.mark.parametrize("by", ["position", "batch"])
 def test_memory_is_that_of_some_places(by):
-    """Of a table of 512 MiB, there and back, by the peak of a process: 128 MiB of scores, and a little."""
-    done = subprocess.run([sys.executable, "-c", MEASURE, by], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 256
+    """Of a table of 512 MiB, there and back: 128 MiB of scores, and a little."""
+    assert grown(LEARN.format(by=by), "learn(64)") < 256
 
 
 def test_two_processes_learn_what_one_does():

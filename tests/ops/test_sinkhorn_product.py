@@ -1,8 +1,5 @@
 """Sinkhorn from features and prototypes, whose scores are never stored: chunks on the CPU, tiles on CUDA."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -11,17 +8,7 @@ from pymim import _core
 from pymim.ops import sinkhorn
 from tests import reference
 from tests.ops.ranks import two_ranks
-
-MEASURE = """
-import resource, torch
-from pymim.ops import sinkhorn
-
-features, prototypes = torch.randn(16384, 16), torch.randn(8192, 16)
-sinkhorn.potentials(sinkhorn.Product(features[:512], prototypes))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-sinkhorn.potentials(sinkhorn.Product(features, prototypes))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-"""
+from tests.peaks import grown
 
 # (S, B, K, D): one of each; less than a tile; ragged tiles, in parts; rows that stay in shared memory, and too wide
 SHAPES = [(1, 1, 1, 1), (3, 5, 9, 8), (2, 130, 70, 33), (1, 300, 200, 64), (2, 40, 140, 300)]
@@ -217,6 +204,11 @@ def test_registered_ops_are_sound():
 
 @pytest.mark.skipif(_core.emulated, reason="kernels hold tiles, and would take minutes here")
 def test_memory_is_that_of_some_rows():
-    """Of a table of 512 MiB, by the peak of a process."""
-    done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 64
+    """Of a table of 512 MiB."""
+    before = """
+import torch
+from pymim.ops import sinkhorn
+features, prototypes = torch.randn(16384, 16), torch.randn(8192, 16)
+sinkhorn.potentials(sinkhorn.Product(features[:512], prototypes))
+"""
+    assert grown(before, "sinkhorn.potentials(sinkhorn.Product(features, prototypes))") < 64
