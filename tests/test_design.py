@@ -162,3 +162,17 @@ def test_import_is_light():
     code = f"import sys, pymim; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_run_starts_without_what_takes_long_to_import():
+    """They are imported where they are used."""
+    script = """
+import sys
+from pymim import data, run, train
+from pymim.clusters import Online
+data.Digits().take(data.Digits().ids[:1])
+data.Digits(background="photo").take(data.Digits().ids[:1])
+print(*(name for name in ("scipy", "sklearn", "torch._dynamo", "av", "pyarrow") if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -25,7 +25,6 @@ class Clusters(NamedTuple):
     dtype: torch.dtype  # of the products
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def losses(tokens: Float[Tensor, "B N D"], clusters: Clusters) -> tuple[Float[Tensor, "B N"], Tensor]:
     """-sum_k shares_k log softmax((scores + bias) / temperature)_k of every token, by which weight and bias learn
     and nothing else does; and the clusters' potentials, as `Transport` gives them.

@@ -5,7 +5,10 @@ The 1,797 handwritten digits of 8 x 8 (Alpaydin & Kaynak 1998), and its two phot
 
 from __future__ import annotations
 
+import gzip
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -127,17 +130,22 @@ def cut(place: Tensor, size: int) -> Tensor:
 @cache
 def _glyphs() -> tuple[Tensor, NDArray[np.int64]]:
     """Opacity float32 [1797 8 8], and labels."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    return torch.from_numpy(digits.images).float() / 16, digits.target.astype(np.int64)
+    with gzip.open(_shipped("data/digits.csv.gz"), "rt") as rows:
+        table = np.loadtxt(rows, delimiter=",", dtype=np.float32)
+    return torch.from_numpy(table[:, :-1] / 16).unflatten(1, (8, 8)), table[:, -1].astype(np.int64)
 
 
 @cache
 def _photos() -> Tensor:
     """uint8 [2 H W 3], at half their size so that a piece shows something."""
     from PIL import Image
-    from sklearn.datasets import load_sample_images
 
-    photos = [Image.fromarray(photo).reduce(2) for photo in load_sample_images().images]
+    photos = [Image.open(_shipped(f"images/{name}.jpg")).reduce(2) for name in ("china", "flower")]
     return torch.stack([torch.from_numpy(np.array(photo)) for photo in photos])
+
+
+def _shipped(name: str) -> Path:
+    """A file of scikit-learn's datasets. Its own readers import SciPy, which takes longer than all else here."""
+    found = find_spec("sklearn")
+    assert found is not None and found.origin is not None, "scikit-learn is installed with pymim"
+    return Path(found.origin).parent / "datasets" / name
