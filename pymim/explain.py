@@ -105,12 +105,11 @@ def measure(method: Method, views: list[Tensor], root: Node) -> Cost:
     with back:
         output.loss.backward()
     own = {p.untyped_storage()._cdata for p in method.parameters()}
-    batch: int = root.arguments["batch"]
-    piece: int = root.arguments.get("micro") or batch
+    batch, piece = root.arguments["batch"], len(views[0])
 
     def activations(part: Node) -> int:
         sizes = {key: size for _, node in part.walk() for key, size in kept[node].items() if key not in own}
-        return sum(sizes.values()) * piece // len(views[0])
+        return sum(sizes.values())
 
     counts = there.get_flop_counts()
     for node, (name, module) in modules.items():
@@ -123,7 +122,7 @@ def measure(method: Method, views: list[Tensor], root: Node) -> Cost:
         piece,
         _count(method.parameters()),
         _trained(method),
-        (there.get_total_flops() + back.get_total_flops()) * batch // len(views[0]),
+        (there.get_total_flops() + back.get_total_flops()) * batch // piece,
         activations(root),
     )
 
@@ -168,7 +167,8 @@ def _shape(value: Any) -> str:
 
 
 def text(root: Node, cost: Cost) -> str:
-    """The tree for a terminal: role, class, parameters, FLOPs of a forward pass, memory, what it gives, file."""
+    """The tree for a terminal: role, class, parameters, FLOPs of a forward pass of all that a step takes at a time,
+    memory, what it gives, file."""
     rows = []
     for prefix, node in _indented(root):
         size = f"{count(node.parameters):>8}" if node.parameters else " " * 8
@@ -195,9 +195,10 @@ def summary(cost: Cost) -> str:
     )
 
 
-def example(method: Any, sizes: Sequence[tuple[int, int]] = (), images: int = 2) -> list[Tensor]:
-    """As many views as the method looks at, on the meta device: of `sizes` (rows, columns), as far as given, else
-    of the size its encoder was built for."""
+def example(method: Any, root: Node, sizes: Sequence[tuple[int, int]] = ()) -> list[Tensor]:
+    """As many views as the method looks at, on the meta device: of as many images as a step takes at a time, and of
+    `sizes` (rows, columns), as far as given, else of the size its encoder was built for."""
+    images: int = root.arguments.get("micro") or root.arguments["batch"]
     encoder, draws = method.encoder, getattr(method.mask, "draws", 1)
     sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
     views = 1 + max(max(*(s // draws for s in o.sources), o.target_view) for o in method.objectives)

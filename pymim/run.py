@@ -181,7 +181,7 @@ def _explain(args: argparse.Namespace, name: str) -> int:
     with torch.device("meta"):
         sizes = [view.size for view in config.parts("data.Loader", "views") if hasattr(view, "size")]
         method = config.build(ROOT, "method")
-        cost = measure(method, example(method, sizes), root)
+        cost = measure(method, example(method, root, sizes), root)
     path = (args.workdir or Path()) / f"{name}.svg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg(root, cost, name))

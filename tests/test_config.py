@@ -89,11 +89,27 @@ def test_explain_tells_the_memory_of_each_part():
     root = config.graph("train.Trainer")
     with torch.device("meta"):
         method = config.build("train.Trainer", "method")
-        cost = explain.measure(method, explain.example(method), root)
+        cost = explain.measure(method, explain.example(method, root), root)
     parts = {node.name: node for _, node in root.walk()}
     assert parts["Method"].memory == cost.memory
     assert parts["ViT"].memory > parts["Transformer"].memory > 16 * parts["Transformer"].parameters > 0
     assert parts["ViT"].memory + parts["Transformer"].memory <= cost.memory
+
+
+def test_explain_counts_a_whole_piece_and_what_of_a_branch_runs(monkeypatch):
+    """CAPI's blocks run on four fifths of the images, which of two images would be one."""
+    costs = []
+    for drop in (0.0, 0.2):
+        config.load(
+            ["gin/capi.gin"], [f"encoders.ViT.drop_path = {drop}", "encoders.ViT.drop = 'subset'", "BATCH = 10"]
+        )
+        root = config.graph("train.Trainer")
+        with torch.device("meta"):
+            method = config.build("train.Trainer", "method")
+            costs.append(explain.measure(method, explain.example(method, root), root))
+    parts = {node.name: node for _, node in root.walk()}
+    assert parts["ViT"].shapes.startswith("tokens [10 ")
+    assert 0.75 < costs[1].flops / costs[0].flops < 1
 
 
 def test_a_slot_is_swapped_by_one_binding(tmp_path):

@@ -58,7 +58,9 @@ def apart(scores: Tensor | Product) -> tuple[Tensor, Tensor | None]:
 
 def in_core(scores: Tensor | Product) -> bool:
     """Whether the core takes them as they are: products it makes on CUDA only, elsewhere a BLAS makes them."""
-    return isinstance(scores, Tensor) or scores.features.is_cuda or _core.emulated
+    if isinstance(scores, Tensor):
+        return True
+    return scores.features.is_cuda or scores.features.is_meta or _core.emulated
 
 
 def shape_of(scores: Tensor, prototypes: Tensor | None) -> tuple[int, int, int]:
