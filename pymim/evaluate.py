@@ -16,6 +16,7 @@ from pymim.encoders import Encoder
 from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.probes import KNN, Linear
+from pymim.wrap import still
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -128,16 +129,11 @@ class Evaluation:
         self, encoder: Encoder, predictor: Any, train: Tensor, test: Tensor, wanted: set[str]
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """Pooled features [N D] and, where a probe wants them, tokens [N T D], of both sets, by name."""
-        asked = [part for part in (encoder, predictor) if part is not None]
-        training = [part.training for part in asked]
-        for part in asked:
-            part.eval()
-        sets = [
-            [self._encode(encoder, predictor, chunk, wanted) for chunk in images.split(self.batch)]
-            for images in (train, test)
-        ]
-        for part, mode in zip(asked, training, strict=True):
-            part.train(mode)
+        with still(*(part for part in (encoder, predictor) if part is not None)):
+            sets = [
+                [self._encode(encoder, predictor, chunk, wanted) for chunk in images.split(self.batch)]
+                for images in (train, test)
+            ]
         names = sets[0][0].keys()
         joined = {name: [torch.cat([chunk[name] for chunk in chunks]) for chunks in sets] for name in names}
         return {name: (both[0], both[1]) for name, both in joined.items()}

@@ -76,6 +76,19 @@ class World:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+@contextlib.contextmanager
+def still(*modules: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and then the mode that each had."""
+    training = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, training, strict=True):
+            module.train(mode)
+
+
 def all_ranks() -> dist.ProcessGroup | None:
     """The group of all processes, for what needs the global batch; None where there is one process."""
     alone = not dist.is_initialized() or dist.get_world_size() == 1

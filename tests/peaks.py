@@ -3,6 +3,9 @@
 import subprocess
 import sys
 
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
 SCRIPT = """
 from pymim.memory import peak
 {before}
@@ -17,3 +20,15 @@ def grown(before, code):
     script = SCRIPT.format(before=before, code=code)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return float(done.stdout)
+
+
+class Largest(TorchDispatchMode):
+    """While it is entered, `bytes` is the size of the largest tensor that was made."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor):
+            self.bytes = max(self.bytes, out.untyped_storage().nbytes())
+        return out

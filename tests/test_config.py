@@ -96,7 +96,7 @@ def test_explain_tells_the_memory_of_each_part():
     assert parts["ViT"].memory + parts["Transformer"].memory <= cost.memory
 
 
-def test_explain_counts_a_whole_piece_and_what_of_a_branch_runs(monkeypatch):
+def test_explain_counts_a_whole_piece_and_what_of_a_branch_runs():
     """CAPI's blocks run on four fifths of the images, which of two images would be one."""
     costs = []
     for drop in (0.0, 0.2):

@@ -14,7 +14,7 @@ from pymim.data.batch import Batch
 from pymim.losses import Swapped
 from pymim.masks import Draw
 from pymim.run import main
-from tests.peaks import grown
+from tests.peaks import Largest, grown
 
 RECIPE = "gin/recipe/sigma.gin"
 TINY = ["DIM=12", "DEPTH=1", "HEADS=2", "BATCH=8", "CLUSTERS=10", "Trainer.precision='float32'", "STEPS=4"]
@@ -151,6 +151,15 @@ def test_two_processes_make_the_run_of_one(tmp_path):
     subprocess.run([*words, *command(tmp_path / "two")], check=True, capture_output=True, env=environment)
     one, two = ([row["loss"] for row in rows_of(tmp_path / folder)] for folder in ("one", "two"))
     np.testing.assert_allclose(two, one, rtol=1e-4)
+
+
+def test_no_tensor_is_larger_than_a_table_of_scores():
+    loss = Swapped(512)
+    loss.build(16)
+    prediction, target = torch.randn(2, 4, 256, 16, requires_grad=True)
+    with Largest() as largest:
+        loss(prediction, target).sum().backward()
+    assert largest.bytes <= 4 * 256 * 512 * 4
 
 
 def test_memory_is_that_of_a_few_tables_of_scores():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from pymim.clusters.rows import Rows
 from pymim.data.loader import Loader
 from pymim.data.order import InTurn
+from pymim.wrap import still
 
 if TYPE_CHECKING:
     from pymim.views.view import View
@@ -43,7 +42,7 @@ class Survey:
         loader = Loader(source, views, whole, context.seed, order=InTurn(), **shared)
         made: list[list[torch.Tensor]] = [[] for _ in views]
         world.align(encoder)
-        with _still(encoder), world.autocast(self.precision):
+        with still(encoder), world.autocast(self.precision):
             for batch in loader.batches(0, -(-total // whole)):
                 for table, view in zip(made, batch.to(world.device).views, strict=True):
                     table.append(encoder(view).pooled.float().cpu())
@@ -51,13 +50,3 @@ class Survey:
         ids = (first[:, None] + torch.arange(share)).flatten()
         kept = ids < total  # the order goes round: the last batch has the first pictures again
         return [Rows(torch.cat(table)[kept], ids[kept], total, world.group) for table in made]
-
-
-@contextmanager
-def _still(encoder: nn.Module) -> Iterator[None]:
-    training = encoder.training
-    encoder.eval()
-    try:
-        yield
-    finally:
-        encoder.train(training)

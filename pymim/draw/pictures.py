@@ -9,6 +9,7 @@ import torch
 
 from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
 from pymim.io import Folder
+from pymim.wrap import still
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -28,17 +29,20 @@ class Pictures:
         shown = self.images if batch.views[0].ndim == 4 else max(1, self.images // 2)
         batch = batch.split(shown)[0].to(trainer.world.device)
         undo = trainer.loader.make.views[0].normalise.undo
-        trainer.method.eval()
         at, name = folder / "pictures", f"{step:08d}.png"
-        drawn = {
-            "reconstruction": reconstruction.draw(trainer.method, batch, 0, at / f"reconstruction-{name}", undo),
-            "difficulty": difficulty.draw(trainer.method, batch, trainer.steps, at / f"difficulty-{name}", undo),
-            "clusters": clusters.draw(trainer.method, batch, at / f"clusters-{name}", undo),
-            "nearest": nearest.draw(trainer.method, trainer.loader.source, at / f"nearest-{name}"),
-            "agreement": agreement.draw(folder, at / "agreement.png"),
-        }
-        features.draw(trainer.encoder, batch, at / f"features-{name}", undo)
-        trainer.method.train()
+        with still(trainer.method):
+            drawn = {
+                "reconstruction": reconstruction.draw(
+                    trainer.method, batch, 0, at / f"reconstruction-{name}", undo
+                ),
+                "difficulty": difficulty.draw(
+                    trainer.method, batch, trainer.steps, at / f"difficulty-{name}", undo
+                ),
+                "clusters": clusters.draw(trainer.method, batch, at / f"clusters-{name}", undo),
+                "nearest": nearest.draw(trainer.method, trainer.loader.source, at / f"nearest-{name}"),
+                "agreement": agreement.draw(folder, at / "agreement.png"),
+            }
+            features.draw(trainer.encoder, batch, at / f"features-{name}", undo)
         curves.draw(folder, at / "curves.png")
         what = ", ".join([*(word for word, done in drawn.items() if done), "features and curves"])
         print(f"pictures: {what} in {at}", file=sys.stderr)  # noqa: T201

@@ -46,15 +46,14 @@ def export(encoder: Encoder, folder: Path, mean: list[float], std: list[float]) 
         return [_write(folder, weights, None, encoder.traits)]
     written = [_write(folder, weights, timm_config(encoder, mean, std), encoder.traits)]
     if encoder.prefix == 1 and not any("ls1" in name for name in weights):
-        written.append(_write(folder / "transformers", for_transformers(weights), transformers_config(encoder)))
+        named = for_transformers(weights)
+        written.append(_write(folder / "transformers", named, transformers_config(encoder), {}))
     return written
 
 
-def _write(
-    folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None, traits: dict[str, str] | None = None
-) -> Path:
+def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None, traits: dict[str, str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt", **(traits or {})})
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt", **traits})
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     return folder

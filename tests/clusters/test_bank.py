@@ -114,6 +114,8 @@ def test_a_cluster_without_pictures_keeps_its_centroid(tmp_path):
     """Of more clusters than pictures some start at the same one, and the lower number takes it: the others stay."""
     run = make(clusters=70, sets=1)
     target = started(run, tmp_path).target
+    assert target.told[0].isfinite().all()
+    torch.testing.assert_close(target.told[0].norm(dim=1), torch.ones(70))
     empty = target.labels[0].bincount(minlength=70) == 0
     assert empty.sum() >= 20
     start = torch.nn.functional.normalize(target.bank[0], dim=1)

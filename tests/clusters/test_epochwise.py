@@ -183,13 +183,12 @@ def test_a_random_start_ends_where_scikit_learn_ends_from_the_same_rows(seed):
 def test_each_epoch_clusters_from_a_start_of_its_own(tmp_path, monkeypatch):
     seeds = []
     monkeypatch.setattr(clusters.Epochwise, "recluster", lambda self, context, seed: seeds.append(seed) or [EMPTY])
-    run = trainer()
-    run.folder, run.method.objectives[0].target.labels = Folder(tmp_path), torch.zeros(1, 50, dtype=torch.int64)
-    for step in range(6):
-        run._begin(step)
-    again = trainer()
-    again.folder, again.method.objectives[0].target.labels = Folder(tmp_path), torch.zeros(1, 50, dtype=torch.int64)
-    again._begin(3)
+    for steps in (range(6), [3]):  # the second run begins with the second epoch
+        run = trainer()
+        run.folder = Folder(tmp_path)
+        run.method.objectives[0].target.labels = torch.zeros(1, 50, dtype=torch.int64)
+        for step in steps:
+            run._begin(step)
     assert len(seeds) == 3 and seeds[0] != seeds[1] == seeds[2]
 
 

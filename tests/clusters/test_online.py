@@ -15,7 +15,7 @@ from pymim.encoders import ViT
 from pymim.method import Method, Objective
 from pymim.optim import Momentum
 from tests.ops.ranks import two_ranks
-from tests.peaks import grown
+from tests.peaks import Largest, grown
 
 CROSS = functools.partial(
     predictors.Cross, dim=24, depth=1, heads=2, positions="rotary", head="cosine", embed=False
@@ -147,6 +147,17 @@ def test_chunks_give_the_same_values_losses_and_gradients(by, monkeypatch):
     monkeypatch.setattr(transport, "_most", lambda tensor: 5 * 8 * 12)
     for one, other in zip(run(), whole, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_no_tensor_is_as_large_as_a_table_of_scores(monkeypatch):
+    monkeypatch.setattr(transport, "_most", lambda tensor: 2**16)
+    method, batch = make(b=32, k=4096)  # 16 x 32 x 4096 scores are 2**21, 8 MiB
+    target = method.objectives[0].target
+    with Largest() as largest:
+        found = target(batch.views, batch.views[0], masks.Mask(*[torch.arange(1).expand(32, 1)] * 3), batch.index)
+        found.losses.sum().backward()
+    assert target.weight.grad is not None
+    assert largest.bytes <= 2**20
 
 
 LEARN = """

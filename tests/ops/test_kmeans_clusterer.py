@@ -76,8 +76,8 @@ def test_objective_never_rises(metric, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_objective_rises_at_splits_alone(seed):
     points = torch.randn(400, 3, generator=torch.Generator().manual_seed(seed)).round(decimals=1)
-    centroids = torch.cat([points[:6], points[:2], points[:4] * 50 + 100])  # of twelve, six are nearest to nothing
-    objectives, split = [], []
+    start = torch.cat([points[:6], points[:2], points[:4] * 50 + 100])  # of twelve, six are nearest to nothing
+    centroids, objectives, split = start, [], []
     for _ in range(12):
         found, statistics = assign(points, centroids), Statistics.zeros(12, 3)
         accumulate(points, found, statistics)
@@ -87,7 +87,7 @@ def test_objective_rises_at_splits_alone(seed):
     assert split[0] and not all(split)
     for before, after, splits in zip(objectives, objectives[1:], split, strict=False):
         assert splits or after <= before * (1 + 1e-6)
-    fitted = KMeans(12, start=torch.cat([points[:6], points[:2], points[:4] * 50 + 100]), iterations=11).fit(points)
+    fitted = KMeans(12, start=start, iterations=11).fit(points)
     assert fitted.history[:12] == pytest.approx(objectives, rel=1e-6)
 
 
