@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 STEMS = {"image": 4, "small": 1}  # what each divides the sides by
 CONVS = {False: (3, 3), True: (1, 3, 1)}  # sizes of the kernels of a plain block and of a bottleneck
+# Channels last is the faster one, on CPUs and GPUs. But oneDNN 3.12 then writes past its memory in the backward
+# pass of a strided 1 x 1 convolution of fewer channels than a register holds (uxlfoundation/oneDNN issue 6035).
+NARROW = 16
 EXPANSION = 4  # of a bottleneck: what comes out is so much wider than what is inside
 
 
@@ -60,6 +63,7 @@ class ResNet(Encoder):
         expansion = EXPANSION if bottleneck else 1
         widths = [dim * 2**stage for stage in range(len(depths))]
         self.channels, self.width, self.taps = channels, widths[-1] * expansion, tuple(taps)
+        self.layout = torch.channels_last if dim >= NARROW else torch.contiguous_format
         self.patch = sides(STEMS[stem] * 2 ** (len(depths) - 1), 2)
         self.base = self.grid((1, channels, *sides(image, 2)))
         kernel, stride = (7, 2) if stem == "image" else (3, 1)
@@ -84,7 +88,7 @@ class ResNet(Encoder):
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
             raise ValueError(f"ResNet: view: expected {channels} channels, got {got}; set ResNet.channels = {got}")
-        image = view.contiguous(memory_format=torch.channels_last)  # the faster one, on CPUs and GPUs
+        image = view.contiguous(memory_format=self.layout)
         image = self.maxpool(self.bn1(self.conv1(image)).relu())
         pyramid: list[Tensor] = []
         for number in range(1, self.stages + 1):

@@ -1,5 +1,8 @@
 """The ResNet: sizes, shapes, names, and the answers of a peer."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -130,3 +133,22 @@ def test_sobel_sees_edges_of_the_mean_of_the_channels():
     assert not any("filters" in name for name, _ in encoder.named_parameters())
     with pytest.raises(ValueError, match="Sobel: trunk: expected 2 channels, got 3"):
         Sobel(ResNet((1,), dim=4))
+
+
+NARROW = """
+import torch
+from pymim.encoders import ResNet
+
+for threads in (3, 5, 2):
+    torch.set_num_threads(threads)
+    for seed in range(10):
+        encoder = ResNet(dim=4, depths=(1, 1), stem="small", channels=2, image=16)
+        for batch in (16, 32):
+            encoder(torch.randn(batch, 2, 16, 16)).pooled.square().sum().backward()
+"""
+
+
+def test_a_narrow_network_writes_into_its_own_memory_alone():
+    """In channels last this process aborts, by "double free or corruption" or another of malloc's complaints."""
+    done = subprocess.run([sys.executable, "-c", NARROW], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
