@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def draw(folder: Folder, path: Path) -> None:
     gauge.yaxis.set_minor_formatter(LogFormatter())
     rate.plot(steps, [row["rate"] for row in rows], linewidth=1.2)
     _probes(probe, folder)
-    for axis, title in ((loss, "loss"), (gauge, "gauges"), (rate, "learning rate"), (probe, "probe accuracy")):
+    for axis, title in ((loss, "loss"), (gauge, "gauges"), (rate, "learning rate"), (probe, "probe accuracy (%)")):
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
         axis.set_xlim(0, 1.03 * max(steps, default=1))
@@ -50,8 +51,9 @@ def _probes(axis: Axes, folder: Folder) -> None:
         axis.text(0.5, 0.5, "no labels", ha="center", transform=axis.transAxes)
         return
     names = [name for name in results[-1] if name not in ("step", "baselines")]
+    steps = [result["step"] for result in results]
     for number, name in enumerate(names):
-        axis.plot([r["step"] for r in results], [r.get(name) for r in results], f"C{number}o-", label=name)
+        axis.plot(steps, [100 * result.get(name, math.nan) for result in results], f"C{number}o-", label=name)
         for style, (baseline, row) in zip(("--", ":"), results[-1]["baselines"].items(), strict=False):
             if name in row:
-                axis.axhline(row[name], color=f"C{number}", ls=style, lw=1, label=f"{name}, {baseline}")
+                axis.axhline(100 * row[name], color=f"C{number}", ls=style, lw=1, label=f"{name}, {baseline}")

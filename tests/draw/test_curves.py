@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from pymim.draw import curves
@@ -38,3 +40,13 @@ def test_all_panels_show_the_run_from_its_start_with_plain_numbers(panels):
     axes[1].figure.canvas.draw()
     labels = [label.get_text() for label in axes[1].get_yticklabels(which="both")]
     assert "30" in labels and not any("10^" in label for label in labels)
+
+
+def test_probes_are_in_percent_beside_their_baselines(panels, tmp_path):
+    (tmp_path / "evaluation").mkdir()
+    for step, told in ((20, {"knn": 0.25}), (40, {"knn": 0.5, "linear": 0.75})):
+        found = {"step": step, **told, "baselines": {"untrained": {"knn": 0.125}}}
+        (tmp_path / "evaluation" / f"step-{step:08d}.json").write_text(json.dumps(found))
+    probes = panels({step: {"loss": 2.0} for step in (20, 40)})[3]
+    drawn = {line.get_label(): list(line.get_ydata()) for line in probes.lines}
+    assert drawn["knn"] == [25, 50] and drawn["linear"][1] == 75 and drawn["knn, untrained"] == [12.5, 12.5]
