@@ -2,9 +2,6 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,6 +14,7 @@ from pymim.evaluate import Evaluation
 from pymim.io import Folder
 from pymim.masks import Draw
 from pymim.run import main
+from tests.launch import in_two_processes
 
 RECIPE = "gin/recipe/capi.gin"
 TINY = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "CLUSTERS=12", "Cross.depth=1", "Trainer.precision='float32'"]
@@ -161,9 +159,7 @@ def test_gauges_are_logged(tmp_path):
 def test_two_processes_make_the_run_of_one(by, tmp_path):
     more = (f"Transport.by='{by}'", "Evaluation.probes=(@probes.FineTune(),)")
     assert main(command(tmp_path / "one", *more)) == 0
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pymim.run"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*words, *command(tmp_path / "two", *more)], check=True, capture_output=True, env=environment)
+    in_two_processes(command(tmp_path / "two", *more))
     for name in ("loss", "online", "online.target"):
         one, two = ([row[name] for row in rows_of(tmp_path / folder)] for folder in ("one", "two"))
         np.testing.assert_allclose(two, one, rtol=1e-4)

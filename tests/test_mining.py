@@ -1,9 +1,6 @@
 """gin/hpm.gin as a run: its defaults are the decisions; it resumes, and spreads over processes, like any other."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ from safetensors.torch import load_file
 from pymim import config
 from pymim.optim import Momentum
 from pymim.run import main
+from tests.launch import in_two_processes
 from tests.test_run import QUICK, SMALL
 
 RUN = [*SMALL, *QUICK, "EPOCHS=3", "masks.Ranked.ratio=0.5"]
@@ -86,17 +84,7 @@ def test_two_processes_mine_the_same_run(tmp_path):
     exact = config.flags(["Trainer.precision='float32'"])
     assert main(command(tmp_path / "one", *exact)) == 0
     folder = tmp_path / "two"
-    words = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        "-m",
-        "pymim.run",
-        *command(folder, *exact),
-    ]
-    subprocess.run(words, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    in_two_processes(command(folder, *exact))
     np.testing.assert_allclose(losses(folder), losses(tmp_path / "one"), rtol=2e-5)
 
 

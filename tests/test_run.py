@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from pymim.config import flags
 from pymim.io.metrics import read
 from pymim.run import main
+from tests.launch import in_two_processes
 
 SMALL = [
     "DIM=16",
@@ -180,17 +181,7 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_before(tmp_path
 
 def test_two_processes_make_the_same_run(finished, tmp_path):
     folder = tmp_path / "two"
-    words = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        "-m",
-        "pymim.run",
-        *command(folder),
-    ]
-    subprocess.run(words, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    in_two_processes(command(folder))
     assert_same_losses(finished, folder)
 
 

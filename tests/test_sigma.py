@@ -1,9 +1,6 @@
 """What gin/sigma.gin, its collapsing variant and its full-scale recipe come to, number by number."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ from pymim.data.batch import Batch
 from pymim.losses import Swapped
 from pymim.masks import Draw
 from pymim.run import main
+from tests.launch import in_two_processes
 from tests.peaks import Largest, grown
 
 RECIPE = "gin/recipe/sigma.gin"
@@ -146,9 +144,7 @@ def test_the_collapsing_variant_runs_and_is_watched(tmp_path):
 
 def test_two_processes_make_the_run_of_one(tmp_path):
     assert main(command(tmp_path / "one")) == 0
-    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "pymim.run"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*words, *command(tmp_path / "two")], check=True, capture_output=True, env=environment)
+    in_two_processes(command(tmp_path / "two"))
     one, two = ([row["loss"] for row in rows_of(tmp_path / folder)] for folder in ("one", "two"))
     np.testing.assert_allclose(two, one, rtol=1e-4)
 

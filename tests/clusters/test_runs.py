@@ -1,10 +1,7 @@
 """Both gin files as a command: resumed, and in two processes."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,6 +9,7 @@ from safetensors.torch import load_file
 
 from pymim.config import flags
 from pymim.run import main
+from tests.launch import in_two_processes
 
 SMALL = [
     *("DATA=@data.Digits", "data.Digits.length=70", "IMAGE=16", "BATCH=16", "STEPS=11", "CLUSTERS=6"),
@@ -52,17 +50,7 @@ def test_two_processes_cluster_as_one_does(paper, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     options = ("STEPS=1", "Trainer.precision='float32'", "clusters.Survey.precision='float32'")
     assert main(command(paper, one, *options)) == 0
-    torchrun = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        "-m",
-        "pymim.run",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*torchrun, *command(paper, two, *options)], check=True, capture_output=True, env=environment)
+    in_two_processes(command(paper, two, *options))
     first, second = saved(one, 1), saved(two, 1)
     assert (first["method.method.objectives.0.target.labels"] >= 0).all()
     for name in first:
