@@ -1,7 +1,7 @@
 """Checkpoints: the state of a run at a step, whole or not there at all.
 
-Tensors go through torch.distributed.checkpoint into safetensors shards, numbers into meta.json: nothing is
-pickled. A checkpoint is written under another name and renamed, so that a kill at any moment leaves the last one.
+Tensors are in state.safetensors, numbers in meta.json: nothing is pickled. All processes have the same, and the
+first one writes, under another name that is changed at the end: a kill at any moment leaves the checkpoint before.
 What is a pure function of (seed, step) - the data order, the masks, the schedules, the random state of a step -
 is not saved, for the step is.
 """
@@ -10,25 +10,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
-from torch.distributed.checkpoint.state_dict_loader import load as load_shards
-from torch.distributed.checkpoint.state_dict_saver import save as save_shards
 
 from pymim import __version__
 from pymim.errors import ConfigError, Unwritable
 
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
+_TENSORS = "state.safetensors"
 
 
 def save(
@@ -41,42 +36,43 @@ def save(
 ) -> Path:
     """Writes step-NNNNNNNN under `folder` and drops all but the newest `keep`; Unwritable where it cannot."""
     final = folder / f"step-{step:08d}"
-    beside = folder / f".writing-{final.name}"
+    tensors, failure = _tensors(module, optimizer), ""
     if is_leader():
-        shutil.rmtree(beside, ignore_errors=True)
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()  # each makes the new folder: none before the old one is gone
-    try:
-        _write(beside, _tensors(module, optimizer), {"step": step, **meta})
-    except (OSError, CheckpointException) as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            _write(final, tensors, {"step": step, **meta})
+        except (OSError, SafetensorError) as error:
+            failure = getattr(error, "strerror", None) or str(error)
+    if failure := _told_by_the_leader(failure):
         raise Unwritable(
-            f"checkpoint: {final}: could not be written ({_reason(error)}); those before it are whole: make room, "
+            f"checkpoint: {final}: could not be written ({failure}); those before it are whole: make room, "
             "then --resume auto goes on from the last"
-        ) from error
+        )
     if is_leader():
-        shutil.rmtree(final, ignore_errors=True)
-        beside.rename(final)
         for old in steps(folder)[:-keep]:
             shutil.rmtree(old)
     return final
 
 
-def _write(beside: Path, tensors: dict[str, Any], meta: dict[str, Any]) -> None:
-    with _quiet():
-        # All processes write files of the same names: what all of them have is the first one's to write.
-        planner = DefaultSavePlanner(dedup_save_to_lowest_rank=True)
-        save_shards(tensors, storage_writer=HuggingFaceStorageWriter(str(beside)), planner=planner)
-    if is_leader():
+def _write(final: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+    beside = final.with_name(f".writing-{final.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside / _TENSORS)
         state = {"pymim": __version__, "torch": torch.__version__, **meta}
         (beside / "meta.json").write_text(json.dumps(state, indent=1))
+        shutil.rmtree(final, ignore_errors=True)
+        beside.rename(final)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
-def _reason(error: BaseException) -> str:
-    """Of what a process, or one of several, ended with."""
-    if isinstance(error, CheckpointException):
-        error = next(failure for failure, _ in error.failures.values())
-    return getattr(error, "strerror", None) or str(error)
+def _told_by_the_leader(word: str) -> str:
+    """The first process's word, in all of them: what it cannot write stops the others too."""
+    words = [word]
+    if torch.distributed.is_initialized():
+        torch.distributed.broadcast_object_list(words)
+    return words[0]
 
 
 def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -87,8 +83,8 @@ def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     materialise(optimizer)
     tensors = _tensors(module, optimizer)
     _check_same(path, tensors)
-    with _quiet():
-        load_shards(tensors, storage_reader=HuggingFaceStorageReader(str(path)))
+    for name, saved in load_file(path / _TENSORS).items():
+        tensors[name].copy_(saved)
     weights, state = get_state_dict(module, optimizer, options=_FLAT)  # names of shared tensors, and numbers
     set_state_dict(
         module,
@@ -130,7 +126,7 @@ def is_leader() -> bool:
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
-def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Every tensor under its first name: what modules share is saved once."""
     weights, state = get_state_dict(module, optimizer, options=_FLAT)
     named: dict[str, dict[str, Any]] = {"method": weights, "optimizer": state}
@@ -147,9 +143,9 @@ def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _check_same(path: Path, tensors: dict[str, Any]) -> None:
-    saved = HuggingFaceStorageReader(str(path)).read_metadata().state_dict_metadata
-    shapes = {name: tuple(getattr(entry, "size", ())) for name, entry in saved.items()}
+def _check_same(path: Path, tensors: dict[str, Tensor]) -> None:
+    with safe_open(path / _TENSORS, "pt") as saved:
+        shapes = {name: tuple(saved.get_slice(name).get_shape()) for name in saved.keys()}  # noqa: SIM118
     for name, tensor in tensors.items():
         if shapes.get(name) != tuple(tensor.shape):
             raise ConfigError(
@@ -158,10 +154,3 @@ def _check_same(path: Path, tensors: dict[str, Any]) -> None:
             )
     if extra := sorted(set(shapes) - set(tensors)):
         raise ConfigError(f"resume: {path}: holds {extra[0]}, which this configuration has not; use its own config")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        yield
