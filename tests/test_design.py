@@ -29,6 +29,13 @@ PAPERS = {
     *("sela", "peco", "mixmae", "latentmim", "maskdistill", "siamesemae", "crossmae", "mimrefiner", "sinder"),
 }
 
+# The modules of torch that are used: all are in 2.6, the oldest version that is promised. Look there before adding.
+TORCH = {
+    *("torch", "torch.autograd.function", "torch.distributed.checkpoint.state_dict", "torch.nn.functional"),
+    *("torch.nn.parallel", "torch.profiler", "torch.utils.checkpoint", "torch.utils.data"),
+    *("torch.utils.data._utils.pin_memory", "torch.utils.flop_counter", "torch.utils.tensorboard"),
+}
+
 
 def name_of(path):
     return path.relative_to(ROOT).as_posix()
@@ -131,6 +138,11 @@ def test_only_the_entry_points_import_gin():
 @pytest.mark.parametrize("library", ["torchvision", "timm", "torchmetrics"])
 def test_library_is_never_imported(library):
     assert not [name_of(p) for p in PYTHON if any(name.split(".")[0] == library for name in imports(p))]
+
+
+def test_no_module_of_torch_is_newer_than_the_oldest_torch():
+    used = {name for p in LIBRARY for name in imports(p) if name.split(".")[0] == "torch"}
+    assert {name for name in used if name.rpartition(".")[0] not in TORCH} <= TORCH
 
 
 @pytest.mark.parametrize("stem", STEMS)
