@@ -9,13 +9,15 @@ is not saved, for the step is.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
@@ -36,12 +38,12 @@ def save(
 ) -> Path:
     """Writes step-NNNNNNNN under `folder` and drops all but the newest `keep`; Unwritable where it cannot."""
     final = folder / f"step-{step:08d}"
-    tensors, failure = _tensors(module, optimizer), ""
+    failure = ""
     if is_leader():
         try:
-            _write(final, tensors, {"step": step, **meta})
-        except (OSError, SafetensorError) as error:
-            failure = getattr(error, "strerror", None) or str(error)
+            _write(final, _tensors(module, optimizer), {"step": step, **meta})
+        except OSError as error:
+            failure = error.strerror or str(error)
     if failure := _told_by_the_leader(failure):
         raise Unwritable(
             f"checkpoint: {final}: could not be written ({failure}); those before it are whole: make room, "
@@ -58,7 +60,11 @@ def _write(final: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Non
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside / _TENSORS)
+        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        with (beside / _TENSORS).open("wb") as file:  # and not save_file, whose error hides the system's
+            file.write(to_bytes(whole))
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before the name says so
         state = {"pymim": __version__, "torch": torch.__version__, **meta}
         (beside / "meta.json").write_text(json.dumps(state, indent=1))
         shutil.rmtree(final, ignore_errors=True)
