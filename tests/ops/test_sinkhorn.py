@@ -181,6 +181,13 @@ def test_labels_are_those_of_the_plan(device):
 
 
 @settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 70), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+def test_labels_are_the_plans_also_where_scores_are_nearly_alike(b, k, dtype):
+    scores = (random_scores(2, b, k) * 2).round().to(dtype) / 20
+    assert torch.equal(sinkhorn.labels(scores), sinkhorn.plan(scores).argmax(2))
+
+
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0.02, 5), st.integers(0, 2**31))
 @pytest.mark.slow
 def test_converges_to_both_marginals(b, k, epsilon, seed):

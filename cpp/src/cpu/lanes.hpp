@@ -25,9 +25,9 @@ struct Packed {
 template <class R>
 struct Single {};
 
-template <class R>
-inline R load(Single<R>, const R* from) {
-  return *from;
+template <class R, class T>
+inline R load(Single<R>, const T* from) {
+  return widen(*from);
 }
 
 template <class R, class T>

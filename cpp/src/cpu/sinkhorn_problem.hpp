@@ -164,36 +164,46 @@ R row_maximum(const Problem<T>& p, const T* scores) {
   return top;
 }
 
-// The first of the row's greatest scores + column.
-template <class T>
-int64_t row_label(const Problem<T>& p, const T* scores) {
-  using R = Computed<T>;
-  constexpr int64_t lanes = 64 / sizeof(R);
-  R best[lanes];
-  int32_t where[lanes] = {};
-  std::fill_n(best, lanes, std::numeric_limits<R>::lowest());
-  const auto at = [&](int64_t c) { return widen(scores[c]) * p.scale + p.column[c]; };
-  const int64_t whole = p.k - p.k % lanes;
-  for (int64_t c = 0; c < whole; c += lanes)
-#pragma omp simd
-    for (int64_t i = 0; i < lanes; ++i) {
-      const R t = at(c + i);
-      where[i] = t > best[i] ? static_cast<int32_t>(c + i) : where[i];
-      best[i] = t > best[i] ? t : best[i];
-    }
-  int64_t label = where[0];
+// The first of the k greatest at(Packed or Single, c).
+template <class R, class At>
+int64_t first_greatest(int64_t k, At at) {
+  constexpr int64_t lanes = Packed<R>::kLanes;
+  using Index = std::conditional_t<sizeof(R) == 8, int64_t, int32_t>;
+  typedef Index Places __attribute__((vector_size(kRegister)));
+  typename Packed<R>::Lanes best = {};
+  Places where = {}, here = {};
+  for (int64_t i = 0; i < lanes; ++i) {
+    best[i] = std::numeric_limits<R>::lowest();
+    here[i] = static_cast<Index>(i);
+  }
+  int64_t c = 0;
+  for (; c + lanes <= k; c += lanes, here += static_cast<Index>(lanes)) {
+    const auto values = at(Packed<R>(), c);
+    const auto more = values > best;
+    where = more ? here : where;
+    best = more ? values : best;
+  }
   R top = best[0];
+  int64_t first = where[0];
   for (int64_t i = 1; i < lanes; ++i)
-    if (best[i] > top || (best[i] == top && where[i] < label)) {
+    if (best[i] > top || (best[i] == top && where[i] < first)) {
       top = best[i];
-      label = where[i];
+      first = where[i];
     }
-  for (int64_t c = whole; c < p.k; ++c)
-    if (at(c) > top) {
-      top = at(c);
-      label = c;
+  for (; c < k; ++c)
+    if (const R value = at(Single<R>(), c); value > top) {
+      top = value;
+      first = c;
     }
-  return label;
+  return first;
+}
+
+// The column that has the most of a row's plan.
+template <class T, class R = Computed<T>>
+int64_t row_label(const Problem<T>& p, const T* scores) {
+  const R scale = p.scale, *column = p.column;
+  return first_greatest<R>(
+      p.k, [=](auto width, int64_t c) { return load(width, scores + c) * scale + load(width, column + c); });
 }
 
 // Scales one row to its sum; leaves in `out` its exponentials and returns what they are to be multiplied by.

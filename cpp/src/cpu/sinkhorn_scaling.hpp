@@ -60,7 +60,6 @@ class Scaling {
     bool written = false;
     for (int64_t done = 1; done <= sweeps && !lost_; ++done) {
       written = done == sweeps && schedule.rows_last;
-      if (written && output.labels) set_column();
       const bool summed = !written || out.error.present();
       sweep(written ? output : Output<R>{}, summed);
       const R error = summed ? column_step() : 0;
@@ -204,10 +203,12 @@ class Scaling {
           return row_power_ == 1 ? rows_[i] / dots_[i] : std::pow(rows_[i] / dots_[i], row_power_);
         },
         [&](int64_t i, R u, const R* terms) {
-          if (out.labels) out.labels[i] = row_label(p_, p_.scores + i * p_.k);
-          if (out.plan)
-            stream(p_.k, out.plan + i * p_.k,
-                   [&](auto width, int64_t c) { return load(width, terms + c) * load(width, v_ + c) * u; });
+          const R* v = v_;
+          const auto plan = [=](auto width, int64_t c) {
+            return load(width, terms + c) * load(width, v + c) * u;
+          };
+          if (out.labels) out.labels[i] = first_greatest<R>(p_.k, plan);
+          if (out.plan) stream(p_.k, out.plan + i * p_.k, plan);
         });
     lost_ = lost_ || lost;
   }
