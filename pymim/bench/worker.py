@@ -57,10 +57,17 @@ class _Contender:
     def time(self) -> tuple[float, float]:
         """Seconds a call, over as many calls as fill `seconds`, and the megabytes by which the peak has grown."""
         before = memory.peak()
-        if not self.calls:
-            once = min(_measure(self.thunk, 1, self.pause) for _ in range(2))
-            self.calls = max(1, round(self.seconds / once))
+        if self.calls != 1:
+            fastest = self._warm_up()
+            self.calls = self.calls or max(1, round(self.seconds / fastest))
         return _measure(self.thunk, self.calls, self.pause), (memory.peak() - before) / 2**20
+
+    def _warm_up(self) -> float:
+        """Calls until its threads are awake and the caches its own again; seconds of the fastest."""
+        until, fastest = perf_counter() + self.seconds / 5, float("inf")
+        while perf_counter() < until or fastest == float("inf"):
+            fastest = min(fastest, _measure(self.thunk, 1, self.pause))
+        return fastest
 
 
 def _measure(thunk: Thunk, calls: int, pause: Callable[[], None] | None) -> float:
