@@ -67,25 +67,26 @@ def run_case(address: Address, *, quick: bool = False, only: set[str] | None = N
     """
     case = address.find()
     seconds = 0.01 if quick else 0.1
-    runners = {n: _Runner(address, n, False, seconds) for n in case.contenders if not only or n in only}
+    runners = {n: _Runner(address, n, seconds) for n in case.contenders if not only or n in only}
     ours = next(iter(runners))
-    if case.between and not only:
-        runners["between"] = _Runner(address, ours, True, seconds)
     if case.work and not only:
         limit = Address("pymim.bench.limits", "limits", _LIMITS.index(case.work.kind))
-        runners["limit"] = _Runner(limit, "torch", False, seconds)
+        runners["limit"] = _Runner(limit, "torch", seconds)
     try:
         present = {name: runner for name, runner in runners.items() if runner.ready()}
         if ours not in present:
             raise RuntimeError(f"{case.op}: {ours} cannot be imported: {runners[ours].reason}")
         _check_answers(case.op, case.agree, ours, present)
-        times = _rounds(present, 3 if quick else case.rounds)
+        asked = [(name, name, "time") for name in present]
+        if case.between and not only:  # in the same process, as two never run quite alike
+            asked.insert(1, ("between", ours, "between"))
+        times = _rounds(present, asked, 3 if quick else case.rounds)
     finally:
         for runner in runners.values():
             runner.stop()
     between, limit_times = times.pop("between", None), times.pop("limit", None)
     rate = limit.find().work.amount / limit_times.better if limit_times else None  # type: ignore[union-attr]
-    return Outcome(address, {n: times.get(n) for n in runners if n not in ("between", "limit")}, between, rate)
+    return Outcome(address, {n: times.get(n) for n in runners if n != "limit"}, between, rate)
 
 
 def _check_answers(op: str, agree: Any, ours: str, runners: dict[str, _Runner]) -> None:
@@ -99,12 +100,13 @@ def _check_answers(op: str, agree: Any, ours: str, runners: dict[str, _Runner]) 
             raise WrongAnswer(f"{op}: {name} does not agree with {ours}: {error}") from error
 
 
-def _rounds(runners: dict[str, _Runner], count: int) -> dict[str, Times]:
-    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
+def _rounds(runners: dict[str, _Runner], asked: list[tuple[str, str, str]], count: int) -> dict[str, Times]:
+    """What each (name, runner, command) answered, by name."""
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name, _, _ in asked}
     for _ in range(count + 1):
-        for name, runner in runners.items():
+        for name, runner, command in asked:
             time.sleep(0.05)  # until the thread pools of the last one sleep too
-            measured[name].append(runner.ask("time"))
+            measured[name].append(runners[runner].ask(command))
     return {  # the first round warms up; its growth of memory is the one that counts
         name: Times([seconds for seconds, _ in rounds[1:]], sum(megabytes for _, megabytes in rounds))
         for name, rounds in measured.items()
@@ -112,16 +114,14 @@ def _rounds(runners: dict[str, _Runner], count: int) -> dict[str, Times]:
 
 
 class _Runner:
-    def __init__(self, address: Address, contender: str, between: bool, seconds: float) -> None:
+    def __init__(self, address: Address, contender: str, seconds: float) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.name, self.reason = contender, ""
         before = {name: os.environ.get(name) for name in _KEEP_MEMORY}
         os.environ.update(_KEEP_MEMORY)  # read by the C library when the process starts
         try:
-            self.process = context.Process(
-                target=serve, args=(theirs, address, contender, between, seconds), daemon=True
-            )
+            self.process = context.Process(target=serve, args=(theirs, address, contender, seconds), daemon=True)
             self.process.start()
         finally:
             for name, value in before.items():

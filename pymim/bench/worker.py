@@ -28,11 +28,12 @@ class Address:
         return found if self.size is None else found.case(self.size)  # type: ignore[no-any-return]
 
 
-def serve(connection: Connection, address: Address, contender: str, between: bool, seconds: float) -> None:
-    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "stop". Memory is kept, whoever races."""
+def serve(connection: Connection, address: Address, contender: str, seconds: float) -> None:
+    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "between", "stop". Memory is kept, whoever
+    races."""
     memory.keep()
     try:
-        contest = _Contender(address, contender, between, seconds)
+        contest = _Contender(address, contender, seconds)
         connection.send(("ready", None))
         while (command := connection.recv()) != "stop":
             connection.send(("done", getattr(contest, command)()))
@@ -43,11 +44,10 @@ def serve(connection: Connection, address: Address, contender: str, between: boo
 
 
 class _Contender:
-    def __init__(self, address: Address, contender: str, between: bool, seconds: float) -> None:
+    def __init__(self, address: Address, contender: str, seconds: float) -> None:
         case = address.find()
         prepared = case.contenders[contender](case.inputs())
         self.thunk, self.read = prepared if isinstance(prepared, tuple) else (prepared, lambda answer: answer)
-        self.pause = _torch_operators() if between else None
         self.seconds = seconds
         self.calls = 0
 
@@ -57,16 +57,23 @@ class _Contender:
     def time(self) -> tuple[float, float]:
         """Seconds a call, over as many calls as fill `seconds`, and the megabytes by which the peak has grown."""
         before = memory.peak()
-        if self.calls != 1:
-            fastest = self._warm_up()
-            self.calls = self.calls or max(1, round(self.seconds / fastest))
-        return _measure(self.thunk, self.calls, self.pause), (memory.peak() - before) / 2**20
+        return self._timed(None), (memory.peak() - before) / 2**20
 
-    def _warm_up(self) -> float:
+    def between(self) -> tuple[float, float]:
+        """As time(), each call after torch operators."""
+        return self._timed(_torch_operators()), 0.0
+
+    def _timed(self, pause: Callable[[], None] | None) -> float:
+        if self.calls != 1:
+            fastest = self._warm_up(pause)
+            self.calls = self.calls or max(1, round(self.seconds / fastest))
+        return _measure(self.thunk, self.calls, pause)
+
+    def _warm_up(self, pause: Callable[[], None] | None) -> float:
         """Calls until its threads are awake and the caches its own again; seconds of the fastest."""
         until, fastest = perf_counter() + self.seconds / 5, float("inf")
         while perf_counter() < until or fastest == float("inf"):
-            fastest = min(fastest, _measure(self.thunk, 1, self.pause))
+            fastest = min(fastest, _measure(self.thunk, 1, pause))
         return fastest
 
 
