@@ -40,8 +40,8 @@ def _torch(scores: Any) -> Thunk:
     return run
 
 
-def _swav(scores: Any) -> Thunk:
-    """The same as SwAV's code goes: of mass 1, prototypes to 1/K each and samples to 1/B."""
+def _released(scores: Any) -> Thunk:
+    """The same as in SwAV's released code: of mass 1, prototypes to 1/K each and samples to 1/B."""
     import torch
 
     given = torch.from_numpy(scores)
@@ -80,7 +80,7 @@ def _case(*shape: int, bar: float | None = None, **others: Callable[[Any], Thunk
 
 
 def cases() -> list[Case]:
-    return [_case(4096, 3000, bar=4, swav=_swav), _case(196, 64, 1024, bar=4)]
+    return [_case(4096, 3000, bar=4, released=_released), _case(196, 64, 1024, bar=4)]
 
 
 def scaling() -> list[Scaling]:

@@ -1,6 +1,9 @@
 // One register of numbers: arithmetic, comparison and choice act lane by lane.
 #pragma once
 
+#include <limits>
+#include <type_traits>
+
 #include "exp2.hpp"
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -69,6 +72,40 @@ inline R sum(Packed<R>, typename Packed<R>::Lanes x) {
   R out = 0;
   for (int64_t i = 0; i < Packed<R>::kLanes; ++i) out += x[i];
   return out;
+}
+
+// The first of the k greatest at(Packed or Single, c).
+template <class R, class At>
+int64_t first_greatest(int64_t k, At at) {
+  constexpr int64_t lanes = Packed<R>::kLanes;
+  using Index = std::conditional_t<sizeof(R) == 8, int64_t, int32_t>;
+  typedef Index Places __attribute__((vector_size(kRegister)));
+  typename Packed<R>::Lanes best = {};
+  Places where = {}, here = {};
+  for (int64_t i = 0; i < lanes; ++i) {
+    best[i] = std::numeric_limits<R>::lowest();
+    here[i] = static_cast<Index>(i);
+  }
+  int64_t c = 0;
+  for (; c + lanes <= k; c += lanes, here += static_cast<Index>(lanes)) {
+    const auto values = at(Packed<R>(), c);
+    const auto more = values > best;
+    where = more ? here : where;
+    best = more ? values : best;
+  }
+  R top = best[0];
+  int64_t first = where[0];
+  for (int64_t i = 1; i < lanes; ++i)
+    if (best[i] > top || (best[i] == top && where[i] < first)) {
+      top = best[i];
+      first = where[i];
+    }
+  for (; c < k; ++c)
+    if (const R value = at(Single<R>(), c); value > top) {
+      top = value;
+      first = c;
+    }
+  return first;
 }
 
 #if defined(__AVX512F__)
