@@ -19,12 +19,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
 from pymim import __version__
 from pymim.errors import ConfigError, Unwritable
 
-_FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 _TENSORS = "state.safetensors"
 
 
@@ -91,14 +89,6 @@ def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     _check_same(path, tensors)
     for name, saved in load_file(path / _TENSORS).items():
         tensors[name].copy_(saved)
-    weights, state = get_state_dict(module, optimizer, options=_FLAT)  # names of shared tensors, and numbers
-    set_state_dict(
-        module,
-        optimizer,
-        model_state_dict={**weights, **_below(tensors, "method.")},
-        optim_state_dict={**state, **_below(tensors, "optimizer.")},
-        options=_FLAT,
-    )
     return dict(json.loads((path / "meta.json").read_text()))
 
 
@@ -134,19 +124,15 @@ def is_leader() -> bool:
 
 def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Every tensor under its first name: what modules share is saved once."""
-    weights, state = get_state_dict(module, optimizer, options=_FLAT)
-    named: dict[str, dict[str, Any]] = {"method": weights, "optimizer": state}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
+    named = {f"method.{name}": value for name, value in module.state_dict().items()}
+    for parameter, state in optimizer.state.items():
+        named |= {f"optimizer.state.{names[parameter]}.{key}": value for key, value in state.items()}
     found: dict[Any, tuple[str, Tensor]] = {}
-    for part, values in named.items():
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                full = f"{part}.{name}"
-                found.setdefault((value.data_ptr(), value.shape) if value.numel() else full, (full, value))
+    for name, value in named.items():
+        if isinstance(value, Tensor):
+            found.setdefault((value.data_ptr(), value.shape) if value.numel() else name, (name, value))
     return dict(found.values())
-
-
-def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _check_same(path: Path, tensors: dict[str, Tensor]) -> None:
