@@ -167,6 +167,8 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
         if trainer.world.leads:
             with contextlib.suppress(OSError):  # where the disk is full, why the run ended is said all the same
                 folder.write_json("status.json", {"exit_code": code, "reason": reason})
+        if reason != "failed":  # then others may still wait for this process, and ending would wait for them
+            trainer.world.leave()
     return code
 
 

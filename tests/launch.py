@@ -1,8 +1,13 @@
-"""A run in two processes."""
+"""A run in two processes, and one of two processes that a test spawns."""
 
+import contextlib
 import os
 import subprocess
 import sys
+
+import torch.distributed as dist
+
+from pymim.wrap import World
 
 
 def in_two_processes(command):
@@ -10,3 +15,11 @@ def in_two_processes(command):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*launcher, "-m", "pymim.run", *command], check=True, capture_output=True, env=environment)
+
+
+@contextlib.contextmanager
+def one_of_two(rank, folder):
+    """Process `rank` of two that meet in a file of this folder."""
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    yield
+    World.leave()

@@ -31,7 +31,7 @@ PAPERS = {
 
 # The modules of torch that are used: all are in 2.6, the oldest version that is promised. Look there before adding.
 TORCH = {
-    *("torch", "torch.autograd.function", "torch.nn.functional"),
+    *("torch", "torch.autograd.function", "torch.distributed.nn.functional", "torch.nn.functional"),
     *("torch.nn.parallel", "torch.profiler", "torch.utils.checkpoint", "torch.utils.data"),
     *("torch.utils.data._utils.pin_memory", "torch.utils.flop_counter", "torch.utils.tensorboard"),
 }

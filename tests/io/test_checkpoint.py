@@ -9,6 +9,7 @@ from torch import nn
 
 from pymim.errors import ConfigError
 from pymim.io import Folder, Metrics, checkpoint
+from tests.launch import one_of_two
 
 
 def trained(width=4, steps=3):
@@ -52,9 +53,8 @@ def test_a_half_written_one_does_not_count(tmp_path):
 
 
 def save_as(rank, folder):
-    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
-    checkpoint.save(folder / "checkpoints", 3, *trained(), {}, keep=1)
-    torch.distributed.destroy_process_group()
+    with one_of_two(rank, folder):
+        checkpoint.save(folder / "checkpoints", 3, *trained(), {}, keep=1)
 
 
 def test_two_processes_save_every_tensor(tmp_path):

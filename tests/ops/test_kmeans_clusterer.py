@@ -20,6 +20,7 @@ from pymim.ops.kmeans import (
     update,
 )
 from tests import reference
+from tests.launch import one_of_two
 
 pytestmark = pytest.mark.slow
 
@@ -220,10 +221,9 @@ def test_hierarchy_survives_empty_clusters():
 
 
 def run_rank(rank, folder, points, start):
-    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
-    fitted = KMeans(7, start=start, group=dist.group.WORLD).fit(points[rank])
-    torch.save((fitted.centroids, fitted.history), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    with one_of_two(rank, folder):
+        fitted = KMeans(7, start=start, group=dist.group.WORLD).fit(points[rank])
+        torch.save((fitted.centroids, fitted.history), f"{folder}/{rank}.pt")
 
 
 def test_two_processes_give_the_answer_of_one(tmp_path):
