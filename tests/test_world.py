@@ -1,5 +1,6 @@
 """Processes that work together end together: none leaves a thread behind that could abort it."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -19,10 +20,13 @@ def work_and_leave(rank, folder):
         wrapped = torch.nn.parallel.DistributedDataParallel(module)
         wrapped(torch.ones(1, 2)).sum().backward()
         torch.distributed.broadcast_object_list([""])
-        assert of_gloo()
+        during = of_gloo()
         del wrapped
-    assert not of_gloo()
+    (folder / f"{rank}.json").write_text(json.dumps([during, of_gloo()]))
 
 
 def test_no_thread_of_the_group_outlives_it(tmp_path):
     torch.multiprocessing.spawn(work_and_leave, (tmp_path,), nprocs=2)
+    for rank in range(2):
+        during, after = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert during and not after

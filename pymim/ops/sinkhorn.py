@@ -210,7 +210,7 @@ def _transport(
         labels if want == "labels" else None,
         error if len(error) else None,
         count,
-        scratch(scores, column, prototypes),
+        scratch(scores, column, column.shape[1], prototypes),
         stream(scores),
     )
     check_finite(row)

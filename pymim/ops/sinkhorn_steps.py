@@ -53,8 +53,8 @@ def column_sums(
     Here and below: beside prototypes, on CUDA, `scores` are the features.
     """
     s, _, k = shape_of(scores, prototypes)
+    room = scratch(scores, row, k + virtual, prototypes)
     out = row.new_empty(s, k + virtual)
-    room = scratch(scores, out, prototypes)
     _core.sinkhorn.columns(scores, prototypes, epsilon, row, out, room, stream(scores))
     return out
 
@@ -83,9 +83,10 @@ def sweep(
     the logarithms of what rows sum to, [S B]. The new potential of a row is row_power (log_rows - log sum_k
     exp(scores / epsilon + column)).
     """
+    room = scratch(scores, column, column.shape[1], prototypes)
     row, log_sums = row.clone(), torch.empty_like(column)
     given = (scores, prototypes, epsilon, log_rows, row_power)
-    _core.sinkhorn.sweep(*given, row, column, log_sums, scratch(scores, column, prototypes), stream(scores))
+    _core.sinkhorn.sweep(*given, row, column, log_sums, room, stream(scores))
     return row, log_sums
 
 
@@ -107,8 +108,8 @@ def write_plan(
     scores: Tensor, row: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None
 ) -> Tensor:
     """exp(scores / epsilon + row + column), [S B K]."""
+    room = scratch(scores, column, column.shape[1], prototypes)
     out = row.new_empty(shape_of(scores, prototypes))
-    room = scratch(scores, column, prototypes)
     _core.sinkhorn.plan(scores, prototypes, epsilon, row, column, out, room, stream(scores))
     return out
 
@@ -121,8 +122,8 @@ def _(scores: Tensor, row: Tensor, column: Tensor, epsilon: float, prototypes: T
 @torch.library.custom_op("pymim::sinkhorn_labels", mutates_args=())
 def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
     """The column with the most of each row, int64 [S B], straight from the columns' potentials."""
+    room = scratch(scores, column, column.shape[1], prototypes)
     out = torch.empty(scores.shape[:2], dtype=torch.int64, device=scores.device)
-    room = scratch(scores, column, prototypes)
     _core.sinkhorn.labels(scores, prototypes, epsilon, column, out, room, stream(scores))
     return out
 
@@ -132,10 +133,10 @@ def _(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None 
     return torch.empty(scores.shape[:2], dtype=torch.int64, device=scores.device)
 
 
-def scratch(scores: Tensor, column: Tensor, prototypes: Tensor | None = None) -> Tensor:
-    """The memory a function of the core works in."""
+def scratch(scores: Tensor, like: Tensor, width: int, prototypes: Tensor | None = None) -> Tensor:
+    """The memory a function of the core works in. Take it before what stays: freed, it leaves room for the next."""
     s, b, _ = scores.shape
-    return column.new_empty(_core.sinkhorn.scratch(s, b, column.shape[1], prototypes is not None, scores.is_cuda))
+    return like.new_empty(_core.sinkhorn.scratch(s, b, width, prototypes is not None, scores.is_cuda))
 
 
 class Pieces:

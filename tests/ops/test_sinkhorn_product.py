@@ -204,11 +204,11 @@ def test_registered_ops_are_sound():
 
 @pytest.mark.skipif(_core.emulated, reason="kernels hold tiles, and would take minutes here")
 def test_memory_is_that_of_some_rows():
-    """Of a table of 512 MiB. From 16 MiB to 72, as the allocator finds room."""
+    """Of a table of 512 MiB."""
     before = """
 import torch
 from pymim.ops import sinkhorn
 features, prototypes = torch.randn(16384, 16), torch.randn(8192, 16)
 sinkhorn.potentials(sinkhorn.Product(features[:512], prototypes))
 """
-    assert grown(before, "sinkhorn.potentials(sinkhorn.Product(features, prototypes))") < 128
+    assert grown(before, "sinkhorn.potentials(sinkhorn.Product(features, prototypes))") < 64
