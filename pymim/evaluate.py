@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from pymim import data
-from pymim.encoders import Encoder
+from pymim.contracts import Encoder
 from pymim.errors import ConfigError
 from pymim.io import Folder
+from pymim.layers.still import still
 from pymim.probes import KNN, Linear
-from pymim.wrap import still
 
 if TYPE_CHECKING:
     from pymim.train import Trainer

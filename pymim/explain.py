@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import pymim
-from pymim.data.batch import Batch
+from pymim.contracts import Batch
 
 if TYPE_CHECKING:
     from pymim.method import Method
@@ -199,9 +199,9 @@ def example(method: Any, root: Node, sizes: Sequence[tuple[int, int]] = ()) -> l
     """As many views as the method looks at, on the meta device: of as many images as a step takes at a time, and of
     `sizes` (rows, columns), as far as given, else of the size its encoder was built for."""
     images: int = root.arguments.get("micro") or root.arguments["batch"]
-    encoder, draws = method.encoder, getattr(method.mask, "draws", 1)
+    encoder = method.encoder
     sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
-    views = 1 + max(max(*(s // draws for s in o.sources), o.target_view) for o in method.objectives)
+    views = 1 + max(max(o.looked_at()) for o in method.objectives)
     all_sides = [[*sides[:-2], *size] for size in sizes[:views]] + [sides] * (views - len(sizes))
     return [torch.empty(images, encoder.channels, *each, device="meta") for each in all_sides]
 

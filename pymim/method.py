@@ -1,127 +1,24 @@
 """A method is an encoder, its masks, and its objectives; and the life of a batch is one forward pass.
 
 Every published method is a filling of these slots: MAE is one objective (pixels, transformer, squared error) on
-hidden patches, a clustering method has no mask and an objective on pooled tokens.
+hidden patches, a clustering method has no mask and an objective on pooled tokens. `contracts` lists what the slots
+hand on, and what a part must have.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pymim import fit
-from pymim.encoders.encoder import Encoder, Features
-from pymim.masks.mask import Draw, Grid, Mask, Policy
-from pymim.targets.target import Learned
-
-if TYPE_CHECKING:
-    from pymim.data.batch import Batch
-
-ON = ("predicted", "visible", "all", "pooled")
-
-
-class Branch(NamedTuple):
-    """One view under one mask, as the encoder saw it."""
-
-    view: int
-    grid: Grid
-    mask: Mask | None
-    features: Features
-
-
-class Output(NamedTuple):
-    """Everything a step made, by name of objective. Losses are one number per patch, and keep their graph."""
-
-    loss: Tensor  # scalar float32
-    losses: dict[str, Tensor]  # [B M]; NAME.target: what objective NAME's target learns by; ranker: what it does
-    predictions: dict[str, Tensor]  # [B M T]
-    targets: dict[str, Tensor]  # [B M T]
-    branches: dict[int, Branch]  # by source
-
-    @property
-    def mask(self) -> Mask | None:
-        """Of the first branch."""
-        return next(iter(self.branches.values())).mask
-
-    @property
-    def features(self) -> Features:
-        """Of the first branch."""
-        return next(iter(self.branches.values())).features
-
-
-class Objective(nn.Module):
-    """A target, a predictor of it, and the loss between them.
-
-    Args:
-        target: constructor, called with the encoder.
-        predictor: constructor, called with the encoder and the target's width.
-        loss: (prediction [B M T], target [B M T]) -> [B M], unreduced. One that learns has `build(width)`.
-        on: which patches: "predicted" (by the mask), "visible", "all"; or "pooled", one vector per image.
-        weight: what its mean counts for in the sum of objectives.
-        source: number of the branch that predicts: of the view, where a view has one mask. Of several branches
-            (SwAV's crops, Caron et al. 2020) the predictions stand side by side along M.
-        to: number of the view that the target looks at.
-        name: of its entries in `Output`; by default that of the target's class, in lower case.
-    """
-
-    def __init__(
-        self,
-        target: Callable[..., nn.Module],
-        predictor: Callable[..., nn.Module],
-        loss: Callable[[Tensor, Tensor], Tensor],
-        on: str = "predicted",
-        weight: float = 1.0,
-        source: int | Sequence[int] = 0,
-        to: int = 0,
-        name: str = "",
-    ):
-        super().__init__()
-        if on not in ON:
-            raise ValueError(f"Objective: on: expected one of {', '.join(ON)}, got {on!r}; name one of them")
-        self.loss, self.on, self.weight, self.name = loss, on, weight, name
-        self.sources = (source,) if isinstance(source, int) else tuple(source)
-        self.target_view = to  # `to` is a method of every module
-        self._constructors = target, predictor
-
-    def build(self, encoder: Encoder) -> None:
-        """Makes target and predictor to the encoder's measure."""
-        target, predictor = self._constructors
-        self.target = target(encoder)
-        self.predictor = predictor(encoder, self.target.width)
-        if hasattr(self.loss, "build"):
-            self.loss.build(self.target.width)
-        self.name = self.name or type(self.target).__name__.lower()
-
-    def forward(self, batch: Batch, branches: Sequence[Branch]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Losses [B M], prediction and target [B M T], of the branches side by side; and what the target learns by
-        [B L], if it does."""
-        parts = [self._of(batch, branch) for branch in branches]
-        if len(parts) == 1:
-            return parts[0]
-        *made, own = zip(*parts, strict=True)
-        losses, predictions, targets = (torch.cat(part, 1) for part in made)
-        return losses, predictions, targets, None if own[0] is None else torch.cat(own, 1)
-
-    def _of(self, batch: Batch, branch: Branch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        mask = self._asked(branch)
-        made = self.target(batch.views, batch.views[self.target_view], mask, batch.index)
-        target, own = made if isinstance(made, Learned) else (made, None)
-        prediction = self.predictor(branch.features, mask, branch.grid)
-        return self.loss(prediction, target), prediction, target, own
-
-    def _asked(self, branch: Branch) -> Mask | None:
-        """The branch's mask, its predicted ids those that this objective is on."""
-        mask = branch.mask
-        if mask is None or self.on in ("predicted", "pooled"):
-            return mask
-        if self.on == "visible":
-            return mask._replace(predicted=mask.visible)
-        every = torch.arange(math.prod(branch.grid), device=mask.visible.device)
-        return mask._replace(predicted=every.expand(len(mask.visible), -1))
+from pymim import compatible
+from pymim.contracts import Batch, Branch, Draw, Encoder, Mask, Output, Policy, Ranker, Run, Source
+from pymim.errors import ConfigError
+from pymim.forward import Pass
+from pymim.objective import Objective
+from pymim.schedule import at
 
 
 class Method(nn.Module):
@@ -130,11 +27,8 @@ class Method(nn.Module):
     Args:
         encoder: (view, mask) -> Features.
         objectives: one or several.
-        mask: policy; None hides nothing. One with an attribute `draws` = n > 1 returns n masks made together,
-            and every view then has n branches: branch k is draw k % n of view k // n.
-        ranker: constructor, called with the encoder and the objectives. Called with (view, index, draw) it
-            gives the difficulty [B N] or None. If it learns, its `loss(branch, losses)` is one number per patch, or
-            None where the branch has nothing for it; `losses` are those of the objectives on this branch alone.
+        mask: policy; None hides nothing. With `draws` = n > 1 every view has n masks, and so n branches.
+        ranker: constructor, called with the encoder and the objectives; see `contracts.Ranker`.
         seed: of the masks.
     """
 
@@ -148,83 +42,149 @@ class Method(nn.Module):
     ):
         super().__init__()
         self.encoder, self.mask, self.seed = encoder, mask, seed
-        self.objectives: Sequence[Objective] = nn.ModuleList(objectives)  # type: ignore[assignment]
+        self.draws: int = getattr(mask, "draws", 1)
+        compatible.check_encoder(encoder)
+        earlier: dict[str, Objective] = {}
         for number, objective in enumerate(objectives):
-            objective.build(encoder)
-            fit.check(encoder, objective.predictor, objective.on, mask)
-            if objective.name in {other.name for other in objectives[:number]}:
+            objective.build(encoder, earlier, self.draws)
+            if objective.name in earlier:
                 objective.name = f"{objective.name}_{number}"
-        self.ranker = None if ranker is None else ranker(encoder, self.objectives)
+            earlier[objective.name] = objective
+        self.objectives: Sequence[Objective] = nn.ModuleList(objectives)  # type: ignore[assignment]
+        self.ranker: Ranker | None = None if ranker is None else ranker(encoder, self.objectives)  # type: ignore[assignment]
+        for objective in objectives:
+            if hasattr(objective.target, "follow"):
+                objective.target.follow(objective.predictor)
+        compatible.check(self)
 
     def forward(self, batch: Batch, step: int) -> Output:
-        branches = self.encode(batch, step)
-        losses, predictions, targets, terms = {}, {}, {}, []
-        for objective in self.objectives:
-            name, seen = objective.name, [branches[source] for source in objective.sources]
-            losses[name], predictions[name], targets[name], own = objective(batch, seen)
-            terms.append(objective.weight * losses[name].mean())
-            if own is not None:
-                losses[f"{name}.target"] = own
-                terms.append(own.mean())
-        if ranked := self._rank(branches, losses):
-            losses["ranker"] = torch.cat(ranked, 1)
-            terms.append(losses["ranker"].mean())
-        loss = torch.stack(terms).sum()
-        return Output(loss, losses, predictions, targets, branches)
+        active = [o for o in self.objectives if at(o.weight, step, o.steps) != 0]
+        taken = self.start(batch, step, active)
+        losses, pairs, terms = {}, {}, []
+        for objective in active:
+            name, made = objective.name, objective(taken)
+            pairs[name], losses[name] = made, torch.cat([pair.losses for pair in made], 1)
+            terms.append(at(objective.weight, step, objective.steps) * losses[name].mean())
+        ranked = self._rank(taken.branches, losses)
+        own = taken.own_losses() | ({"ranker": torch.cat(ranked, 1)} if ranked else {}) | _of_encoder(taken)
+        terms += [value.mean() for value in own.values()]
+        return Output(torch.stack(terms).sum(), losses | own, pairs, taken.branches)
 
-    def _rank(self, branches: dict[int, Branch], losses: dict[str, Tensor]) -> list[Tensor]:
-        """What the ranker learns by, [B M] for each branch that it learns from."""
+    def start(self, batch: Batch, step: int, objectives: Sequence[Objective] | None = None) -> Pass:
+        """Begin a forward pass: encode every branch that the objectives, by default all, predict from."""
+        chosen = self.objectives if objectives is None else objectives
+        if not chosen:
+            raise ConfigError(
+                f"Method: objectives: expected one of weight above 0 at step {step}, got none; see weights"
+            )
+        sources = sorted({source for objective in chosen for source in objective.sources})
+        found: dict[int, tuple[list[Mask | None], Draw, Tensor | None]] = {}
+
+        def look(source: Source) -> Branch:
+            if source.view not in found:
+                found[source.view] = self._masks(batch, source.view, step)
+            masks, draw, difficulty = found[source.view]
+            return self._branch(batch, source, masks[source.draw], draw, difficulty)
+
+        return Pass(batch, step, {source: look(source) for source in sources}, self.objectives, look)
+
+    def encode(self, batch: Batch, step: int) -> dict[Source, Branch]:
+        """Mask and encode every branch that an objective predicts from."""
+        return self.start(batch, step).branches
+
+    def _branch(
+        self, batch: Batch, source: Source, mask: Mask | None, draw: Draw, difficulty: Tensor | None
+    ) -> Branch:
+        view = batch.views[source.view]
+        features, grid = self.encoder(view, mask), self.encoder.grid(view.shape)
+        return Branch(source, view, batch.index, draw, grid, mask, difficulty, features)
+
+    def _masks(self, batch: Batch, number: int, step: int) -> tuple[list[Mask | None], Draw, Tensor | None]:
+        draw, view = Draw(self.seed, step, number), batch.views[number]
+        if self.mask is None:
+            return [None], draw, None
+        difficulty = None if self.ranker is None else self.ranker(batch, draw)
+        drawn = self.mask(batch.index, self.encoder.grid(view.shape), draw, difficulty)
+        return compatible.masks(drawn, self.draws), draw, difficulty
+
+    def _rank(self, branches: dict[Source, Branch], losses: dict[str, Tensor]) -> list[Tensor]:
+        """Give what the ranker learns by, [B M] for each branch that it learns from."""
         if not hasattr(self.ranker, "loss"):
             return []
         found = []
         for source, branch in branches.items():
-            own = {o.name: losses[o.name].detach() for o in self.objectives if o.sources == (source,)}
+            own = {
+                o.name: losses[o.name].detach()
+                for o in self.objectives
+                if o.name in losses and o.sources == [source]
+            }
             found.append(self.ranker.loss(branch, own))  # type: ignore[union-attr, operator]
         return [loss for loss in found if loss is not None]
 
-    def encode(self, batch: Batch, step: int) -> dict[int, Branch]:
-        """Masks and encodes every branch that an objective predicts from."""
-        draws = getattr(self.mask, "draws", 1)
-        sources = sorted({source for objective in self.objectives for source in objective.sources})
-        masks = {view: self._masks(batch, view, step) for view in {source // draws for source in sources}}
-        branches = {}
-        for source in sources:
-            view, mask = source // draws, masks[source // draws][source % draws]
-            features = self.encoder(batch.views[view], mask)
-            branches[source] = Branch(view, self.encoder.grid(batch.views[view].shape), mask, features)
-        return branches
+    def check_views(self, count: int) -> None:
+        """Refuse objectives that need a view which the loader does not make."""
+        for objective in self.objectives:
+            for view in sorted(objective.looked_at()):
+                if not 0 <= view < count:
+                    raise ConfigError(
+                        f"Objective {objective.name}: source, to: expected views from 0 to {count - 1}, got "
+                        f"{view}; add a view to data.Loader.views, or name another"
+                    )
 
-    def _masks(self, batch: Batch, number: int, step: int) -> Sequence[Mask | None]:
-        if self.mask is None:
-            return [None]
-        view, draw = batch.views[number], Draw(self.seed, step, number)
-        difficulty = None if self.ranker is None else self.ranker(view, batch.index, draw)
-        drawn = self.mask(batch.index, self.encoder.grid(view.shape), draw, difficulty)
-        return [drawn] if isinstance(drawn, Mask) else drawn
+    def parts(self) -> Iterator[Any]:
+        """Give every part that may have hooks, once: modules however deep, losses, policies, what they wrap."""
+        roots = (
+            *self.modules(),
+            *(o.loss for o in self.objectives),
+            *(o.weight for o in self.objectives),
+            self.mask,
+        )
+        yield from {id(part): part for root in roots for part in _within(root) if part is not self}.values()
 
-    def before_load(self, context: Any) -> None:
-        """Lets tables by dataset index take its size, before a checkpoint is loaded into them."""
-        self._tell("before_load", context)
+    def before_load(self, run: Run) -> None:
+        """Let tables by dataset index take their size, before a checkpoint is loaded into them."""
+        self._call("before_load", run)
 
-    def before_run(self, context: Any) -> None:
-        """Lets every part prepare: a pass over the data, a table to load."""
-        self._tell("before_run", context)
+    def before_run(self, run: Run) -> None:
+        """Let every part prepare: a pass over the data, a file to read."""
+        self._call("before_run", run)
 
-    def before_epoch(self, context: Any) -> None:
-        """Lets every part renew itself, as re-clustering does."""
-        self._tell("before_epoch", context)
+    def before_epoch(self, run: Run) -> None:
+        """Let every part renew itself, as re-clustering does."""
+        self._call("before_epoch", run)
+
+    def before_step(self, run: Run) -> None:
+        """Let every part renew itself within an epoch."""
+        self._call("before_step", run)
 
     def after_forward(self, batch: Batch, output: Output) -> None:
-        """Lets banks and memories keep what was made of a batch, or of a piece of one."""
-        self._tell("after_forward", batch, output)
+        """Let banks and memories keep what was made of a batch, or of a piece of one."""
+        self._call("after_forward", batch, output)
 
     def after_step(self, step: int) -> None:
-        """Lets whatever tracks the encoder follow it."""
-        self._tell("after_step", self.encoder, step)
+        """Let whatever tracks the encoder follow it."""
+        self._call("after_step", self.encoder, step)
 
-    def _tell(self, hook: str, *arguments: Any) -> None:
-        """Calls a hook of every module below, however deep, and of losses and the mask; once each."""
-        parts = (*self.modules(), *(objective.loss for objective in self.objectives), self.mask)
-        for part in dict.fromkeys(parts):
-            if part is not self and hasattr(part, hook):
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for part in self.parts():
+            if hasattr(part, hook):
                 getattr(part, hook)(*arguments)
+
+
+def _within(part: Any, depth: int = 3) -> Iterator[Any]:
+    """Give a part, and of one that is no module the parts among its attributes: what a policy or a loss wraps."""
+    yield part
+    if depth and not isinstance(part, nn.Module | Tensor) and hasattr(part, "__dict__"):
+        for value in vars(part).values():
+            for one in value if isinstance(value, list | tuple) else (value,):
+                if callable(one) and not isinstance(one, type):
+                    yield from _within(one, depth - 1)
+
+
+def _of_encoder(taken: Pass) -> dict[str, Tensor]:
+    """Give what the encoder itself learns by, of all branches side by side."""
+    found: dict[str, list[Tensor]] = {}
+    for branch in taken.branches.values():
+        for name, value in branch.features.losses.items():
+            found.setdefault(f"encoder.{name}", []).append(value)
+    return {name: torch.cat(values, 1) for name, values in found.items()}

@@ -215,7 +215,7 @@ def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
         f"{trainer.world.device}",
         file=sys.stderr,
     )
-    if normalise := getattr(trainer.loader.make.views[0], "normalise", None):
+    if normalise := getattr(trainer.loader.views[0], "normalise", None):
         print(f"pixels: {normalise}", file=sys.stderr)  # noqa: T201
 
 

@@ -10,25 +10,28 @@ import contextlib
 import copy
 import math
 import random
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from pymim.data.batch import Batch
-from pymim.encoders import Encoder
+from pymim.contracts import Batch, Encoder
+from pymim.encoders import Average
 from pymim.errors import Stopped
-from pymim.gauges import Gauges
 from pymim.io import Folder, Metrics, checkpoint, replay
 from pymim.io.metrics import tensorboard as tensorboard_writer
+from pymim.loop.gauges import Gauges
+from pymim.loop.progress import Progress
+from pymim.loop.signals import StopSignal
+from pymim.loop.wrap import synchronise_only, wrap
 from pymim.method import Method
-from pymim.optim import AdamW, Average, Recipe
-from pymim.progress import Progress
-from pymim.signals import StopSignal
-from pymim.wrap import World, synchronise_only, wrap
+from pymim.optim import AdamW, Recipe
+from pymim.world import World
 
 Look = Callable[["Trainer", Folder, int], None]
 
@@ -86,12 +89,27 @@ class Trainer:
         self.stepper = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
         self.step = 0
+        method.check_views(len(self.loader.views))
         method.before_load(self)
 
     @property
     def encoder(self) -> Encoder:
         """What training is for: the encoder, or its average where one is kept."""
         return self.average.module if self.average else self.method.encoder  # type: ignore[return-value]
+
+    def forget(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Drop what the optimiser remembers of these parameters."""
+        for parameter in parameters:
+            self.stepper.state.pop(parameter, None)
+
+    def report(self, name: str, **facts: float) -> None:
+        """Write a row of facts of this step to NAME.jsonl in the run's folder, and print it."""
+        if self.world.leads:
+            metrics = Metrics(self.folder / f"{name}.jsonl", self.step - 1)  # a resumed run may report again
+            metrics.write(self.step, **facts)
+            metrics.close()
+            told = ", ".join(f"{key} {value:.4g}" for key, value in facts.items())
+            tqdm.write(f"{name}: {told}", file=sys.stderr)
 
     def restore(self, path: Path) -> int:
         """Goes back to a checkpoint; gives its step."""

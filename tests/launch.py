@@ -7,7 +7,7 @@ import sys
 
 import torch.distributed as dist
 
-from pymim.wrap import World
+from pymim.world import World
 
 
 def in_two_processes(command):

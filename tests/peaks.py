@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 SCRIPT = """
-from pymim.memory import peak
+from pymim.loop.memory import peak
 {before}
 had = peak()
 {code}

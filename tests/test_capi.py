@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from pymim import config
-from pymim.data.batch import Batch
+from pymim.contracts import Batch, Draw
 from pymim.errors import PymimError
 from pymim.evaluate import Evaluation
 from pymim.io import Folder
-from pymim.masks import Draw
 from pymim.run import main
 from tests.launch import in_two_processes
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from pymim import config
-from pymim.masks import Draw
+from pymim.contracts import Draw
 
 HEADS, PATCH = 2, 14
 

@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 import torch
 
-from pymim import clusters, encoders, losses, masks, optim, predictors, targets
-from pymim.data.batch import Batch
-from pymim.method import Method, Objective
+from pymim import encoders, losses, masks, predictors, targets
+from pymim.contracts import Batch
+from pymim.method import Method
+from pymim.objective import Objective
 
 GRID = (6, 6)
 MASKS = {
@@ -26,7 +27,7 @@ MASKS = {
 TARGETS = {
     "pixels": (targets.Pixels, losses.MSE()),
     "clusters": (
-        partial(clusters.Online, teacher=partial(optim.Momentum, momentum=0.9), clusters=8),
+        partial(targets.Online, teacher=partial(encoders.Momentum, momentum=0.9), clusters=8),
         losses.CrossEntropy(0.1),
     ),
 }
@@ -43,8 +44,8 @@ class Contrast(torch.nn.Module):
     def __init__(self, encoder, objectives):
         super().__init__()
 
-    def forward(self, view, index, draw):
-        return view.unfold(2, 4, 4).unfold(3, 4, 4).std((1, 4, 5)).flatten(1)
+    def forward(self, batch, draw):
+        return batch.views[0].unfold(2, 4, 4).unfold(3, 4, 4).std((1, 4, 5)).flatten(1)
 
 
 def method(mask, target, predictor, hidden="drop", on="predicted"):

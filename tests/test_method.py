@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from pymim import encoders, losses, masks, predictors, targets
-from pymim.data.batch import Batch
-from pymim.method import Method, Objective
+from pymim.contracts import Batch, Draw, Made, Mask, Source
+from pymim.forward import Pass
+from pymim.method import Method
+from pymim.objective import Objective
+from tests.asking import ask
 
 TINY = functools.partial(predictors.Transformer, dim=24, depth=1, heads=2)
 
@@ -71,12 +74,12 @@ def test_masks_are_a_function_of_seed_step_and_index():
 
 def test_gradient_is_zero_on_visible_predictions_and_targets():
     method, batch = make_method(), make_batch()
-    branch = method.encode(batch, 0)[0]
+    branch = method.encode(batch, 0)[Source(0)]
     objective = method.objectives[0]
     everywhere = objective.predictor.everywhere(branch.features, branch.mask, branch.grid)
     everywhere.retain_grad()
     ids = branch.mask.predicted[..., None].expand(-1, -1, everywhere.shape[2])
-    target = objective.target(batch.views, batch.views[0], branch.mask, batch.index)
+    target = ask(objective.target, batch, branch.mask)
     objective.loss(everywhere.gather(1, ids), target).mean().backward()
     used = everywhere.grad.abs().sum(-1) > 0
     assert torch.equal(used, branch.mask.boolean(24))
@@ -87,7 +90,7 @@ def test_loss_does_not_see_visible_targets():
     out = method(batch, 0)
     hidden = out.mask.boolean(24).view(4, 1, 4, 1, 6, 1).expand(4, 3, 4, 4, 6, 4).reshape(4, 3, 16, 24)
     other = torch.where(hidden, batch.views[0], batch.views[0] + 1)
-    target = method.objectives[0].target([other], other, out.mask, batch.index)
+    target = ask(method.objectives[0].target, other, out.mask)
     torch.testing.assert_close(target, out.targets["pixels"])
 
 
@@ -119,7 +122,7 @@ def test_several_objectives_and_views():
         "pixels_1": 6,
         "crossed": 24,
     }
-    assert not torch.equal(out.branches[0].mask.hidden, out.branches[1].mask.hidden)
+    assert not torch.equal(out.branches[0, 0].mask.hidden, out.branches[1, 0].mask.hidden)
     means = [loss.mean() for loss in out.losses.values()]
     torch.testing.assert_close(out.loss, 0.5 * means[0] + means[1] + means[2])
 
@@ -130,12 +133,12 @@ def test_several_draws_of_one_view():
 
         def __call__(self, index, grid, draw, difficulty=None):
             first = masks.Uniform(0.5)(index, grid, draw)
-            return [first, masks.Mask(first.hidden, first.visible, first.visible)]
+            return [first, Mask(first.hidden, first.visible, first.visible)]
 
-    objectives = [Objective(targets.Pixels, TINY, losses.MSE(), source=source) for source in (0, 1)]
+    objectives = [Objective(targets.Pixels, TINY, losses.MSE(), source=(source,)) for source in ((0, 0), (0, 1))]
     out = make_method(objectives=objectives, mask=Twice())(make_batch(), 0)
-    assert torch.equal(out.branches[0].mask.hidden, out.branches[1].mask.visible)
-    assert out.branches[1].view == 0
+    assert torch.equal(out.branches[0, 0].mask.hidden, out.branches[0, 1].mask.visible)
+    assert out.branches[0, 1].source.view == 0
 
 
 class Labels(torch.nn.Module):
@@ -147,8 +150,8 @@ class Labels(torch.nn.Module):
         super().__init__()
         self.told = []
 
-    def forward(self, views, view, mask, index):
-        return targets.Learned((index % 7)[:, None], torch.full((len(index), 3), 2.0))
+    def forward(self, asked):
+        return Made((asked.index % 7)[:, None], torch.full((len(asked.index), 3), 2.0))
 
     def before_run(self, context):
         self.told.append(("run", context))
@@ -189,7 +192,8 @@ def test_one_objective_may_predict_from_several_views():
     out = method(batch, 0)
     assert out.losses["labels"].shape == out.targets["labels"].shape == (4, 3)
     assert out.predictions["labels"].shape == (4, 3, 7)
-    alone = [objective(batch, [out.branches[number]])[0] for number in range(3)]
+    taken = Pass(batch, 0, out.branches, [objective])
+    alone = [pair.losses for pair in objective(taken)]
     torch.testing.assert_close(out.losses["labels"], torch.cat(alone, 1))
 
 
@@ -201,7 +205,8 @@ class Brightness(torch.nn.Module):
         self.gain = torch.nn.Parameter(torch.ones(()))
         self.names = [objective.name for objective in objectives]
 
-    def forward(self, view, index, draw):
+    def forward(self, batch, draw):
+        view = batch.views[draw.view]
         return view.view(len(view), 3, 4, 4, 6, 4).mean((1, 3, 5)).flatten(1)
 
     def loss(self, branch, losses):
@@ -214,11 +219,11 @@ def test_ranker_guides_the_mask_and_learns_from_the_losses():
         def __call__(self, index, grid, draw, difficulty=None):
             ids = difficulty.argsort(1, descending=True)
             visible, hidden = ids[:, 12:].sort(1)[0], ids[:, :12].sort(1)[0]
-            return masks.Mask(visible, hidden, hidden)
+            return Mask(visible, hidden, hidden)
 
     method, batch = make_method(mask=Brightest(), ranker=Brightness), make_batch()
     out = method(batch, 0)
-    expected = method.ranker(batch.views[0], None, None).topk(12)[1].sort(1)[0]
+    expected = method.ranker(batch, Draw(0, 0)).topk(12)[1].sort(1)[0]
     assert torch.equal(out.mask.hidden, expected)
     torch.testing.assert_close(out.loss, 2 * out.losses["pixels"].mean())
     out.loss.backward()

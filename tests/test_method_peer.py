@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pymim.bench.step import Size, build, build_peer, first_noise
-from pymim.data.batch import Batch
+from pymim.contracts import Batch
 
 pytest.importorskip("transformers")
 SIZE = Size(3, 32, 8, (48, 2, 3), (24, 2, 3))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pymim import config
-from pymim.optim import Momentum
+from pymim.encoders import Momentum
 from pymim.run import main
 from tests.launch import in_two_processes
 from tests.test_run import QUICK, SMALL

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from pymim import config
-from pymim.data.batch import Batch
+from pymim.contracts import Batch, Draw
 from pymim.losses import Swapped
-from pymim.masks import Draw
 from pymim.run import main
+from tests.asking import ask
 from tests.launch import in_two_processes
 from tests.peaks import Largest, grown
 
@@ -103,7 +103,7 @@ def test_prototypes_do_not_care_for_weight_decay():
     for decay in (0.0, 0.05):
         torch.manual_seed(0)
         loss = Swapped(10)
-        loss.build(6)
+        loss.build(6, None)
         prototypes, start = loss.prototypes, loss.prototypes.weight.detach().clone()
         optimizer = torch.optim.AdamW(prototypes.parameters(), lr=1e-3, weight_decay=decay)
         for step in range(50):
@@ -123,10 +123,10 @@ def test_pixels_are_standardised_by_channel_before_they_are_projected():
     target = config.build("train.Trainer", "method").objectives[0].target
     view = torch.randn(2, 3, 8, 32, 32)
     with torch.no_grad():
-        values = target.of([view], view, None, torch.arange(2)).unflatten(2, (-1, 3))
+        values = ask(target.of, view).unflatten(2, (-1, 3))
         torch.testing.assert_close(values.mean(2), torch.zeros(2, 256, 3), rtol=0, atol=1e-5)
         torch.testing.assert_close(values.std(2), torch.ones(2, 256, 3), rtol=1e-4, atol=1e-4)
-        assert target([view], view, None, torch.arange(2)).shape == (2, 256, target.width)
+        assert ask(target, view).shape == (2, 256, target.width)
 
 
 def test_a_run_says_how_its_prototypes_are_used(tmp_path):
@@ -151,7 +151,7 @@ def test_two_processes_make_the_run_of_one(tmp_path):
 
 def test_no_tensor_is_larger_than_a_table_of_scores():
     loss = Swapped(512)
-    loss.build(16)
+    loss.build(16, None)
     prediction, target = torch.randn(2, 4, 256, 16, requires_grad=True)
     with Largest() as largest:
         loss(prediction, target).sum().backward()
@@ -164,7 +164,7 @@ def test_memory_is_that_of_a_few_tables_of_scores():
 import torch
 from pymim.losses import Swapped
 loss = Swapped(3000)
-loss.build(64)
+loss.build(64, None)
 small = torch.randn(1, 64, 64, requires_grad=True)
 loss(small, small).sum().backward()
 prediction, target = torch.randn(2, 4, 1408, 64, requires_grad=True)

@@ -14,7 +14,7 @@ from pymim.draw.image import save
 from pymim.io.metrics import read
 
 BATCH = 64
-FROZEN = "clusters.Epochwise.every=1000000"
+FROZEN = "targets.Epochwise.every=1000000"
 VARIANTS = {
     "clusters made anew each epoch": ["gin/deepcluster.gin"],
     "clusters of random features": ["gin/deepcluster.gin", FROZEN],

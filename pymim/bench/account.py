@@ -23,7 +23,7 @@ from pymim import config, memory, run
 from pymim.io import Folder
 
 if TYPE_CHECKING:
-    from pymim.data.batch import Batch
+    from pymim.contracts import Batch
     from pymim.method import Method
     from pymim.train import Trainer
 

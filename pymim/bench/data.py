@@ -33,7 +33,7 @@ def _files(b: int) -> list[bytes]:
 def _draw(b: int) -> tuple[Any, Any]:
     import torch
 
-    from pymim.masks.mask import Draw
+    from pymim.contracts import Draw
 
     return torch.arange(b), Draw(0, 0, 0)
 

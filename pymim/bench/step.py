@@ -80,7 +80,8 @@ def build(size: Size) -> Method:
     import torch
 
     from pymim import encoders, losses, masks, predictors, targets
-    from pymim.method import Method, Objective
+    from pymim.method import Method
+    from pymim.objective import Objective
 
     torch.manual_seed(0)
     encoder = encoders.ViT(*size.encoder, image=size.image, patch=size.patch)
@@ -148,7 +149,7 @@ def _one_in_their_names(name: str, value: Any, prefix: str, stem: str) -> dict[s
 def _ours(size: Size, kind: str, images: Any) -> Thunk:
     import torch
 
-    from pymim.data.batch import Batch
+    from pymim.contracts import Batch
 
     method, index = build(size), torch.arange(size.batch)
     batch = Batch([torch.from_numpy(images)], index, torch.full((size.batch,), -1))
@@ -169,11 +170,12 @@ def first_noise(size: Size, method: Method) -> torch.Tensor:
     """Noise whose order makes transformers hide what our first step hides."""
     import torch
 
-    from pymim.masks import Draw
+    from pymim.contracts import Draw, Mask
 
     patches, policy = (size.image // size.patch) ** 2, method.mask
     assert policy is not None
     mask = policy(torch.arange(size.batch), (size.image // size.patch,) * 2, Draw(0, 0))
+    assert isinstance(mask, Mask)
     return mask.boolean(patches) + torch.arange(patches) / patches / 2
 
 

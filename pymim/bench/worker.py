@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from time import perf_counter
 from typing import Any
 
-from pymim import memory
 from pymim.bench import Case, Thunk
+from pymim.loop import memory
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from pymim.clusters.rows import Rows
-from pymim.data.loader import Loader
-from pymim.data.order import InTurn
-from pymim.wrap import still
+from pymim.contracts import Encoder, Run
+from pymim.layers.still import still
 
 if TYPE_CHECKING:
     from pymim.views.view import View
@@ -32,15 +31,14 @@ class Survey:
         self.views, self.batch, self.precision = list(views), batch, precision
 
     @torch.no_grad()
-    def __call__(self, context: Any) -> list[Rows]:
-        """By the trainer's encoder, on its source: a table [N E] for each view."""
-        world, encoder, source = context.world, context.method.encoder, context.loader.source
-        views, total = self.views or context.loader.make.views, len(source)
+    def __call__(self, run: Run, encoder: Encoder | None = None) -> list[Rows]:
+        """Encode every picture of the run's source, by its encoder or another one: a table [N E] for each view."""
+        world, total = run.world, len(run.loader.source)
+        encoder = run.method.encoder if encoder is None else encoder
         share = min(self.batch, -(-total // world.size))
         whole = share * world.size
-        shared = {"rank": world.rank, "world": world.size, "workers": context.loader.workers}
-        loader = Loader(source, views, whole, context.seed, order=InTurn(), **shared)
-        made: list[list[torch.Tensor]] = [[] for _ in views]
+        loader = run.loader.in_order(whole, self.views)
+        made: list[list[torch.Tensor]] = [[] for _ in loader.views]
         world.align(encoder)
         with still(encoder), world.autocast(self.precision):
             for batch in loader.batches(0, -(-total // whole)):

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops import sinkhorn
-from pymim.wrap import all_ranks
+from pymim.world import all_ranks
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

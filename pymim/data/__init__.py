@@ -1,7 +1,6 @@
 """Sources of images and clips, and the loader that makes batches of them."""
 
 from pymim.data.array import Array
-from pymim.data.batch import Batch
 from pymim.data.digits import Digits
 from pymim.data.folder import Folder
 from pymim.data.loader import Loader
@@ -15,6 +14,6 @@ from pymim.data.source import Sample, Source, Subset, Unreadable
 from pymim.data.videos import Clip, Videos
 
 __all__ = [
-    "Array", "Balanced", "Batch", "Clip", "Digits", "Folder", "InTurn", "Loader", "MovingDigits", "Parquet",
+    "Array", "Balanced", "Clip", "Digits", "Folder", "InTurn", "Loader", "MovingDigits", "Parquet",
     "Sample", "Shuffled", "Source", "Subset", "Unreadable", "Videos", "load", "measured", "open",
 ]  # fmt: skip

@@ -15,10 +15,10 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from pymim.contracts import Batch
 from pymim.data import opening
-from pymim.data.batch import Batch
 from pymim.data.maker import Maker
-from pymim.data.order import Ids, Order
+from pymim.data.order import Ids, InTurn, Order
 from pymim.data.source import Source
 from pymim.data.videos import Clip
 from pymim.data.workers import clean_start, default_workers, end_at_exit, live_as_long_as_the_run
@@ -71,7 +71,18 @@ class Loader:
         self.steps_per_epoch = max(1, len(self.source) // batch)
         self.waited = 0.0  # seconds that the training has waited for a batch
         self.broken: dict[str, str] = {}  # path: what is wrong with it
+        self.seed, self.rank, self.world = seed, rank, world
         self.make = Maker(self.source, views, batch, seed, rank, world, self.limit, order)
+
+    @property
+    def views(self) -> list[View]:
+        """How each picture is prepared, once for each view of a batch."""
+        return self.make.views
+
+    def in_order(self, batch: int, views: Iterable[View] = ()) -> Loader:
+        """Give a loader of the same pictures in the order of the source, by other views where some are given."""
+        chosen = list(views) or self.views
+        return Loader(self.source, chosen, batch, self.seed, self.rank, self.world, self.workers, order=InTurn())
 
     def batches(self, first: int, last: int) -> Generator[Batch]:
         """The batches of steps first to last; to close it early ends what makes them."""

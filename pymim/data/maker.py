@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pymim import philox
-from pymim.data.batch import Batch
+from pymim.contracts import Batch, Draw
 from pymim.data.order import Ids, Order, Shuffled
 from pymim.data.source import Source, Unreadable
 from pymim.errors import DataError
-from pymim.masks.mask import Draw
 
 if TYPE_CHECKING:
     from pymim.views.view import View

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pymim.clusters.table import FILE
 from pymim.draw.image import save
 from pymim.io import Folder
 from pymim.io.metrics import read
@@ -17,7 +16,7 @@ CURVES = {"nmi_previous": "with the previous clusters", "nmi_labels": "with the 
 def draw(folder: Folder, path: Path) -> bool:
     """Normalised mutual information by epoch, from clusters.jsonl; each curve in a panel of its own, as they
     differ much. False, and nothing drawn, where a run has clustered less than twice."""
-    rows = read(folder / FILE)
+    rows = read(folder / "clusters.jsonl")
     curves = {name: [(row["epoch"], row[name]) for row in rows if name in row] for name in CURVES}
     curves = {name: curve for name, curve in curves.items() if curve}
     if len(rows) < 2:

@@ -10,10 +10,10 @@ import torch
 from matplotlib import colormaps
 from torch import Tensor
 
-from pymim.data.batch import Batch
+from pymim.contracts import Asked, Batch, Grid, Made
 from pymim.draw.image import save_grid, to_picture
-from pymim.masks.mask import Grid
-from pymim.method import Method, Objective
+from pymim.method import Method
+from pymim.objective import Objective
 
 
 @torch.no_grad()
@@ -21,8 +21,9 @@ def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tens
     """Each picture beside its map; of a clip, frames above the maps of their tubes. `undo` takes normalised views
     back to [0, 1]. False, and nothing drawn, where no objective assigns patches to clusters."""
     for objective in method.objectives:
-        view = batch.views[objective.target_view]
-        ids = assigned(objective, batch, view)
+        number = objective.sources[0].view if objective.views is None else objective.views[0]
+        view = batch.views[number]
+        ids = assigned(objective, batch, number)
         if ids is not None:
             pictures = undo(view) if view.ndim == 4 else undo(view)[:, :, :: method.encoder.patch[0]]
             maps = _spread(colours(ids), method.encoder.grid(view.shape), method.encoder.patch)
@@ -32,14 +33,15 @@ def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tens
     return False
 
 
-def assigned(objective: Objective, batch: Batch, view: Tensor) -> Tensor | None:
-    """The cluster of every patch of a view, int64 [B N], by the objective's target, or by its loss."""
+def assigned(objective: Objective, batch: Batch, number: int) -> Tensor | None:
+    """Give the cluster of every patch of view `number`, int64 [B N], by the objective's target or its loss."""
     target, loss = objective.target, objective.loss
     if hasattr(target, "assignments"):
-        found: Tensor = target.assignments(view)  # type: ignore[operator]
+        found: Tensor = target.assignments(batch.views[number])  # type: ignore[operator]
         return found
     if hasattr(loss, "assignments"):
-        by_loss: Tensor = loss.assignments(target(batch.views, view, None, batch.index))
+        values = target(Asked(batch, number, None, 0))
+        by_loss: Tensor = loss.assignments(values.values if isinstance(values, Made) else values)
         return by_loss
     return None
 

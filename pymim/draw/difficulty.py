@@ -10,10 +10,12 @@ import torch
 from matplotlib import colormaps
 from torch import Tensor
 
-from pymim.data.batch import Batch
+from pymim import compatible
+from pymim.contracts import Batch, Branch, Draw, Grid, Mask, Source
 from pymim.draw.image import save_grid, to_picture
-from pymim.masks.mask import Draw, Grid, Mask
-from pymim.method import Branch, Method, Objective
+from pymim.forward import Pass
+from pymim.method import Method
+from pymim.objective import Objective
 from pymim.ops import rank
 
 DRAWS = 8  # uniform masks, by whose hidden patches the losses of all are measured
@@ -30,8 +32,8 @@ def draw(method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[T
     False, and nothing drawn, where no ranker has an opinion.
     """
     view, seed = batch.views[0], method.seed
-    difficulty = None if method.ranker is None else method.ranker(view, batch.index, Draw(seed, 0))
-    objective = next((o for o in method.objectives if o.on == "predicted" and o.sources == (0,)), None)
+    difficulty = None if method.ranker is None else method.ranker(batch, Draw(seed, 0))
+    objective = next((o for o in method.objectives if o.on == "predicted" and o.sources == [Source(0)]), None)
     if difficulty is None or objective is None:
         return False
     grid = method.encoder.grid(view.shape)
@@ -57,8 +59,9 @@ def losses(method: Method, objective: Objective, batch: Batch, grid: Grid) -> Te
     times = torch.zeros_like(total)
     for number in range(DRAWS):
         mask = _mask(method, batch, grid, Draw(method.seed, 0, number), None)
-        branch = Branch(0, grid, mask, method.encoder(batch.views[0], mask))
-        found = objective(batch, [branch])[0]
+        name, view = Draw(method.seed, 0, number), batch.views[0]
+        branch = Branch(Source(0), view, batch.index, name, grid, mask, None, method.encoder(view, mask))
+        found = objective(Pass(batch, 0, {Source(0): branch}, method.objectives))[0].losses
         total.scatter_add_(1, mask.predicted, found.float())
         times.scatter_add_(1, mask.predicted, torch.ones_like(found, dtype=torch.float32))
     return total / times.clamp_min(1)
@@ -81,8 +84,9 @@ def colours(values: Tensor) -> Tensor:
 
 def _mask(method: Method, batch: Batch, grid: Grid, name: Draw, difficulty: Tensor | None) -> Mask:
     assert method.mask is not None, "there is a ranker"
-    drawn = method.mask(batch.index, grid, name, difficulty)
-    return drawn if isinstance(drawn, Mask) else drawn[0]
+    mask = compatible.masks(method.mask(batch.index, grid, name, difficulty), method.draws)[0]
+    assert mask is not None, "an objective is on its predicted patches"
+    return mask
 
 
 def _large(values: Tensor, grid: Grid, shown: Tensor) -> Tensor:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pymim.data.batch import Batch
+from pymim.contracts import Batch, Encoder
 from pymim.draw.image import save_grid, to_picture
-from pymim.encoders.encoder import Encoder
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -9,11 +9,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pymim.clusters.table import Table
 from pymim.data.maker import read
 from pymim.data.source import Source
 from pymim.draw.image import save, to_picture
 from pymim.method import Method
+from pymim.targets.table import Table
 from pymim.views import Center
 
 CLUSTERS, PICTURES = 12, 10

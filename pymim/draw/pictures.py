@@ -9,7 +9,7 @@ import torch
 
 from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
 from pymim.io import Folder
-from pymim.wrap import still
+from pymim.layers.still import still
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -28,7 +28,7 @@ class Pictures:
         batch = next(trainer.loader.batches(0, 1))
         shown = self.images if batch.views[0].ndim == 4 else max(1, self.images // 2)
         batch = batch.split(shown)[0].to(trainer.world.device)
-        undo = trainer.loader.make.views[0].normalise.undo
+        undo = trainer.loader.views[0].normalise.undo
         at, name = folder / "pictures", f"{step:08d}.png"
         with still(trainer.method):
             drawn = {

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pymim.data.batch import Batch
+from pymim.contracts import Batch, Branch
 from pymim.draw.image import save_grid, to_picture
 from pymim.layers.patch import patchify, unpatchify
-from pymim.method import Branch, Method, Objective
+from pymim.method import Method
+from pymim.objective import Objective
 
 GREY = 0.55
 
@@ -33,7 +34,7 @@ def draw(method: Method, batch: Batch, step: int, path: Path, undo: Callable[[Te
 
 
 def _draw(objective: Objective, branch: Branch, batch: Batch, path: Path, undo: Callable[[Tensor], Tensor]) -> None:
-    view, patch = batch.views[branch.view], _patch(objective)
+    view, patch = branch.view, _patch(objective)
     predicted = undo(unpatchify(_everywhere(objective, branch, view), branch.grid, patch))
     shown = undo(_shown(objective, view).float())
     assert branch.mask is not None

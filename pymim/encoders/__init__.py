@@ -1,10 +1,10 @@
-"""Encoders: a view, and a mask or none, to features."""
+"""Encoders: a view, and a mask or none, to features; and copies of them that follow or stay."""
 
-from pymim.encoders.encoder import Encoder, Features
+from pymim.encoders.average import Average, Momentum
 from pymim.encoders.frozen import Frozen
 from pymim.encoders.resnet import ResNet
 from pymim.encoders.stacked import Stacked
 from pymim.encoders.vit import ViT
 from pymim.encoders.wrapped import Projected, Sobel
 
-__all__ = ["Encoder", "Features", "Frozen", "Projected", "ResNet", "Sobel", "Stacked", "ViT"]
+__all__ = ["Average", "Frozen", "Momentum", "Projected", "ResNet", "Sobel", "Stacked", "ViT"]

@@ -8,8 +8,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pymim.encoders.encoder import Encoder
-from pymim.optim.average import Average
+from pymim.contracts import Encoder
+from pymim.encoders.average import Average
 
 
 class Frozen(Average):

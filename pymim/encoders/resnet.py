@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.encoders.encoder import Encoder, Features
+from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.patch import sides
-from pymim.masks.mask import Grid, Mask
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.encoders.encoder import Encoder, Features
+from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
 from pymim.layers.init import init_weights
 from pymim.layers.patch import PatchEmbed, patch_grid, sides
 from pymim.layers.positions import Positioned
-from pymim.masks.mask import Grid, Mask
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -109,8 +108,12 @@ class ViT(Positioned, Encoder):
         for number, block in enumerate(self.blocks, 1):
             tokens = block(tokens, turn)
             if number in self.taps:
-                taps[number] = tokens[:, self.prefix :]
-        return self._features(self.norm(tokens), taps)
+                taps[number] = tokens
+        return self._features(self.norm(tokens), taps, ids)
+
+    def grid(self, shape: Sequence[int]) -> Grid:
+        """Give the patch grid of a view of this shape, [B C *sides]."""
+        return patch_grid(tuple(shape), self.patch)
 
     def _embed(self, view: Tensor, grid: Grid, ids: Tensor | None, mask: Mask | None) -> Tensor:
         tokens = self.patch_embed(view, ids)
@@ -126,10 +129,10 @@ class ViT(Positioned, Encoder):
     def _prefix_tokens(self) -> list[Tensor]:
         return [token for token in (self.cls_token, self.reg_token) if token is not None]
 
-    def _features(self, tokens: Tensor, taps: dict[int, Tensor]) -> Features:
+    def _features(self, tokens: Tensor, taps: dict[int, Tensor], ids: Tensor | None) -> Features:
         prefix, tokens = tokens[:, : self.prefix], tokens[:, self.prefix :]
         pooled = prefix[:, 0] if self.pool == "class" else self.fc_norm(tokens.mean(1))
-        return Features(tokens, prefix, taps, pooled)
+        return Features(tokens, prefix, taps, pooled, ids=ids)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pymim.encoders import Encoder, Projected, ViT
+from pymim.contracts import Encoder
+from pymim.encoders import Projected, ViT
 from pymim.errors import ConfigError
 
 _NAMES = {
@@ -133,7 +134,7 @@ def main(words: list[str]) -> int:
     config.load([str(args.run / "config.gin")])
     trainer = config.build("train.Trainer")
     trainer.restore(checkpoint.newest(args.run))
-    normalise = trainer.loader.make.views[0].normalise
+    normalise = trainer.loader.views[0].normalise
     written = export(trainer.encoder, args.to, normalise.mean.tolist(), normalise.std.tolist())
     print("\n".join(str(path / "model.safetensors") for path in written))  # noqa: T201
     return 0

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from safetensors.torch import save_file
 
-from pymim.data.batch import Batch
+from pymim.contracts import Batch
 from pymim.errors import Diverged
 from pymim.io.folder import Folder
 

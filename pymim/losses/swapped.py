@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from pymim.clusters.prototypes import Prototypes
 from pymim.clusters.transport import Transport
-from pymim.clusters.usage import usage
+from pymim.contracts import Encoder
 from pymim.losses.entropy import CrossEntropy
+from pymim.measures import usage
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -51,7 +52,7 @@ class Swapped(nn.Module):
                 "hidden patches of several images share no position"
             )
 
-    def build(self, width: int) -> None:
+    def build(self, width: int, encoder: Encoder) -> None:
         """Makes the prototypes to the target's measure."""
         self.prototypes = Prototypes(width, self.clusters)
 

@@ -3,7 +3,6 @@
 from pymim.masks.count import visible_count
 from pymim.masks.filtered import Noise
 from pymim.masks.guided import Priority, Ranked, Weighted
-from pymim.masks.mask import Draw, Grid, Mask, Policy
 from pymim.masks.rectangles import Block, InverseBlock, MultiBlock
 from pymim.masks.repeated import Repeated
 from pymim.masks.some import Some
@@ -12,13 +11,9 @@ from pymim.masks.uniform import Disjoint, Tube, Uniform
 __all__ = [
     "Block",
     "Disjoint",
-    "Draw",
-    "Grid",
     "InverseBlock",
-    "Mask",
     "MultiBlock",
     "Noise",
-    "Policy",
     "Priority",
     "Ranked",
     "Repeated",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pymim.contracts import Draw, Grid, Mask
 from pymim.masks.count import Rounding, visible_count
-from pymim.masks.mask import Draw, Grid, Mask, hide
+from pymim.masks.hide import hide
 from pymim.masks.noise import Band, patterns
 from pymim.ops import mask as ops
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from pymim.contracts import Draw, Grid, Mask
 from pymim.masks.count import Rounding, visible_count
-from pymim.masks.mask import Draw, Grid, Mask, hide
+from pymim.masks.hide import hide
 from pymim.ops import guided as ops
-from pymim.optim.schedule import Schedule, at
+from pymim.schedule import Schedule, at
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from pymim.masks.mask import Draw, Grid, Mask, Policy, hide
+from pymim.contracts import Draw, Grid, Mask, Policy
+from pymim.masks.hide import hide, one_mask
 from pymim.ops import mask as ops
 
 if TYPE_CHECKING:
@@ -31,6 +32,6 @@ class Repeated:
         *times, rows, columns = grid
         frames = math.prod(times)
         mean = None if difficulty is None else difficulty.unflatten(1, (frames, rows * columns)).mean(1)
-        mask = self.policy(index, (rows, columns), draw, mean)
+        mask = one_mask(self.policy, index, (rows, columns), draw, mean)
         boolean = mask.boolean(rows * columns)
         return hide(ops.expand(boolean, grid, mask.visible.shape[1] * frames, unit=(*times, 1, 1)))

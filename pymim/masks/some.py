@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from pymim.masks.mask import Draw, Grid, Mask, Policy
+from pymim.contracts import Draw, Grid, Mask, Policy
+from pymim.masks.hide import one_mask
 from pymim.ops import mask as ops
 
 if TYPE_CHECKING:
@@ -22,6 +23,6 @@ class Some:
     def __call__(
         self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
     ) -> Mask:
-        mask = self.policy(index, grid, draw, difficulty)
+        mask = one_mask(self.policy, index, grid, draw, difficulty)
         count = int(mask.hidden.shape[1] * self.share)
         return mask._replace(predicted=ops.subset(index, mask.hidden, count, **draw._asdict()))

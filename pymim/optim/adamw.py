@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pymim.optim.recipe import Group, Recipe
-from pymim.optim.schedule import Schedule
+from pymim.schedule import Schedule
 
 
 class AdamW(Recipe):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pymim.optim.schedule import Cosine, Schedule, at
+from pymim.schedule import Cosine, Schedule, at
 
 
 class Group:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pymim.optim.recipe import Group, Recipe
-from pymim.optim.schedule import Schedule
+from pymim.schedule import Schedule
 
 
 class SGD(Recipe):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.encoders.encoder import Encoder, Features
+from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import make_norm
 from pymim.layers.cosine import CosineLinear
 from pymim.layers.cross import CrossBlock
@@ -18,7 +18,6 @@ from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
 from pymim.layers.rotary import FORMS, Rotation
-from pymim.masks.mask import Grid, Mask
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from pymim.encoders.encoder import Encoder, Features
+from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.gather import gather
 from pymim.layers.init import init_weights
-from pymim.masks.mask import Grid, Mask
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from pymim.encoders.encoder import Encoder, Features
-from pymim.masks.mask import Grid, Mask
+from pymim.contracts import Encoder, Features, Grid, Mask, Run
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -32,10 +31,9 @@ class Renewed(nn.Module):
         scores: Tensor = self.head(features.pooled.relu()[:, None])
         return scores
 
-    def relabelled(self, context: Any, centroids: Tensor) -> None:
+    def relabelled(self, run: Run, centroids: Tensor) -> None:
         self._forget()
-        for parameter in self.head.parameters():
-            context.stepper.state.pop(parameter, None)
+        run.forget(self.head.parameters())
 
     def _forget(self) -> None:
         nn.init.normal_(self.head.weight, std=self.std)
@@ -57,5 +55,5 @@ class Centroids(nn.Module):
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B S K"]:
         return torch.einsum("be,ske->bsk", features.pooled, self.centroids)
 
-    def relabelled(self, context: Any, centroids: Tensor) -> None:
+    def relabelled(self, run: Run, centroids: Tensor) -> None:
         self.centroids.copy_(centroids)

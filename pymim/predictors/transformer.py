@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.encoders.encoder import Encoder, Features
+from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
 from pymim.layers.gather import gather, raster
 from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
-from pymim.masks.mask import Grid, Mask
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pymim.optim.schedule import Cosine
 from pymim.probes.knn import accuracy
+from pymim.schedule import Cosine
 
 
 class Pool(nn.Module):

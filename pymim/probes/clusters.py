@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pymim.clusters import agreement
+from pymim import measures
 from pymim.ops.kmeans import KMeans
 
 
@@ -29,7 +29,7 @@ class Clusters:
         model = KMeans(count, metric="cosine", restarts=self.restarts).fit(normalize(train.float()))
         found, classes = model.predict(normalize(test.float())).cpu().numpy(), truth.cpu().numpy()
         return {
-            "nmi": agreement.mutual_information(found, classes),
-            "ari": agreement.rand_index(found, classes),
-            "matched": agreement.matched_accuracy(found, classes),
+            "nmi": measures.mutual_information(found, classes),
+            "ari": measures.rand_index(found, classes),
+            "matched": measures.matched_accuracy(found, classes),
         }

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pymim.encoders import Encoder
-from pymim.optim import AdamW, Average, Cosine
+from pymim.contracts import Encoder
+from pymim.encoders import Average
+from pymim.optim import AdamW
 from pymim.probes.knn import accuracy
+from pymim.schedule import Cosine
 
 
 class Classifier(nn.Module):

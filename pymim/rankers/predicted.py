@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.encoders.encoder import Encoder
+from pymim.contracts import Batch, Branch, Draw, Encoder, Mask
+from pymim.encoders.average import Momentum, followed
 from pymim.layers.linear import LinearMean
-from pymim.masks.mask import Draw, Mask
-from pymim.method import Branch, Objective
-from pymim.optim.average import Momentum, followed
 from pymim.rankers.compare import Relative
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
+
+    from pymim.objective import Objective
 
 Compare = Callable[[Tensor, Tensor], Tensor]
 
@@ -67,11 +67,10 @@ class PredictedLoss(nn.Module):
             self.judge = momentum(self.predictor)
 
     @torch.no_grad()
-    def forward(
-        self, view: Float[Tensor, "B C *S"], index: Int[Tensor, " B"], draw: Draw
-    ) -> Float[Tensor, "B N"] | None:
+    def forward(self, batch: Batch, draw: Draw) -> Float[Tensor, "B N"] | None:
         if self.teacher is None:
             return None
+        view = batch.views[draw.view]
         features = self.teacher(view)
         every = torch.arange(features.tokens.shape[1], device=view.device).expand(len(view), -1)
         seen = Mask(every, every[:, :0], every[:, :0])

@@ -1,9 +1,12 @@
 """Targets: what the predictor has to predict."""
 
+from pymim.targets.bank import Bank
+from pymim.targets.epochwise import Epochwise
 from pymim.targets.frames import Frames
+from pymim.targets.online import Online
 from pymim.targets.pixels import Pixels
 from pymim.targets.projected import Projected
-from pymim.targets.target import Learned
+from pymim.targets.table import Table
 from pymim.targets.tokens import Tokens
 
-__all__ = ["Frames", "Learned", "Pixels", "Projected", "Tokens"]
+__all__ = ["Bank", "Epochwise", "Frames", "Online", "Pixels", "Projected", "Table", "Tokens"]

@@ -6,19 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
-from pymim.encoders.encoder import Encoder
+from pymim.contracts import Asked, Encoder, Target
+from pymim.encoders.average import Average
 from pymim.layers.gather import gather
-from pymim.masks.mask import Mask
-from pymim.optim.average import Average
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 
-class Frames(nn.Module):
+class Frames(Target):
     """An image encoder's patch tokens of the first frame of each tube, in the order (time, row, column), float32.
 
     Where its patches are not as many as the encoder's in a frame, they are resampled bilinearly. Then each channel
@@ -44,9 +43,8 @@ class Frames(nn.Module):
         self._tube, self._grid = encoder.patch[0], encoder.grid
 
     @torch.no_grad()
-    def forward(
-        self, views: list[Tensor], view: Float[Tensor, "B C T H W"], mask: Mask | None, index: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B M D"]:
+    def forward(self, asked: Asked) -> Float[Tensor, "B M D"]:
+        view = asked.view
         frames = view[:, :, :: self._tube].transpose(1, 2).flatten(0, 1)
         tokens = self._resampled(
             self.teacher(frames).tokens.float(), self._seen(frames.shape), self._grid(view.shape)
@@ -55,7 +53,7 @@ class Frames(nn.Module):
         if self.standardise:
             deviation, mean = torch.std_mean(tokens, 1, keepdim=True)
             tokens = (tokens - mean) / deviation.clamp_min(1e-6)
-        return tokens if mask is None else gather(tokens, mask.predicted)
+        return tokens if asked.ids is None else gather(tokens, asked.ids)
 
     @staticmethod
     def _resampled(tokens: Tensor, have: tuple[int, ...], want: tuple[int, ...]) -> Tensor:

@@ -6,12 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pymim.encoders.encoder import Encoder
+from pymim.contracts import Asked, Encoder, Target
 from pymim.layers.gather import gather
 from pymim.layers.patch import patchify
-from pymim.masks.mask import Mask
 from pymim.views.normalise import Normalise, Statistics
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 NORMALISATIONS = ("none", "patch", "channel")
 
 
-class Pixels(nn.Module):
+class Pixels(Target):
     """The pixels of a patch, row by row with channels last, as one vector, in float32.
 
     Args:
@@ -55,10 +54,8 @@ class Pixels(nn.Module):
         self.register_buffer("std", measured.std, persistent=False)
 
     @torch.no_grad()
-    def forward(
-        self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B M T"]:
-        pixels = self._pixels(view, None if mask is None else mask.predicted)
+    def forward(self, asked: Asked) -> Float[Tensor, "B M T"]:
+        pixels = self._pixels(asked.view, asked.ids)
         centre, scale = self._statistics(pixels)
         return ((pixels - centre) / scale).flatten(2)
 

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.encoders.encoder import Encoder
+from pymim.contracts import Asked, Encoder, Target
 from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
-from pymim.masks.mask import Mask
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 
-class Projected(nn.Module):
+class Projected(Target):
     """An MLP of the values of target `of`, with GELUs between its layers and no norm. Values keep their graph: the
     objective's loss is what teaches it.
 
@@ -40,10 +39,8 @@ class Projected(nn.Module):
         self.layers = nn.Sequential(*layers[:-1])
         init_weights(self.layers)
 
-    def forward(
-        self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B M T"]:
+    def forward(self, asked: Asked) -> Float[Tensor, "B M T"]:
         with torch.no_grad():
-            values = self.of(views, view, mask, index)
+            values = self.of(asked)
         out: Tensor = self.layers(values)
         return out

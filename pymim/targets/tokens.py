@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from pymim.encoders.encoder import Encoder
+from pymim.contracts import Asked, Encoder, Target
+from pymim.encoders.average import Average
 from pymim.layers.gather import gather
-from pymim.masks.mask import Mask
-from pymim.optim.average import Average
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 
-class Tokens(nn.Module):
+class Tokens(Target):
     """A teacher's tokens of the whole view, after its final norm, in float32.
 
     Args:
-        teacher: constructor, called with the encoder: `optim.Momentum` of it, or `encoders.Frozen` from a file.
+        teacher: constructor, called with the encoder: `encoders.Momentum` of it, or `encoders.Frozen` from a file.
         normalise: each token by its own mean and deviation, without weights (data2vec, Baevski et al. 2022).
     """
 
@@ -39,10 +38,8 @@ class Tokens(nn.Module):
         self.width = seen.width
 
     @torch.no_grad()
-    def forward(
-        self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B M T"]:
-        tokens = self.teacher(view).tokens.float()
-        if mask is not None:
-            tokens = gather(tokens, mask.predicted)
+    def forward(self, asked: Asked) -> Float[Tensor, "B M T"]:
+        tokens = self.teacher(asked.view).tokens.float()
+        if asked.ids is not None:
+            tokens = gather(tokens, asked.ids)
         return F.layer_norm(tokens, tokens.shape[-1:]) if self.normalise else tokens

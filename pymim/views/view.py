@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pymim import philox
-from pymim.masks.mask import Draw
+from pymim.contracts import Draw
 from pymim.views.crop import centre_boxes, random_boxes, shapes
 from pymim.views.normalise import Normalise, Statistics
 from pymim.views.resample import resample

@@ -3,7 +3,7 @@
 import torch
 
 from pymim.clusters import Survey
-from tests.clusters.runs import CENTER, make_encoder, trainer
+from tests.targets.runs import CENTER, make_encoder, trainer
 
 
 def test_row_i_is_picture_i_whatever_the_batch():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pymim.clusters import Prototypes, usage
+from pymim.clusters import Prototypes
+from pymim.measures import usage
 
 
 def test_even_hard_labels_use_every_cluster():

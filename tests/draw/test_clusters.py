@@ -4,7 +4,7 @@ import torch
 
 from pymim.draw.clusters import assigned, colours, draw
 from pymim.method import Method
-from tests.clusters.test_online import make
+from tests.targets.test_online import make
 from tests.test_method import make_batch, make_method
 
 

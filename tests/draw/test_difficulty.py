@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from pymim import losses, masks, predictors, targets
+from pymim.contracts import Draw
 from pymim.draw import difficulty
-from pymim.masks import Draw
-from pymim.method import Objective
-from pymim.optim import Linear, Momentum
+from pymim.encoders import Momentum
+from pymim.objective import Objective
 from pymim.rankers import PredictedLoss
+from pymim.schedule import Linear
+from tests.asking import ask
 from tests.test_method import TINY, make_batch, make_method
 
 RANKER = functools.partial(PredictedLoss, predictor=TINY, momentum=functools.partial(Momentum, momentum=0.9))
@@ -49,7 +51,7 @@ def test_losses_are_measured_where_patches_are_hidden():
     with torch.no_grad():
         method.objectives[0].predictor.head.weight.zero_()
     found = difficulty.losses(method, method.objectives[0], batch, (4, 6))
-    exact = method.objectives[0].target(batch.views, batch.views[0], None, batch.index).square().mean(-1)
+    exact = ask(method.objectives[0].target, batch).square().mean(-1)
     seen = found > 0
     assert seen.float().mean() > 0.95
     torch.testing.assert_close(found[seen], exact[seen])

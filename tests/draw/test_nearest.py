@@ -7,7 +7,7 @@ import torch
 
 from pymim.draw import agreement, nearest
 from pymim.io import Folder
-from tests.clusters.runs import pictures, started, trainer
+from tests.targets.runs import pictures, started, trainer
 
 
 def test_clusters_are_chosen_by_size_from_the_largest_to_the_smallest():

@@ -3,14 +3,16 @@
 import pytest
 import torch
 
+from pymim.contracts import Branch, Draw, Source
 from pymim.draw.image import save_grid, to_picture
 from pymim.draw.reconstruction import _everywhere
 from pymim.encoders import ViT
 from pymim.layers.patch import unpatchify
 from pymim.losses import MSE
-from pymim.masks import Draw, Uniform
-from pymim.method import Branch, Objective
+from pymim.masks import Uniform
+from pymim.objective import Objective
 from pymim.targets import Pixels
+from tests.asking import ask
 
 
 class Oracle(torch.nn.Module):
@@ -21,17 +23,17 @@ class Oracle(torch.nn.Module):
         self.target, self.view = Pixels(encoder), None
 
     def everywhere(self, features, mask, grid):
-        return self.target([self.view], self.view, None, None)
+        return ask(self.target, self.view)
 
 
 def test_normalised_predictions_come_back_as_pixels():
     encoder = ViT(16, 1, 2, image=(8, 12), patch=4)
     objective = Objective(Pixels, Oracle, MSE())
-    objective.build(encoder)
+    objective.build(encoder, {})
     view = torch.randn(2, 3, 8, 12)
     objective.predictor.view = view
     mask = Uniform(0.5)(torch.arange(2), (2, 3), Draw(0, 0, 0))
-    branch = Branch(0, (2, 3), mask, encoder(view, mask))
+    branch = Branch(Source(0), view, torch.arange(len(view)), Draw(0, 0), (2, 3), mask, None, encoder(view, mask))
     shown = unpatchify(_everywhere(objective, branch, view), (2, 3), (4, 4))
     torch.testing.assert_close(shown, view, atol=1e-4, rtol=1e-4)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pymim import masks
+from pymim.contracts import Draw
 from pymim.encoders import Projected, ResNet, Sobel, ViT
-from pymim.masks.mask import Draw
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import torch
 
 from pymim import config, masks
 from pymim.encoders import Stacked, ViT
-from pymim.method import Method, Objective
+from pymim.method import Method
+from pymim.objective import Objective
 from pymim.predictors import Pooled
 from pymim.targets import Pixels
 

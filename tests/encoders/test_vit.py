@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from pymim.contracts import Draw, Mask
 from pymim.encoders import ViT
-from pymim.masks import Draw, Mask, Uniform
+from pymim.masks import Uniform
 
 BLOCK = [f"{part}.{kind}" for part in ("norm1", "attn.qkv", "attn.proj") for kind in ("weight", "bias")]
 BLOCK += ["ls1.gamma"]

@@ -15,7 +15,7 @@ from tests.ops.ranks import two_ranks
 def make(width=8, clusters=6, **options):
     torch.manual_seed(0)
     loss = Swapped(clusters, **options)
-    loss.build(width)
+    loss.build(width, None)
     return loss, torch.randn(4, 9, width, requires_grad=True), torch.randn(4, 9, width, requires_grad=True)
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pymim import masks
-from pymim.masks import Draw
+from pymim.contracts import Draw
 from pymim.ops import mask as ops
-from pymim.optim import Linear, Stairs
+from pymim.schedule import Linear, Stairs
 
 POLICIES = {
     "uniform": masks.Uniform(0.75),

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pymim.optim import AdamW, Constant, Group
+from pymim.optim import AdamW, Group
+from pymim.schedule import Constant
 
 
 class Toy(nn.Module):

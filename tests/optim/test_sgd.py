@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from pymim.io import checkpoint
-from pymim.optim import SGD, Constant, Group
+from pymim.optim import SGD, Group
+from pymim.schedule import Constant
 
 
 def make(**arguments):

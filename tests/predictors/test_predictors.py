@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from pymim import predictors
+from pymim.contracts import Draw, Mask
 from pymim.encoders import ViT
-from pymim.masks import Draw, Mask, Uniform
+from pymim.masks import Uniform
 
 GRID = (4, 6)
 SMALL = {"dim": 16, "depth": 2, "heads": 2}

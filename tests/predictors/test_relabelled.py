@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pymim import encoders
-from pymim.encoders import Features
+from pymim.contracts import Features
 from pymim.predictors import Centroids, Renewed
 
 

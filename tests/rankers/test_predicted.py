@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from pymim import losses, masks, predictors, targets
-from pymim.masks import Draw, Mask
-from pymim.method import Objective
-from pymim.optim import Momentum
+from pymim.contracts import Draw, Mask
+from pymim.encoders import Momentum
+from pymim.objective import Objective
 from pymim.rankers import Absolute, PredictedLoss
+from tests.asking import batch_of
 from tests.test_method import TINY, make_batch, make_method
 
 HALF = functools.partial(Momentum, momentum=0.5)
@@ -27,7 +28,7 @@ def test_a_score_is_the_mean_of_as_many_outputs_as_the_target_has():
     assert method.ranker.predictor.head.weight.shape == (48, 24)
     assert make(functools.partial(RANKER, width=1)).ranker.predictor.head.weight.shape == (1, 24)
     view = make_batch().views[0]
-    scores = method.ranker(view, None, None)
+    scores = method.ranker(batch_of(view), Draw(0, 0))
     assert scores.shape == (4, 24)
     assert scores.dtype == torch.float32
 
@@ -111,28 +112,28 @@ def test_the_teacher_sees_every_patch_and_scores_each_for_itself():
     every = torch.arange(24)[None]
     seen = Mask(every, every[:, :0], every[:, :0])
     assert method.ranker.judge.module(features, seen, (4, 6)).shape == (1, 0, 1)
-    scores = method.ranker(view, None, None)
+    scores = method.ranker(batch_of(view), Draw(0, 0))
     for row, column in ((0, 0), (1, 4), (3, 5)):
         other = view.clone()
         other[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 3
-        change = (method.ranker(other, None, None) - scores).abs()[0]
+        change = (method.ranker(batch_of(other), Draw(0, 0)) - scores).abs()[0]
         assert change.argmax() == 6 * row + column
 
 
 def test_the_hardest_are_hidden():
     method, batch = make(), make_batch()
     hidden = method(batch, 0).mask.boolean(24)
-    hardest = method.ranker(batch.views[0], None, None).topk(9)[1]
+    hardest = method.ranker(batch, Draw(0, 0)).topk(9)[1]
     assert hidden.gather(1, hardest).all()
 
 
 def test_copies_follow_encoder_and_predictor():
     method, batch = make(), make_batch()
-    before = method.ranker(batch.views[0], None, None)
+    before = method.ranker(batch, Draw(0, 0))
     with torch.no_grad():
         method.encoder.blocks[0].mlp.fc2.bias += 1
         method.ranker.predictor.head.bias += 4
-    torch.testing.assert_close(method.ranker(batch.views[0], None, None), before)
+    torch.testing.assert_close(method.ranker(batch, Draw(0, 0)), before)
     method.after_step(0)
     assert method.ranker.judge.module.head.bias[0] == 2
     assert method.ranker.teacher.module.blocks[0].mlp.fc2.bias[0] == 0.5
@@ -154,7 +155,7 @@ def test_a_target_shares_its_momentum_encoder():
 
 def test_without_momentum_it_learns_and_masks_stay_uniform():
     method, batch = make(functools.partial(RANKER, momentum=None)), make_batch()
-    assert method.ranker(batch.views[0], batch.index, Draw(0, 0)) is None
+    assert method.ranker(batch, Draw(0, 0)) is None
     out = method(batch, 2)
     expected = masks.Ranked(0.75)(batch.index, (4, 6), Draw(0, 2))
     assert torch.equal(out.mask.hidden, expected.hidden)
@@ -171,7 +172,7 @@ def test_scores_are_float32_under_autocast():
 
     method, batch = make(functools.partial(RANKER, compare=note)), make_batch()
     with torch.autocast("cpu", torch.bfloat16):
-        assert method.ranker(batch.views[0], None, None).dtype == torch.float32
+        assert method.ranker(batch, Draw(0, 0)).dtype == torch.float32
         method(batch, 0)
     assert kinds == [(torch.float32, torch.float32)]
 
@@ -211,5 +212,5 @@ def test_it_learns_which_patches_are_hard():
         method(batch, step).loss.backward()
         optimizer.step()
         method.after_step(step)
-    left, right = method.ranker(batch.views[0], None, None).view(8, 4, 6).split(3, 2)
+    left, right = method.ranker(batch, Draw(0, 0)).view(8, 4, 6).split(3, 2)
     assert left.mean() > right.mean() + 0.3

@@ -7,10 +7,12 @@ import torch
 from torch.nn.functional import interpolate
 
 from pymim import losses, masks, predictors, targets
-from pymim.data.batch import Batch
-from pymim.encoders import Features, ViT
-from pymim.method import Method, Objective
-from pymim.optim.average import Average
+from pymim.contracts import Batch, Draw, Features
+from pymim.encoders import ViT
+from pymim.encoders.average import Average
+from pymim.method import Method
+from pymim.objective import Objective
+from tests.asking import ask
 
 SIDES = (4, 16, 16)
 TINY = functools.partial(predictors.Transformer, dim=24, depth=1, heads=2)
@@ -81,25 +83,25 @@ def test_squared_error_to_a_learned_target_collapses_and_swapped_labels_do_not()
 def test_frames_are_the_first_of_each_tube_in_the_order_of_tokens():
     target = targets.Frames(video(), image_teacher, standardise=False)
     view = torch.randn(2, 3, *SIDES)
-    values = target([view], view, None, torch.arange(2))
+    values = ask(target, view)
     expected = [target.teacher(view[:, :, frame]).tokens for frame in (0, 2)]
     torch.testing.assert_close(values, torch.cat(expected, 1))
     assert values.shape == (2, 2 * 16, 12)  # no class token, no registers
     changed = view.clone()
     changed[:, :, 1::2] = 0
-    torch.testing.assert_close(target([changed], changed, None, torch.arange(2)), values)
+    torch.testing.assert_close(ask(target, changed), values)
     assert not [p for p in target.parameters() if p.requires_grad]
 
 
 def test_channels_are_standardised_over_the_clip_before_hidden_ones_are_picked():
     target = targets.Frames(video(), image_teacher)
     view = torch.randn(2, 3, *SIDES)
-    whole = target([view], view, None, torch.arange(2))
+    whole = ask(target, view)
     torch.testing.assert_close(whole.mean(1), torch.zeros(2, 12), rtol=0, atol=1e-5)
     torch.testing.assert_close(whole.std(1), torch.ones(2, 12))
     assert (whole.std(2) - 1).abs().max() > 0.1  # not each token over its channels
-    mask = masks.Tube(0.75)(torch.arange(2), (2, 4, 4), masks.Draw(0, 0))
-    picked = target([view], view, mask, torch.arange(2))
+    mask = masks.Tube(0.75)(torch.arange(2), (2, 4, 4), Draw(0, 0))
+    picked = ask(target, view, mask)
     torch.testing.assert_close(picked, whole[torch.arange(2)[:, None], mask.predicted])
     assert (picked.std(1) - 1).abs().max() > 0.05
 
@@ -108,7 +110,7 @@ def test_another_grid_is_resampled():
     target = targets.Frames(video(), functools.partial(image_teacher, patch=2), standardise=False)
     view = torch.randn(2, 3, *SIDES)
     tokens = target.teacher(view[:, :, 0]).tokens.unflatten(1, (4, 2, 4, 2)).mean((2, 4)).flatten(1, 2)
-    torch.testing.assert_close(target([view], view, None, torch.arange(2))[:, :16], tokens)
+    torch.testing.assert_close(ask(target, view)[:, :16], tokens)
 
 
 @pytest.mark.parametrize("patch", [16, 14])
@@ -123,7 +125,7 @@ def test_frames_of_the_papers_sizes(patch):
     target = targets.Frames(encoder, lambda encoder: teacher, standardise=False)
     frame, row, column = torch.meshgrid(torch.arange(16.0), torch.arange(224.0), torch.arange(224.0), indexing="ij")
     view = torch.stack([frame, row, column])[None]
-    values = target([view], view, None, torch.arange(1))
+    values = ask(target, view)
     assert values.shape == (1, 1568, 3)
     found = values[0].unflatten(0, (8, 14, 14))
     middle = torch.arange(14) * 16 + 7.5

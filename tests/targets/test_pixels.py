@@ -3,11 +3,12 @@
 import pytest
 import torch
 
+from pymim.contracts import Mask
 from pymim.encoders import ViT
 from pymim.layers.patch import unpatchify
 from pymim.losses import MSE
-from pymim.masks import Mask
 from pymim.targets import Pixels
+from tests.asking import ask
 
 
 def make(normalise="patch", channels=3, image=(32, 32), patch=16, **options):
@@ -15,7 +16,7 @@ def make(normalise="patch", channels=3, image=(32, 32), patch=16, **options):
 
 
 def call(target, view, mask=None):
-    return target([view], view, mask, torch.arange(len(view)))
+    return ask(target, view, mask)
 
 
 def test_raw_pixels_have_channels_last():

@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 from pymim import encoders, losses, masks, targets
+from pymim.contracts import Draw
+from pymim.encoders import Momentum
 from pymim.io.export import export
-from pymim.masks import Draw
-from pymim.method import Objective
-from pymim.optim import Momentum
+from pymim.objective import Objective
+from tests.asking import ask
 from tests.test_method import TINY, make_batch, make_method
 
 HALF = functools.partial(Momentum, momentum=0.5)
@@ -22,7 +23,7 @@ def vit(width=24, image=(16, 24), **options):
 
 
 def call(target, batch, mask=None):
-    return target(batch.views, batch.views[0], mask, batch.index)
+    return ask(target, batch, mask)
 
 
 @pytest.fixture

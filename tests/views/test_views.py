@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from pymim import philox, views
-from pymim.masks.mask import Draw
+from pymim.contracts import Draw
 from pymim.views import change
 from pymim.views.crop import centre_boxes, random_boxes
 from pymim.views.resample import resample

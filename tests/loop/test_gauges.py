@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pymim import losses, predictors, targets
-from pymim.gauges import Gauges, effective_rank
-from pymim.method import Objective
+from pymim.loop.gauges import Gauges, effective_rank
+from pymim.objective import Objective
 from tests.test_method import Labels, make_batch, make_method
 
 

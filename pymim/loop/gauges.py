@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pymim.method import Method, Objective, Output
+from pymim.contracts import Output
+from pymim.method import Method
+from pymim.objective import Objective
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,7 +38,7 @@ class Gauges:
     @torch.no_grad()
     def __call__(self, method: Method, output: Output) -> dict[str, float]:
         found = {"features/rank": effective_rank(self._some(output.features.tokens))}
-        for objective in method.objectives:
+        for objective in (o for o in method.objectives if o.name in output.pairs):
             named = self._of(objective, output)
             found |= {f"{objective.name}/{gauge}": value for gauge, value in named.items()}
         return dict(zip(found, torch.stack([v.float() for v in found.values()]).tolist(), strict=True))
@@ -56,7 +58,9 @@ class Gauges:
         ]
 
     def _of(self, objective: Objective, output: Output) -> dict[str, Tensor]:
-        prediction, target = output.predictions[objective.name], output.targets[objective.name]
+        pairs = output.pairs[objective.name]
+        prediction = torch.cat([pair.prediction for pair in pairs], 1)
+        target = torch.cat([pair.target for pair in pairs], 1)
         found: dict[str, Tensor] = {}
         for part in (objective.target, objective.loss):
             if hasattr(part, "gauges"):

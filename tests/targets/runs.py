@@ -5,10 +5,12 @@ import functools
 import numpy as np
 import torch
 
-from pymim import clusters, data, encoders, losses, predictors, views
+from pymim import clusters, data, encoders, losses, predictors, targets, views
 from pymim.io import Folder
-from pymim.method import Method, Objective
-from pymim.optim import SGD, Constant
+from pymim.method import Method
+from pymim.objective import Objective
+from pymim.optim import SGD
+from pymim.schedule import Constant
 from pymim.train import Trainer
 
 CENTER = clusters.Survey((views.Center(16, statistics="half"),), batch=16)
@@ -48,7 +50,7 @@ def make_encoder(embedding=6):
 
 def trainer(source=None, target=None, predictor=predictors.Renewed, encoder=None, crops=1, **options):
     """Of batches of 16, so of 3 steps an epoch for 50 pictures."""
-    target = target or functools.partial(clusters.Epochwise, survey=CENTER, clusters=7)
+    target = target or functools.partial(targets.Epochwise, survey=CENTER, clusters=7)
     objective = Objective(target, predictor, losses.CrossEntropy(), on="pooled", source=tuple(range(crops)))
     view = views.Pretrain(16, statistics="half")
     loader = functools.partial(data.Loader, pictures() if source is None else source, [view] * crops)

@@ -5,26 +5,24 @@ import functools
 import pytest
 import torch
 
-from pymim import clusters, encoders, predictors
-from pymim.data.batch import Batch
-from pymim.encoders import Features
-from pymim.method import Branch, Output
-from tests.clusters.runs import make_encoder, started, trainer
+from pymim import clusters, encoders, predictors, targets
+from pymim.contracts import Batch, Branch, Features, Output, Source
+from tests.targets.runs import make_encoder, started, trainer
 
-UNIT = functools.partial(clusters.Bank, survey=clusters.Survey(batch=16), clusters=5, sets=3, crops=2)
+UNIT = functools.partial(targets.Bank, survey=clusters.Survey(batch=16), clusters=5, sets=3, crops=2)
 
 
 @pytest.fixture(autouse=True)
 def _told(monkeypatch):
     """`target.told`: the centroids that were found."""
-    original = clusters.Bank.recluster
+    original = targets.Bank.recluster
 
     def recluster(self, context, seed):
         found = original(self, context, seed)
         self.told = [clustering.centroids for clustering in found]
         return found
 
-    monkeypatch.setattr(clusters.Bank, "recluster", recluster)
+    monkeypatch.setattr(targets.Bank, "recluster", recluster)
 
 
 def make(**options):
@@ -100,7 +98,9 @@ def test_the_next_labels_are_of_what_training_wrote(tmp_path):
     for index in torch.arange(50).split(16):
         batch = Batch([torch.zeros(len(index), 3, 16, 16)] * 2, index, index)
         features = [Features(None, None, {}, rows[index]) for rows in written]
-        branches = {view: Branch(view, (1, 1), None, seen) for view, seen in enumerate(features)}
+        sources = [Source(view) for view in range(len(features))]
+        seen = zip(sources, features, strict=True)
+        branches = {s: Branch(s, None, None, None, (1, 1), None, None, found) for s, found in seen}
         run.method.after_forward(batch, Output(torch.zeros(()), {}, {}, {}, branches))
     run.step = run.loader.steps_per_epoch
     run.method.before_epoch(run)

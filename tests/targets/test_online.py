@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from pymim import clusters, losses, masks, predictors
+from pymim import clusters, losses, masks, predictors, targets
 from pymim.clusters import transport
-from pymim.data.batch import Batch
-from pymim.encoders import ViT
-from pymim.method import Method, Objective
-from pymim.optim import Momentum
+from pymim.contracts import Batch, Mask
+from pymim.encoders import Momentum, ViT
+from pymim.method import Method
+from pymim.objective import Objective
+from tests.asking import ask
 from tests.ops.ranks import two_ranks
 from tests.peaks import Largest, grown
 
@@ -26,7 +27,7 @@ HALF = functools.partial(Momentum, momentum=0.5)
 def make(b=8, k=12, mask=None, **options):
     torch.manual_seed(0)
     encoder = ViT(24, 1, 2, image=16, patch=4, positions="rotary", class_token=False, pool="mean")
-    target = functools.partial(clusters.Online, teacher=HALF, clusters=k, **options)
+    target = functools.partial(targets.Online, teacher=HALF, clusters=k, **options)
     objective = Objective(target, CROSS, losses.CrossEntropy(0.12), name="clusters")
     mask = mask or masks.Some(masks.InverseBlock(0.65), 0.2)
     batch = Batch([torch.randn(b, 3, 16, 16)], torch.arange(b), torch.full((b,), -1))
@@ -112,7 +113,7 @@ def test_gradients_are_those_of_plain_torch_whether_losses_count_alike_or_not(by
     method, batch = make(transport=clusters.Transport(0.06, 3, by))
     target, view = method.objectives[0].target, batch.views[0]
     counts = torch.full((8, 16), 0.3) if alike else torch.rand(8, 16)
-    own = target([view], view, None, batch.index).losses
+    own = ask(target, batch._replace(views=[view])).losses
     found = torch.autograd.grad((own * counts).sum(), [target.weight, target.bias])
     tokens = normalize(target.teacher(view).tokens, dim=-1)
     scores = tokens @ target.weight.T
@@ -154,7 +155,7 @@ def test_no_tensor_is_as_large_as_a_table_of_scores(monkeypatch):
     method, batch = make(b=32, k=4096)  # 16 x 32 x 4096 scores are 2**21, 8 MiB
     target = method.objectives[0].target
     with Largest() as largest:
-        found = target(batch.views, batch.views[0], masks.Mask(*[torch.arange(1).expand(32, 1)] * 3), batch.index)
+        found = ask(target, batch, Mask(*[torch.arange(1).expand(32, 1)] * 3))
         found.losses.sum().backward()
     assert target.weight.grad is not None
     assert largest.bytes <= 2**20
@@ -163,8 +164,8 @@ def test_no_tensor_is_as_large_as_a_table_of_scores(monkeypatch):
 LEARN = """
 import torch
 from pymim import clusters
-from pymim.encoders import Features
-from pymim.masks import Mask
+from pymim.contracts import Features
+from pymim.contracts import Mask
 
 class Teacher(torch.nn.Module):
     width = 16
@@ -175,10 +176,10 @@ class Teacher(torch.nn.Module):
 def learn(images):
     view = torch.randn(images, 256, 16)
     mask = Mask(*[torch.arange(8).expand(images, 8)] * 3)
-    target([view], view, mask, torch.arange(images)).losses.mean().backward()
+    ask(target, view, mask).losses.mean().backward()
 
 transport = clusters.Transport(0.06, 3, "{by}")
-target = clusters.Online(Teacher(), lambda encoder: encoder, transport, clusters=8192)
+target = targets.Online(Teacher(), lambda encoder: encoder, transport, clusters=8192)
 learn(1)
 """
 
@@ -195,8 +196,8 @@ def test_two_processes_learn_what_one_does():
     def run(views, group=None):
         target = copy.deepcopy(made.objectives[0].target)
         target.transport.group = group
-        mask = masks.Mask(*[torch.tensor([[1, 5]]).expand(len(views), -1)] * 3)
-        found = target([views], views, mask, torch.arange(len(views)))
+        mask = Mask(*[torch.tensor([[1, 5]]).expand(len(views), -1)] * 3)
+        found = ask(target, views, mask)
         found.losses.mean().backward()
         return found.values, found.losses.mean().detach(), target.weight.grad
 
@@ -214,10 +215,10 @@ def test_products_in_bfloat16_are_within_what_is_stated():
     torch.manual_seed(0)
     method, batch = make(b=64, k=64)
     target = method.objectives[0].target
-    mask = masks.Mask(*[torch.arange(16).expand(64, -1)] * 3)
-    exact = target(batch.views, batch.views[0], mask, batch.index).values
+    mask = Mask(*[torch.arange(16).expand(64, -1)] * 3)
+    exact = ask(target, batch, mask).values
     target.precision = "bf16"
-    rough = target(batch.views, batch.views[0], mask, batch.index).values
+    rough = ask(target, batch, mask).values
     assert rough.dtype == torch.float32
     assert (rough - exact).abs().max() < 0.1
     assert (rough.argmax(-1) == exact.argmax(-1)).float().mean() > 0.97

@@ -8,16 +8,17 @@ import pytest
 import torch
 
 import pymim
-from pymim import clusters, config, losses, predictors
-from pymim.method import Method, Objective
-from tests.clusters.runs import CENTER, make_encoder
+from pymim import config, losses, predictors, targets
+from pymim.method import Method
+from pymim.objective import Objective
+from tests.targets.runs import CENTER, make_encoder
 
 
 def optimiser(paper, step=0):
     """The recipe's optimiser, of a small method, with the values of a step."""
     config.load([f"gin/recipe/{paper}.gin"])
     recipe = config.build("train.Trainer", "optimizer")
-    target = functools.partial(clusters.Epochwise, survey=CENTER, clusters=7)
+    target = functools.partial(targets.Epochwise, survey=CENTER, clusters=7)
     method = Method(make_encoder(), [Objective(target, predictors.Renewed, losses.CrossEntropy(), on="pooled")])
     made = recipe(method)
     recipe.set(made, step, config.value("train.Trainer", "steps", 0), config.value("train.Trainer", "batch", 0))
@@ -42,7 +43,7 @@ def test_the_second_version_warms_up_from_above_zero_and_does_not_end_there(step
 
 def test_k_means_is_that_of_the_release():
     config.load(["gin/recipe/deepcluster.gin"])
-    assert config.value("clusters.Epochwise", "iterations", None) == 20
+    assert config.value("targets.Epochwise", "iterations", None) == 20
     assert config.value("clusters.Whitening", "dim", None) == 256
     with torch.device("meta"):
         method = config.build("train.Trainer", "method")

@@ -6,11 +6,11 @@ import sys
 
 import numpy as np
 
-from pymim import memory
+from pymim.loop import memory
 
 FAULTS = """
 import resource, sys, torch
-from pymim import memory
+from pymim.loop import memory
 if sys.argv[1] == "keep":
     memory.keep()
 def faults():
@@ -34,7 +34,7 @@ def test_the_peak_is_this_process_own():
     had = memory.peak()
     blocks = [np.ones(1 << 20) for _ in range(32)]  # 256 MiB
     assert memory.peak() >= 2**28 and memory.peak() >= had
-    script = "from pymim.memory import peak; print(peak())"
+    script = "from pymim.loop.memory import peak; print(peak())"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert int(done.stdout) < sum(block.nbytes for block in blocks)
 

@@ -8,8 +8,8 @@ import time
 import torch
 from tqdm import tqdm
 
-from pymim import memory
 from pymim.io import Metrics
+from pymim.loop import memory
 
 
 class Progress:

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from pymim.encoders import Average, Momentum
+from pymim.encoders.average import followed
 from pymim.io import checkpoint
-from pymim.optim import AdamW, Average, Linear, Momentum
-from pymim.optim.average import followed
+from pymim.optim import AdamW
+from pymim.schedule import Linear
 from tests.test_method import make_batch, make_method
 
 

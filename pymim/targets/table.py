@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
-from pymim.clusters.agreement import mutual_information
 from pymim.clusters.rows import Clustering
-from pymim.clusters.usage import usage
-from pymim.io import Metrics
-from pymim.masks.mask import Mask
+from pymim.contracts import Asked, Run, Target
+from pymim.measures import mutual_information, usage
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-FILE = "clusters.jsonl"
 
-
-class Table(nn.Module):
+class Table(Target):
     """The target is looked up by dataset index: the cluster of each picture, in each of S sets of K clusters.
 
     Labels are the clusters' numbers. Unlike the released code of DeepCluster, which renumbers the clusters that are
@@ -48,10 +42,8 @@ class Table(nn.Module):
         self.register_buffer("labels", torch.empty(sets, 0, dtype=torch.int64))
         self.register_buffer("distances", torch.empty(sets, 0))
 
-    def forward(
-        self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
-    ) -> Int[Tensor, "B S"]:
-        return self.labels[:, index].T
+    def forward(self, asked: Asked) -> Int[Tensor, "B S"]:
+        return self.labels[:, asked.index].T
 
     @property
     def chance(self) -> float:
@@ -63,38 +55,38 @@ class Table(nn.Module):
         return usage(target, self.width)
 
     @abstractmethod
-    def recluster(self, context: Any, seed: int) -> list[Clustering]:
+    def recluster(self, run: Run, seed: int) -> list[Clustering]:
         """New clusters, for each set, with the trainer at the start of an epoch."""
 
-    def before_load(self, context: Any) -> None:
-        shape = self.sets, len(context.loader.source)
+    def before_load(self, run: Run) -> None:
+        shape = self.sets, len(run.loader.source)
         self.labels = self.labels.new_full(shape, -1)
         self.distances = self.distances.new_zeros(shape)
 
-    def before_run(self, context: Any) -> None:
+    def before_run(self, run: Run) -> None:
         if (self.labels >= 0).all():  # resumed
-            context.loader.regroup(self.labels[0].cpu().numpy())
+            run.loader.regroup(self.labels[0].cpu().numpy())
 
     @torch.no_grad()
-    def before_epoch(self, context: Any) -> None:
-        epoch, began = context.step // context.loader.steps_per_epoch, time.perf_counter()
+    def before_epoch(self, run: Run) -> None:
+        epoch, began = run.step // run.loader.steps_per_epoch, time.perf_counter()
         if epoch % self.every:
             return
-        found = self.recluster(context, seed=int(torch.randint(2**31, ())))
+        found = self.recluster(run, seed=int(torch.randint(2**31, ())))
         before = self.labels.clone()
         self.labels.copy_(torch.stack([clustering.labels for clustering in found]))
         self.distances.copy_(torch.stack([clustering.distances for clustering in found]))
-        context.loader.regroup(self.labels[0].cpu().numpy())
+        run.loader.regroup(self.labels[0].cpu().numpy())
         centroids = torch.stack([clustering.centroids for clustering in found])
-        for objective in context.method.objectives:
+        for objective in run.method.objectives:
             if objective.target is self and hasattr(objective.predictor, "relabelled"):
-                objective.predictor.relabelled(context, centroids)
-        if context.world.leads:
-            _report(context, epoch, self._facts(context, before, found), time.perf_counter() - began)
+                objective.predictor.relabelled(run, centroids)
+        facts = self._facts(run, before, found)
+        run.report("clusters", epoch=epoch, **facts, seconds=round(time.perf_counter() - began, 2))
 
-    def _facts(self, context: Any, before: Tensor, found: list[Clustering]) -> dict[str, float]:
+    def _facts(self, run: Run, before: Tensor, found: list[Clustering]) -> dict[str, float]:
         """Of the first set."""
-        labels, truth = self.labels[0].cpu().numpy(), context.loader.source.labels
+        labels, truth = self.labels[0].cpu().numpy(), run.loader.source.labels
         sizes = self.labels[0].bincount(minlength=self.width)
         facts = {"used": int((sizes > 0).sum()), "largest": int(sizes.max()), "objective": found[0].objective}
         if (before[0] >= 0).all():
@@ -102,16 +94,3 @@ class Table(nn.Module):
         if truth is not None and (truth >= 0).any():
             facts["nmi_labels"] = mutual_information(labels[truth >= 0], truth[truth >= 0])
         return facts
-
-
-def _report(context: Any, epoch: int, facts: dict[str, float], seconds: float) -> None:
-    metrics = Metrics(context.folder / FILE, context.step - 1)  # a resumed run may cluster again
-    metrics.write(context.step, epoch=epoch, **facts, seconds=round(seconds, 2))
-    metrics.close()
-    names = {"nmi_previous": "with the previous ones", "nmi_labels": "with the source's own"}
-    agreement = [f"{facts[key]:.3f} {name}" for key, name in names.items() if key in facts]
-    tqdm.write(
-        f"epoch {epoch}: {facts['used']} clusters in use, the largest of {facts['largest']}"
-        + f"; NMI {', '.join(agreement)}" * bool(agreement),
-        file=sys.stderr,
-    )

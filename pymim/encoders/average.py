@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pymim.optim.schedule import Cosine, Schedule, at
+from pymim.schedule import Cosine, Schedule, at
 
 
 class Average(nn.Module):

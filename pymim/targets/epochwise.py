@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pymim.clusters.rows import Clustering, cluster
 from pymim.clusters.survey import Survey
-from pymim.clusters.table import Table
 from pymim.clusters.whiten import Whitening
-from pymim.encoders.encoder import Encoder
+from pymim.contracts import Encoder, Run
+from pymim.targets.table import Table
 
 
 class Epochwise(Table):
@@ -34,8 +32,8 @@ class Epochwise(Table):
         super().__init__(clusters, every=every)
         self.survey, self.whitening, self.iterations = survey, whitening, iterations
 
-    def recluster(self, context: Any, seed: int) -> list[Clustering]:
-        rows, device = self.survey(context)[0], context.world.device
+    def recluster(self, run: Run, seed: int) -> list[Clustering]:
+        rows, device = self.survey(run)[0], run.world.device
         rows = rows if self.whitening is None else self.whitening(rows, device)
         return [
             cluster(

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from pymim.clusters.rows import Clustering, Rows, cluster
 from pymim.clusters.survey import Survey
-from pymim.clusters.table import Table
-from pymim.encoders.encoder import Encoder
+from pymim.contracts import Encoder, Run, Source
+from pymim.targets.table import Table
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from pymim.data.batch import Batch
-    from pymim.method import Output
+    from pymim.contracts import Batch, Output
 
 
 class Bank(Table):
@@ -51,25 +50,25 @@ class Bank(Table):
         self.survey, self.crops, self.iterations = survey or Survey(), crops, iterations
         self.register_buffer("bank", torch.empty(crops, 0, encoder.embedding))
 
-    def before_load(self, context: Any) -> None:
-        super().before_load(context)
+    def before_load(self, run: Run) -> None:
+        super().before_load(run)
         self.bank = self.bank.new_zeros(self.crops, self.labels.shape[1], self.bank.shape[2])
 
-    def before_run(self, context: Any) -> None:
-        super().before_run(context)
-        if not context.step:
-            for table, rows in zip(self.bank, self.survey(context)[: self.crops], strict=True):
+    def before_run(self, run: Run) -> None:
+        super().before_run(run)
+        if not run.step:
+            for table, rows in zip(self.bank, self.survey(run)[: self.crops], strict=True):
                 for column in range(table.shape[1]):
                     table[:, column] = rows.whole(rows.values[:, column].to(table.device))
 
     @torch.no_grad()
     def after_forward(self, batch: Batch, output: Output) -> None:
         for view, table in enumerate(self.bank):
-            embedding = output.branches[view].features.pooled.detach().float()
+            embedding = output.branches[Source(view)].features.pooled.detach().float()
             table[_everybody(batch.index)] = _everybody(embedding)
 
-    def recluster(self, context: Any, seed: int) -> list[Clustering]:
-        world, total = context.world, self.labels.shape[1]
+    def recluster(self, run: Run, seed: int) -> list[Clustering]:
+        world, total = run.world, self.labels.shape[1]
         ids = torch.arange(world.rank, total, world.size, device=self.bank.device)
         options: dict[str, Any] = {"metric": "cosine", "empty": "keep", "iterations": self.iterations}
         return [

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pymim.optim import Cosine, Linear, Stairs
-from pymim.optim.schedule import at
+from pymim.schedule import Cosine, Linear, Stairs, at
 
 
 def test_rate_of_the_masked_autoencoder_recipe():

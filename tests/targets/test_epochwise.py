@@ -9,13 +9,14 @@ import torch
 from sklearn.cluster import KMeans
 from torch import nn
 
-from pymim import clusters, data, losses
-from pymim.clusters.agreement import mutual_information
+from pymim import clusters, data, losses, targets
 from pymim.clusters.rows import Clustering, Rows, cluster
-from pymim.encoders import Encoder, Features
-from pymim.gauges import Gauges
+from pymim.contracts import Encoder, Features
 from pymim.io import Folder
-from tests.clusters.runs import CENTER, Pictures, started, trainer
+from pymim.loop.gauges import Gauges
+from pymim.measures import mutual_information
+from tests.asking import ask, batch_of
+from tests.targets.runs import CENTER, Pictures, started, trainer
 
 CPU = torch.device("cpu")
 EMPTY = Clustering(torch.zeros(7, 6), torch.zeros(50, dtype=torch.int64), torch.zeros(50), 0.0)
@@ -46,7 +47,7 @@ def coloured(n=120):
 
 
 def test_clusters_of_coloured_pictures_have_one_colour(tmp_path):
-    target = functools.partial(clusters.Epochwise, survey=CENTER, clusters=12, whitening=clusters.Whitening(3))
+    target = functools.partial(targets.Epochwise, survey=CENTER, clusters=12, whitening=clusters.Whitening(3))
     run = trainer(coloured(), target, encoder=Corner())
     labels = started(run, tmp_path).target.labels[0].numpy()
     pairs = {*zip(labels.tolist(), run.loader.source.labels.tolist(), strict=True)}
@@ -62,7 +63,7 @@ def test_clusters_of_coloured_pictures_have_one_colour(tmp_path):
 def test_the_target_is_looked_up_by_index(tmp_path):
     objective = started(trainer(), tmp_path)
     index = torch.tensor([40, 3, 3])
-    target = objective.target([], None, None, index)
+    target = ask(objective.target, batch_of(index=index))
     assert torch.equal(target, objective.target.labels[0, index][:, None])
     assert (objective.target.distances >= 0).all()
 
@@ -79,14 +80,14 @@ def test_gauges_say_how_a_batch_uses_the_clusters_and_how_far_the_loss_is_from_c
 
 def test_one_picture_many_times_ends_with_one_cluster_in_use(tmp_path, capsys):
     source = Pictures(torch.full((40, 3, 16, 16), 7, dtype=torch.uint8))
-    target = functools.partial(clusters.Epochwise, survey=CENTER, clusters=10, whitening=clusters.Whitening())
+    target = functools.partial(targets.Epochwise, survey=CENTER, clusters=10, whitening=clusters.Whitening())
     objective = started(trainer(source, target), tmp_path)
     assert objective.target.labels.unique().numel() == 1
     assert "1 clusters in use, the largest of 40" in capsys.readouterr().err
 
 
 def test_more_clusters_than_pictures(tmp_path):
-    objective = started(trainer(target=functools.partial(clusters.Epochwise, survey=CENTER, clusters=80)), tmp_path)
+    objective = started(trainer(target=functools.partial(targets.Epochwise, survey=CENTER, clusters=80)), tmp_path)
     assert 40 <= objective.target.labels.unique().numel() <= 50
 
 
@@ -111,7 +112,7 @@ def test_missing_classes_cost_nothing():
 
 
 def test_each_epoch_has_a_new_head_and_the_body_keeps_its_momentum(tmp_path):
-    run = trainer(target=functools.partial(clusters.Epochwise, survey=CENTER, clusters=2000))
+    run = trainer(target=functools.partial(targets.Epochwise, survey=CENTER, clusters=2000))
     objective = started(run, tmp_path)
     first = objective.predictor.head.weight.clone()
     batch = next(run.loader.batches(0, 1))
@@ -145,7 +146,7 @@ def test_labels_serve_the_order_and_are_told_again_after_a_resume(tmp_path):
 
 
 def test_every_other_epoch(tmp_path):
-    run = trainer(target=functools.partial(clusters.Epochwise, survey=CENTER, clusters=7, every=2))
+    run = trainer(target=functools.partial(targets.Epochwise, survey=CENTER, clusters=7, every=2))
     objective = started(run, tmp_path)
     head = objective.predictor.head.weight.clone()
     run.step = 3
@@ -182,7 +183,7 @@ def test_a_random_start_ends_where_scikit_learn_ends_from_the_same_rows(seed):
 
 def test_each_epoch_clusters_from_a_start_of_its_own(tmp_path, monkeypatch):
     seeds = []
-    monkeypatch.setattr(clusters.Epochwise, "recluster", lambda self, context, seed: seeds.append(seed) or [EMPTY])
+    monkeypatch.setattr(targets.Epochwise, "recluster", lambda self, context, seed: seeds.append(seed) or [EMPTY])
     for steps in (range(6), [3]):  # the second run begins with the second epoch
         run = trainer()
         run.folder = Folder(tmp_path)

@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from pymim.clusters.learning import Clusters, losses
 from pymim.clusters.transport import Transport
-from pymim.clusters.usage import usage
-from pymim.encoders.encoder import Encoder
+from pymim.contracts import Asked, Encoder, Made, Target
 from pymim.layers.gather import gather
-from pymim.masks.mask import Mask
-from pymim.targets.target import Learned
+from pymim.measures import usage
+from pymim.targets.learning import Clusters, losses
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
-class Online(nn.Module):
+class Online(Target):
     """Soft assignments of the teacher's tokens to K clusters, by transport over the batch.
 
         scores = W x / |x|,   shares = transport(scores),
@@ -36,7 +34,7 @@ class Online(nn.Module):
     Args:
         encoder: the student.
         teacher: constructor, called with it: gives the Features whose tokens are clustered, of the whole view.
-            `optim.Momentum` is CAPI's; a frozen encoder makes it a distillation.
+            `encoders.Momentum` is CAPI's; a frozen encoder makes it a distillation.
         transport: of the assignments; its epsilon is the paper's target temperature.
         clusters: K. temperature: of the own loss.
         precision: "float32", or "bf16" for the products that make scores. CAPI's release makes its scores in
@@ -66,17 +64,15 @@ class Online(nn.Module):
         self.weight = nn.Parameter(torch.randn(clusters, encoder.width))
         self.bias = nn.Parameter(torch.zeros(clusters))
 
-    def forward(
-        self, views: list[Tensor], view: Float[Tensor, "B C *S"], mask: Mask | None, index: Int[Tensor, " B"]
-    ) -> Learned:
-        tokens, ids = self._tokens(view), None if mask is None else mask.predicted
-        with torch.autocast("cuda" if view.is_cuda else "cpu", enabled=False):
+    def forward(self, asked: Asked) -> Made:
+        tokens, ids = self._tokens(asked.view), asked.ids
+        with torch.autocast("cuda" if tokens.is_cuda else "cpu", enabled=False):
             dtype = PRECISIONS[self.precision]
             made = Clusters(self.weight, self.bias, self.transport, self.temperature, dtype)
             own, column = losses(tokens, made)
             with torch.no_grad():
                 scores = (tokens if ids is None else gather(tokens, ids)).to(dtype) @ self.weight.to(dtype).T
-                return Learned(self.transport.shares(scores, column, ids), own)
+                return Made(self.transport.shares(scores, column, ids), own)
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """How the clusters are used."""

@@ -1,0 +1,149 @@
+"""Which parts go together. What cannot is refused when the method is built, with the reason."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pymim.contracts import HOOKS, Draw, Encoder, Mask, Policy
+from pymim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pymim.method import Method
+    from pymim.objective import Objective
+
+READS = {"predictor": ("mask", "tokens", "pooled"), "target": ("pixels", "features", "prediction")}
+
+
+def check_encoder(encoder: Encoder) -> None:
+    """Refuse an encoder without what targets and predictors read. Raises ValueError."""
+    for name in ("width", "channels", "patch", "base", "prefix", "embedding", "hidden", "grid"):
+        if not hasattr(encoder, name):
+            kind = type(encoder).__name__
+            raise ValueError(f"Method: encoder: expected {kind}.{name}, got none; see pymim.contracts.Encoder")
+
+
+def check(method: Method) -> None:
+    """Check every slot of a method. Raises ValueError, naming what does not fit and what to put in its place."""
+    if method.mask is not None:
+        _check_mask(method.mask, method.encoder)
+    for objective in method.objectives:
+        _check_members(objective)
+        _check_fit(method.encoder, objective, method.mask)
+    if method.ranker is not None:
+        _check_optional(method.ranker, "ranker", ("loss",))
+    for part in method.parts():
+        _check_optional(part, "hook", HOOKS)
+    if method.mask is not None:
+        _try_mask(method)
+
+
+def masks(drawn: Any, draws: int) -> list[Mask | None]:
+    """Give what a policy gave as one mask for each of its `draws`; None hides nothing."""
+    if drawn is None:
+        return [None] * draws
+    found: list[Mask | None] = [drawn] if isinstance(drawn, Mask) else list(drawn)
+    if len(found) != draws or not all(mask is None or isinstance(mask, Mask) for mask in found):
+        got = ", ".join(type(mask).__name__ for mask in found)
+        raise ConfigError(
+            f"Method: mask: expected {draws} contracts.Mask, as the policy's draws is {draws}, got {got}; "
+            "return a Mask, None, or one of them for each draw"
+        )
+    return found
+
+
+def _check_mask(mask: Policy, encoder: Encoder) -> None:
+    kind, eyes = type(mask).__name__, type(encoder).__name__
+    if encoder.hidden == "none":
+        raise ValueError(
+            f"Method: mask: expected None, as {eyes} sees every patch, got {kind}; "
+            "leave the mask out, or encode with a ViT"
+        )
+    if not _takes(mask, 4):
+        raise ValueError(
+            f"Method: mask: expected {kind}(index, grid, draw, difficulty), got other arguments; "
+            "see pymim.contracts.Policy"
+        )
+
+
+def _check_members(objective: Objective) -> None:
+    for slot, part, count in (("target", objective.target, 1), ("predictor", objective.predictor, 3)):
+        kind, reads = type(part).__name__, getattr(part, "reads", READS[slot][0] if slot == "target" else None)
+        if reads not in READS[slot]:
+            known = ", ".join(READS[slot])
+            raise ValueError(f"Objective: {slot}: expected {kind}.reads one of {known}, got {reads!r}; name one")
+        if not _takes(part.forward, count):
+            wanted = "(asked)" if slot == "target" else "(features, mask, grid)"
+            raise ValueError(
+                f"Objective: {slot}: expected {kind}.forward{wanted}, got other arguments; see pymim.contracts"
+            )
+
+
+def _check_fit(encoder: Encoder, objective: Objective, mask: Policy | None) -> None:
+    reads, on = objective.predictor.reads, objective.on
+    reader, eyes = type(objective.predictor).__name__, type(encoder).__name__
+    if reads == "mask" and mask is None:
+        raise ValueError(
+            f"Method: mask: expected a policy, as {reader} predicts what is hidden, got None; "
+            "set Method.mask, or predict with Linear or Pooled"
+        )
+    if (reads == "pooled") != (on == "pooled"):
+        wanted = "pooled" if reads == "pooled" else "predicted, visible or all"
+        raise ValueError(
+            f"Objective: on: expected {wanted}, as {reader} is the predictor, got {on}; change one of the two"
+        )
+    if reads == "tokens" and mask is not None and on != "visible" and not encoder.dense:
+        raise ValueError(
+            f"Objective: predictor: expected one that makes tokens of hidden patches, as {eyes} drops them, got "
+            f"{reader}; set {eyes}.hidden = 'token', or predict with a Transformer"
+        )
+
+
+def _check_optional(part: Any, slot: str, known: Sequence[str]) -> None:
+    """Refuse a method whose name is nearly that of an optional one: it would never be called."""
+    for name in _public(type(part)):
+        if name in known:
+            continue
+        hook = slot == "hook" and name.startswith(("before_", "after_"))
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        if hook or (slot != "hook" and close):
+            kind, meant = type(part).__name__, close[0] if close else ", ".join(known)
+            raise ValueError(f"Method: {kind}.{name}: expected a {slot}'s method {meant}, got {name}; rename it")
+
+
+def _public(kind: type) -> Iterable[str]:
+    """Give the names of the methods that a class adds to torch's modules."""
+    plain = set(dir(torch.nn.Module))
+    return [
+        name
+        for name in dir(kind)
+        if name not in plain and not name.startswith("_") and callable(getattr(kind, name, None))
+    ]
+
+
+def _takes(function: Any, count: int) -> bool:
+    """Whether `function` can be called with so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _try_mask(method: Method) -> None:
+    """Draw a mask once: one that hides nothing leaves an objective on predicted patches nothing to learn."""
+    assert method.mask is not None
+    drawn = masks(method.mask(torch.arange(2), method.encoder.base, Draw(method.seed, 0), None), method.draws)
+    for objective in method.objectives:
+        for source in objective.sources:
+            mask = drawn[source.draw]
+            if objective.on == "predicted" and mask is not None and not mask.predicted.shape[1]:
+                kind = type(method.mask).__name__
+                raise ValueError(
+                    f"Objective {objective.name}: on: expected patches to predict, got none, as {kind} hides "
+                    f"nothing of a grid of {method.encoder.base}; raise its ratio, or set on = 'all'"
+                )

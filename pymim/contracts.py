@@ -1,0 +1,450 @@
+"""The extension guide: what the slots hand on, and what a part that fills a slot must have.
+
+A part is any object with the members listed here. Inherit from the class of its slot, or write a class of your own
+with the same members. `Method` checks every part once, when it is built.
+
+Axes: B images, N patches, V visible, M predicted, D width, T target width, K clusters, R prefix tokens, C channels.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+Grid = tuple[int, ...]  # (rows, columns) or (frames, rows, columns), in patches
+
+# What is handed on, in the order of a batch's life.
+
+
+class Draw(NamedTuple):
+    """Names one random draw. With an image's dataset index it decides every bit of its mask and view."""
+
+    seed: int
+    step: int
+    view: int = 0
+
+
+class Batch(NamedTuple):
+    """Images or clips, in one or several views.
+
+    notes: arrays that came with the pictures, by name, first axis B: time, ground distance, boxes.
+    drawn: what each view drew, by name, first axis B: "box" is top, left, height and width of the
+        crop in the picture's pixels (a negative width: mirrored).
+    """
+
+    views: list[Tensor]  # float32 [B C H W] or [B C T H W], normalised
+    index: Tensor  # type: ignore[assignment] # int64 [B], the dataset index
+    label: Tensor  # int64 [B], -1 where there is none
+    notes: dict[str, Tensor] = {}  # noqa: RUF012 - nobody changes it
+    drawn: Sequence[dict[str, Tensor]] = ()
+
+    def to(self, device: torch.device) -> Batch:
+        """Move the batch to `device`; from pinned memory without waiting."""
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Apply `function` to every tensor."""
+        notes = {name: function(note) for name, note in self.notes.items()}
+        drawn = [{name: function(value) for name, value in each.items()} for each in self.drawn]
+        views = [function(view) for view in self.views]
+        return Batch(views, function(self.index), function(self.label), notes, drawn)
+
+    def split(self, size: int) -> list[Batch]:
+        """Cut the batch into pieces of at most `size` images."""
+        firsts = range(0, len(self.index), size)
+        return [self.map(lambda tensor, at=first: tensor[at : at + size]) for first in firsts]  # type: ignore[misc]
+
+
+class Mask(NamedTuple):
+    """Three lists of patch ids. Visible and hidden ids ascend; counts are equal over the batch.
+
+    weight: how much each predicted patch counts in the mean of losses; 0 leaves it out. None: all count the same.
+    groups: the predicted ids are this many runs of equal length, predicted apart from each other.
+    extra: what a policy draws besides ids: the frequencies that stay, a random projection, replaced patches.
+    """
+
+    visible: Int[Tensor, "B V"]
+    hidden: Int[Tensor, "B H"]
+    predicted: Int[Tensor, "B M"]
+    weight: Float[Tensor, "B M"] | None = None
+    groups: int = 1
+    extra: Any = None
+
+    def boolean(self, patches: int) -> Bool[Tensor, "B N"]:
+        """Give True where a patch is hidden."""
+        hidden = torch.zeros(len(self.hidden), patches, dtype=torch.bool, device=self.hidden.device)
+        return hidden.scatter_(1, self.hidden, True)
+
+    @property
+    def predicts_all_hidden(self) -> bool:
+        """Whether `predicted` is `hidden`, the same tensor."""
+        return self.predicted is self.hidden
+
+
+class Features(NamedTuple):
+    """What an encoder makes of a view. V = N where every patch has a token.
+
+    ids: the patches that the tokens stand for; None: all, in raster order.
+    taps: prefix and tokens [B R+V D] after the blocks asked for, not normed.
+    losses: what the encoder itself learns by, each [B L], added to the loss by their means.
+    """
+
+    tokens: Float[Tensor, "B V D"]
+    prefix: Float[Tensor, "B R D"]  # class token, then registers; R may be 0
+    taps: dict[int, Tensor]
+    pooled: Float[Tensor, "B E"]
+    pyramid: tuple[Tensor, ...] = ()  # maps [B D h w] of a convolutional encoder's stages, the finest first
+    ids: Int[Tensor, "B V"] | None = None
+    losses: dict[str, Tensor] = {}  # noqa: RUF012 - nobody changes it
+
+    def at(self, tap: int | None) -> Features:
+        """Give the features as if the encoder ended at this tap. `pooled` is then the mean of the tokens."""
+        if tap is None:
+            return self
+        if tap not in self.taps:
+            known = ", ".join(map(str, self.taps)) or "none"
+            raise ValueError(f"Features.at: tap: expected one of {known}, got {tap}; add it to the encoder's taps")
+        prefix, tokens = self.taps[tap].tensor_split((self.prefix.shape[1],), 1)
+        return self._replace(tokens=tokens, prefix=prefix, pooled=tokens.mean(1))
+
+    def detach(self) -> Features:
+        """Give the same features without a graph."""
+        taps = {number: tap.detach() for number, tap in self.taps.items()}
+        pyramid = tuple(level.detach() for level in self.pyramid)
+        parts = self.tokens.detach(), self.prefix.detach(), taps, self.pooled.detach(), pyramid
+        return Features(*parts, self.ids)
+
+
+class Source(NamedTuple):
+    """One branch: a view, and which of its masks."""
+
+    view: int
+    draw: int = 0
+
+
+class Branch(NamedTuple):
+    """One view under one mask, as the encoder saw it."""
+
+    source: Source
+    view: Tensor
+    index: Int[Tensor, " B"]  # type: ignore[assignment]
+    draw: Draw  # names the seed and the step
+    grid: Grid
+    mask: Mask | None
+    difficulty: Float[Tensor, "B N"] | None  # with its graph
+    features: Features
+
+
+class Asked(NamedTuple):
+    """The question to a target: what has to be predicted of one view.
+
+    mask: `mask.predicted` are the patches asked for; None: all of them, or the pooled image.
+    branch: the encoder's own of this view, without a graph unless the target says `graph`; None where the target
+        reads pixels.
+    predict: predict(name) is what an objective's predictor makes of that branch, by default this objective's own.
+    """
+
+    batch: Batch
+    number: int  # of the view
+    mask: Mask | None
+    step: int
+    branch: Branch | None = None
+    predict: Callable[..., Tensor] | None = None
+
+    @property
+    def view(self) -> Tensor:
+        """The pixels, [B C *S]."""
+        return self.batch.views[self.number]
+
+    @property
+    def index(self) -> Tensor:  # type: ignore[override]
+        """The dataset index, int64 [B]."""
+        return self.batch.index
+
+    @property
+    def ids(self) -> Tensor | None:
+        """The patches asked for [B M]; None: all."""
+        return None if self.mask is None else self.mask.predicted
+
+
+class Made(NamedTuple):
+    """What a target or a predictor may give in place of plain values.
+
+    weight: how much each patch counts, times the mask's. beside: further arguments of the loss, by name.
+    losses: what the part itself learns by: one number per patch [B L], added by its mean and logged.
+    """
+
+    values: Tensor  # [B M T], or ids of classes, int64 [B M]
+    losses: Float[Tensor, "B L"] | None = None
+    weight: Float[Tensor, "B M"] | None = None
+    beside: Mapping[str, Any] = {}
+
+
+class Pair(NamedTuple):
+    """One prediction, its target, and the losses between them."""
+
+    source: Source
+    to: int
+    prediction: Tensor  # [B M T]
+    target: Tensor  # [B M T] or ids [B M]
+    losses: Tensor  # [B M]; [1 1] where a loss reduces the whole batch
+
+
+class Output(NamedTuple):
+    """Everything a step made, by name of objective."""
+
+    loss: Tensor  # scalar float32
+    losses: dict[str, Tensor]  # [B M], with graph; and own ones: NAME.target, encoder.NAME, ranker
+    pairs: dict[str, list[Pair]]
+    branches: dict[Source, Branch]
+
+    @property
+    def predictions(self) -> dict[str, Tensor]:
+        """The predictions of every pair side by side, [B M T]."""
+        return {name: torch.cat([p.prediction for p in pairs], 1) for name, pairs in self.pairs.items() if pairs}
+
+    @property
+    def targets(self) -> dict[str, Tensor]:
+        """The targets of every pair side by side, [B M T] or [B M]."""
+        return {name: torch.cat([p.target for p in pairs], 1) for name, pairs in self.pairs.items() if pairs}
+
+    @property
+    def mask(self) -> Mask | None:
+        """The first branch's mask."""
+        return next(iter(self.branches.values())).mask
+
+    @property
+    def features(self) -> Features:
+        """The first branch's features."""
+        return next(iter(self.branches.values())).features
+
+
+# What a run offers to the hooks, and the hooks.
+
+
+class Run(Protocol):
+    """What a hook may ask of the run that calls it. `Trainer` is one."""
+
+    step: int  # steps done
+    steps: int
+    seed: int
+    batch: int
+    loader: Any  # data.Loader: source, steps_per_epoch, regroup(groups), pair(table), in_order(views, batch)
+    method: Any
+    world: Any  # World: rank, size, device, group, leads
+
+    def forget(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Drop what the optimiser remembers of these parameters."""
+
+    def report(self, name: str, **facts: float) -> None:
+        """Write a row of facts to NAME.jsonl in the run's folder, and print it."""
+
+
+class Hooks:
+    """Every hook, doing nothing. A part inherits this, or defines the ones it wants.
+
+    A method that begins with before_ or after_ and is none of these is refused when the method is built.
+    """
+
+    def before_load(self, run: Run) -> None:
+        """Give tables by dataset index their size, before a checkpoint is loaded into them."""
+
+    def before_run(self, run: Run) -> None:
+        """Prepare: read a file, make a pass over the data. The weights are those the run begins with."""
+
+    def before_epoch(self, run: Run) -> None:
+        """Renew what is renewed between epochs, as re-clustering does."""
+
+    def before_step(self, run: Run) -> None:
+        """Renew what is renewed within an epoch."""
+
+    def after_forward(self, batch: Batch, output: Output) -> None:
+        """Keep something of what was made of a batch, or of a piece of one."""
+
+    def after_step(self, encoder: nn.Module, step: int) -> None:
+        """Follow the encoder after the optimiser's step."""
+
+
+HOOKS = tuple(name for name in vars(Hooks) if name.startswith(("before_", "after_")))
+
+# The slots.
+
+
+class Policy(Protocol):
+    """Masks of a view: which patches are hidden, a pure function of its arguments, the same on every device.
+
+    A policy with `draws` = n > 1 gives n masks made together. None hides nothing of this view.
+    """
+
+    def __call__(
+        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+    ) -> Mask | Sequence[Mask | None] | None: ...
+
+
+class Encoder(nn.Module):
+    """A view, and a mask or none, to features. Targets and predictors read its sizes when they are built."""
+
+    width: int  # D
+    channels: int
+    patch: tuple[int, ...]  # pixels per axis, frames first
+    base: Grid  # of the views it was built for
+    prefix: int  # R
+    placed: int = 0  # how many of the prefix, its last, have places beside the patches'
+    # What hidden patches become: drop, token, add, mix, sparse, altered. none: it takes no mask.
+    hidden: str = "drop"
+
+    @property
+    def embedding(self) -> int:
+        """Width E of the pooled vector."""
+        return self.width
+
+    @property
+    def dense(self) -> bool:
+        """Whether hidden patches have tokens too."""
+        return self.hidden != "drop"
+
+    @property
+    def bare(self) -> Encoder:
+        """The encoder to export: without what was put around it for the training."""
+        return self
+
+    @property
+    def items(self) -> str:
+        """What it encodes: images or clips."""
+        return "clips" if len(self.patch) == 3 else "images"
+
+    @property
+    def traits(self) -> dict[str, str]:
+        """What changes its features and cannot be read off its weights; a file of them names it."""
+        return {}
+
+    @abstractmethod
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features: ...
+
+    @abstractmethod
+    def grid(self, shape: Sequence[int]) -> Grid:
+        """Give the patch grid of a view of this shape, [B C *sides]."""
+
+    def seen(self, view: Float[Tensor, "B C *S"], mask: Mask) -> Tensor | None:
+        """Give the pixels that it sees in place of the view's, for pictures; None: the view's, less the hidden."""
+
+
+class Target(nn.Module):
+    """What an objective predicts. Built by constructor(encoder); fills `Objective.target`.
+
+    reads: "pixels"; "features", the encoder's own; or "prediction", an objective's predictor's.
+    graph: whether features and predictions keep their graph.
+    """
+
+    width: int  # T
+    reads: str = "pixels"
+    graph: bool = False
+
+    @abstractmethod
+    def forward(self, asked: Asked) -> Tensor | Made:
+        """Give values [B M T], or ids of classes int64 [B M], of the patches asked for."""
+
+    def follow(self, predictor: nn.Module) -> None:
+        """Meet the objective's predictor, after both are built: a momentum copy of a head begins here."""
+
+
+class Predictor(nn.Module):
+    """The encoder's features to a prediction of the target. Built by constructor(encoder, width)."""
+
+    reads: str  # "mask": where tokens are and which are asked for; "tokens": one for each asked for; "pooled"
+
+    @abstractmethod
+    def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Tensor | Made:
+        """Give predictions [B M T] of `mask.predicted`, or of all patches where mask is None; [B S T]
+        of the pooled vector."""
+
+
+class Loss(Protocol):
+    """A prediction and its target to one number per patch, in float32.
+
+    Optional: `build(width, encoder)`, called with the target's width before the predictor is built,
+    may give the width it wants predicted. `together = True`: it needs all pairs at once, is called
+    once with them side by side along M, and may give a scalar. A loss with parameters is a module.
+    """
+
+    def __call__(self, prediction: Tensor, target: Tensor, *args: Any, **beside: Any) -> Tensor: ...
+
+
+class Ranker(nn.Module):
+    """Difficulty of every patch, for masks. Built by constructor(encoder, objectives).
+
+    Optional: `loss(branch, losses)` gives one number per patch [B M], or None where it has nothing to learn.
+    `losses` are those of the objectives that predict from this branch alone, by name, detached.
+    """
+
+    @abstractmethod
+    def forward(self, batch: Batch, draw: Draw) -> Float[Tensor, "B N"] | None:
+        """Give the difficulty of every patch of view `draw.view`; None while it has no opinion."""
+
+
+class Probe(Protocol):
+    """What features tell of the labels. `takes`: pooled, tokens, images or scores."""
+
+    name: str
+    takes: str
+
+
+class Look(Protocol):
+    """Called while a run trains and when it ends: an evaluation, pictures, samples."""
+
+    def __call__(self, run: Any, folder: Any, step: int) -> None: ...
+
+
+# What a part may do besides. Pictures, gauges and probes ask for these, never for a class.
+
+
+@runtime_checkable
+class ShowsPixels(Protocol):
+    """A target whose values can be drawn as pixels."""
+
+    patch: tuple[int, ...]
+
+    def to_pixels(self, values: Tensor, view: Tensor, ids: Tensor | None) -> Tensor: ...
+    def shown(self, view: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class PredictsEverywhere(Protocol):
+    """A predictor that can predict visible patches too, for pictures."""
+
+    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Tensor: ...
+
+
+@runtime_checkable
+class Pools(Protocol):
+    """A predictor that makes one vector of an image."""
+
+    def pooled(self, features: Features, grid: Grid) -> Tensor: ...
+
+
+@runtime_checkable
+class GivesGauges(Protocol):
+    """A target or loss that shows how it goes: scalars by name."""
+
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]: ...
+
+
+@runtime_checkable
+class AssignsClusters(Protocol):
+    """A target, or with its values a loss, that assigns patches to clusters: int64 [B N]."""
+
+    def assignments(self, values: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Relabelled(Protocol):
+    """A predictor or loss that follows clusters which are made between epochs: centroids [S K E]."""
+
+    def relabelled(self, run: Run, centroids: Tensor) -> None: ...

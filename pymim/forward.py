@@ -1,0 +1,135 @@
+"""One forward pass: what objectives make of a batch, each prediction and each target once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pymim.contracts import Asked, Batch, Branch, Made, Mask, Source
+from pymim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pymim.objective import Objective
+
+
+class Pass:
+    """What has been made of a batch so far.
+
+    look: called with a source, encodes a view that no objective predicts from.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        step: int,
+        branches: dict[Source, Branch],
+        objectives: Sequence[Objective],
+        look: Callable[[Source], Branch] | None = None,
+    ):
+        self.batch, self.step, self.branches = batch, step, branches
+        self.objectives, self.look = objectives, look
+        self._masks: dict[Any, Mask | None] = {}
+        self._predictions: dict[Any, Made] = {}
+        self._targets: dict[Any, Made] = {}
+
+    def prediction(self, objective: Objective, source: Source) -> Made:
+        """Give what the objective's predictor makes of a branch."""
+        key = id(objective.predictor), source, objective.tap, _places(objective, source)
+        if key not in self._predictions:
+            branch = self.branches[source]
+            features = branch.features.at(objective.tap)
+            made = objective.predictor(features, self.asked(objective, source), branch.grid)
+            self._predictions[key] = made if isinstance(made, Made) else Made(made)
+        return self._predictions[key]
+
+    def target(self, objective: Objective, source: Source, to: int) -> Made:
+        """Give what the objective's target makes of view `to`, for the patches asked for of `source`."""
+        key = id(objective.target), to, _places(objective, source)
+        if key not in self._targets:
+            target = objective.target
+            mask = None if objective.on == "pooled" else self.asked(objective, source)
+            branch, predict = None, None
+            if getattr(target, "reads", "pixels") != "pixels":
+                keeps = getattr(target, "graph", False)
+                branch = self._branch(Source(to), keeps)
+                predict = self._predicting(objective, Source(to), keeps)
+            made = target(Asked(self.batch, to, mask, self.step, branch, predict))
+            self._targets[key] = made if isinstance(made, Made) else Made(made)
+        return self._targets[key]
+
+    def own_losses(self) -> dict[str, Tensor]:
+        """Give what targets and predictors themselves learn by, under the first objective that uses them."""
+        found: dict[int, tuple[str, list[Tensor]]] = {}
+        for part, made in (("target", self._targets), ("predictor", self._predictions)):
+            for key, one in made.items():
+                if one.losses is not None:
+                    owner = next(o.name for o in self.objectives if id(getattr(o, part)) == key[0])
+                    found.setdefault(key[0], (f"{owner}.{part}", []))[1].append(one.losses)
+        return {name: torch.cat(losses, 1) for name, losses in found.values()}
+
+    def asked(self, objective: Objective, source: Source) -> Mask | None:
+        """Give the branch's mask, its predicted ids those that the objective is on."""
+        key = source, objective.on, objective.group
+        if key not in self._masks:
+            branch = self.branches[source]
+            self._masks[key] = _asked(branch, objective.on, objective.group)
+        return self._masks[key]
+
+    def _branch(self, source: Source, graph: bool) -> Branch:
+        if source not in self.branches:
+            assert self.look is not None, "an objective looks at a view that nothing encodes"
+            with torch.set_grad_enabled(graph and torch.is_grad_enabled()):
+                self.branches[source] = self.look(source)
+        branch = self.branches[source]
+        return branch if graph else branch._replace(features=branch.features.detach())
+
+    def _predicting(self, objective: Objective, source: Source, graph: bool) -> Callable[..., Tensor]:
+        def predict(name: str = "") -> Tensor:
+            chosen = next((o for o in self.objectives if o.name == name), None) if name else objective
+            if chosen is None:
+                known = ", ".join(o.name for o in self.objectives)
+                raise ConfigError(f"Objective: predict: expected one of {known}, got {name!r}; name an objective")
+            values = self.prediction(chosen, source).values
+            return values if graph else values.detach()
+
+        return predict
+
+
+def _places(objective: Objective, source: Source) -> Any:
+    """Tell apart which patches are asked for."""
+    if objective.on == "pooled":
+        return "pooled"
+    if objective.on == "all" and objective.group is None:
+        return "all"
+    return objective.on, objective.group, source
+
+
+def _asked(branch: Branch, on: str, group: int | None) -> Mask | None:
+    mask = branch.mask
+    if group is not None:
+        return _of_group(branch, on, group)
+    if mask is None or on in ("predicted", "pooled"):
+        return mask
+    if on == "visible":
+        return mask._replace(predicted=mask.visible, weight=None, groups=1)
+    every = torch.arange(math.prod(branch.grid), device=mask.visible.device)
+    return mask._replace(predicted=every.expand(len(mask.visible), -1), weight=None, groups=1)
+
+
+def _of_group(branch: Branch, on: str, group: int) -> Mask | None:
+    """Ask for every patch of one group; weights say which count, as hidden ones may differ by image."""
+    count, *inner = branch.grid
+    if not 0 <= group < count or not inner or branch.mask is None:
+        raise ConfigError(
+            f"Objective: group: expected 0 to {count - 1}, the first axis of the grid {branch.grid}, of a view "
+            f"under a mask, got {group}; change the group, or the encoder's patch"
+        )
+    size, mask = math.prod(inner), branch.mask
+    ids = torch.arange(group * size, (group + 1) * size, device=mask.visible.device).expand(len(mask.visible), -1)
+    hidden = mask.boolean(count * size)[:, group * size : (group + 1) * size]
+    weight = None if on == "all" else (hidden if on == "predicted" else ~hidden).float()
+    return mask._replace(predicted=ids, weight=weight, groups=1)

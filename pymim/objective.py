@@ -1,0 +1,181 @@
+"""An objective: a target, a predictor of it, and the loss between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.contracts import Encoder, Loss, Made, Pair, Predictor, Source, Target
+from pymim.errors import ConfigError
+from pymim.schedule import Schedule
+
+if TYPE_CHECKING:
+    from pymim.forward import Pass
+
+ON = ("predicted", "visible", "all", "pooled")
+PAIRS = ("others", "same", "all")
+
+Sources = int | tuple[int, int]  # a view, with all its masks; or (view, number of the mask)
+
+
+class Objective(nn.Module):
+    """What is predicted from which views, and how far off the prediction is.
+
+    Args:
+        target: constructor, called with the encoder; or the name of an earlier objective, whose target is used.
+        predictor: constructor, called with the encoder and the width to predict; or an earlier objective's name.
+        loss: (prediction [B M T], target [B M T]) -> [B M], unreduced; see `contracts.Loss`.
+        on: which patches: "predicted" (by the mask), "visible", "all"; or "pooled", one vector per image.
+        weight: of its mean loss in the sum of objectives; a number, or a schedule over `steps`. At 0 it is skipped.
+        source: the view that predicts, or several; each with all its masks, or (view, mask) for one of them.
+        to: the view that the target looks at, or several; None: the view that predicts.
+        pairs: of several `source` and several `to`, those of "others" (different views), the "same" view, or "all".
+        tap: predict from the encoder's features after this block (`Encoder.taps`); None: from its last.
+        group: predict the patches of one index of the grid's first axis only (a modality, a frame).
+        steps: of the run, for `weight`.
+        name: of its entries in `Output`; by default that of the target's class, in lower case.
+    """
+
+    target: Target
+    predictor: Predictor
+
+    def __init__(
+        self,
+        target: Callable[..., nn.Module] | str,
+        predictor: Callable[..., nn.Module] | str,
+        loss: Loss,
+        on: str = "predicted",
+        weight: float | Schedule = 1.0,
+        source: Sources | Sequence[Sources] = 0,
+        to: int | Sequence[int] | None = None,
+        pairs: str = "",
+        tap: int | None = None,
+        group: int | None = None,
+        steps: int = 0,
+        name: str = "",
+    ):
+        super().__init__()
+        _check_choice("on", on, ON)
+        _check_choice("pairs", pairs, ("", *PAIRS))
+        self.loss, self.on, self.weight, self.steps = loss, on, weight, steps
+        self.tap, self.group, self.name = tap, group, name
+        self.asked_sources: Sequence[Sources] = list(source) if isinstance(source, Sequence) else [source]
+        self.views = None if to is None else (to,) if isinstance(to, int) else tuple(to)
+        several = len(self.asked_sources) > 1 and len(self.views or ()) > 1
+        if pairs and not several:
+            raise ValueError(
+                f"Objective: pairs: expected none without several sources and to, got {pairs!r}; leave it out"
+            )
+        self.choice = pairs or ("others" if several else "all")
+        self._constructors = target, predictor
+        self._checked = False
+
+    def build(self, encoder: Encoder, earlier: Mapping[str, Objective], draws: int = 1) -> None:
+        """Make target and predictor to the encoder's measure; resolve sources, each view having `draws` masks."""
+        target, predictor = self._constructors
+        self.target = self._shared(target, earlier).target if isinstance(target, str) else target(encoder)  # type: ignore[assignment]
+        width = getattr(self.target, "width", None)
+        if not isinstance(width, int) or width < 1:
+            kind = type(self.target).__name__
+            raise ValueError(
+                f"Objective: target: expected a whole number as {kind}.width, got {width}; give it one"
+            )
+        wanted = self.loss.build(width, encoder) if hasattr(self.loss, "build") else None
+        if isinstance(predictor, str):
+            self.predictor = self._shared(predictor, earlier).predictor
+        else:
+            self.predictor = predictor(encoder, wanted or width)  # type: ignore[assignment]
+        self.name = self.name or type(self.target).__name__.lower()
+        self.sources = [source for asked in self.asked_sources for source in _resolved(asked, draws)]
+
+    def looked_at(self) -> set[int]:
+        """Give the numbers of the views that it needs."""
+        return {source.view for source in self.sources} | set(self.views or ())
+
+    def forward(self, taken: Pass) -> list[Pair]:
+        """Give a prediction, its target and losses [B M] for every pair of a source and a view looked at."""
+        if getattr(self.loss, "together", False):
+            return [self._together([self._made(taken, source, to) for source, to in self._pairs()])]
+        return [self._pair(taken, source, to) for source, to in self._pairs()]
+
+    def _pair(self, taken: Pass, source: Source, to: int) -> Pair:
+        _, _, prediction, target = self._made(taken, source, to)
+        losses = self._losses(taken, source, prediction, target)
+        return Pair(source, to, prediction.values, target.values, losses)
+
+    def _made(self, taken: Pass, source: Source, to: int) -> tuple[Source, int, Made, Made]:
+        target = taken.target(self, source, to)
+        return source, to, taken.prediction(self, source), target
+
+    def _pairs(self) -> list[tuple[Source, int]]:
+        if self.views is None:
+            return [(source, source.view) for source in self.sources]
+        every = [(source, to) for source in self.sources for to in self.views]
+        if self.choice == "all":
+            return every
+        return [(source, to) for source, to in every if (source.view == to) == (self.choice == "same")]
+
+    def _losses(self, taken: Pass, source: Source, prediction: Made, target: Made) -> Tensor:
+        beside = {**target.beside, **prediction.beside}
+        losses = self.loss(prediction.values, target.values, **beside)
+        if not self._checked:
+            self._check(losses, prediction.values)
+        mask = taken.asked(self, source)
+        given = (None if mask is None or self.on == "pooled" else mask.weight, target.weight, prediction.weight)
+        for weight in given:
+            if weight is not None:  # every later mean is over the patches that count
+                losses = losses * (weight / weight.mean().clamp_min(torch.finfo(weight.dtype).tiny))
+        return losses
+
+    def _together(self, made: list[tuple[Source, int, Made, Made]]) -> Pair:
+        prediction = torch.cat([p.values for _, _, p, _ in made], 1)
+        target = torch.cat([t.values for _, _, _, t in made], 1)
+        beside = {name: value for _, _, p, t in made for name, value in {**t.beside, **p.beside}.items()}
+        losses = self.loss(prediction, target, **beside)
+        return Pair(
+            made[0][0], made[0][1], prediction, target, losses.reshape(1, 1) if losses.ndim == 0 else losses
+        )
+
+    def _check(self, losses: Tensor, prediction: Tensor) -> None:
+        kind, wanted = type(self.loss).__name__, list(prediction.shape[:2])
+        if not wanted[1]:
+            raise ConfigError(
+                f"Objective {self.name}: on: expected patches to predict, got none, as the mask hides nothing; "
+                "hide some (a higher ratio), or set on = 'all'"
+            )
+        if list(losses.shape) != wanted:
+            raise ConfigError(
+                f"Objective {self.name}: loss: expected one number per patch, {wanted}, got "
+                f"{list(losses.shape)} from {kind}; reduce the last axis only, or say together = True on a "
+                "loss of the whole batch"
+            )
+        self._checked = True
+
+    def _shared(self, name: str, earlier: Mapping[str, Objective]) -> Objective:
+        if name not in earlier:
+            known = ", ".join(earlier) or "none"
+            raise ValueError(
+                f"Objective: target, predictor: expected a constructor or an earlier objective's name ({known}), "
+                f"got {name!r}; name one, or put that objective first"
+            )
+        return earlier[name]
+
+
+def _resolved(source: Sources, draws: int) -> list[Source]:
+    if isinstance(source, int):
+        return [Source(source, draw) for draw in range(draws)]
+    if not 0 <= source[1] < draws:
+        raise ValueError(
+            f"Objective: source: expected a mask from 0 to {draws - 1}, as the policy draws {draws}, got {source}; "
+            "change source, or the policy's draws"
+        )
+    return [Source(*source)]
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        known = ", ".join(filter(None, choices))
+        raise ValueError(f"Objective: {name}: expected one of {known}, got {value!r}; name one of them")
