@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,9 @@ def _takes(function: Any, count: int) -> bool:
 def _try_mask(method: Method) -> None:
     """Draw a mask once: one that hides nothing leaves an objective on predicted patches nothing to learn."""
     assert method.mask is not None
-    drawn = masks(method.mask(torch.arange(2), method.encoder.base, Draw(method.seed, 0), None), method.draws)
+    grid, index = method.encoder.base, torch.arange(2)
+    difficulty = None if method.ranker is None else torch.zeros(2, math.prod(grid))
+    drawn = masks(method.mask(index, grid, Draw(method.seed, 0), difficulty), method.draws)
     for objective in method.objectives:
         for source in objective.sources:
             mask = drawn[source.draw]
@@ -145,5 +148,5 @@ def _try_mask(method: Method) -> None:
                 kind = type(method.mask).__name__
                 raise ValueError(
                     f"Objective {objective.name}: on: expected patches to predict, got none, as {kind} hides "
-                    f"nothing of a grid of {method.encoder.base}; raise its ratio, or set on = 'all'"
+                    f"nothing of a grid of {grid}; raise its ratio, or set on = 'all'"
                 )

@@ -67,7 +67,7 @@ class Gauges:
                 found |= part.gauges(prediction, target)  # type: ignore[operator]
             if hasattr(part, "chance"):
                 found["of_chance"] = output.losses[objective.name].mean() / part.chance  # type: ignore[operator]
-        if target.requires_grad:
+        if pairs[0].target.requires_grad:
             some = self._some(target)
             found |= {"target_rank": effective_rank(some), "target_std": some.float().std(0).mean()}
         return found

@@ -47,6 +47,7 @@ def test_processes_have_parts_of_the_rows():
         world = run.world
         run.world = type("Two", (), {"size": 2, "rank": rank, "device": world.device, "group": None})()
         run.world.align, run.world.autocast = world.align, world.autocast
+        run.loader.rank, run.loader.world = rank, 2
         parts.append(survey(run)[0])
     (whole,) = CENTER(trainer(encoder=make_encoder()))
     assert sorted(torch.cat([part.ids for part in parts]).tolist()) == list(range(50))

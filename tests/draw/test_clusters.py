@@ -22,7 +22,7 @@ def test_equal_ids_have_equal_colours_and_different_ones_differ():
 def test_a_method_with_clusters_is_drawn_and_another_is_not(tmp_path):
     method, batch = make()
     assert isinstance(method, Method)
-    ids = assigned(method.objectives[0], batch, batch.views[0])
+    ids = assigned(method.objectives[0], batch, 0)
     assert ids.shape == (8, 16)
     assert draw(method, batch, tmp_path / "clusters.png", lambda view: view)
     assert (tmp_path / "clusters.png").stat().st_size > 1000

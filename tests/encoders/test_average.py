@@ -27,8 +27,8 @@ class Teacher(nn.Module):
         super().__init__()
         self.teacher = followed(objectives, encoder) or make(encoder, 0.9)
 
-    def forward(self, view, index, draw):
-        return self.teacher(view).tokens.norm(dim=-1)
+    def forward(self, batch, draw):
+        return self.teacher(batch.views[draw.view]).tokens.norm(dim=-1)
 
 
 def test_average_follows():

@@ -45,7 +45,9 @@ def test_shapes(channels, image, patch, grid, hidden):
         features = encoder(view, given)
         whole = given is None or hidden == "token"
         count = mask.visible.shape[1] * (2 if whole else 1)
-        assert features.tokens.shape == features.taps[1].shape == (3, count, 24)
+        assert features.tokens.shape == (3, count, 24)
+        assert features.taps[1].shape == (3, 3 + count, 24)  # behind the prefix
+        assert features.at(1).tokens.shape == (3, count, 24)
         assert features.prefix.shape == (3, 3, 24)
         assert features.pooled.shape == (3, 24)
 
@@ -81,7 +83,7 @@ def test_pooling_of_fine_tuning_norms_the_mean():
     assert "fc_norm.weight" in encoder.state_dict()
     assert "norm.weight" not in encoder.state_dict()
     features = encoder(torch.randn(2, 3, 16, 24))
-    torch.testing.assert_close(features.pooled, encoder.fc_norm(features.taps[2].mean(1)))
+    torch.testing.assert_close(features.pooled, encoder.fc_norm(features.at(2).tokens.mean(1)))
     assert "fc_norm.weight" not in make().state_dict()
 
 

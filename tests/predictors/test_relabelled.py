@@ -26,17 +26,17 @@ def test_the_head_begins_with_the_relu_that_clustering_took_off():
 
 
 def test_it_forgets_and_takes_the_random_state_of_the_moment():
-    head, context = Renewed(make_encoder(), 4000), SimpleNamespace(stepper=SimpleNamespace(state={}))
-    context.stepper.state[head.head.weight] = "old"
+    head, forgotten = Renewed(make_encoder(), 4000), []
+    run = SimpleNamespace(forget=forgotten.extend)
     weights = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         head.head.bias.data.fill_(3)
-        head.relabelled(context, torch.zeros(1, 4000, 5))
+        head.relabelled(run, torch.zeros(1, 4000, 5))
         weights.append(head.head.weight.detach().clone())
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
     assert weights[0].std().item() == pytest.approx(0.01, rel=0.05)
-    assert (head.head.bias == 0).all() and not context.stepper.state
+    assert (head.head.bias == 0).all() and [*map(id, forgotten[:2])] == [id(head.head.weight), id(head.head.bias)]
 
 
 def test_scores_are_products_with_every_set():

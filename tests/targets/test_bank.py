@@ -48,7 +48,7 @@ def test_training_writes_what_it_made_of_each_picture(tmp_path):
     output = run.method(batch, 0)
     run.method.after_forward(batch, output)
     for view in (0, 1):
-        assert torch.equal(target.bank[view, batch.index], output.branches[view].features.pooled)
+        assert torch.equal(target.bank[view, batch.index], output.branches[view, 0].features.pooled)
     others = torch.ones(50, dtype=torch.bool)
     others[batch.index] = False
     assert torch.equal(target.bank[:, others], before[:, others])
@@ -79,7 +79,7 @@ def test_losses_are_of_every_crop_and_set(tmp_path):
     objective = started(run, tmp_path)
     batch = next(run.loader.batches(0, 1))
     out = run.method(batch, 0)
-    scores = [out.branches[view].features.pooled @ objective.predictor.centroids.mT for view in (0, 1)]
+    scores = [out.branches[view, 0].features.pooled @ objective.predictor.centroids.mT for view in (0, 1)]
     expected = torch.cat([score.transpose(0, 1) for score in scores], 1)
     torch.testing.assert_close(out.predictions["bank"], expected)
     labels = objective.target.labels[:, batch.index].T
@@ -101,7 +101,7 @@ def test_the_next_labels_are_of_what_training_wrote(tmp_path):
         sources = [Source(view) for view in range(len(features))]
         seen = zip(sources, features, strict=True)
         branches = {s: Branch(s, None, None, None, (1, 1), None, None, found) for s, found in seen}
-        run.method.after_forward(batch, Output(torch.zeros(()), {}, {}, {}, branches))
+        run.method.after_forward(batch, Output(torch.zeros(()), {}, {}, branches))
     run.step = run.loader.steps_per_epoch
     run.method.before_epoch(run)
     for number in range(3):

@@ -83,7 +83,7 @@ def test_one_picture_many_times_ends_with_one_cluster_in_use(tmp_path, capsys):
     target = functools.partial(targets.Epochwise, survey=CENTER, clusters=10, whitening=clusters.Whitening())
     objective = started(trainer(source, target), tmp_path)
     assert objective.target.labels.unique().numel() == 1
-    assert "1 clusters in use, the largest of 40" in capsys.readouterr().err
+    assert "epoch 0, used 1, largest 40" in capsys.readouterr().err
 
 
 def test_more_clusters_than_pictures(tmp_path):

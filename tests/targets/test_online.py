@@ -163,9 +163,9 @@ def test_no_tensor_is_as_large_as_a_table_of_scores(monkeypatch):
 
 LEARN = """
 import torch
-from pymim import clusters
-from pymim.contracts import Features
-from pymim.contracts import Mask
+from pymim import clusters, targets
+from pymim.contracts import Features, Mask
+from tests.asking import ask
 
 class Teacher(torch.nn.Module):
     width = 16
