@@ -1,4 +1,4 @@
-"""What an objective may be: pairs of views, parts by name, weights that change, groups, losses of the whole batch."""
+"""What an objective may be: pairs of views, parts by name, weights that change, groups, batch-wide losses."""
 
 import math
 
@@ -128,9 +128,7 @@ def test_parts_by_name_are_one_part():
 
 
 def test_a_name_that_no_earlier_objective_has_is_refused():
-    with pytest.raises(
-        ValueError, match=r"expected a constructor or an earlier objective's name \(none\), got 'it'"
-    ):
+    with pytest.raises(ValueError, match=r"an earlier objective's name \(none\), got 'it'"):
         make_method(objectives=[Objective("it", TINY, losses.MSE())])
 
 
@@ -338,11 +336,11 @@ class Losses(nn.Module):
     [
         (
             {"objectives": [Objective(lambda e: Narrow(), TINY, First())]},
-            "target: expected a whole number as Narrow.width",
+            "expected a whole number as Narrow.width",
         ),
         (
             {"objectives": [Objective(Hooked, TINY, First())]},
-            "Hooked.after_steps: expected a hook's method after_step",
+            "expected a hook's method after_step",
         ),
         ({"objectives": [Objective(Old, TINY, First())]}, r"target: expected Old.forward\(asked\)"),
         ({"mask": NoDifficulty()}, r"mask: expected NoDifficulty\(index, grid, draw, difficulty\)"),
@@ -351,7 +349,7 @@ class Losses(nn.Module):
         ({"objectives": [Objective(Counted, TINY, First(), source=((0, 1),))]}, "expected a mask from 0 to 0"),
         (
             {"objectives": [Objective(Counted, TINY, First(), on="pooled")]},
-            "on: expected predicted, visible or all",
+            "expected predicted, visible or all",
         ),
     ],
 )

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from pymim import config, run
+from pymim.contracts import Draw
+from tests.asking import batch_of
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -56,7 +58,7 @@ def test_adding_a_method_really_adds_one(tmp_path, monkeypatch):
 
     light = torch.zeros(1, 3, 8, 8)
     light[..., 4:, 4:] = torch.rand(3, 4, 4)
-    difficulty = Contrast(SimpleNamespace(patch=(4, 4)), [])(light, None, None)
+    difficulty = Contrast(SimpleNamespace(patch=(4, 4)), [])(batch_of(light), Draw(0, 0))
     assert difficulty.argmax() == 3 and (difficulty[0, :3] == 0).all()
 
 
