@@ -133,13 +133,9 @@ class Method(nn.Module):
 
     def parts(self) -> Iterator[Any]:
         """Give every part that may have hooks, once: modules however deep, losses, policies, what they wrap."""
-        roots = (
-            *self.modules(),
-            *(o.loss for o in self.objectives),
-            *(o.weight for o in self.objectives),
-            self.mask,
-        )
-        yield from {id(part): part for root in roots for part in _within(root) if part is not self}.values()
+        plain = (*(o.loss for o in self.objectives), *(o.weight for o in self.objectives), self.mask)
+        wrapped = (part for root in plain for part in _within(root))
+        yield from {id(part): part for part in (*self.modules(), *wrapped) if part is not self}.values()
 
     def before_load(self, run: Run) -> None:
         """Let tables by dataset index take their size, before a checkpoint is loaded into them."""
@@ -167,7 +163,7 @@ class Method(nn.Module):
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for part in self.parts():
-            if hasattr(part, hook):
+            if hasattr(type(part), hook):  # of the class: a module looks long for what it lacks
                 getattr(part, hook)(*arguments)
 
 
