@@ -369,9 +369,10 @@ class Predictor(nn.Module):
 class Loss(Protocol):
     """A prediction and its target to one number per patch, in float32.
 
-    Optional: `build(width, encoder)`, called with the target's width before the predictor is built,
-    may give the width it wants predicted. `together = True`: it needs all pairs at once, is called
-    once with them side by side along M, and may give a scalar. A loss with parameters is a module.
+    Optional: `build(width, encoder)`, called with the target's width once the predictor is built.
+    `predicts(width, encoder)` gives the width it wants predicted, by default the target's.
+    `together = True`: it needs all pairs at once, is called once with them side by side along M, and
+    may give a scalar. A loss with parameters is a module.
     """
 
     def __call__(self, prediction: Tensor, target: Tensor, *args: Any, **beside: Any) -> Tensor: ...

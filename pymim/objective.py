@@ -83,11 +83,13 @@ class Objective(nn.Module):
             raise ValueError(
                 f"Objective: target: expected a whole number as {kind}.width, got {width}; give it one"
             )
-        wanted = self.loss.build(width, encoder) if hasattr(self.loss, "build") else None
+        wanted = self.loss.predicts(width, encoder) if hasattr(self.loss, "predicts") else width
         if isinstance(predictor, str):
             self.predictor = self._shared(predictor, earlier).predictor
         else:
-            self.predictor = predictor(encoder, wanted or width)  # type: ignore[assignment]
+            self.predictor = predictor(encoder, wanted)  # type: ignore[assignment]
+        if hasattr(self.loss, "build"):
+            self.loss.build(width, encoder)
         self.name = self.name or type(self.target).__name__.lower()
         self.sources = [source for asked in self.asked_sources for source in _resolved(asked, draws)]
 

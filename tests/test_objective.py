@@ -144,9 +144,11 @@ def test_a_target_meets_the_predictor():
 
 def test_a_loss_hears_both_widths_and_says_what_it_wants_predicted():
     class Wide(losses.MSE):
+        def predicts(self, width, encoder):
+            return 2 * width
+
         def build(self, width, encoder):
             self.heard = width, encoder.embedding
-            return 2 * width
 
         def __call__(self, prediction, target):
             return super().__call__(prediction[..., : target.shape[-1]], target)
