@@ -69,7 +69,7 @@ class Pass:
                 if one.losses is not None:
                     owner = next(o.name for o in self.objectives if id(getattr(o, part)) == key[0])
                     found.setdefault(key[0], (f"{owner}.{part}", []))[1].append(one.losses)
-        return {name: torch.cat(losses, 1) for name, losses in found.values()}
+        return {name: side_by_side(losses) for name, losses in found.values()}
 
     def asked(self, objective: Objective, source: Source) -> Mask | None:
         """Give the branch's mask, its predicted ids those that the objective is on."""
@@ -97,6 +97,11 @@ class Pass:
             return values if graph else values.detach()
 
         return predict
+
+
+def side_by_side(tensors: Sequence[Tensor]) -> Tensor:
+    """Put tensors [B M *] behind each other along M; a single one stays as it is."""
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), 1)
 
 
 def _places(objective: Objective, source: Source) -> Any:

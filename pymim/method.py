@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pymim import compatible
 from pymim.contracts import Batch, Branch, Draw, Encoder, Mask, Output, Policy, Ranker, Run, Source
 from pymim.errors import ConfigError
-from pymim.forward import Pass
+from pymim.forward import Pass, side_by_side
 from pymim.objective import Objective
 from pymim.schedule import at
 
@@ -63,10 +63,10 @@ class Method(nn.Module):
         losses, pairs, terms = {}, {}, []
         for objective in active:
             name, made = objective.name, objective(taken)
-            pairs[name], losses[name] = made, torch.cat([pair.losses for pair in made], 1)
+            pairs[name], losses[name] = made, side_by_side([pair.losses for pair in made])
             terms.append(at(objective.weight, step, objective.steps) * losses[name].mean())
         ranked = self._rank(taken.branches, losses)
-        own = taken.own_losses() | ({"ranker": torch.cat(ranked, 1)} if ranked else {}) | _of_encoder(taken)
+        own = taken.own_losses() | ({"ranker": side_by_side(ranked)} if ranked else {}) | _of_encoder(taken)
         terms += [value.mean() for value in own.values()]
         return Output(torch.stack(terms).sum(), losses | own, pairs, taken.branches)
 
@@ -183,4 +183,4 @@ def _of_encoder(taken: Pass) -> dict[str, Tensor]:
     for branch in taken.branches.values():
         for name, value in branch.features.losses.items():
             found.setdefault(f"encoder.{name}", []).append(value)
-    return {name: torch.cat(values, 1) for name, values in found.items()}
+    return {name: side_by_side(values) for name, values in found.items()}
