@@ -51,7 +51,9 @@ class Recipe:
     """An optimiser over a whole method, not made yet: its parameters in `groups`, the last of which takes the rest.
 
     `multipliers` scale the learning rate of the parameters whose names match (CAPI: the patch embedding by 0.2).
-    `layer_decay` scales the rate of block i of an encoder of depth L by layer_decay^(L + 1 - i), for fine-tuning.
+    `layer_decay` scales the rate of block i of an encoder of L blocks by layer_decay^(L + 1 - i), i from 1, and of
+    what stands before the blocks by layer_decay^(L + 1), for fine-tuning. What stands behind them, as the final
+    norm does, has the rate itself (BEiT, Bao et al. 2022; MAE, He et al. 2022).
     Parameters whose names match `no_decay` are not decayed.
     """
 
@@ -76,19 +78,19 @@ class Recipe:
     def __call__(self, module: nn.Module) -> torch.optim.Optimizer:
         """An optimiser with a parameter group for each group here, rate multiplier and decay."""
         named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-        depth = 1 + max((_block(name) for name, _ in named), default=0)
+        layers = _layers([name for name, _ in module.named_parameters()])
         parts: dict[tuple[int, float, bool], list[Tensor]] = {}
         for name, parameter in named:
             number = next(i for i, group in enumerate(self.groups) if group.names.search(name))
             long = parameter.ndim > 1 or self.groups[number].vectors
             decayed = long and not self.no_decay.search(name)
-            parts.setdefault((number, self._multiplier(name, depth), decayed), []).append(parameter)
+            parts.setdefault((number, self._multiplier(name, layers[name]), decayed), []).append(parameter)
         return self.make(
             [{"params": p, "group": g, "multiplier": m, "decayed": d} for (g, m, d), p in parts.items()]
         )
 
-    def _multiplier(self, name: str, depth: int) -> float:
-        multiplier = self.layer_decay ** (depth - _block(name)) if name.startswith("encoder.") else 1.0
+    def _multiplier(self, name: str, above: int) -> float:
+        multiplier = self.layer_decay**above
         for pattern, factor in self.multipliers.items():
             multiplier *= factor if re.search(pattern, name) else 1.0
         return multiplier
@@ -103,8 +105,21 @@ class Recipe:
         return rates[-1]
 
 
+def _layers(names: Sequence[str]) -> dict[str, int]:
+    """Count the layers from each parameter to the head: 0 outside the encoder, and behind its blocks.
+
+    Parameters are named in the order of the network, so the first block tells what stands before it.
+    """
+    blocks = {name: _block(name) for name in names}
+    top, passed, above = max(blocks.values(), default=0), 0, {}
+    for name, block in blocks.items():
+        passed = block or passed
+        behind = not name.startswith("encoder.") or not top or (passed == top and not block)
+        above[name] = 0 if behind else top + 1 - (block or passed)
+    return above
+
+
 def _block(name: str) -> int:
-    """0 for what comes before the encoder's blocks, i + 1 for block i (of a ResNet: for stage i + 1), and a large
-    depth has the rest."""
+    """Give i + 1 for block i of the encoder (of a ResNet: for stage i + 1), and 0 for what is in none."""
     match = re.match(r"encoder\.(?:trunk\.)*(?:blocks\.(\d+)|layer([1-9]))\.", name)
     return 0 if match is None else int(match[1]) + 1 if match[1] else int(match[2])
