@@ -36,17 +36,28 @@ class Cosine:
     Warm-up is given in steps or as a share of all `steps`. The value at step 0 is `start` exactly, as in the
     released code of MAE (He et al. 2022). With `truncate` t < 1 only that share of the half period is walked,
     so `end` is not reached (CAPI, Darcet et al. 2025).
+
+    inclusive: the last step of the warm-up is at the peak already, and the cosine's first step is too (DINO, Caron
+        et al. 2021; DINOv2, Oquab et al. 2024).
     """
 
     def __init__(
-        self, peak: float, end: float = 0.0, start: float = 0.0, warmup: float = 0, truncate: float = 1.0
+        self,
+        peak: float,
+        end: float = 0.0,
+        start: float = 0.0,
+        warmup: float = 0,
+        truncate: float = 1.0,
+        inclusive: bool = False,
     ) -> None:
-        self.peak, self.end, self.start, self.warmup, self.truncate = peak, end, start, warmup, truncate
+        self.peak, self.end, self.start = peak, end, start
+        self.warmup, self.truncate, self.inclusive = warmup, truncate, inclusive
 
     def __call__(self, step: int, steps: int) -> float:
         warmup = self.warmup * steps if self.warmup < 1 else self.warmup
         if step < warmup:
-            return self.start + (self.peak - self.start) * step / warmup
+            ramp = max(1, math.ceil(warmup - 1e-9) - 1) if self.inclusive else warmup
+            return self.start + (self.peak - self.start) * min(step, ramp) / ramp
         done = (step - warmup) / max(1, steps - warmup) * self.truncate
         return self.end + (self.peak - self.end) * 0.5 * (1 + math.cos(math.pi * done))
 

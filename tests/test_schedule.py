@@ -1,5 +1,6 @@
 """Rates at the steps whose values the papers' code gives."""
 
+import numpy as np
 import pytest
 
 from pymim.schedule import Cosine, Linear, Stairs, at
@@ -41,3 +42,37 @@ def test_a_number_or_a_schedule():
     assert at(Linear(0, 1), 5, 10) == 0.5
     with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0; bind"):
         at(Linear(0, 1), 5, 0)
+
+
+def released(peak, end, steps, warmup=0, start=0.0):
+    """The table of a whole run, as the code of DINO makes it: a ramp with both ends, then a half cosine."""
+    ramp = np.linspace(start, peak, warmup)
+    turns = np.arange(steps - warmup)
+    return np.concatenate([ramp, end + 0.5 * (peak - end) * (1 + np.cos(np.pi * turns / len(turns)))])
+
+
+@pytest.mark.parametrize(
+    ("peak", "end", "steps", "warmup", "start"),
+    [
+        (5e-4, 1e-6, 1000, 100, 0.0),  # DINO's rate
+        (0.04, 0.4, 300, 0, 0.0),  # its weight decay
+        (0.996, 1.0, 300, 0, 0.0),  # its momentum
+        (4e-3, 1e-6, 1250, 125, 0.0),  # DINOv2's rate
+        (0.07, 0.07, 600, 180, 0.04),  # its temperature
+        (1.0, 0.0, 7, 1, 0.5),  # a ramp of one step is its start
+    ],
+)
+def test_an_inclusive_warm_up_is_the_released_table(peak, end, steps, warmup, start):
+    table = released(peak, end, steps, warmup, start)
+    found = Cosine(peak, end, start, warmup, inclusive=True)
+    assert [found(step, steps) for step in range(steps)] == pytest.approx(table.tolist(), rel=1e-12)
+    if warmup > 1:
+        assert found(warmup - 1, steps) == found(warmup, steps) == peak
+        assert Cosine(peak, end, start, warmup)(warmup - 1, steps) != peak
+
+
+@pytest.mark.parametrize(("steps", "ramp"), [(30, 3), (1000, 100), (999, 100)])
+def test_an_inclusive_warm_up_may_be_a_share_of_the_run(steps, ramp):
+    found = Cosine(2.0, warmup=0.1, inclusive=True)
+    assert [found(step, steps) for step in range(ramp)] == pytest.approx(np.linspace(0, 2.0, ramp).tolist())
+    assert found(ramp + 1, steps) < 2.0
