@@ -32,6 +32,8 @@ class ViT(Positioned, Encoder):
             Views of another size are taken too: their positions are resampled.
         patch: pixels of a patch per axis, or one number for square patches of an image.
         positions: "sincos", "interleaved", "learned", "separable", "rotary", "rotary-coupled" or "none".
+        resampling: of positions to another grid: by "size", by a factor with an "offset", or with "antialias";
+            see `layers.positions.resample`.
         hidden: "drop" or "token".
         pool: what `Features.pooled` is: the "class" token or the "mean" of the patch tokens, after the final
             norm; or "mean-norm", the norm of the mean, in place of the final norm (MAE's fine-tuning).
@@ -65,6 +67,7 @@ class ViT(Positioned, Encoder):
         drop_path: float = 0.0,
         drop: str = "ramp",
         taps: Sequence[int] = (),
+        resampling: str = "size",
     ):
         super().__init__()
         _check_choice("hidden", hidden, ("drop", "token"))
@@ -78,7 +81,8 @@ class ViT(Positioned, Encoder):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
         self.mask_token = nn.Parameter(torch.zeros(1, 1, dim)) if hidden == "token" else None
-        self.make_positions(positions, base, dim, int(class_token) + registers, heads, self.placed)
+        prefix = int(class_token) + registers
+        self.make_positions(positions, base, dim, prefix, heads, self.placed, resampling)
         subset = drop == "subset"
         rates = [drop_path * (1 if subset else number / max(1, depth - 1)) for number in range(depth)]
         self.blocks = nn.ModuleList(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Grid = tuple[int, ...]
 KINDS = ("sincos", "interleaved", "learned", "separable", *FORMS, "none")
+RESAMPLINGS = ("size", "offset", "antialias")
+OFFSET = 0.1  # of a cell
 
 
 def sincos(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
@@ -42,15 +44,25 @@ def interleaved(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
     return torch.stack([turns.sin(), turns.cos()], -1).flatten(1).float()
 
 
-def resample(table: Float[Tensor, "1 N D"], old: Grid, new: Grid) -> Float[Tensor, "1 M D"]:
-    """The table of another grid: bicubic in space, linear in time (as ViTs change their resolution)."""
+def resample(table: Float[Tensor, "1 N D"], old: Grid, new: Grid, how: str = "size") -> Float[Tensor, "1 M D"]:
+    """The table of another grid: bicubic in space, linear in time (as ViTs change their resolution).
+
+    how: "size"; "offset", by the factor (cells + 0.1) / side, at whose steps the table is read, so that rounding
+        never loses a row (DINO, Caron et al. 2021; iBOT, DINOv2); or "antialias", which averages where it shrinks
+        (DINOv2 with registers, Darcet et al. 2024).
+    """
     if old == new:
         return table
     rows = table.unflatten(1, old).movedim(-1, 1).float()
     if len(old) == 3:
         rows = F.interpolate(rows, (new[0], *old[1:]), mode="trilinear", align_corners=False)
         rows = rows.movedim(2, 1).flatten(0, 1)
-    rows = F.interpolate(rows, new[-2:], mode="bicubic", align_corners=False)
+    if how == "offset":
+        factors = tuple((cells + OFFSET) / side for cells, side in zip(new[-2:], old[-2:], strict=True))
+        rows = F.interpolate(rows, scale_factor=factors, mode="bicubic", align_corners=False)
+    else:
+        antialias = how == "antialias"
+        rows = F.interpolate(rows, new[-2:], mode="bicubic", align_corners=False, antialias=antialias)
     return rows.movedim(1, -1).reshape(1, -1, table.shape[-1]).to(table.dtype)
 
 
@@ -80,11 +92,27 @@ class Positioned(nn.Module):
     rotary: Rotary | None
     base: Grid
     prefix: int
+    resampling: str
 
-    def make_positions(self, kind: str, base: Grid, dim: int, prefix: int, heads: int = 1, placed: int = 0) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"positions: expected one of {', '.join(KINDS)}, got {kind!r}; name one of them")
-        self.base, self.prefix = base, prefix
+    def make_positions(
+        self,
+        kind: str,
+        base: Grid,
+        dim: int,
+        prefix: int,
+        heads: int = 1,
+        placed: int = 0,
+        resampling: str = "size",
+    ) -> None:
+        for name, value, choices in (("positions", kind, KINDS), ("resampling", resampling, RESAMPLINGS)):
+            if value not in choices:
+                raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}; name one of them")
+        if resampling != "size" and kind in (*FORMS, "none"):
+            raise ValueError(
+                f"resampling: expected 'size' of {kind} positions, which have no table, got {resampling!r}; "
+                "leave it out, or take learned positions"
+            )
+        self.base, self.prefix, self.resampling = base, prefix, resampling
         self.rotary = Rotary(dim // heads, kind, prefix - placed, placed) if kind in FORMS else None
         if kind in (*FORMS, "none"):
             self.pos_embed = None
@@ -101,4 +129,4 @@ class Positioned(nn.Module):
         table = self.pos_embed() if isinstance(self.pos_embed, Separable) else self.pos_embed
         if table is None:
             return None
-        return table[:, : self.prefix], resample(table[:, self.prefix :], self.base, grid)
+        return table[:, : self.prefix], resample(table[:, self.prefix :], self.base, grid, self.resampling)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pymim.encoders import ViT
 from pymim.layers import rotary
 from pymim.layers.positions import interleaved, resample, sincos
 
@@ -52,6 +53,52 @@ def test_resample_is_bicubic_and_not_a_new_table():
     )
     torch.testing.assert_close(out, expected.permute(0, 2, 3, 1).reshape(1, -1, 64))
     assert torch.cosine_similarity(out, sincos((24, 24), 64)[None], dim=-1).mean() < 0.95
+
+
+def as_released(table, side, cells, **how):
+    """DINO's and DINOv2's own steps, for a square table of positions without the class token's."""
+    image = table.view(1, side, side, -1).permute(0, 3, 1, 2)
+    image = torch.nn.functional.interpolate(image, mode="bicubic", align_corners=False, **how)
+    assert image.shape[-2:] == cells
+    return image.permute(0, 2, 3, 1).reshape(1, cells[0] * cells[1], -1)
+
+
+@pytest.mark.parametrize("cells", [(6, 6), (16, 16), (37, 37), (6, 10), (5, 14)])
+def test_resample_by_a_factor_with_an_offset(cells):
+    table = torch.randn(1, 196, 8)
+    factors = tuple((count + 0.1) / 14 for count in cells)
+    expected = as_released(table, 14, cells, scale_factor=factors)
+    assert torch.equal(resample(table, (14, 14), cells, "offset"), expected)
+    assert (resample(table, (14, 14), cells) - expected).abs().max() > 0.01
+
+
+def test_an_offset_changes_nothing_on_the_same_grid():
+    table = torch.randn(1, 16, 8)
+    assert resample(table, (4, 4), (4, 4), "offset") is table
+
+
+def test_resample_with_antialiasing_averages_where_it_shrinks():
+    table = torch.randn(1, 37 * 37, 8)
+    expected = as_released(table, 37, (16, 16), size=(16, 16), antialias=True)
+    assert torch.equal(resample(table, (37, 37), (16, 16), "antialias"), expected)
+    assert expected.std() < 0.6 * resample(table, (37, 37), (16, 16)).std()
+
+
+@pytest.mark.parametrize("how", ["offset", "antialias"])
+def test_a_vit_resamples_as_it_is_told(how):
+    torch.manual_seed(0)
+    vit = ViT(8, 1, 2, image=16, patch=4, positions="learned", resampling=how)
+    prefix, rows = vit.positions((3, 6))
+    assert torch.equal(prefix, vit.pos_embed[:, :1])
+    assert torch.equal(rows, resample(vit.pos_embed[:, 1:], (4, 4), (3, 6), how))
+    assert vit(torch.randn(2, 3, 12, 24)).tokens.shape == (2, 18, 8)
+
+
+def test_a_resampling_without_a_table_or_a_name_is_refused():
+    with pytest.raises(ValueError, match="resampling: expected one of size, offset, antialias, got 'scale'; name"):
+        ViT(8, 1, 2, image=16, patch=4, resampling="scale")
+    with pytest.raises(ValueError, match="resampling: expected 'size' of rotary positions, which have no table"):
+        ViT(8, 1, 2, image=16, patch=4, positions="rotary", resampling="offset")
 
 
 @pytest.mark.parametrize(("axes", "width"), [(2, 16), (3, 64), (2, 64)])
