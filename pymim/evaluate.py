@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pymim import data
 from pymim.contracts import Encoder
+from pymim.data import opening
 from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.layers.still import still
@@ -40,7 +41,7 @@ class Evaluation:
 
     def __init__(
         self,
-        source: str,
+        source: opening.Data,
         view: View,
         probes: Sequence[Probe] | None = None,
         train_images: int = 5000,

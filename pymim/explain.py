@@ -9,43 +9,18 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import pymim
+from pymim.config.graph import Node
 from pymim.contracts import Batch
 
 if TYPE_CHECKING:
     from pymim.method import Method
-
-ROOT = Path(pymim.__path__[0]).parent
-
-
-@dataclass(eq=False)
-class Node:
-    """One component: the slot it fills, its class, where that is written, and what was measured of it."""
-
-    role: str
-    name: str
-    file: str
-    arguments: dict[str, Any]
-    made_by: Any = None
-    children: list[Node] = field(default_factory=list)
-    shapes: str = ""
-    parameters: int = 0
-    flops: int = 0  # of a forward pass of the example
-    memory: int = 0  # bytes, with a whole piece of the batch
-
-    def walk(self, depth: int = 0) -> Iterator[tuple[int, Node]]:
-        """The node and all below it, with their depths."""
-        yield depth, self
-        for child in self.children:
-            yield from child.walk(depth + 1)
 
 
 @dataclass
@@ -63,16 +38,6 @@ class Cost:
     @property
     def memory(self) -> int:
         return _memory(self.parameters, self.trained, self.activations)
-
-
-def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> Node:
-    """A node for one gin reference."""
-    try:
-        file = Path(inspect.getsourcefile(target) or "")
-        place = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
-    except TypeError:
-        place = "built in"
-    return Node(role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments, target)
 
 
 def measure(method: Method, views: list[Tensor], root: Node) -> Cost:
@@ -96,10 +61,9 @@ def measure(method: Method, views: list[Tensor], root: Node) -> Cost:
             module.register_forward_pre_hook(lambda _module, _inputs, node=node: running.append(node)),
             module.register_forward_hook(lambda _module, _inputs, output: leave(output)),
         ]
-    index = torch.zeros(len(views[0]), dtype=torch.int64, device="meta")
     there, back = FlopCounterMode(display=False), FlopCounterMode(display=False)
     with there, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = method(Batch(views, index, index), 0)
+        output = method(_batch(views), 0)
     for handle in handles:
         handle.remove()
     with back:
@@ -195,15 +159,35 @@ def summary(cost: Cost) -> str:
     )
 
 
-def example(method: Any, root: Node, sizes: Sequence[tuple[int, int]] = ()) -> list[Tensor]:
-    """As many views as the method looks at, on the meta device: of as many images as a step takes at a time, and of
-    `sizes` (rows, columns), as far as given, else of the size its encoder was built for."""
+def example(method: Any, root: Node, views: Sequence[Any] = ()) -> list[Tensor]:
+    """Make the pictures that a step takes at a time, on the meta device: a tensor a view of the loader.
+
+    A view that says `size` (rows, columns) or `channels` (how many, or which) has those; otherwise, and
+    where no views are given, what the encoder was built for.
+    """
     images: int = root.arguments.get("micro") or root.arguments["batch"]
     encoder = method.encoder
     sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
-    views = 1 + max(max(o.looked_at()) for o in method.objectives)
-    all_sides = [[*sides[:-2], *size] for size in sizes[:views]] + [sides] * (views - len(sizes))
-    return [torch.empty(images, encoder.channels, *each, device="meta") for each in all_sides]
+    looked_at = 1 + max((max(objective.looked_at()) for objective in method.objectives), default=0)
+    made = []
+    for view in [*views, *[None] * (looked_at - len(views))]:
+        own = [*sides[:-2], *getattr(view, "size", sides[-2:])]
+        made.append(torch.empty(images, _channels(view, encoder), *own, device="meta"))
+    return made
+
+
+def _batch(views: list[Tensor]) -> Batch:
+    """A batch of these views. It came without notes, and every view drew a crop."""
+    index = torch.zeros(len(views[0]), dtype=torch.int64, device="meta")
+    drawn = [{"box": torch.zeros(len(view), 4, device="meta")} for view in views]
+    return Batch(views=views, index=index, label=index, notes={}, drawn=drawn)
+
+
+def _channels(view: Any, encoder: Any) -> int:
+    channels = getattr(view, "channels", None)
+    if channels is None:
+        return int(encoder.channels)
+    return channels if isinstance(channels, int) else len(channels)
 
 
 def count(number: float) -> str:

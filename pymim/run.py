@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     if args.mode == "explain":
         return _explain(args, Path(files[-1]).stem)
     trainer = build()
-    config.check_used(args.gin, args.bindings)  # a run's own configuration was checked when it began
+    _check_used(args, trainer.world.leads)
     if args.mode == "train":
         return _train(trainer, folder, text, args)
     step = trainer.restore(_checkpoint(folder, args.resume if args.resume != "never" else "auto"))
@@ -134,6 +134,13 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{args.mode}; add one")
     look(trainer, folder, step)
     return 0
+
+
+def _check_used(args: argparse.Namespace, leads: bool = True) -> None:
+    """Refuses bindings without effect; a run's own configuration was checked when it began."""
+    config.check_used(args.gin, args.bindings, ROOT)
+    for line in config.repeated(args.bindings) if leads else ():
+        print(f"config: {line}", file=sys.stderr)  # noqa: T201
 
 
 def build() -> Trainer:
@@ -179,11 +186,12 @@ def _explain(args: argparse.Namespace, name: str) -> int:
     from pymim.draw.graph import svg
     from pymim.explain import example, measure, text
 
-    root = config.graph(ROOT)
     with torch.device("meta"):
-        sizes = [view.size for view in config.parts("data.Loader", "views") if hasattr(view, "size")]
+        views = config.parts("data.Loader", "views")
         method = config.build(ROOT, "method")
-        cost = measure(method, example(method, root, sizes), root)
+        _check_used(args)
+        root = config.graph(ROOT)  # in the scopes that it was built in
+        cost = measure(method, example(method, root, views), root)
     path = (args.workdir or Path()) / f"{name}.svg"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg(root, cost, name))

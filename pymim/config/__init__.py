@@ -1,15 +1,17 @@
-"""Gin files: find them, parse them, build what they describe, and refuse what is wrong with one clear line.
+"""Gin files: find them, parse them, build what they describe, and refuse what is wrong in one line.
 
-gin binds anything anywhere and says nothing of a scope that no component has; this package puts a tree with one
-root over it: every name and value is checked when it is parsed, and after the build every binding of the command
-line and of the last file must have been used.
+gin binds anything anywhere and says nothing of a scope that no component has, nor of a macro that
+nothing reads. This package puts a tree with one root over it: every name, type and bracket is checked
+when it is parsed, and after the build every binding of the command line and of the last file must have
+had an effect.
 """
 
-from pymim.config.audit import check_used
 from pymim.config.files import describe_shipped, find
 from pymim.config.graph import graph
+from pymim.config.line import flags
+from pymim.config.messages import told
 from pymim.config.parse import build, load, operative, parts, value
-from pymim.config.words import flags, told
+from pymim.config.used import check_used, repeated
 
 __all__ = [
     "build",
@@ -21,6 +23,7 @@ __all__ = [
     "load",
     "operative",
     "parts",
+    "repeated",
     "told",
     "value",
 ]

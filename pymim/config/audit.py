@@ -1,110 +1,87 @@
-"""What gin does not look at: macros that nobody defined, types, and bindings that nothing uses."""
+"""What gin does not look at when it parses: macros that nobody defined, values left open, types and brackets."""
 
 from __future__ import annotations
 
-import inspect
-import re
 import types
 import typing
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from gin import config as gin_config
-from gin import config_parser
 
-from pymim.config.files import find
-from pymim.config.words import HEADER, nearest, quoted, resolved, short
+from pymim.config.brackets import complaint
+from pymim.config.hints import UNKNOWN, hint
+from pymim.config.messages import nearest
+from pymim.config.names import shown
+from pymim.config.references import MACRO, macro_name, macro_value, references, resolved
 from pymim.errors import ConfigError
 
-
-class Binding(NamedTuple):
-    """One assignment somebody wrote: `scope/selector.argument = value`; a macro has no argument."""
-
-    scope: str
-    selector: str
-    argument: str | None
-    place: str
-
-    def __str__(self) -> str:
-        name = f"{self.scope}/{self.selector}" if self.scope else self.selector
-        return f"{name}.{self.argument}" if self.argument else name
+PLAIN = (int, float, str, bool, type(None))
 
 
-def check_used(files: Sequence[str], bindings: Sequence[str] = ()) -> None:
-    """Refuses a binding of the command line, or of the last file, that nothing used: a misspelt scope, say. What a
-    file says of a component that it refers to, itself or in what it includes, and that the command line has
-    replaced, may stand."""
-    written = [b for line in bindings for b in _bindings(HEADER + quoted(line) + "\n", f"-b {line!r}")]
-    for last in map(find, files[-1:]):  # none where a run's folder is all that was named
-        whole = _with_includes(last)
-        written += [b for b in _bindings(last.read_text(), str(last)) if not _refers_to(whole, b)]
-    used = {(s, short(sel), arg) for (s, sel), args in gin_config._OPERATIVE_CONFIG.items() for arg in args}
-    for binding in written:
-        if binding.argument is None:
-            continue
-        matches = [s for s, sel, arg in used if sel == short(binding.selector) and arg == binding.argument]
-        if not any(s == binding.scope or s.startswith(binding.scope + "/") or not binding.scope for s in matches):
-            scopes = sorted({s for s, _, _ in used if s})
-            hint = nearest(binding.scope, scopes) if binding.scope else "; remove it, or use its component"
-            raise ConfigError(f"{binding.place}: {binding}: nothing in this configuration uses it{hint}")
+def defined() -> list[str]:
+    """List the macros that are defined."""
+    return sorted(name for name, selector in gin_config._CONFIG if selector == MACRO)
 
 
-def _with_includes(path: Path) -> str:
-    text = path.read_text()
-    for name in re.findall(r"^include ['\"](.+?)['\"]", text, re.MULTILINE):
-        beside = path.parent / name
-        text += _with_includes(beside if beside.is_file() else find(name))
-    return text
+def check_names(bindings: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse NAME=VALUE where the files define no such macro, `known`, and nothing that is bound refers to it."""
+    read = {macro_name(reference) for _, value in _bound() for reference in references(value)}
+    for binding in bindings:
+        name = binding.partition("=")[0].strip()
+        if (name, MACRO) in gin_config._CONFIG and name not in read and name not in known:
+            remedy = "; a macro has no scope: bind in that scope the argument that reads it" if "/" in name else ""
+            raise ConfigError(f"-b {binding!r}: no macro is called {name}{remedy or nearest(name, known)}")
 
 
-def _refers_to(text: str, binding: Binding) -> bool:
-    scope = f"{re.escape(binding.scope)}/" if binding.scope else ""
-    return re.search(rf"@{scope}(\w+\.)*{short(binding.selector)}\b", text) is not None
+def check_macros() -> None:
+    """Refuse %X where no X is defined, or where X leads back to itself."""
+    known = defined()
+    for place, value in _bound():
+        for name in filter(None, map(macro_name, references(value))):
+            if name not in known:
+                raise ConfigError(f"{place}: no macro is called {name}{nearest(name, known)}")
+    for name in known:
+        if _leads_back(name):
+            raise ConfigError(f"{name}: expected a value, got itself, by macros; give it a value")
 
 
-def _bindings(text: str, place: str) -> Iterable[Binding]:
-    parser = config_parser.ConfigParser(text, gin_config.ParserDelegate(skip_unknown=True))
-    for statement in parser:
-        if isinstance(statement, config_parser.BindingStatement):
-            yield Binding(statement.scope, statement.selector, statement.arg_name or None, place)
-
-
-def check_macro(binding: str) -> None:
-    name = binding.partition("=")[0].strip()
-    macros = sorted(scope for scope, selector in gin_config._CONFIG if selector == "gin.macro")
-    if re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and name not in macros:
-        raise ConfigError(f"-b {binding!r}: no macro is called {name}{nearest(name, macros)}")
+def _leads_back(name: str, above: tuple[str, ...] = ()) -> bool:
+    """Whether a macro is among those that it reads."""
+    inner = filter(None, map(macro_name, references(macro_value(name))))
+    return name in above or any(_leads_back(each, (*above, name)) for each in inner)
 
 
 def check_required() -> None:
-    for (scope, selector), arguments in gin_config._CONFIG.items():
-        for argument, value in arguments.items():
-            if getattr(value, "scoped_selector", "") == "gin.REQUIRED/gin.constant":
-                name = scope if selector == "gin.macro" else f"{short(selector)}.{argument}"
-                raise ConfigError(f"{name} is not set; set it in a gin file or with -b '{name} = ...'")
+    """Refuse what is still %gin.REQUIRED."""
+    for place, value in _bound():
+        if getattr(value, "scoped_selector", "") == "gin.REQUIRED/gin.constant":
+            raise ConfigError(f"{place} is not set; set it in a gin file or with -b '{place} = ...'")
 
 
 def check_types() -> None:
+    """Refuse a literal that does not fit its argument's annotation, and a reference with the wrong brackets."""
     for (_, selector), arguments in gin_config._CONFIG.items():
-        if selector == "gin.macro":
-            continue
-        hints = _hints(gin_config._REGISTRY[selector].wrapped)
+        for argument, value in arguments.items() if selector != MACRO else ():
+            expected = hint(gin_config._REGISTRY[selector].wrapped, argument)
+            if wrong := _wrong(value, expected):
+                raise ConfigError(f"{shown(selector)}.{argument}: {wrong}")
+
+
+def _bound() -> Iterator[tuple[str, Any]]:
+    """Every value that is bound, and what it is bound to, without scopes."""
+    for (scope, selector), arguments in gin_config._CONFIG.items():
         for argument, value in arguments.items():
-            value, expected = resolved(value), hints.get(argument)
-            if expected is not None and not _fits(value, expected):
-                raise ConfigError(
-                    f"{short(selector)}.{argument}: expected {_type_name(expected)}, got {value!r}; "
-                    "check the value (strings need quotes in gin files)"
-                )
+            yield scope if selector == MACRO else f"{shown(selector)}.{argument}", value
 
 
-def _hints(component: Any) -> dict[str, Any]:
-    function = component.__init__ if inspect.isclass(component) else component
-    try:
-        return typing.get_type_hints(function)
-    except (NameError, TypeError):  # an annotation that only type checkers can see
-        return {}
+def _wrong(value: Any, expected: Any) -> str | None:
+    if found := complaint(value, expected):
+        return found
+    value = resolved(value)
+    if expected is UNKNOWN or _fits(value, expected):
+        return None
+    return f"expected {_type_name(expected)}, got {value!r}; check the value (strings need quotes in gin files)"
 
 
 def _fits(value: Any, expected: Any) -> bool:
@@ -112,7 +89,7 @@ def _fits(value: Any, expected: Any) -> bool:
     if isinstance(value, gin_config.ConfigurableReference):
         return True
     options = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
-    if any(o not in (int, float, str, bool, type(None)) for o in options):
+    if any(option not in PLAIN for option in options):
         return True
     if isinstance(value, bool):
         return bool in options

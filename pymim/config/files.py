@@ -10,7 +10,7 @@ from typing import TextIO
 from gin import config as gin_config
 
 import pymim
-from pymim.config.words import nearest
+from pymim.config.messages import nearest
 from pymim.errors import ConfigError
 
 
@@ -38,8 +38,7 @@ def read_from(beside: Path) -> None:
     reading = [beside]  # folders of the files that are being read, the innermost last
 
     def locate(name: str) -> Path | None:
-        places = [reading[-1] / name, Path(name), *(folder / name for folder in (beside, *folders()))]
-        return next((place for place in places if place.is_file()), None)
+        return located(name, reading[-1], beside)
 
     @contextmanager
     def read(name: str) -> Iterator[TextIO]:
@@ -53,6 +52,13 @@ def read_from(beside: Path) -> None:
             reading.pop()
 
     gin_config._FILE_READERS[:] = [(read, lambda name: locate(name) is not None)]
+
+
+def located(name: str, *beside: Path) -> Path | None:
+    """Find what an `include` names: beside the files that are read, or among the shipped ones."""
+    places = [*(folder / name for folder in beside[:1]), Path(name)]
+    places += [folder / name for folder in (*beside[1:], *folders())]
+    return next((place for place in places if place.is_file()), None)
 
 
 def describe_shipped() -> list[str]:

@@ -2,35 +2,69 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gin import config as gin_config
 
-from pymim.config.words import resolved
+import pymim
+from pymim.config.reads import Use, bound, inherited, root_of
+from pymim.config.references import followed, resolved
+
+ROOT = Path(pymim.__path__[0]).parent
 
 
-def graph(selector: str) -> Any:
-    """The tree of components that `selector` is the root of, as `pymim.explain` nodes, without building any."""
-    from pymim.explain import component
+@dataclass(eq=False)
+class Node:
+    """One component: the slot it fills, its class, where that is written, and what was measured of it."""
 
-    def node(role: str, scope: str, full: str) -> Any:
-        bound = {**gin_config._CONFIG.get(("", full), {}), **gin_config._CONFIG.get((scope, full), {})}
-        values = {name: resolved(value) for name, value in bound.items()}
-        references = {name: found for name, value in values.items() if (found := _references(value))}
-        plain = {name: value for name, value in values.items() if name not in references}
-        made = component(role, scope, gin_config._REGISTRY[full].wrapped, plain)
-        for name, found in references.items():
-            for reference in found:
-                inner = reference.scoped_selector.rpartition("/")[0] or scope
-                made.children.append(node(name, inner, reference.configurable.selector))
-        return made
+    role: str
+    name: str
+    file: str
+    arguments: dict[str, Any]
+    made_by: Any = None
+    children: list[Node] = field(default_factory=list)
+    shapes: str = ""
+    parameters: int = 0
+    flops: int = 0  # of a forward pass of the example
+    memory: int = 0  # bytes, with a whole piece of the batch
 
-    return node("run", "", gin_config._REGISTRY.get_match(selector).selector)
+    def walk(self, depth: int = 0) -> Iterator[tuple[int, Node]]:
+        """Yield the node and all below it, with their depths."""
+        yield depth, self
+        for child in self.children:
+            yield from child.walk(depth + 1)
 
 
-def _references(value: Any) -> list[Any]:
-    if isinstance(value, gin_config.ConfigurableReference):
-        return [value]
-    if isinstance(value, tuple | list):
-        return [found for item in value for found in _references(resolved(item))]
-    return []
+def graph(selector: str) -> Node:
+    """Give the tree of components that `selector` is the root of, without building any.
+
+    A constructor without a scope is drawn in the scope that it was called in, where a build went before; otherwise
+    without one, as gin has it.
+    """
+    return _node("run", root_of(selector))
+
+
+def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> Node:
+    """Make a node for one gin reference."""
+    try:
+        file = Path(inspect.getsourcefile(target) or "")
+        place = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
+    except TypeError:
+        place = "built in"
+    return Node(role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments, target)
+
+
+def _node(role: str, use: Use) -> Node:
+    values = {name: value for name, (_, value) in bound(use).items()}
+    below = {name: list(followed(value, use.scope)) for name, value in values.items()}
+    plain = {name: resolved(value) for name, value in values.items() if not below[name]}
+    made = component(role, use.scope, gin_config._REGISTRY[use.selector].wrapped, plain)
+    for name, found in below.items():
+        for reference, scope in found:
+            inner = inherited(reference, scope, use)[0]
+            made.children.append(_node(name, Use(inner, reference.configurable.selector)))
+    return made

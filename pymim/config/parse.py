@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib.util  # noqa: F401 - gin needs it imported and does not do so itself
-import re
 import tokenize
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gin
 
-from pymim.config.audit import check_macro, check_required, check_types
+from pymim.config.audit import check_macros, check_names, check_required, check_types, defined
 from pymim.config.files import find, read_from
-from pymim.config.words import explain, imports, one_line, quoted, resolved, unset
+from pymim.config.messages import explain, one_line, unset
+from pymim.config.references import resolved
+from pymim.config.written import source
 from pymim.errors import ConfigError
 
 _ERRORS = (SyntaxError, tokenize.TokenError, ValueError, TypeError, KeyError, AttributeError, OSError, NameError)
@@ -25,9 +26,11 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> str:
     for path in paths:
         read_from(path.resolve().parent)
         _parse(f"include '{path.resolve()}'\n", str(path))
+    known = defined()
     for binding in bindings:
-        check_macro(binding)
-        _bind(quoted(binding), f"-b {binding!r}")
+        _parse(source(binding), f"-b {binding!r}")
+    check_names(bindings, known)
+    check_macros()
     check_required()
     check_types()
     return str(gin.config_str())
@@ -71,9 +74,3 @@ def _parse(text: str, place: str) -> None:
         raise ConfigError(f"{place}: {explain(error)}") from error
     except ImportError as error:
         raise ConfigError(f"{place}: {one_line(error)}; check the import lines of the gin file") from error
-
-
-def _bind(binding: str, place: str) -> None:
-    """A binding may name a component by its module (encoders.ViT) or, once a file has used it, alone (ViT)."""
-    alone = re.match(r"([\w/]*/)?[A-Z]\w*\.", binding)
-    _parse(binding if alone else imports() + binding + "\n", place)

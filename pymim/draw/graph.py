@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from pymim.explain import Cost, Node, count, summary
+from pymim.config.graph import Node
+from pymim.explain import Cost, count, summary
 
 BOX, ROW, GAP, MARGIN = 210, 62, 60, 24
 COLOURS = {

@@ -1,0 +1,174 @@
+"""Which slots take @X, a constructor that is called later, and which take @X(), an object made at once.
+
+The annotation of the slot decides; every alternative of a union is one way to fill it.
+
+- A constructor is wanted by `type[X]`, and by a callable that makes an object: `Callable[..., nn.Module]`,
+  `Callable[[Encoder], X]`, `Callable[..., Any]`.
+- A callable object is wanted by a callable that computes: one that takes a tensor or a number, or gives a tensor,
+  a number, nothing, a container or a record (`Callable[[Tensor, Tensor], Tensor]`, `Schedule`). It is made by
+  `@losses.MSE()`; a function serves as it stands, `@mine.loss`.
+- A protocol is wanted as its `__call__` is, if that is all it has; otherwise it is a class.
+- An object is wanted by everything else: a class, a protocol with further members, a container, `Any`.
+- What is not annotated, or cannot be resolved, takes both.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import inspect
+import pathlib
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from gin import config as gin_config
+
+from pymim.config.hints import UNKNOWN, hint
+from pymim.config.references import macro_name, macro_value, written
+
+Kind = Literal["constructor", "callable", "object", "literal", "either"]
+PLAIN = (int, float, complex, str, bytes, bool, pathlib.Path)
+CONTAINERS = (tuple, list, dict, set, frozenset)
+
+
+def complaint(value: Any, annotation: Any) -> str | None:
+    """Say which reference in `value` has the wrong brackets for its slot, and how to write it.
+
+    None where all fit.
+    """
+    return next(_complaints(value, annotation, ""), None)
+
+
+def _complaints(value: Any, annotation: Any, macro: str) -> Iterator[str]:
+    if (name := macro_name(value)) is not None:
+        yield from _complaints(macro_value(name), annotation, name)
+    elif isinstance(value, gin_config.ConfigurableReference):
+        if value.configurable.selector.startswith("gin.") or _fits(value, kinds(annotation)):
+            return
+        given = f"{written(value, value.evaluate)}{f' (by {macro})' if macro else ''}"
+        wanted, got = ("a constructor", "an object") if value.evaluate else ("an object", "a constructor")
+        yield f"expected {wanted}, got {got}, {given}; write {written(value, not value.evaluate)}"
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _complaints(item, _elements(annotation), macro)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _complaints(item, _elements(annotation), macro)
+
+
+def _fits(reference: Any, wanted: set[Kind]) -> bool:
+    made_by = reference.configurable.wrapped
+    if "either" in wanted:
+        return True
+    if inspect.isclass(made_by):
+        return _class_fits(made_by, reference.evaluate, wanted)
+    gives = _given(hint(made_by, "return"))
+    if reference.evaluate:  # what the function gives fills the slot
+        return bool(wanted & {"object", "literal"}) or "either" in gives or bool(wanted & gives)
+    return "constructor" in wanted or ("callable" in wanted and "callable" not in gives)
+
+
+def _class_fits(made_by: type, evaluated: bool, wanted: set[Kind]) -> bool:
+    if not evaluated:
+        return "constructor" in wanted
+    is_factory = "__call__" in _own(made_by) and _kind_of_call(made_by.__call__) == "constructor"
+    return bool(wanted & {"object", "callable"}) or is_factory
+
+
+def _given(result: Any) -> set[Kind]:
+    """The kinds of slot that a function's result fills."""
+    if result is UNKNOWN:
+        return {"either"}
+    made = [option for option in _options(result) if isinstance(option, type) and "__call__" in _own(option)]
+    return kinds(result) | {_kind_of_call(each.__call__) for each in made}
+
+
+def kinds(annotation: Any) -> set[Kind]:
+    """Give the ways to fill a slot with this annotation."""
+    annotation = _bare(annotation)
+    if annotation is UNKNOWN or isinstance(annotation, typing.TypeVar):
+        return {"either"}
+    if _is_union(annotation):
+        return set().union(*(kinds(option) for option in typing.get_args(annotation)))
+    if annotation is type(None):
+        return set()
+    origin = typing.get_origin(annotation) or annotation
+    if origin is type:
+        return {"constructor"}
+    if origin is collections.abc.Callable:
+        return {_kind_of_signature(*(typing.get_args(annotation) or (..., Any)))}
+    if annotation is Any:
+        return {"object", "callable"}
+    if getattr(origin, "_is_protocol", False) and "__call__" in vars(origin):
+        return {"object" if _has_members(origin) else _kind_of_call(vars(origin)["__call__"])}
+    return {"literal"} if origin in PLAIN or origin is Literal else {"object"}
+
+
+def _kind_of_call(function: Any) -> Kind:
+    names = [name for name in getattr(function, "__annotations__", {}) if name not in ("self", "return")]
+    return _kind_of_signature([hint(function, name) for name in names], hint(function, "return"))
+
+
+def _kind_of_signature(arguments: Any, result: Any) -> Kind:
+    takes = arguments if isinstance(arguments, Sequence) else ()  # an ellipsis says nothing
+    computes = result is UNKNOWN or _is_value(result) or any(_is_value(each) for each in takes)
+    return "callable" if computes else "constructor"
+
+
+def _is_value(annotation: Any) -> bool:
+    """Whether it is computed with: a number, a tensor, nothing, a container or a record, or one of them."""
+    annotation = _bare(annotation)
+    if _is_union(annotation):
+        options = [option for option in typing.get_args(annotation) if option is not type(None)]
+        return bool(options) and all(map(_is_value, options))
+    origin = typing.get_origin(annotation) or annotation
+    if not isinstance(origin, type) or origin in (collections.abc.Callable, type):
+        return origin is None
+    if origin in (type(None), *PLAIN) or issubclass(origin, CONTAINERS) or dataclasses.is_dataclass(origin):
+        return True
+    if issubclass(origin, collections.abc.Iterable) and typing.get_args(annotation):
+        return True
+    return any(base.__name__ in ("Tensor", "ndarray", "AbstractArray") for base in origin.__mro__)
+
+
+def _elements(annotation: Any) -> Any:
+    """The annotation of what a container holds; UNKNOWN where it does not say."""
+    annotation = _bare(annotation)
+    if _is_union(annotation):
+        found = [_elements(option) for option in typing.get_args(annotation)]
+        return next((each for each in found if each is not UNKNOWN), UNKNOWN)
+    if annotation is Any:
+        return Any
+    origin, inner = typing.get_origin(annotation), [i for i in typing.get_args(annotation) if i is not ...]
+    if not (isinstance(origin, type) and issubclass(origin, collections.abc.Iterable) and inner):
+        return UNKNOWN
+    return inner[-1] if issubclass(origin, collections.abc.Mapping) else typing.Union[tuple(inner)]  # noqa: UP007
+
+
+def _bare(annotation: Any) -> Any:
+    """An annotation without Annotated, Required and the like round it, and without an alias's name."""
+    while typing.get_origin(annotation) in (typing.Annotated, typing.Final, typing.ClassVar):
+        annotation = typing.get_args(annotation)[0]
+    return getattr(annotation, "__value__", annotation)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    return typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def _has_members(protocol: type) -> bool:
+    """Whether a protocol asks for more than to be called."""
+    names = {*vars(protocol), *vars(protocol).get("__annotations__", {})}
+    return any(not name.startswith("_") for name in names)
+
+
+def _own(made_by: type) -> set[str]:
+    """Names that a class has from elsewhere than torch, whose modules can all be called."""
+    bases = [base for base in made_by.__mro__ if base.__module__.split(".")[0] not in ("torch", "builtins")]
+    return {name for base in bases for name in vars(base)}

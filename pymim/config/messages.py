@@ -1,0 +1,61 @@
+"""gin's messages in one line, with the name that was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import re
+import tokenize
+from collections.abc import Iterable
+
+from gin import config as gin_config
+
+from pymim.config.names import components
+
+
+def explain(error: Exception) -> str:
+    """Say in one line what gin refused, with the nearest name that is known."""
+    if isinstance(error, tokenize.TokenError):
+        return "a bracket or a quote is not closed"
+    message = one_line(error)
+    if match := re.search(r"Couldn't resolve selector (\S+?);.*?<module '([\w.]+)'", message):
+        names = [name for name in dir(importlib.import_module(match[2])) if name[0].isupper()]
+        return f"no component is called {match[1]}{nearest(match[1].split('.')[-1], names)}"
+    if match := re.search(r"Configurable '(\S+)' doesn't have a parameter named '(\w+)'", message):
+        return f"{match[1]} has no argument {match[2]}{nearest(match[2], _arguments(match[1]))}"
+    if match := re.search(r"No configurable matching '(\S+?)'", message):
+        return f"no component is called {match[1]}{nearest(match[1].split('.')[-1], components())}"
+    if match := re.search(r"Unable to open file: (\S+?)[.,]? ", message):
+        return f"cannot include {match[1]}: no such file"
+    return message
+
+
+def unset(error: Exception) -> str | None:
+    """Say what is missing, where the error is that a component was built without it."""
+    match = re.search(r"(\w+)(?:\.__init__)?\(\) missing \d+ required \S+ arguments?: '(\w+)'", str(error))
+    if match is None:
+        return None
+    return f"{match[1]}.{match[2]} is not set; set it in a gin file or with -b '{match[1]}.{match[2]} = ...'"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Ask for the known name that is spelt most like `name`; nothing where none is near."""
+    by_letters = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), by_letters, n=1, cutoff=0.5)
+    return f"; did you mean {by_letters[close[0]]}?" if close else ""
+
+
+def told(error: BaseException) -> str:
+    """Give an error's own words, without the calls that gin adds to them."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return str(text).partition("\n  In call to configurable")[0]
+
+
+def one_line(error: BaseException) -> str:
+    """Give an error's own words in one line."""
+    return " ".join(told(error).split())
+
+
+def _arguments(selector: str) -> list[str]:
+    return list(inspect.signature(gin_config._REGISTRY.get_match(selector).wrapped).parameters)

@@ -1,0 +1,115 @@
+"""After a build: whatever was bound on the command line, or in the last file, must have had an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pymim.config.advice import instead_of, nobody_reads, place_of
+from pymim.config.files import find
+from pymim.config.messages import nearest
+from pymim.config.names import shown
+from pymim.config.reads import Bound, Reads, reads
+from pymim.config.references import references
+from pymim.config.written import Binding, in_file, loaded, on_line
+from pymim.errors import ConfigError
+
+NO_SCOPE = "a macro has no scope; bind in that scope the argument that reads it"
+
+
+def check_used(files: Sequence[str], bindings: Sequence[str] = (), root: str = "train.Trainer") -> None:
+    """Refuse a binding of the command line, or of the last file, that has no effect.
+
+    Where only a part of `root` was built, or nothing yet, what the references say decides. A file may
+    define macros for others. What a file says of a component that it refers to, itself or in what it
+    includes, and that the command line has replaced, may stand.
+
+    Raises: ConfigError, with who would read the binding where somebody would.
+    """
+    read = reads(root)
+    texts = [in_file(find(name)) for name in files]
+    written = [*(binding for text in texts for binding in text), *loaded()]
+    for binding in on_line(bindings):
+        judge = nobody_reads if binding.is_macro else _without_effect
+        if wrong := judge(binding, read, written):
+            raise ConfigError(f"{binding.place}: {wrong}")
+    last = str(find(files[-1])) if files else None
+    for binding in [each for each in written if each.place == last]:
+        if _is_stale(binding, read, texts[-1]):
+            scoped = f"{binding.name}: {NO_SCOPE}"
+            wrong = scoped if binding.is_macro else _without_effect(binding, read, written)
+            raise ConfigError(f"{last}: {wrong}")
+
+
+def repeated(bindings: Sequence[str]) -> list[str]:
+    """Say which bindings of the command line a later one binds again, to another value."""
+    lines = on_line(bindings)
+    last = {binding.key: binding for binding in lines}
+    early = [(each, last[each.key]) for each in lines if each.value != last[each.key].value]
+    return [f"{binding.place} has no effect: {later.place} binds the same" for binding, later in early]
+
+
+def _is_stale(binding: Binding, read: Reads, text: Sequence[Binding]) -> bool:
+    """Whether a binding of a file has no effect, and that not since the command line replaced its component."""
+    if binding.is_macro:
+        return "/" in binding.name and binding.name not in read.macros
+    return not _inside(binding, read) and not _refers_to(text, binding)
+
+
+def _without_effect(binding: Binding, read: Reads, written: Sequence[Binding]) -> str | None:
+    nobody = f"{binding.name}: nothing in this configuration uses it"
+    scopes = sorted(use.scope for use in read.uses if use.selector == binding.selector)
+    if not scopes:
+        place = instead_of(binding.selector, binding.argument, read, written)
+        return f"{nobody}; {f'set {place}' if place else 'remove it, or use its component'}"
+    if not any(_covers(binding.scope, scope) for scope in scopes):
+        return nobody + _other_scope(binding, scopes, read)
+    winners = {bound.scope for bound in _inside(binding, read)}
+    if not winners:
+        place = _by_caller(binding, read)
+        remedy = f"set {place}" if place else "remove it"
+        return f"{nobody}: whatever calls {shown(binding.selector)} gives it; {remedy}"
+    if binding.scope in winners:
+        return None
+    own = sorted(place_of(scope, binding.selector, binding.argument) for scope in winners)
+    return f"{binding.name}: every {shown(binding.selector)} in use has its own; set {' or '.join(own)}"
+
+
+def _covers(scope: str, inner: str) -> bool:
+    """Whether what is bound in `scope` holds in `inner`."""
+    return not scope or f"{inner}/".startswith(f"{scope}/")
+
+
+def _inside(binding: Binding, read: Reads) -> list[Bound]:
+    """What the argument is bound to, in each use of the component that the binding's scope covers."""
+    uses = [use for use in read.uses if use.selector == binding.selector and _covers(binding.scope, use.scope)]
+    return [read.uses[use][binding.argument] for use in uses if binding.argument in read.uses[use]]
+
+
+def _other_scope(binding: Binding, scopes: Sequence[str], read: Reads) -> str:
+    """What to do where a component is used, and not in the scope of the binding."""
+    for use, remedy in read.outside.items():
+        if use == (binding.scope, binding.selector):
+            return f": {remedy}"
+    places = [place_of(scope, binding.selector, binding.argument) for scope in scopes]
+    return nearest(binding.scope, filter(None, scopes)) or f"; set {' or '.join(places)}"
+
+
+def _by_caller(binding: Binding, read: Reads) -> str | None:
+    """The argument of the same name of a component that refers to the binding's."""
+    for use, below in read.below.items():
+        if any(inner.selector == binding.selector for _, inner in below) and binding.argument in read.uses[use]:
+            return f"{shown(use.selector)}.{binding.argument}"
+    return None
+
+
+def _refers_to(text: Sequence[Binding], binding: Binding) -> bool:
+    """Whether a file refers to the component of one of its bindings, in the binding's scope."""
+    found = [(reference, each.is_macro) for each in text for reference in references(each.value)]
+    scopes = {"/".join(reference.scopes) for reference, _ in found}
+    for reference, in_macro in found:
+        scope = "/".join(reference.scopes)
+        inherits = not scope and reference.evaluate and not in_macro and binding.scope in scopes
+        fits = not binding.scope or scope == binding.scope or inherits
+        if reference.configurable.selector == binding.selector and fits:
+            return True
+    return False
