@@ -27,6 +27,9 @@ class Transformer(Positioned):
     MAE's decoder, which restores the raster order first, without its cost; and the last block has to update the
     predicted tokens only.
 
+    Groups of a mask (`Mask.groups`) are predicted apart from each other: the mask tokens of one see each other and
+    what the encoder saw, and no mask token besides (I-JEPA, Assran et al. 2023).
+
     Args:
         encoder, width: what it follows, and T.
         sparse: leave out hidden patches that are not predicted, as if they were not there.
@@ -69,9 +72,20 @@ class Transformer(Positioned):
 
     def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B M T"]:
         """Predictions for `mask.predicted`."""
-        if mask.predicted is mask.hidden or self.sparse:
+        if mask.groups > 1:
+            return self._apart(features, mask, grid)
+        if mask.predicts_all_hidden or self.sparse:
             return self._predict(features, mask.visible, mask.predicted, grid, mask.predicted.shape[1])
         return gather(self.everywhere(features, mask, grid), mask.predicted)
+
+    def _apart(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
+        """Predict each group as if the others were not there: an image of its own in the batch."""
+        count, total = mask.groups, mask.predicted.shape[1]
+        prefix, tokens = (part.repeat_interleave(count, 0) for part in (features.prefix, features.tokens))
+        asked = mask.predicted.reshape(-1, total // count)
+        seen = mask.visible.repeat_interleave(count, 0)
+        repeated = features._replace(prefix=prefix, tokens=tokens)
+        return self._predict(repeated, seen, asked, grid, asked.shape[1]).reshape(len(mask.visible), total, -1)
 
     def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
         """Predictions for every patch in raster order. Where the loss is on hidden ones, the rest is untrained."""

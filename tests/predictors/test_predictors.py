@@ -114,6 +114,32 @@ def test_few_predictions_are_exact_by_cross_attention_only():
     assert sparse(features, few, GRID).shape == (3, 4, 5)
 
 
+def blocks(*rows):
+    """A mask of one image that shows its first 8 patches and predicts these blocks."""
+    every = torch.arange(24)[None]
+    return Mask(every[:, :8], every[:, 8:], torch.tensor([sum(rows, ())]), groups=len(rows))
+
+
+@pytest.mark.parametrize("constructor", [functools.partial(JOINT, sparse=True), CROSS])
+def test_groups_are_predicted_apart(constructor):
+    encoder, predictor = make(constructor)
+    first, second, third = (8, 9, 14, 15), (9, 10, 15, 16), (20, 21, 22, 23)  # blocks may overlap
+    features = encoder(torch.randn(1, 3, 16, 24), blocks(first))
+    both, replaced = (predictor(features, blocks(first, other), GRID) for other in (second, third))
+    assert both.shape == (1, 8, 5)
+    torch.testing.assert_close(both[:, :4], replaced[:, :4], rtol=1e-5, atol=1e-6)
+    for block, found in ((first, both[:, :4]), (second, both[:, 4:]), (third, replaced[:, 4:])):
+        torch.testing.assert_close(found, predictor(features, blocks(block), GRID), rtol=1e-5, atol=1e-6)
+
+
+def test_mask_tokens_of_one_group_see_each_other():
+    encoder, predictor = make(JOINT)
+    features = encoder(torch.randn(1, 3, 16, 24), blocks((8, 9)))
+    whole = predictor(features, blocks((8, 9, 14, 15), (20, 21, 22, 23)), GRID)
+    halves = predictor(features, blocks((8, 9), (14, 15), (20, 21), (22, 23)), GRID)
+    assert not torch.allclose(whole, halves, rtol=1e-4, atol=1e-5)
+
+
 def test_linear_needs_a_token_for_each_patch():
     encoder, predictor = make(predictors.Linear, hidden="token")
     mask = draw()
