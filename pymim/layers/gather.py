@@ -18,6 +18,11 @@ def gather(tokens: Float[Tensor, "B N D"], ids: Int[Tensor, "B V"]) -> Float[Ten
     return tokens.reshape(b * n, d).index_select(0, (ids + first).flatten()).view(b, -1, d)
 
 
+def rows(table: Float[Tensor, "1 N D"], ids: Int[Tensor, "B V"] | None) -> Tensor:
+    """Give the table's rows of these ids, [B V D]; None: all, [1 N D]."""
+    return table if ids is None else table[0][ids]
+
+
 def raster(tokens: Float[Tensor, "B N D"], ids: Int[Tensor, "B N"]) -> Float[Tensor, "B N D"]:
     """The inverse of `gather`, for ids that are a permutation: token n of image b goes to ids[b, n]."""
     return gather(tokens, ids.argsort(1))

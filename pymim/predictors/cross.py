@@ -14,13 +14,15 @@ from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import make_norm
 from pymim.layers.cosine import CosineLinear
 from pymim.layers.cross import CrossBlock
+from pymim.layers.gather import rows
 from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
 from pymim.layers.rotary import FORMS, Rotation
+from pymim.predictors.places import token_ids
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 HEADS: dict[str, Callable[[int, int], nn.Module]] = {"linear": Linear, "cosine": CosineLinear}
 
@@ -30,7 +32,7 @@ class Cross(Positioned):
     position, to the encoder's tokens, prefix included.
 
     Predictions are independent of each other given the visible patches, so that to predict a few of the hidden
-    ones is exact, and costs only those.
+    ones is exact, and costs only those. All tokens of an encoder that keeps hidden patches are the context.
 
     Args:
         encoder, width: what it follows, and T.
@@ -75,42 +77,47 @@ class Cross(Positioned):
         init_weights(self)
         nn.init.normal_(self.mask_token, std=0.02)
 
-    def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B M T"]:
-        return self._predict(features, mask.visible, mask.predicted, grid)
+    def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"]:
+        if mask is None:
+            return self.everywhere(features, None, grid)
+        return self._predict(features, mask.predicted, grid)
 
-    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
-        """Predictions for every patch in raster order; those for visible ones are untrained."""
-        every = torch.arange(math.prod(grid), device=mask.visible.device).expand(len(mask.visible), -1)
-        return self._predict(features, mask.visible, every, grid)
+    def everywhere(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B N T"]:
+        """Predict every patch in raster order; predictions of visible ones are untrained."""
+        return self._predict(features, _every(features, grid), grid)
 
     def pooled(self, features: Features, grid: Grid) -> Float[Tensor, "B D"]:
         """One vector of a whole image: the mean over all places of what the first block makes (CAPI). The other
         one, `features.pooled`, is the encoder's own."""
-        tokens = features.tokens
-        every = torch.arange(math.prod(grid), device=tokens.device).expand(len(tokens), -1)
-        queries, context, turns = self._start(features, every, every, grid)
+        queries, context, turns = self._start(features, _every(features, grid), grid)
         out: Tensor = self.norm(self.blocks[0](queries, context, turns)).mean(1)
         return out
 
-    def _predict(self, features: Features, visible: Tensor, asked: Tensor, grid: Grid) -> Tensor:
-        queries, context, turns = self._start(features, visible, asked, grid)
+    def _predict(self, features: Features, asked: Tensor, grid: Grid) -> Tensor:
+        queries, context, turns = self._start(features, asked, grid)
         for block in self.blocks:
             queries = block(queries, context, turns)
         out: Tensor = self.head(self.norm(queries))
         return out
 
     def _start(
-        self, features: Features, visible: Tensor, asked: Tensor, grid: Grid
+        self, features: Features, asked: Tensor, grid: Grid
     ) -> tuple[Tensor, Tensor, tuple[Rotation, Rotation] | None]:
+        ids = token_ids(features, grid)
         context = self.embed(torch.cat([features.prefix, features.tokens], 1))
         queries = self.mask_token.expand(*asked.shape, -1)
-        if (rows := self.positions(grid)) is not None:
-            prefix, table = rows
-            seen = torch.cat([prefix.expand(len(visible), -1, -1), table[0][visible]], 1)
-            context, queries = context + seen, queries + table[0][asked]
-        return queries, context, self._rotations(visible, asked, grid)
+        if (table := self.positions(grid)) is not None:
+            prefix, patches = table[0], rows(table[1], ids)
+            context = context + torch.cat([prefix.expand(len(patches), -1, -1), patches], 1)
+            queries = queries + table[1][0][asked]
+        return queries, context, self._rotations(ids, asked, grid)
 
-    def _rotations(self, visible: Tensor, asked: Tensor, grid: Grid) -> tuple[Rotation, Rotation] | None:
+    def _rotations(self, ids: Tensor | None, asked: Tensor, grid: Grid) -> tuple[Rotation, Rotation] | None:
         if self.rotary is None:
             return None
-        return self.rotary.patches(grid, asked), self.rotary.tokens(grid, visible, visible.device)
+        return self.rotary.patches(grid, asked), self.rotary.tokens(grid, ids, asked.device)
+
+
+def _every(features: Features, grid: Grid) -> Int[Tensor, "B N"]:
+    every = torch.arange(math.prod(grid), device=features.tokens.device)
+    return every.expand(len(features.tokens), -1)

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
-from pymim.layers.gather import gather, raster
+from pymim.layers.gather import gather, raster, rows
 from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
+from pymim.predictors.places import token_ids, without_token
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -25,7 +26,8 @@ class Transformer(Positioned):
 
     Hidden tokens stand behind the visible ones. Since a transformer does not see the order of its tokens, that is
     MAE's decoder, which restores the raster order first, without its cost; and the last block has to update the
-    predicted tokens only.
+    predicted tokens only. An encoder that keeps hidden patches has a token for each: none is added then, and
+    predictions are read off those asked for.
 
     Groups of a mask (`Mask.groups`) are predicted apart from each other: the mask tokens of one see each other and
     what the encoder saw, and no mask token besides (I-JEPA, Assran et al. 2023).
@@ -50,57 +52,80 @@ class Transformer(Positioned):
         sparse: bool = False,
     ):
         super().__init__()
+        if sparse and encoder.dense:
+            kind = type(encoder).__name__
+            raise ValueError(
+                f"Transformer: sparse: expected False, as {kind} has a token for every patch, got True; "
+                "set the encoder's hidden = 'drop'"
+            )
         self.sparse = sparse
         self.embed = Linear(encoder.width, dim)
-        self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
+        self.mask_token = None if encoder.dense else nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, encoder.prefix)
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, norm=norm) for _ in range(depth))
         self.norm = make_norm(norm, dim)
         self.head = Linear(dim, width)
         init_weights(self)
-        nn.init.normal_(self.mask_token, std=0.02)
+        if self.mask_token is not None:
+            nn.init.normal_(self.mask_token, std=0.02)
 
     def share(self, other: nn.Module) -> None:
-        """Takes the embedding, mask token and positions of another one, so that both have the same input and differ
+        """Take the embedding, mask token and positions of another one, so that both have the same input and differ
         from the first block on."""
-        if not isinstance(other, Transformer) or other.mask_token.shape != self.mask_token.shape:
+        if not isinstance(other, Transformer) or other.embed.weight.shape != self.embed.weight.shape:
             got = type(other).__name__
             raise ValueError(
                 f"Transformer.share: other: expected a Transformer of the same dim, got {got}; share none"
             )
         self.embed, self.mask_token, self.pos_embed = other.embed, other.mask_token, other.pos_embed
 
-    def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B M T"]:
-        """Predictions for `mask.predicted`."""
-        if mask.groups > 1:
+    def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"]:
+        """Predict `mask.predicted`."""
+        ids = token_ids(features, grid)
+        if mask is None:
+            return self.everywhere(features, None, grid)
+        if ids is not None and mask.groups > 1:
             return self._apart(features, mask, grid)
-        if mask.predicts_all_hidden or self.sparse:
-            return self._predict(features, mask.visible, mask.predicted, grid, mask.predicted.shape[1])
+        if ids is not None and (self.sparse or (mask.predicts_all_hidden and ids is mask.visible)):
+            return self._predict(features, mask.predicted, grid, mask.predicted.shape[1])
         return gather(self.everywhere(features, mask, grid), mask.predicted)
+
+    def everywhere(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B N T"]:
+        """Predict every patch in raster order. Where the loss is on hidden ones, the rest is untrained."""
+        ids, patches = token_ids(features, grid), math.prod(grid)
+        if ids is None:
+            return self._predict(features, None, grid, patches)
+        hidden = without_token(ids, mask, grid)
+        return raster(self._predict(features, hidden, grid, patches), torch.cat([ids, hidden], 1))
 
     def _apart(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
         """Predict each group as if the others were not there: an image of its own in the batch."""
-        count, total = mask.groups, mask.predicted.shape[1]
-        prefix, tokens = (part.repeat_interleave(count, 0) for part in (features.prefix, features.tokens))
-        asked = mask.predicted.reshape(-1, total // count)
-        seen = mask.visible.repeat_interleave(count, 0)
-        repeated = features._replace(prefix=prefix, tokens=tokens)
-        return self._predict(repeated, seen, asked, grid, asked.shape[1]).reshape(len(mask.visible), total, -1)
+        (images, total), count = mask.predicted.shape, mask.groups
+        parts = features.prefix, features.tokens, features.ids
+        prefix, tokens, ids = (part.repeat_interleave(count, 0) for part in parts if part is not None)
+        repeated = features._replace(prefix=prefix, tokens=tokens, ids=ids)
+        asked = mask.predicted.reshape(images * count, total // count)
+        return self._predict(repeated, asked, grid, total // count).reshape(images, total, -1)
 
-    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
-        """Predictions for every patch in raster order. Where the loss is on hidden ones, the rest is untrained."""
-        values = self._predict(features, mask.visible, mask.hidden, grid, math.prod(grid))
-        return raster(values, torch.cat([mask.visible, mask.hidden], 1))
-
-    def _predict(self, features: Features, seen: Tensor, unseen: Tensor, grid: Grid, asked: int) -> Tensor:
-        tokens = self.embed(torch.cat([features.prefix, features.tokens], 1))
-        tokens = torch.cat([tokens, self.mask_token.to(tokens.dtype).expand(*unseen.shape, -1)], 1)
-        if (rows := self.positions(grid)) is not None:
-            prefix, table = rows
-            places = table[0][torch.cat([seen, unseen], 1)]
-            tokens = tokens + torch.cat([prefix.expand(len(places), -1, -1), places], 1)
+    def _predict(self, features: Features, hidden: Tensor | None, grid: Grid, asked: int) -> Tensor:
+        """Predict the last `asked` of the encoder's tokens and, behind them, mask tokens of `hidden`."""
+        tokens, ids = self.embed(torch.cat([features.prefix, features.tokens], 1)), features.ids
+        if hidden is not None and ids is not None:
+            ids = torch.cat([ids, hidden], 1)
+            tokens = torch.cat([tokens, self._mask_token().to(tokens.dtype).expand(*hidden.shape, -1)], 1)
+        if (table := self.positions(grid)) is not None:
+            prefix, patches = table[0], rows(table[1], ids)
+            tokens = tokens + torch.cat([prefix.expand(len(patches), -1, -1), patches], 1)
         for block in self.blocks[:-1]:
             tokens = block(tokens)
         tokens = self.blocks[-1](tokens, asked=asked)
         out: Tensor = self.head(self.norm(tokens))
         return out
+
+    def _mask_token(self) -> Tensor:
+        if self.mask_token is None:
+            raise ValueError(
+                "Transformer: features: expected a token for every patch, as the encoder is dense, got some alone; "
+                "let Encoder.hidden say 'drop'"
+            )
+        return self.mask_token

@@ -16,6 +16,7 @@ JOINT = functools.partial(predictors.Transformer, **SMALL)
 CROSS = functools.partial(predictors.Cross, **SMALL)
 
 
+WAYS = [(on, hidden) for on in ("predicted", "visible") for hidden in ("drop", "token")]
 PURE = functools.partial(
     CROSS, positions="rotary-coupled", norm="rms", norm_affine=False, bias=False, embed=False, head="cosine"
 )
@@ -112,6 +113,70 @@ def test_few_predictions_are_exact_by_cross_attention_only():
     torch.testing.assert_close(cross(features, few, GRID), cross(features, mask, GRID)[:, ::5])
     sparse = make(functools.partial(JOINT, sparse=True))[1]
     assert sparse(features, few, GRID).shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("positions", ["sincos", "learned", "none"])
+def test_transformer_takes_every_token_of_a_dense_encoder_at_its_place(positions):
+    encoder, predictor = make(functools.partial(JOINT, positions=positions), hidden="token")
+    mask, view = draw(), torch.randn(3, 3, 16, 24)
+    features = encoder(view, mask)
+    tokens = predictor.embed(torch.cat([features.prefix, features.tokens], 1))
+    tokens = tokens if positions == "none" else tokens + predictor.pos_embed
+    for block in predictor.blocks:
+        tokens = block(tokens)
+    expected = predictor.head(predictor.norm(tokens))[:, 1:]
+    torch.testing.assert_close(predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5)
+    for asked in (mask.predicted, mask.visible, mask.predicted[:, ::5]):
+        found = predictor(features, mask._replace(predicted=asked), GRID)
+        for row in range(3):
+            torch.testing.assert_close(found[row], expected[row, asked[row]], rtol=1e-4, atol=1e-5)
+    assert predictor.mask_token is None  # it would never have a gradient
+
+
+def test_cross_attends_to_every_token_of_a_dense_encoder():
+    encoder, predictor = make(functools.partial(CROSS, depth=1), hidden="token")
+    mask = draw(1)
+    features = encoder(torch.randn(1, 3, 16, 24), mask)
+    tokens = features.tokens.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(predictor(features._replace(tokens=tokens), mask, GRID).sum(), tokens)
+    assert (gradient.abs().sum(-1) > 0).all()
+    context = predictor.embed(torch.cat([features.prefix, features.tokens], 1)) + predictor.pos_embed
+    queries = predictor.mask_token + predictor.pos_embed[0, 1:][mask.predicted]
+    expected = predictor.head(predictor.norm(predictor.blocks[0](queries, context)))
+    torch.testing.assert_close(predictor(features, mask, GRID), expected)
+
+
+@pytest.mark.parametrize(
+    ("constructor", "on", "hidden"),
+    [
+        *((constructor, *way) for constructor in (JOINT, CROSS) for way in WAYS),
+        (functools.partial(JOINT, sparse=True), "predicted", "drop"),
+        *((predictors.Linear, *way) for way in WAYS if way != ("predicted", "drop")),
+    ],
+)
+def test_equal_ids_need_not_be_the_same_tensor(constructor, on, hidden):
+    encoder, predictor = make(constructor, hidden=hidden)
+    mask, view = draw(), torch.randn(3, 3, 16, 24)
+    mask = mask._replace(predicted=getattr(mask, on))
+    cloned = Mask(*(ids.clone() for ids in mask[:3]))
+    features = encoder(view, mask)
+    given = features if features.ids is None else features._replace(ids=features.ids.clone())
+    expected, found = predictor(features, mask, GRID), predictor(given, cloned, GRID)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_tokens_without_ids_are_refused():
+    encoder, predictor = make(JOINT)
+    mask = draw()
+    features = encoder(torch.randn(3, 3, 16, 24), mask)._replace(ids=None)
+    with pytest.raises(ValueError, match=r"predictor: features: expected ids of 6 tokens on a grid of \(4, 6\)"):
+        predictor(features, mask, GRID)
+    with pytest.raises(ValueError, match="Transformer: sparse: expected False, as ViT has a token for every"):
+        make(functools.partial(JOINT, sparse=True), hidden="token")
+    encoder, predictor = make(JOINT, hidden="token")
+    dropping = make(JOINT)[0](torch.randn(3, 3, 16, 24), mask)
+    with pytest.raises(ValueError, match="Transformer: features: expected a token for every patch, as"):
+        predictor(dropping, mask, GRID)
 
 
 def blocks(*rows):
