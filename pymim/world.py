@@ -84,3 +84,31 @@ def all_ranks() -> dist.ProcessGroup | None:
     """The group of all processes, for what needs the global batch; None where there is one process."""
     alone = not dist.is_initialized() or dist.get_world_size() == 1
     return None if alone else dist.group.WORLD
+
+
+def gathered(values: torch.Tensor) -> torch.Tensor:
+    """Give the rows of all processes, one process after another: [B *D] to [R B *D]; every B must be the same.
+
+    Gradients flow. The backward pass sums over processes what each did with the rows, as DDP takes the mean
+    of parameters' gradients: where every process computes the same loss of all rows, the gradients of
+    parameters are those of one process that has the whole batch.
+    """
+    if all_ranks() is None:
+        return values
+    rows: torch.Tensor = _Gathered.apply(values)
+    return rows
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        mine = values.contiguous()
+        parts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, mine)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        grad = grads[0].contiguous().clone()
+        dist.all_reduce(grad)
+        return grad.chunk(dist.get_world_size())[dist.get_rank()]

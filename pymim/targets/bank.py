@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from pymim.clusters.rows import Clustering, Rows, cluster
 from pymim.clusters.survey import Survey
 from pymim.contracts import Encoder, Run, Source
 from pymim.targets.table import Table
+from pymim.world import gathered
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -65,7 +65,7 @@ class Bank(Table):
     def after_forward(self, batch: Batch, output: Output) -> None:
         for view, table in enumerate(self.bank):
             embedding = output.branches[Source(view)].features.pooled.detach().float()
-            table[_everybody(batch.index)] = _everybody(embedding)
+            table[gathered(batch.index)] = gathered(embedding)
 
     def recluster(self, run: Run, seed: int) -> list[Clustering]:
         world, total = run.world, self.labels.shape[1]
@@ -81,12 +81,3 @@ class Bank(Table):
             )
             for number in range(self.sets)
         ]
-
-
-def _everybody(values: Tensor) -> Tensor:
-    """The rows of all processes, one process after another."""
-    if not dist.is_initialized():
-        return values
-    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, values.contiguous())
-    return torch.cat(parts)
