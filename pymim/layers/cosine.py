@@ -15,12 +15,21 @@ if TYPE_CHECKING:
 
 
 class CosineLinear(nn.Module):
-    """gain_k <x / |x|, w_k / |w_k|>: weight normalisation (Salimans & Kingma 2016) with gains that start at 1."""
+    """gain_k <x / |x|, w_k / |w_k|>: weight normalisation (Salimans & Kingma 2016).
 
-    def __init__(self, dim: int, width: int):
+    gain: of every row at the start; learned: whether each row learns its own.
+    """
+
+    gain: Tensor
+
+    def __init__(self, dim: int, width: int, gain: float = 1.0, learned: bool = True):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width, dim))
-        self.gain = nn.Parameter(torch.ones(width, 1))  # two axes, so that it is decayed, as released
+        gains = torch.full((width, 1), gain)  # two axes, so that it is decayed, as released
+        if learned:
+            self.gain = nn.Parameter(gains)
+        else:
+            self.register_buffer("gain", gains)
         nn.init.trunc_normal_(self.weight, std=0.02)
 
     def forward(self, x: Float[Tensor, "*L D"]) -> Float[Tensor, "*L K"]:

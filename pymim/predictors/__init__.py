@@ -1,8 +1,9 @@
 """Predictors: the encoder's features, to a prediction of the target on the patches asked for."""
 
 from pymim.predictors.cross import Cross
+from pymim.predictors.heads import Heads
 from pymim.predictors.linear import Linear, Pooled
 from pymim.predictors.relabelled import Centroids, Renewed
 from pymim.predictors.transformer import Transformer
 
-__all__ = ["Centroids", "Cross", "Linear", "Pooled", "Renewed", "Transformer"]
+__all__ = ["Centroids", "Cross", "Heads", "Linear", "Pooled", "Renewed", "Transformer"]
