@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pymim.ops import sinkhorn
+from pymim.schedule import Schedule, at
 from pymim.world import all_ranks
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 BY = ("position", "batch")
+SCHEDULED = ("epsilon", "mass", "column_relax")
 
 
 class Transport:
@@ -26,24 +30,53 @@ class Transport:
         shares = softmax(scores / epsilon + c)   and   label = argmax(scores / epsilon + c).
 
     An iteration scales the clusters first and the tokens last, so shares sum to 1. Because of that order a number
-    added to all scores of a cluster changes nothing: a bias cancels.
+    added to all scores of a cluster changes nothing: a bias cancels. With a mass, c has one more entry, of a
+    cluster of zero scores that takes the rest: shares leave it out, and sum to less than 1.
 
     Args:
         epsilon: strength of the entropy: the larger, the softer.
-        iterations: how often both sides are scaled.
+        iterations: how often both sides are scaled; the most, where there is a tolerance.
         by: who is balanced. "position": the images of the batch, at each place of the grid for itself (CAPI, Darcet
             et al. 2025), so that a cluster cannot stand for a place; there must be a token for each place.
             "batch": all tokens together (SwAV, Caron et al. 2020; SIGMA, Salehi et al. 2024).
+        mass: the share of all tokens that is assigned (P2OT, Zhang et al. 2024); None: all.
+        column_relax: gamma, where cluster sizes are only asked for, by gamma KL; None: they are met.
+        columns: relative sizes of the clusters, K numbers; None: equal ones.
+        tolerance: stop once the sums are met as nearly as this, in the mean; 0: a fixed number of iterations.
+        steps: of the run. epsilon, mass and column_relax may be schedules over them: ask `at(step)` first.
 
     Of several processes the batch is the global one, or its micro-batch. Scores of one position, or of a chunk of
     rows, are in memory at a time.
+
+    Raises ValueError: `by` is neither, or a schedule was not asked for a step; see also `ops.sinkhorn`.
     """
 
-    def __init__(self, epsilon: float = 0.05, iterations: int = 3, by: str = "batch"):
+    def __init__(
+        self,
+        epsilon: float | Schedule = 0.05,
+        iterations: int = 3,
+        by: str = "batch",
+        mass: float | Schedule | None = None,
+        column_relax: float | Schedule | None = None,
+        columns: Sequence[float] | Tensor | None = None,
+        tolerance: float = 0.0,
+        steps: int = 0,
+    ):
         if by not in BY:
             raise ValueError(f"Transport: by: expected one of {', '.join(BY)}, got {by!r}; name one of them")
         self.epsilon, self.iterations, self.by = epsilon, iterations, by
+        self.mass, self.column_relax, self.tolerance = mass, column_relax, tolerance
+        self.columns = None if columns is None else torch.as_tensor(columns)
+        self.steps = steps
         self.group: dist.ProcessGroup | None = None  # of all processes, unless set
+
+    def at(self, step: int) -> Transport:
+        """Give the same transport with the numbers of a step."""
+        found = copy.copy(self)
+        for name in SCHEDULED:
+            value = getattr(self, name)
+            setattr(found, name, None if value is None else at(value, step, self.steps))
+        return found
 
     @torch.no_grad()
     def __call__(
@@ -59,26 +92,47 @@ class Transport:
     def column(
         self, scores: Float[Tensor, "N B K"] | Float[Tensor, "R K"] | sinkhorn.Product
     ) -> Float[Tensor, "N K"] | Float[Tensor, " K"]:
-        """The clusters' potentials by scores, of each place for itself or of all tokens together."""
-        group = self.group or all_ranks()
-        found = sinkhorn.potentials(scores, epsilon=self.epsilon, iterations=self.iterations, group=group)
-        return found.column
+        """Give the clusters' potentials by scores, of each place for itself or of all tokens together."""
+        like = scores.features if isinstance(scores, sinkhorn.Product) else scores
+        return sinkhorn.potentials(scores, **self._options(like.device)).column
 
     def shares(
         self, scores: Float[Tensor, "B M K"], column: Float[Tensor, "*N K"], ids: Int[Tensor, "B M"] | None = None
     ) -> Float[Tensor, "B M K"]:
-        """Soft assignments, float32, of the tokens at places `ids`, by default all."""
-        return self._logits(scores, column, ids).softmax(-1)
+        """Give soft assignments, float32, of the tokens at places `ids`, by default all."""
+        return self._logits(scores, column, ids).softmax(-1)[..., : scores.shape[-1]]
 
     def labels(
         self, scores: Float[Tensor, "B M K"], column: Float[Tensor, "*N K"], ids: Int[Tensor, "B M"] | None = None
     ) -> Int[Tensor, "B M"]:
-        """Hard assignments: the cluster with the largest share."""
-        return self._logits(scores, column, ids).argmax(-1)
+        """Give hard assignments: the cluster with the largest share."""
+        return self._logits(scores, column, ids)[..., : scores.shape[-1]].argmax(-1)
 
     def _logits(self, scores: Tensor, column: Tensor, ids: Tensor | None) -> Tensor:
         whole = ids is None or len(column) == 1
-        return scores.detach().float() / self.epsilon + (column if whole else column[ids])
+        logits = scores.detach().float() / self._number("epsilon")
+        if self.mass is not None:
+            logits = pad(logits, (0, 1))  # the cluster of zero scores
+        return logits + (column if whole else column[ids])
+
+    def _options(self, device: torch.device) -> sinkhorn.Options:
+        """Give what the op is told."""
+        options: sinkhorn.Options = {
+            "epsilon": self._number("epsilon"),
+            "iterations": self.iterations,
+            "tolerance": self.tolerance,
+            "mass": None if self.mass is None else self._number("mass"),
+            "column_relax": None if self.column_relax is None else self._number("column_relax"),
+            "columns": None if self.columns is None else self.columns.to(device),
+            "group": self.group or all_ranks(),
+        }
+        return options
+
+    def _number(self, name: str) -> float:
+        value = getattr(self, name)
+        if callable(value):
+            raise ValueError(f"Transport: {name}: expected a number here, got a schedule; ask at(step) first")
+        return float(value)
 
 
 def chunks(tokens: Float[Tensor, "B N *D"], clusters: int) -> Iterator[slice]:

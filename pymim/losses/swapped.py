@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pymim.clusters.prototypes import Prototypes
-from pymim.clusters.transport import Transport
+from pymim.clusters.transport import SCHEDULED, Transport
 from pymim.contracts import Encoder
 from pymim.losses.entropy import CrossEntropy
 from pymim.measures import usage
@@ -50,6 +50,10 @@ class Swapped(nn.Module):
             raise ValueError(
                 f"Swapped: transport: expected one by batch, got {self.transport.by!r}; "
                 "hidden patches of several images share no position"
+            )
+        if any(callable(getattr(self.transport, name)) for name in SCHEDULED):
+            raise ValueError(
+                "Swapped: transport: expected numbers, as a loss is told no step, got a schedule; set a number"
             )
 
     def build(self, width: int, encoder: Encoder) -> None:

@@ -57,9 +57,10 @@ class Heads(Predictor):
         sizes = [encoder.embedding, *layers]
         parts = [part for before, after in pairwise(sizes) for part in (nn.Linear(before, after), nn.GELU())]
         self.mlp = nn.Sequential(*parts[:-1])
-        for part in self.mlp[::2]:
-            nn.init.trunc_normal_(part.weight, std=0.02)
-            nn.init.zeros_(part.bias)
+        for part in self.mlp.children():
+            if isinstance(part, nn.Linear):
+                nn.init.trunc_normal_(part.weight, std=0.02)
+                nn.init.zeros_(part.bias)
         if kind == "cosine":
             self.head: nn.Module = CosineLinear(sizes[-1], sets * width, gain, learned)
             nn.init.kaiming_uniform_(self.head.weight, a=5**0.5)  # torch's own, as released

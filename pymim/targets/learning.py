@@ -95,7 +95,10 @@ class _Pass:
             logs = block.add(self.clusters.bias).div_(self.clusters.temperature).log_softmax(-1)
             self.losses[places][some] = -(shares * logs).sum(-1)
             if learns:
-                gradient = logs.exp_().sub_(shares).div_(self.clusters.temperature)
+                made = logs.exp_()
+                if self.clusters.transport.mass is not None:  # shares sum to less than 1
+                    made.mul_(shares.sum(-1, keepdim=True))
+                gradient = made.sub_(shares).div_(self.clusters.temperature)
                 scores[some] = gradient if self.counts is None else gradient * self.counts[places][some][..., None]
 
     def _learn(self, gradient: Tensor, tokens: Tensor) -> None:

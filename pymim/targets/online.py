@@ -68,11 +68,12 @@ class Online(Target):
         tokens, ids = self._tokens(asked.view), asked.ids
         with torch.autocast("cuda" if tokens.is_cuda else "cpu", enabled=False):
             dtype = PRECISIONS[self.precision]
-            made = Clusters(self.weight, self.bias, self.transport, self.temperature, dtype)
+            transport = self.transport.at(asked.step)
+            made = Clusters(self.weight, self.bias, transport, self.temperature, dtype)
             own, column = losses(tokens, made)
             with torch.no_grad():
                 scores = (tokens if ids is None else gather(tokens, ids)).to(dtype) @ self.weight.to(dtype).T
-                return Made(self.transport.shares(scores, column, ids), own)
+                return Made(transport.shares(scores, column, ids), own)
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """How the clusters are used."""

@@ -108,9 +108,10 @@ def test_two_heads_of_different_make():
 
 @pytest.mark.parametrize("by", ["position", "batch"])
 @pytest.mark.parametrize("alike", [True, False])
-def test_gradients_are_those_of_plain_torch_whether_losses_count_alike_or_not(by, alike, monkeypatch):
+@pytest.mark.parametrize("mass", [None, 0.4])
+def test_gradients_are_those_of_plain_torch_whether_losses_count_alike_or_not(by, alike, mass, monkeypatch):
     monkeypatch.setattr(transport, "_most", lambda tensor: 5 * 8 * 12)
-    method, batch = make(transport=clusters.Transport(0.06, 3, by))
+    method, batch = make(transport=clusters.Transport(0.06, 3, by, mass))
     target, view = method.objectives[0].target, batch.views[0]
     counts = torch.full((8, 16), 0.3) if alike else torch.rand(8, 16)
     own = ask(target, batch._replace(views=[view])).losses
