@@ -32,6 +32,7 @@ class Pass:
     ):
         self.batch, self.step, self.branches = batch, step, branches
         self.objectives, self.look = objectives, look
+        self._learns = torch.is_grad_enabled()
         self._masks: dict[Any, Mask | None] = {}
         self._predictions: dict[Any, Made] = {}
         self._targets: dict[Any, Made] = {}
@@ -93,7 +94,8 @@ class Pass:
             if chosen is None:
                 known = ", ".join(o.name for o in self.objectives)
                 raise ConfigError(f"Objective: predict: expected one of {known}, got {name!r}; name an objective")
-            values = self.prediction(chosen, source).values
+            with torch.set_grad_enabled(self._learns):  # a target without gradients asks for what others learn by
+                values = self.prediction(chosen, source).values
             return values if graph else values.detach()
 
         return predict

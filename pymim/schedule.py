@@ -84,3 +84,18 @@ class Stairs:
 
     def __call__(self, step: int, steps: int) -> float:
         return self.schedule(step * self.count // steps + self.ahead, self.count)
+
+
+class Delayed:
+    """0 for the first `until` of the run, then `value`, a number or a schedule of the same step: the rate of
+    prototypes (SwAV, Caron et al. 2020) or of a last layer (DINO, Caron et al. 2021) that are frozen at first.
+
+    `until` is in steps, or a share of all `steps` below 1. An optimiser's momentum is gathered in the meantime.
+    """
+
+    def __init__(self, value: float | Schedule, until: float) -> None:
+        self.value, self.until = value, until
+
+    def __call__(self, step: int, steps: int) -> float:
+        until = self.until * steps if self.until < 1 else self.until
+        return 0.0 if step < until else at(self.value, step, steps)

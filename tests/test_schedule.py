@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pymim.schedule import Cosine, Linear, Stairs, at
+from pymim.schedule import Cosine, Delayed, Linear, Stairs, at
 
 
 def test_rate_of_the_masked_autoencoder_recipe():
@@ -76,3 +76,9 @@ def test_an_inclusive_warm_up_may_be_a_share_of_the_run(steps, ramp):
     found = Cosine(2.0, warmup=0.1, inclusive=True)
     assert [found(step, steps) for step in range(ramp)] == pytest.approx(np.linspace(0, 2.0, ramp).tolist())
     assert found(ramp + 1, steps) < 2.0
+
+
+def test_delayed_is_zero_then_what_its_value_says():
+    number, share = Delayed(0.3, 5), Delayed(Linear(1.0, 0.0), 0.25)
+    assert [number(step, 20) for step in (0, 4, 5, 19)] == [0, 0, 0.3, 0.3]
+    assert [share(step, 20) for step in (4, 5, 10)] == [0, 0.75, 0.5]  # the schedule goes on meanwhile

@@ -1,9 +1,11 @@
-"""What targets of clusters are made of: transport, prototypes, whitening, a pass over the data."""
+"""What targets of clusters are made of: assignments, prototypes, earlier rows, whitening, a pass over the data."""
 
+from pymim.clusters.centred import Centred
 from pymim.clusters.memberships import memberships
 from pymim.clusters.prototypes import Prototypes
+from pymim.clusters.queue import Queue
 from pymim.clusters.survey import Survey
 from pymim.clusters.transport import Transport
 from pymim.clusters.whiten import Whitening
 
-__all__ = ["Prototypes", "Survey", "Transport", "Whitening", "memberships"]
+__all__ = ["Centred", "Prototypes", "Queue", "Survey", "Transport", "Whitening", "memberships"]

@@ -79,6 +79,20 @@ class Transport:
         return found
 
     @torch.no_grad()
+    def assign(
+        self,
+        scores: Float[Tensor, "B M K"],
+        step: int = 0,
+        beside: Float[Tensor, "n M K"] | None = None,
+        hard: bool = False,
+    ) -> Float[Tensor, "B M K"] | Int[Tensor, "B M"]:
+        """Give shares by the scores themselves, or labels; rows `beside` take their part, and are not given."""
+        now, rows = self.at(step), scores if beside is None else torch.cat([beside, scores])
+        batch = self.by == "batch"
+        column = now.column(rows.flatten(0, 1))[None] if batch else now.column(rows.transpose(0, 1).contiguous())
+        return now.labels(scores, column) if hard else now.shares(scores, column)
+
+    @torch.no_grad()
     def __call__(
         self, features: Float[Tensor, "B N D"], prototypes: Float[Tensor, "K D"]
     ) -> Float[Tensor, "N K"] | Float[Tensor, "1 K"]:

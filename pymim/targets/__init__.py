@@ -1,5 +1,6 @@
 """Targets: what the predictor has to predict."""
 
+from pymim.targets.assigned import Assigned
 from pymim.targets.bank import Bank
 from pymim.targets.epochwise import Epochwise
 from pymim.targets.frames import Frames
@@ -7,6 +8,7 @@ from pymim.targets.online import Online
 from pymim.targets.pixels import Pixels
 from pymim.targets.projected import Projected
 from pymim.targets.table import Table
+from pymim.targets.taught import Taught
 from pymim.targets.tokens import Tokens
 
-__all__ = ["Bank", "Epochwise", "Frames", "Online", "Pixels", "Projected", "Table", "Tokens"]
+__all__ = ["Assigned", "Bank", "Epochwise", "Frames", "Online", "Pixels", "Projected", "Table", "Taught", "Tokens"]

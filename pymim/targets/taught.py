@@ -1,0 +1,82 @@
+"""Assignments by a momentum copy of encoder and head: self-distillation (DINO, Caron et al. 2021)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.clusters.centred import Centred
+from pymim.clusters.transport import Transport
+from pymim.contracts import Asked, Encoder, Target
+from pymim.encoders.average import Momentum
+from pymim.measures import usage
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Taught(Target):
+    """Shares of clusters that a teacher sees in a view: a momentum copy of the encoder and of the predictor. Both
+    begin as copies, follow by the same momentum after each step, and take no gradient.
+
+    Args:
+        clusters: K, of the predictor (`predictors.Heads`, of cosines).
+        teacher: constructor, called with the encoder: `encoders.Momentum`. Unlike the release it is in
+            evaluation mode, and takes over buffers: this differs where the encoder has batch norms.
+        assignment: scores to shares: `clusters.Centred`, or `clusters.Transport` over the batch (DINOv2, Oquab
+            et al. 2024; MSN, Assran et al. 2022), whose epsilon is then the teacher's temperature.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        clusters: int = 65536,
+        teacher: Callable[[Encoder], nn.Module] = Momentum,
+        assignment: Centred | Transport | None = None,
+    ):
+        super().__init__()
+        self.width, made = clusters, teacher(encoder)
+        if not isinstance(made, Momentum):
+            raise ValueError(
+                f"Taught: teacher: expected a momentum encoder, whose momentum the copy of the head has too, got "
+                f"{type(made).__name__}; use encoders.Momentum"
+            )
+        self.teacher, self.assignment = made, assignment or Centred()
+        self.head: Momentum | None = None
+
+    @property
+    def chance(self) -> float:
+        """The loss of a prediction that knows nothing."""
+        return math.log(self.width)
+
+    def follow(self, predictor: nn.Module) -> None:
+        """Copy the predictor. Raises ValueError where there is another copy, or none that can see a whole view."""
+        if self.head is not None:
+            if self.head._source[0] is predictor:
+                return
+            raise ValueError(
+                "Taught: expected one predictor, got two; give both objectives the same, by its objective's name"
+            )
+        if getattr(predictor, "reads", "") == "mask":
+            raise ValueError(
+                f"Taught: predictor: expected one of pooled vectors or of tokens, got {type(predictor).__name__}, "
+                "which predicts what is hidden, and from the teacher nothing is; use predictors.Heads"
+            )
+        self.head = Momentum(predictor, self.teacher.momentum, self.teacher.steps)
+        if isinstance(self.assignment, Centred):
+            self.assignment.build(getattr(predictor, "sets", 1), self.width)
+
+    @torch.no_grad()
+    def forward(self, asked: Asked) -> Float[Tensor, "B M K"]:
+        assert self.head is not None, "it follows a predictor"
+        features = self.teacher(asked.view)
+        grid = self.teacher.module.grid(asked.view.shape)  # type: ignore[operator]
+        return self.assignment.assign(self.head(features, asked.mask, grid), asked.step)
+
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Show how the clusters are used: an entropy of 1 is one collapse, a balance of 0 the other."""
+        return usage(target, self.width)
