@@ -1,11 +1,13 @@
 """Cuts a rectangle out of each picture and gives it a size, as Pillow does: bicubic, and smoothed where it shrinks.
 
-Pictures of one size go through two small matrix products per picture, all at once; others one by one.
+Pictures of one size go through two small matrix products per picture, all at once; others one by one. Channels that
+hold a map of classes or of parts take the nearest pixel, as a mean of two numbers of classes is no class.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,13 +21,32 @@ A = -0.5  # Pillow's and torch's bicubic kernel (Keys 1981)
 
 
 def resample(
-    images: Tensor | list[Tensor], box: Int[Tensor, "B 4"], size: tuple[int, int]
+    images: Tensor | list[Tensor], box: Int[Tensor, "B 4"], size: tuple[int, int], nearest: Sequence[int] = ()
 ) -> Float[Tensor, "B ..."]:
     """Rectangles (top, left, height, width) of pictures [C H W] or clips [C T H W] as float32 of `size`, on [0, 1]
-    where they are uint8, in their own range otherwise."""
+    where they are uint8, in their own range otherwise. Channels `nearest` take the nearest pixel."""
     if isinstance(images, Tensor):
-        return _together(images, box, size)
-    return torch.stack([_alone(image, b, size) for image, b in zip(images, box.tolist(), strict=True)])
+        made = _together(images, box, size)
+    else:
+        made = torch.stack([_alone(image, b, size) for image, b in zip(images, box.tolist(), strict=True)])
+    if nearest:
+        chosen = list(nearest)
+        pieces = [nearest_pixels(image[chosen], b, size) for image, b in zip(images, box, strict=True)]
+        made[:, chosen] = torch.stack(pieces)
+    return made
+
+
+def nearest_pixels(
+    image: Float[Tensor, "*C H W"], box: Int[Tensor, " 4"], size: tuple[int, int]
+) -> Float[Tensor, "*C h w"]:
+    """The pixel of the rectangle under the middle of each output pixel, float32, on [0, 1] where it is uint8."""
+    top, left, height, width = box.tolist()
+    rows, columns = (
+        ((torch.arange(n) + 0.5) * (abs(x) / n)).long() for n, x in zip(size, (height, width), strict=True)
+    )
+    columns = columns if width > 0 else columns.flip(0)
+    piece = image[..., (top + rows)[:, None], left + columns].float()
+    return piece / 255 if image.dtype == torch.uint8 else piece
 
 
 def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tensor, "B w W"]) -> Tensor:

@@ -2,6 +2,9 @@
 
 Whatever it draws is a pure function of (seed, epoch, dataset index, view): workers, ranks and resumed runs see the
 same pixels. Pictures may have any number of channels; of a clip every frame is treated alike.
+
+A view may draw first and show then: `drawn` gives what it draws, and `show` the pixels. The loader keeps what was
+drawn for targets (`Batch.drawn`), and hands it to the views that are like this one.
 """
 
 from __future__ import annotations
@@ -14,14 +17,15 @@ from torch import Tensor
 
 from pymim import philox
 from pymim.contracts import Draw
+from pymim.errors import ConfigError
 from pymim.views.crop import centre_boxes, random_boxes, shapes
-from pymim.views.normalise import Normalise, Statistics
-from pymim.views.resample import resample
+from pymim.views.normalise import Statistics
+from pymim.views.rectangle import Channels, Images, Rectangle
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-Images = Tensor | list[Tensor]
+Drawn = dict[str, Tensor]  # by name, first axis B; "box" int64 [B 4]: top, left, height, width, < 0 where mirrored
 CHANGE = 64  # change number k reads the stream from block k * CHANGE on; the crop is number 0
 
 
@@ -35,6 +39,10 @@ class View(Protocol):
     """uint8 or float pictures, [B C H W] or B times [C h w] of several sizes (and clips [C T H W]) -> one batch.
 
     index: int64 [B], of the dataset. draw: seed, epoch (as `step`; a number or one for each picture) and view.
+
+    Optional: `drawn(images, index, draw) -> dict` and `show(images, index, draw, drawn)`, which together are the
+    call; `like`, the number of an earlier view of the loader whose pictures and `drawn` it is shown with;
+    `partner(index, draw)`, the pictures int64 [B] that it shows in place of the batch's own.
     """
 
     def __call__(
@@ -42,11 +50,19 @@ class View(Protocol):
     ) -> Float[Tensor, "B C *T h w"]: ...
 
 
-class Pretrain:
+class Pretrain(Rectangle):
     """A random resized crop and flip, then `changes` in order, then `statistics`: with the defaults, MAE's view
     (He et al. 2022).
 
-    size: rows and columns, or one number for both. scale, ratio: of the crop's area and aspect. flip: probability.
+    Args:
+        size: rows and columns, or one number for both.
+        scale, ratio: of the crop's area and aspect. flip: probability.
+        channels: of the picture: how many, or which; all by default.
+        nearest: those of the picture's channels that take the nearest pixel: maps of classes or parts.
+        like: the number of an earlier view of the loader: this one then shows the same pictures, crop and flip, at
+            its own size, channels and statistics (BEiT's second view, Bao et al. 2022). scale, ratio and flip are
+            not read.
+        same_changes: change k here draws what change k draws in the view `like`.
     """
 
     def __init__(
@@ -57,36 +73,71 @@ class Pretrain:
         flip: float = 0.5,
         changes: Sequence[Change] = (),
         statistics: Statistics = "imagenet",
+        channels: Channels = None,
+        nearest: Sequence[int] = (),
+        like: int | None = None,
+        same_changes: bool = False,
     ):
-        self.size = pair(size)
-        self.scale, self.ratio, self.flip = scale, ratio, flip
-        self.changes, self.normalise = list(changes), Normalise(statistics)
+        super().__init__(size, statistics, channels, nearest)
+        if same_changes and like is None:
+            raise ValueError(
+                "Pretrain: same_changes: expected False without like, got True; name the view that it is like"
+            )
+        self.scale, self.ratio, self.flip, self.changes = scale, ratio, flip, list(changes)
+        self.like, self.same_changes = like, same_changes
 
     def __call__(self, images: Images, index: Tensor, draw: Draw | None) -> Tensor:
+        return self.show(images, index, draw, self.drawn(images, index, draw))
+
+    def drawn(self, images: Images, index: Tensor, draw: Draw | None) -> Drawn:
+        """Give the rectangle of each picture."""
+        if self.like is not None:
+            raise ConfigError(
+                f"Pretrain: like: expected a loader that has view {self.like} too, got this view alone; "
+                "leave like out where a view is used for itself"
+            )
         name = named(index, draw)
         boxes = random_boxes(shapes(images), name, self.scale, self.ratio)
         mirrored = torch.from_numpy(philox.uniforms(name, 1, first=CHANGE - 1)[:, 0, 0] < self.flip)
         boxes[:, 3] = torch.where(mirrored, -boxes[:, 3], boxes[:, 3])
-        changed = resample(images, boxes, self.size)
+        return {"box": boxes}
+
+    def show(self, images: Images, index: Tensor, draw: Draw | None, drawn: Drawn) -> Tensor:
+        """Give the pixels of these rectangles, changed and normalised."""
+        name = named(index, draw)
+        if self.same_changes and self.like is not None:
+            name = name._replace(view=self.like)
+        changed = self.cut(images, drawn["box"])
         for number, change in enumerate(self.changes, 1):
             changed = change(changed, name, number * CHANGE)
         return self.normalise(changed)
 
 
-class Center:
+class Center(Rectangle):
     """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept: the usual
-    224 of 256 is 0.875."""
+    224 of 256 is 0.875. `channels` and `nearest` as of `Pretrain`."""
 
-    def __init__(self, size: int | tuple[int, int] = 224, share: float = 1.0, statistics: Statistics = "imagenet"):
-        self.size, self.share, self.normalise = pair(size), share, Normalise(statistics)
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 224,
+        share: float = 1.0,
+        statistics: Statistics = "imagenet",
+        channels: Channels = None,
+        nearest: Sequence[int] = (),
+    ):
+        super().__init__(size, statistics, channels, nearest)
+        self.share = share
 
     def __call__(self, images: Images, index: Any = None, draw: Draw | None = None) -> Tensor:
-        return self.normalise(resample(images, centre_boxes(shapes(images), self.size, self.share), self.size))
+        return self.show(images, index, draw, self.drawn(images, index, draw))
 
+    def drawn(self, images: Images, index: Any = None, draw: Draw | None = None) -> Drawn:
+        """Give the rectangle of each picture."""
+        return {"box": centre_boxes(shapes(images), self.size, self.share)}
 
-def pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+    def show(self, images: Images, index: Any, draw: Draw | None, drawn: Drawn) -> Tensor:
+        """Give the pixels of these rectangles, normalised."""
+        return self.normalise(self.cut(images, drawn["box"]))
 
 
 def named(index: Tensor, draw: Draw | None) -> philox.Name:

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from pymim import philox, views
 from pymim.contracts import Draw
+from pymim.errors import ConfigError
 from pymim.views import change
 from pymim.views.crop import centre_boxes, random_boxes
 from pymim.views.resample import resample
@@ -180,3 +181,58 @@ def test_errors_say_what_to_do():
         views.Pretrain(8, statistics="imagnet")
     with pytest.raises(ValueError, match="view: draw: expected a Draw, got None"):
         views.Pretrain(8, statistics="half")(images, index, None)
+
+
+@pytest.mark.parametrize(
+    "size", [(16, 16), (24, 10), (64, 32), (8, 4)]
+)  # Pillow's sums round, where two are as near
+@pytest.mark.parametrize("together", [True, False])
+def test_maps_take_the_nearest_pixel_as_pillow_does(size, together):
+    image = pixels(3, 40, 48)
+    stack = image.expand(len(BOXES), -1, -1, -1) if together else [image] * len(BOXES)
+    signs = torch.tensor([1, 1, 1, -1])
+    plain = resample(stack, torch.tensor(BOXES), size)
+    for flipped in (False, True):
+        made = resample(stack, torch.tensor(BOXES) * (signs if flipped else 1), size, nearest=(1,))
+        for (top, left, h, w), ours in zip(BOXES, made, strict=True):
+            piece = Image.fromarray(image[1, top : top + h, left : left + w].numpy())
+            theirs = np.array(piece.resize(size[::-1], Image.Resampling.NEAREST))
+            np.testing.assert_array_equal(ours[1] * 255, theirs[:, ::-1] if flipped else theirs)
+        if not flipped:
+            assert torch.equal(made[:, [0, 2]], plain[:, [0, 2]])
+
+
+def test_a_view_takes_the_channels_asked_for():
+    images, index, draw = pixels(6, 4, 20, 20), torch.arange(6), Draw(0, 0, 0)
+    whole = views.Pretrain(8, statistics="none")(images, index, draw)
+    for channels, numbers in ((3, [0, 1, 2]), ((3,), [3]), ((2, 0), [2, 0])):
+        for stack in (images, list(images)):
+            some = views.Pretrain(8, statistics="none", channels=channels)(stack, index, draw)
+            torch.testing.assert_close(some, whole[:, numbers], atol=0.02, rtol=0)
+    mapped = views.Center(7, statistics="none", channels=(3, 1), nearest=(3,))(images)
+    assert set(mapped[:, 0].mul(255).unique().tolist()) <= set(images[:, 3].unique().tolist())
+    assert not set(mapped[:, 1].mul(255).unique().tolist()) <= set(images[:, 1].unique().tolist())
+
+
+def test_what_a_view_draws_is_what_it_shows():
+    images, index, draw = pixels(6, 3, 40, 40), torch.arange(6), Draw(0, 3, 0)
+    view = views.Pretrain(16, statistics="none")
+    (name, box), *rest = view.drawn(images, index, draw).items()
+    assert name == "box" and not rest and box.dtype == torch.int64 and box.shape == (6, 4)
+    assert (box[:, 3] < 0).any() and (box[:, 3] > 0).any()
+    assert torch.equal(view(images, index, draw), resample(images, box, (16, 16)))
+    assert views.Center(8).drawn(images)["box"].tolist() == [[0, 0, 40, 40]] * 6
+
+
+def test_views_that_cannot_be_are_refused():
+    images, index, draw = pixels(2, 3, 8, 8), torch.arange(2), Draw(0, 0, 0)
+    with pytest.raises(
+        ConfigError, match=r"Pretrain: channels: expected numbers below 3, .* got 3; set data.Loader.c"
+    ):
+        views.Pretrain(8, channels=(3,), statistics="none")(images, index, draw)
+    with pytest.raises(ValueError, match=r"Center: nearest: expected some of the channels \[0, 1\], got \(2,\)"):
+        views.Center(8, channels=2, nearest=(2,))
+    with pytest.raises(ValueError, match="Pretrain: same_changes: expected False without like, got True"):
+        views.Pretrain(8, same_changes=True)
+    with pytest.raises(ConfigError, match="Pretrain: like: expected a loader that has view 0 too"):
+        views.Pretrain(8, like=0)(images, index, draw)
