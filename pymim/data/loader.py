@@ -22,7 +22,7 @@ from pymim.data.order import Ids, InTurn, Order
 from pymim.data.source import Source
 from pymim.data.videos import Clip
 from pymim.data.workers import clean_start, default_workers, end_at_exit, live_as_long_as_the_run
-from pymim.errors import DataError
+from pymim.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from pymim.views.view import View
@@ -104,11 +104,31 @@ class Loader:
         if hasattr(self.make.order, "regroup"):
             self.make.order.regroup(groups)
 
+    def pair(self, table: Ids) -> None:
+        """Say which pictures are partners of each, int64 [N k], from the next epoch on: for `views.Partner`.
+
+        Raises: ConfigError where no view shows partners; ValueError where the table is not one of this source.
+        """
+        showing = [view for view in self.views if hasattr(view, "pair")]
+        if not showing:
+            raise ConfigError(
+                "Loader: views: expected one that shows partners, got none; add views.Partner to data.Loader.views"
+            )
+        count = len(self.source)
+        if table.ndim != 2 or not table.shape[1] or len(table) != count or table.min() < 0 or table.max() >= count:
+            raise ValueError(
+                f"Loader.pair: table: expected numbers of pictures [{count} k], 0 to {count - 1}, got "
+                f"{list(table.shape)}, {table.min(initial=0)} to {table.max(initial=0)}; make one row a picture"
+            )
+        for view in showing:
+            view.pair(table)
+
     def _stretches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Steps that can be made ahead: all of them, or an epoch's, where an order waits to be told groups."""
+        """Steps that can be made ahead: all of them, or an epoch's, where groups or pairs may be told between."""
+        told = hasattr(self.make.order, "regroup") or any(hasattr(view, "pair") for view in self.views)
         while first < last:
             end = first - first % self.steps_per_epoch + self.steps_per_epoch
-            end = min(end, last) if hasattr(self.make.order, "regroup") else last
+            end = min(end, last) if told else last
             yield first, end
             first = end
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pymim import philox
 from pymim.contracts import Batch, Draw
 from pymim.data.order import Ids, Order, Shuffled
-from pymim.data.source import Source, Unreadable
+from pymim.data.reading import Broken, Moments, Pictures, labels, read
+from pymim.data.source import Source, noted
 from pymim.errors import DataError
 
 if TYPE_CHECKING:
-    from pymim.views.view import View
+    from pymim.views.view import Drawn, View
 
-Broken = dict[str, str]  # path: what is wrong with it
-Moments = list[float | None]  # where in each video a clip begins; None for pictures
-Done = dict[tuple[int, float | None], Tensor]
 CHUNK = 64  # pictures that `load` holds in their own size
 
 
@@ -43,15 +40,37 @@ class Maker:
         self.source, self.seed, self.limit = source, seed, limit
         self.views = list(views) if isinstance(views, Iterable) else [views]
         self.batch, self.share = batch, slice(rank * batch // world, (rank + 1) * batch // world)
+        for number in range(len(self.views)):
+            _check_like(self.views, number)
 
     def __getitem__(self, step: int) -> tuple[Batch | None, Broken]:
         index, visit = (part[self.share] for part in self.order.at(self.seed, step, self.batch, len(self.source)))
         images, index, broken = read(self.source, index, self.limit, self._moments(index, visit))
-        if images is None:
-            return None, broken
         number, seed = torch.from_numpy(index), philox.key(self.seed, "views")
-        views = [view(images, number, Draw(seed, visit, k)) for k, view in enumerate(self.views)]  # type: ignore[arg-type]
-        return Batch(views, number, labels(self.source, index)), broken
+        views: list[Tensor] = []
+        shown: list[tuple[Pictures, Drawn]] = []
+        for k, view in enumerate(self.views):
+            draw, like = Draw(seed, visit, k), getattr(view, "like", None)  # type: ignore[arg-type]
+            if hasattr(view, "partner"):
+                others = view.partner(number, draw)
+                pictures, drawn = self._partners(others, visit, broken), {"partner": others}
+            else:
+                pictures, drawn = (images, {}) if like is None else shown[like]
+            if pictures is None:
+                return None, broken
+            if like is None and hasattr(view, "drawn"):
+                drawn = drawn | view.drawn(pictures, number, draw)
+            shown.append((pictures, drawn))
+            views.append(_pixels(view, pictures, number, draw, drawn))
+        drawn_by_all = [drawn for _, drawn in shown]
+        return Batch(views, number, labels(self.source, index), noted(self.source, index), drawn_by_all), broken
+
+    def _partners(self, others: Tensor, visit: Ids, broken: Broken) -> Pictures | None:
+        """Read other pictures; a broken one gives way to the next, in `others` too."""
+        images, index, more = read(self.source, others.numpy(), self.limit, self._moments(others.numpy(), visit))
+        others.copy_(torch.from_numpy(index))
+        broken.update(more)
+        return images
 
     def _moments(self, wanted: Ids, visit: Ids) -> Moments:
         """Where in each video of this batch its clip begins."""
@@ -61,44 +80,29 @@ class Maker:
         return list(philox.uniforms(name, blocks=1)[:, 0, 0].tolist())
 
 
-def read(
-    source: Source, wanted: NDArray[np.int64], limit: int, moments: Moments | None = None
-) -> tuple[Tensor | list[Tensor] | None, NDArray[np.int64], Broken]:
-    """Pictures uint8 [B C H W], or B times [C h w] where their sizes may differ, and which they are: a broken
-    one is replaced by the next that is not. No pictures where more than `limit` are broken."""
-    index, broken, done = wanted.copy(), dict[int, str](), Done()
-    moments = moments or [None] * len(wanted)
-    while len(broken) <= limit:
-        try:
-            images = source.take(index) if hasattr(source, "take") else _decode(source, index, moments, done)
-            return images, index, {source.path(i): reason for i, reason in broken.items()}
-        except Unreadable as error:
-            broken[error.index] = error.reason
-            index[index == error.index] = (error.index + 1) % len(source)
-    return None, index, {source.path(i): reason for i, reason in broken.items()}
+def _pixels(view: View, pictures: Pictures, number: Tensor, draw: Draw, drawn: Drawn) -> Tensor:
+    if hasattr(view, "show"):
+        return view.show(pictures, number, draw, drawn)  # type: ignore[no-any-return]
+    return view(pictures, number, draw)
 
 
-def _decode(source: Source, index: NDArray[np.int64], moments: Moments, done: Done) -> list[Tensor]:
-    """Pictures one by one; `done` keeps those of an earlier try."""
-    wanted = list(zip(index.tolist(), moments, strict=True))
-    for one in wanted:
-        if one not in done:
-            done[one] = _one(source, *one)
-    return [done[one] for one in wanted]
-
-
-def _one(source: Source, index: int, moment: float | None) -> Tensor:
-    try:
-        return source[index].image if moment is None else source.clip(index, moment)  # type: ignore[attr-defined]
-    except Unreadable as error:
-        raise Unreadable(index, error.reason) from None
-
-
-def labels(source: Source, index: NDArray[np.int64]) -> Tensor:
-    """int64 [B], -1 where there is none."""
-    if source.labels is None:
-        return torch.full((len(index),), -1)
-    return torch.from_numpy(source.labels[index])
+def _check_like(views: Sequence[View], number: int) -> None:
+    """Refuse a view that is to be like one which comes later, or draws nothing. Raises ValueError."""
+    like = getattr(views[number], "like", None)
+    if like is None:
+        return
+    kind = type(views[number]).__name__
+    if not 0 <= like < number:
+        wanted = f"an earlier view, 0 to {number - 1}" if number else "None, as it is the first view"
+        raise ValueError(
+            f"Loader: views: expected {kind}.like of view {number} to be {wanted}, got {like}; reorder"
+        )
+    if not hasattr(views[like], "drawn"):
+        other = type(views[like]).__name__
+        raise ValueError(
+            f"Loader: views: expected view {like} to draw first and show then, as {kind}.like names it, got "
+            f"{other}; give it `drawn` and `show` (pymim.views.view.View)"
+        )
 
 
 def load(source: Source, view: View, size: int) -> tuple[Tensor, Tensor]:

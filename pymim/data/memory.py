@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pymim.data.source import Sample, Source, Unreadable
+from pymim.data.source import Sample, Source, Unreadable, noted
 from pymim.errors import DataError
 
 PROBED = 16
@@ -31,6 +31,10 @@ class Memory:
 
     def path(self, index: int) -> str:
         return self.source.path(index)
+
+    def notes(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
+        """What came with these pictures."""
+        return noted(self.source, index)
 
     def take(self, index: NDArray[np.int64]) -> Tensor:
         """Pictures uint8 [B C H W]."""

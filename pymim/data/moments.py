@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pymim.data import opening
-from pymim.data.maker import read
+from pymim.data.reading import read
 from pymim.data.source import Source
 from pymim.data.videos import Clip
 from pymim.errors import DataError

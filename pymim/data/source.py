@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from pymim.errors import DataError
 
 
 class Sample(NamedTuple):
@@ -30,7 +33,9 @@ class Source(Protocol):
 
     One whose pictures are of one size and lie in memory also has `take(index [B]) -> uint8 [B C H W]`: the loader
     then makes whole batches at once, in its own process. One of videos has `clip(index, moment)`, uint8 [C T H W]:
-    the loader draws the moment in [0, 1), where in the video a clip begins, for each epoch anew.
+    the loader draws the moment in [0, 1), where in the video a clip begins, for each epoch anew. One whose pictures
+    came with more than a label has `notes(index [B])`, arrays of numbers by name, their first axis B: a time, a
+    ground distance, boxes. They reach targets as `Batch.notes`.
     """
 
     classes: list[str] | None
@@ -45,6 +50,19 @@ class Source(Protocol):
     def path(self, index: int) -> str:
         """A name for picture `index`, for messages."""
         ...
+
+
+def noted(source: Source, index: NDArray[np.int64]) -> dict[str, Tensor]:
+    """Give what came with these pictures, by name; nothing where the source has no `notes`."""
+    found = source.notes(index) if hasattr(source, "notes") else {}
+    notes = {name: torch.as_tensor(value) for name, value in found.items()}
+    for name, value in notes.items():
+        if not value.ndim or len(value) != len(index):
+            raise DataError(
+                f"{type(source).__name__}.notes: {name}: expected one row for each of {len(index)} pictures, got "
+                f"{list(value.shape)}; give it a first axis of pictures"
+            )
+    return notes
 
 
 class Subset:
@@ -63,6 +81,10 @@ class Subset:
 
     def path(self, index: int) -> str:
         return self.source.path(int(self.ids[index]))
+
+    def notes(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
+        """What came with these pictures."""
+        return noted(self.source, self.ids[index])
 
 
 class MemorySubset(Subset):

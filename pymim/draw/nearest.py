@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pymim.data.maker import read
+from pymim.data.reading import read
 from pymim.data.source import Source
 from pymim.draw.image import save, to_picture
 from pymim.method import Method

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from pymim.contracts import Batch
 from pymim.errors import Diverged
@@ -20,9 +22,17 @@ def keep_and_raise(
     name = f"nan/step-{step:08d}-rank-{rank}"
     values = {"step": step, "seed": seed, "rank": rank, "losses": {k: str(v) for k, v in losses.items()}}
     folder.write_json(f"{name}.json", values)
-    views = {f"view{i}": view.cpu().contiguous() for i, view in enumerate(batch.views)}
-    save_file({**views, "index": batch.index.cpu(), "label": batch.label.cpu()}, folder / f"{name}.safetensors")
+    save_file(_by_name(batch), folder / f"{name}.safetensors")
     raise Diverged(
         f"{what} at step {step}; the batch is in {folder / name}.safetensors; "
         "lower the learning rate, clip the gradient (train.Trainer.clip = 1.0) or try precision = 'float32'"
     )
+
+
+def _by_name(batch: Batch) -> dict[str, Tensor]:
+    """view0, view1, ...; index; label; notes/NAME; drawn0/NAME of view 0."""
+    found = {f"view{i}": view for i, view in enumerate(batch.views)}
+    found |= {"index": batch.index, "label": batch.label}
+    found |= {f"notes/{name}": note for name, note in batch.notes.items()}
+    found |= {f"drawn{i}/{name}": value for i, drawn in enumerate(batch.drawn) for name, value in drawn.items()}
+    return {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in found.items()}

@@ -3,6 +3,7 @@
 from pymim.views.change import Blur, Grey, Jitter, Solarise
 from pymim.views.multi import MultiCrop
 from pymim.views.normalise import Normalise
+from pymim.views.partner import Partner
 from pymim.views.view import Center, Pretrain, View
 
-__all__ = ["Blur", "Center", "Grey", "Jitter", "MultiCrop", "Normalise", "Pretrain", "Solarise", "View"]
+__all__ = ["Blur", "Center", "Grey", "Jitter", "MultiCrop", "Normalise", "Partner", "Pretrain", "Solarise", "View"]

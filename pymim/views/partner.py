@@ -1,0 +1,67 @@
+"""Pairs of pictures by index: a view that shows another picture in place of each, as a neighbour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pymim import philox
+from pymim.contracts import Draw
+from pymim.errors import ConfigError
+from pymim.views.view import Drawn, View, named
+
+if TYPE_CHECKING:
+    from pymim.views.rectangle import Images
+
+
+class Partner:
+    """Shows one of the partners of each picture, drawn uniformly at each visit, in the way of `view`.
+
+    `data.Loader.pair` says which pictures are partners, as a target does that mines neighbours
+    (`targets.Neighbours`). Which one is drawn is a pure function of (seed, epoch, dataset index, view). It is in
+    `Batch.drawn` as "partner", int64 [B].
+    """
+
+    def __init__(self, view: View):
+        if getattr(view, "like", None) is not None:
+            raise ValueError(
+                "Partner: view: expected one with a crop of its own, got one like another view; leave like out"
+            )
+        self.view = view
+        self.table: NDArray[np.int64] | None = None
+        for name in ("size", "channels", "normalise"):
+            if hasattr(view, name):
+                setattr(self, name, getattr(view, name))
+
+    def pair(self, table: NDArray[np.int64]) -> None:
+        """Set the partners of each picture, [N k]."""
+        self.table = table
+
+    def partner(self, index: Tensor, draw: Draw | None) -> Tensor:
+        """Give a partner of each picture, int64 [B]."""
+        if self.table is None:
+            raise ConfigError(
+                "Partner: pairs: expected Loader.pair to have said them, got none; predict a target that "
+                "says them, such as targets.Neighbours, and survey with other views"
+            )
+        name = named(index, draw)
+        chance = philox.uniforms(name._replace(seed=philox.key(name.seed, "partners")), 1)[:, 0, 0]
+        column = (chance.astype(np.float64) * self.table.shape[1]).astype(np.int64)
+        return torch.from_numpy(self.table[index.numpy(), column].astype(np.int64))
+
+    def __call__(self, images: Images, index: Tensor, draw: Draw | None) -> Tensor:
+        return self.view(images, index, draw)
+
+    def drawn(self, images: Images, index: Tensor, draw: Draw | None) -> Drawn:
+        """Give what `view` draws of the partners."""
+        own: Any = self.view
+        return own.drawn(images, index, draw) if hasattr(own, "drawn") else {}
+
+    def show(self, images: Images, index: Tensor, draw: Draw | None, drawn: Drawn) -> Tensor:
+        """Give the pixels of the partners."""
+        own: Any = self.view
+        return own.show(images, index, draw, drawn) if hasattr(own, "show") else own(images, index, draw)  # type: ignore[no-any-return]
