@@ -8,35 +8,42 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pymim import data
 from pymim.contracts import Encoder
 from pymim.data import opening
 from pymim.errors import ConfigError
 from pymim.io import Folder
-from pymim.layers.still import still
 from pymim.probes import KNN, Linear
+from pymim.probes.reading import POOLS, Head, Reading, head_of
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
     from pymim.views.view import View
 
 Probe = Any
-POOLS = ("mean", "encoder", "predictor")
+Split = tuple[Tensor, Tensor]  # images [N C H W] and labels [N]
 
 
 class Evaluation:
     """Runs `probes` on the encoder of a run, on `train_images` and `test_images` images of a source with labels.
 
-    source, channels, clip: what pymim.data.open takes; view: how an image is prepared, without randomness.
-    pool: what the vector of an image is: the "mean" of the encoder's tokens, what the "encoder" itself pools, or
-        what the "predictor" of the first objective pools (CAPI's, Darcet et al. 2025: predictors.Cross.pooled).
-        The untrained encoder is then read by its mean: its predictor is not kept.
-    Raw pixels and the encoder as it was before training are probed too: once a run, kept in
-    evaluation/baselines.json and printed beside, unless another run's `baselines` serve. Probes see pooled
-    features, patch tokens or images, as they say.
+    Args:
+        source, channels, clip: what pymim.data.open takes. view: how an image is prepared, without randomness.
+        pool: what the vector of an image is: the "mean" of the encoder's tokens, its "class" token (DINO,
+            Caron et al. 2021), what the "encoder" itself pools, or what the "predictor" of the first objective
+            pools (CAPI's, Darcet et al. 2025: predictors.Cross.pooled). The untrained encoder is then read by
+            its mean: its predictor is not kept.
+        layer: of vectors and tokens: after this block, one of the encoder's taps, not normed; None: the last. What
+            the "encoder" pools is then the mean of the tokens.
+        head: the objective whose predictor gives the scores [N S K] that probes such as Assigned take; by default
+            the first.
+        baselines: whether raw pixels and the encoder as it was before training are probed too: once a run, kept in
+            evaluation/baselines.json and printed beside, unless another run's serve.
+
+    Probes see pooled features, patch tokens, scores or images, as they say; those that see images encode them by
+    themselves.
     """
 
     def __init__(
@@ -51,19 +58,23 @@ class Evaluation:
         channels: int = 3,
         clip: data.Clip | None = None,
         baselines: bool = True,
+        layer: int | None = None,
+        head: str = "",
     ) -> None:
         self.source, self.view, self.channels, self.clip = source, view, channels, clip
         if pool not in POOLS:
             raise ValueError(
                 f"Evaluation: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them"
             )
-        self.batch, self.pool = batch, pool
+        self.batch, self.pool, self.layer, self.head = batch, pool, layer, head
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes, self.baselines = (train_images, test_images), baselines
 
     def before_run(self, trainer: Trainer) -> None:
         """Refuses what could only fail at the end of the training."""
+        Reading(self.pool, self.layer).check(trainer.encoder)
         self._predictor(trainer)
+        self._head(trainer)
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
         """Probes the encoder, prints the table and writes evaluation/step-N.json."""
@@ -71,30 +82,42 @@ class Evaluation:
         if splits is None:
             _say("no labels: nothing is probed (class folders or a labelled parquet file give some)")
             return
+        self.before_run(trainer)
         began = time.perf_counter()
         baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
-        result = self.probe(trainer.encoder, splits, self._predictor(trainer))
-        folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
+        head = self._head(trainer)
+        result = self.probe(trainer.encoder, splits, self._predictor(trainer), head)
+        chosen = {} if head is None or head.chosen is None else {"chosen": {"head": head.chosen}}
+        folder.write_json(
+            f"evaluation/step-{step:08d}.json", {"step": step, **result, **chosen, "baselines": baselines}
+        )
         train, test = (len(labels) for _, labels in splits)
         seconds = time.perf_counter() - began
         seen = f"({train} training and {test} test {trainer.encoder.items}, {seconds:.0f} s)"
         _say(f"{table(result, baselines, step)}\n{seen}")
 
     def probe(
-        self, encoder: Encoder, splits: list[tuple[Tensor, Tensor]], predictor: Any = None
+        self, encoder: Encoder, splits: list[Split], predictor: nn.Module | None = None, head: Head | None = None
     ) -> dict[str, float]:
-        """What each probe says of this encoder, by name; or of what `predictor` pools of it."""
+        """What each probe says of this encoder, by name; or of what `predictor` pools of it. Probes that take the
+        scores of a `head` are left out where there is none."""
         (train, labels), (test, truth) = splits
-        wanted = {probe.takes for probe in self.probes}
-        features = {"pooled": (train, test), **self._features(encoder, predictor, train, test, wanted)}
+        probes = [probe for probe in self.probes if head is not None or probe.takes != "scores"]
+        wanted = {probe.takes for probe in probes}
+        pool = "mean" if self.pool == "predictor" else self.pool
+        reading = Reading(pool, self.layer, predictor, head)
+        first, second = (reading.all(encoder, images, wanted, self.batch) for images in (train, test))
         results: dict[str, float] = {}
-        for probe in self.probes:
-            first = (encoder,) if probe.takes == "images" else ()
-            given = (train, test) if probe.takes == "images" else features[probe.takes]
-            results |= _named(probe, probe(*first, given[0], labels, given[1], truth))
+        for probe in probes:
+            if probe.takes == "images":
+                found = probe(encoder, train, labels, test, truth)
+            else:
+                more = {"chosen": head.chosen} if head is not None and probe.takes == "scores" else {}
+                found = probe(first[probe.takes], labels, second[probe.takes], truth, **more)
+            results |= _named(probe, found)
         return results
 
-    def _predictor(self, trainer: Trainer) -> Any:
+    def _predictor(self, trainer: Trainer) -> nn.Module | None:
         """The predictor that pools, where one does."""
         if self.pool != "predictor":
             return None
@@ -106,9 +129,13 @@ class Evaluation:
             )
         return predictor
 
-    def _baselines(
-        self, trainer: Trainer, folder: Folder, splits: list[tuple[Tensor, Tensor]]
-    ) -> dict[str, dict[str, float]]:
+    def _head(self, trainer: Trainer) -> Head | None:
+        """The head whose scores are probed, where a probe takes them."""
+        if not any(probe.takes == "scores" for probe in self.probes):
+            return None
+        return head_of(trainer.method.objectives, self.head)
+
+    def _baselines(self, trainer: Trainer, folder: Folder, splits: list[Split]) -> dict[str, dict[str, float]]:
         path = folder / "evaluation" / "baselines.json"
         if path.exists():
             return dict(json.loads(path.read_text()))
@@ -116,7 +143,7 @@ class Evaluation:
         folder.write_json("evaluation/baselines.json", baselines)
         return baselines
 
-    def _pixels(self, splits: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    def _pixels(self, splits: list[Split]) -> dict[str, float]:
         (train, labels), (test, truth) = splits
         flat = [images.flatten(1) for images in (train, test)]
         pooled = [probe for probe in self.probes if probe.takes == "pooled"]
@@ -125,31 +152,7 @@ class Evaluation:
             results |= _named(probe, probe(flat[0], labels, flat[1], truth))
         return results
 
-    @torch.no_grad()
-    def _features(
-        self, encoder: Encoder, predictor: Any, train: Tensor, test: Tensor, wanted: set[str]
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Pooled features [N D] and, where a probe wants them, tokens [N T D], of both sets, by name."""
-        with still(*(part for part in (encoder, predictor) if part is not None)):
-            sets = [
-                [self._encode(encoder, predictor, chunk, wanted) for chunk in images.split(self.batch)]
-                for images in (train, test)
-            ]
-        names = sets[0][0].keys()
-        joined = {name: [torch.cat([chunk[name] for chunk in chunks]) for chunks in sets] for name in names}
-        return {name: (both[0], both[1]) for name, both in joined.items()}
-
-    def _encode(self, encoder: Encoder, predictor: Any, images: Tensor, wanted: set[str]) -> dict[str, Tensor]:
-        device = next(encoder.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16):
-            features = encoder(images.to(device))
-            pooled = features.pooled if self.pool == "encoder" else features.tokens.float().mean(1)
-            if predictor is not None:
-                pooled = predictor.pooled(features, encoder.grid(images.shape))
-        found = {"pooled": pooled.float().cpu()}
-        return found | ({"tokens": features.tokens.to(torch.bfloat16).cpu()} if "tokens" in wanted else {})
-
-    def _splits(self) -> list[tuple[Tensor, Tensor]] | None:
+    def _splits(self) -> list[Split] | None:
         """Images [N C H W] and labels [N] of the training and the test split; None where there are no labels."""
         splits = []
         for split, size in zip(("train", "test"), self.sizes, strict=True):
@@ -168,14 +171,18 @@ def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
 
 def table(result: dict[str, float], baselines: dict[str, dict[str, float]], step: int) -> str:
     """Accuracies in per cent: a row for the encoder and one for each baseline."""
-    names = list(result)
+    widths = {name: max(12, len(name) + 2) for name in result}
     rows = {f"step {step}": result, **baselines}
-    head = f"{'':12}" + "".join(f"{name:>12}" for name in names)
+    head = f"{'':12}" + "".join(f"{name:>{width}}" for name, width in widths.items())
     lines = [
-        f"{label:12}" + "".join(f"{row[n]:>11.1%} " if n in row else f"{'-':>12}" for n in names)
+        f"{label:12}" + "".join(_cell(row.get(name), width) for name, width in widths.items())
         for label, row in rows.items()
     ]
     return "\n".join([head, *lines])
+
+
+def _cell(value: float | None, width: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:>{width - 1}.1%} "
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,113 @@
+"""What probes are shown of an image: its vector, its tokens, and the scores of a method's own head."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pymim.contracts import Encoder, Features
+from pymim.errors import ConfigError
+from pymim.layers.still import still
+
+if TYPE_CHECKING:
+    from pymim.objective import Objective
+
+POOLS = ("mean", "class", "encoder", "predictor")
+
+
+class Head(NamedTuple):
+    """A method's own classifier. chosen: which of its sets, where the loss remembers the best."""
+
+    predictor: nn.Module
+    tap: int | None = None
+    chosen: int | None = None
+
+
+class Reading(NamedTuple):
+    """How an encoder is read.
+
+    pool: the vector of an image: the "mean" of its tokens, its "class" token, what the "encoder" itself pools, or
+        what `predictor` pools. layer: all of this after a block, by the encoder's taps.
+    """
+
+    pool: str = "mean"
+    layer: int | None = None
+    predictor: nn.Module | None = None
+    head: Head | None = None
+
+    def __call__(self, encoder: Encoder, images: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
+        """Give "pooled" [B E], and what else is wanted: "tokens" [B N D] and "scores" [B S K]; on the CPU."""
+        device = next(encoder.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16):
+            last = encoder(images.to(device))
+            grid, features = encoder.grid(images.shape), last.at(self.layer)
+            if self.predictor is not None:
+                pooled: Tensor = self.predictor.pooled(features, grid)  # type: ignore[operator]
+            else:
+                pooled = self._pooled(features)
+            found = {"pooled": pooled.float().cpu()}
+            if "tokens" in wanted:
+                found["tokens"] = features.tokens.to(torch.bfloat16).cpu()
+            if "scores" in wanted and self.head is not None:
+                found["scores"] = self.head.predictor(last.at(self.head.tap), None, grid).float().cpu()
+        return found
+
+    @torch.no_grad()
+    def all(self, encoder: Encoder, images: Tensor, wanted: Collection[str], batch: int) -> dict[str, Tensor]:
+        """Read images [N C *S], some at a time, in evaluation mode."""
+        parts = [encoder, self.predictor, self.head and self.head.predictor]
+        with still(*(part for part in parts if part is not None)):
+            chunks = [self(encoder, chunk, wanted) for chunk in images.split(batch)]
+        return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+    @torch.no_grad()
+    def check(self, encoder: Encoder) -> None:
+        """Refuse what this encoder does not have. Raises ConfigError."""
+        kind = type(encoder.bare).__name__
+        if self.pool == "class" and not _has_class_token(encoder):
+            raise ConfigError(
+                f"Evaluation: pool = 'class': expected a class token, got none, as {kind} has none; give the "
+                "encoder one (ViT.class_token = True), or set pool = 'mean'"
+            )
+        if self.layer is None:
+            return
+        sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
+        device = next(encoder.parameters()).device
+        with still(encoder):
+            taps = encoder(torch.zeros(1, encoder.channels, *sides, device=device)).taps
+        if self.layer not in taps:
+            known = ", ".join(map(str, taps)) or "none"
+            raise ConfigError(
+                f"Evaluation: layer: expected one of the encoder's taps ({known}), got {self.layer}; set "
+                f"{kind}.taps = ({', '.join(map(str, sorted({*taps, self.layer})))},)"
+            )
+
+    def _pooled(self, features: Features) -> Tensor:
+        if self.pool == "encoder":
+            return features.pooled
+        return features.prefix[:, 0] if self.pool == "class" else features.tokens.float().mean(1)
+
+
+def _has_class_token(encoder: Encoder) -> bool:
+    """Whether the first of the prefix is one; registers are none."""
+    tokens = [part.cls_token for part in encoder.modules() if hasattr(part, "cls_token")]
+    return bool(encoder.prefix) and all(token is not None for token in tokens)
+
+
+def head_of(objectives: Collection[Objective], name: str) -> Head:
+    """The head of the objective of this name, by default of the first. Raises ConfigError where it is none."""
+    found = [objective for objective in objectives if not name or objective.name == name]
+    if not found:
+        known = ", ".join(objective.name for objective in objectives)
+        raise ConfigError(
+            f"Evaluation: head: expected one of the objectives {known}, got {name!r}; name one of them"
+        )
+    if (on := found[0].on) != "pooled":
+        raise ConfigError(
+            f"Evaluation: head: expected an objective on the pooled image, as probes take its scores, got "
+            f"{found[0].name} on {on!r}; name another, or leave out the probes that take scores"
+        )
+    return Head(found[0].predictor, found[0].tap, getattr(found[0].loss, "best", None))
