@@ -69,6 +69,11 @@ def _check_mask(mask: Policy, encoder: Encoder) -> None:
             f"Method: mask: expected {kind}(index, grid, draw, difficulty), got other arguments; "
             "see pymim.contracts.Policy"
         )
+    if getattr(mask, "ragged", False) and not encoder.dense:
+        raise ValueError(
+            f"Method: mask: expected equal counts, as {eyes} drops hidden patches, got {kind}, whose counts differ "
+            f"by image; set {eyes}.hidden = 'token', or mask with masks.Block"
+        )
 
 
 def _check_members(objective: Objective) -> None:
@@ -96,6 +101,11 @@ def _check_fit(encoder: Encoder, objective: Objective, mask: Policy | None) -> N
         wanted = "pooled" if reads == "pooled" else "predicted, visible or all"
         raise ValueError(
             f"Objective: on: expected {wanted}, as {reader} is the predictor, got {on}; change one of the two"
+        )
+    if on == "visible" and getattr(mask, "ragged", False):
+        raise ValueError(
+            f"Objective: on: expected predicted or all, as {type(mask).__name__} leaves another number of patches "
+            "visible in each image, got visible; mask with masks.Block"
         )
     if reads == "tokens" and mask is not None and on != "visible" and not encoder.dense:
         raise ValueError(

@@ -3,20 +3,25 @@
 from pymim.masks.count import visible_count
 from pymim.masks.filtered import Noise
 from pymim.masks.guided import Priority, Ranked, Weighted
+from pymim.masks.ragged import RaggedBlock
 from pymim.masks.rectangles import Block, InverseBlock, MultiBlock
 from pymim.masks.repeated import Repeated
+from pymim.masks.several import ByView, Several
 from pymim.masks.some import Some
 from pymim.masks.uniform import Disjoint, Tube, Uniform
 
 __all__ = [
     "Block",
+    "ByView",
     "Disjoint",
     "InverseBlock",
     "MultiBlock",
     "Noise",
     "Priority",
+    "RaggedBlock",
     "Ranked",
     "Repeated",
+    "Several",
     "Some",
     "Tube",
     "Uniform",

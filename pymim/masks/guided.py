@@ -3,84 +3,77 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pymim.contracts import Draw, Grid, Mask
-from pymim.masks.count import Rounding, visible_count
-from pymim.masks.hide import hide
-from pymim.ops import guided as ops
+from pymim.contracts import Grid
+from pymim.masks.count import Rounding
+from pymim.masks.share import Share
+from pymim.ops import grid as ops
+from pymim.ops import guided
 from pymim.schedule import Schedule, at
 
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
 
-
-class Ranked:
+class Ranked(Share):
     """Hides the most difficult patches for certain, and others uniformly (HPM, Wang et al. 2023).
 
-    `hard` is their share of the hidden ones: a number, or a schedule over `steps`; 0 is the uniform mask. `hide`
-    "lowest" turns it round.
+    `hard` is their share of the hidden ones; 0 is the uniform mask. `ratio` and `hard` are numbers, or schedules
+    over `steps`. `hide` "lowest" turns it round.
     """
 
     def __init__(
         self,
-        ratio: float = 0.75,
+        ratio: float | Schedule = 0.75,
         hard: float | Schedule = 0.5,
         hide: Literal["highest", "lowest"] = "highest",
         rounding: Rounding = "keep-floor",
         steps: int = 0,
     ):
-        self.ratio, self.hard, self.hide, self.rounding, self.steps = ratio, hard, hide, rounding, steps
+        super().__init__(ratio, rounding, steps)
+        self.hard, self.hide = hard, hide
 
-    def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
-    ) -> Mask:
+    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
         patches = math.prod(grid)
-        visible = visible_count(patches, self.ratio, self.rounding)
-        share = at(self.hard, draw.step, self.steps)
+        share = at(self.hard, draw["step"], self.steps)
         hard = 0 if difficulty is None else int((patches - visible) * share)
         scores = _scores(index, patches, difficulty)
-        return hide(ops.ranked(index, scores, visible, hard, hide=self.hide, **draw._asdict()))
+        return guided.ranked(index, scores, visible, hard, hide=self.hide, **draw)
 
 
-class Weighted:
+class Weighted(Share):
     """Draws the visible patches, or the hidden ones, with probability in proportion to a difficulty of 0 or more
-    (MaskAlign, Xue et al. 2023; AdaMAE, Bandara et al. 2023)."""
+    (MaskAlign, Xue et al. 2023; AdaMAE, Bandara et al. 2023). `ratio`: a number, or a schedule over `steps`."""
 
     def __init__(
         self,
-        ratio: float = 0.75,
+        ratio: float | Schedule = 0.75,
         side: Literal["visible", "hidden"] = "visible",
         rounding: Rounding = "keep-floor",
+        steps: int = 0,
     ):
-        self.ratio, self.side, self.rounding = ratio, side, rounding
+        super().__init__(ratio, rounding, steps)
+        self.side = side
 
-    def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
-    ) -> Mask:
-        visible = visible_count(math.prod(grid), self.ratio, self.rounding)
+    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
         weights = _scores(index, math.prod(grid), difficulty)
-        return hide(ops.weighted(index, weights, visible, draw=self.side, **draw._asdict()))
+        return guided.weighted(index, weights, visible, draw=self.side, **draw)
 
 
-class Priority:
-    """Hides the largest of difficulty + U[0, 1): a step of one comes first for certain (HAP, Yuan et al. 2023)."""
+class Priority(Share):
+    """Hides the largest of difficulty + U[0, 1): a step of one comes first for certain (HAP, Yuan et al. 2023).
+    `ratio`: a number, or a schedule over `steps`."""
 
-    def __init__(self, ratio: float = 0.75, rounding: Rounding = "keep-floor"):
-        self.ratio, self.rounding = ratio, rounding
+    def __init__(self, ratio: float | Schedule = 0.75, rounding: Rounding = "keep-floor", steps: int = 0):
+        super().__init__(ratio, rounding, steps)
 
-    def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
-    ) -> Mask:
-        visible = visible_count(math.prod(grid), self.ratio, self.rounding)
-        return hide(ops.priority(index, _scores(index, math.prod(grid), difficulty), visible, **draw._asdict()))
+    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
+        return guided.priority(index, _scores(index, math.prod(grid), difficulty), visible, **draw)
 
 
 def _scores(index: Tensor, patches: int, difficulty: Tensor | None) -> Tensor:
-    """float32 also where a ranker works in half precision, whose ties would decide."""
+    """Give float32 also where a ranker works in half precision, whose ties would decide."""
     if difficulty is None:
         return torch.ones(len(index), patches, device=index.device)
     return difficulty.detach().float()

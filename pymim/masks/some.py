@@ -23,6 +23,6 @@ class Some:
     def __call__(
         self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
     ) -> Mask:
-        mask = one_mask(self.policy, index, grid, draw, difficulty)
+        mask = one_mask(self.policy, index, grid, draw, difficulty, "Some")
         count = int(mask.hidden.shape[1] * self.share)
         return mask._replace(predicted=ops.subset(index, mask.hidden, count, **draw._asdict()))

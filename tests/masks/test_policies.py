@@ -1,6 +1,7 @@
 """Every policy: counts, partitions, and a pure function of its arguments."""
 
 import copy
+import functools
 import pickle
 
 import pytest
@@ -56,6 +57,7 @@ def test_masks_depend_on_seed_step_view_and_index_alone(name):
     whole = draw_with(policy, grid)
     part = draw_with(pickle.loads(pickle.dumps(policy)), grid, index=torch.tensor([103, 101]))
     assert all(torch.equal(a[[3, 1]], b) for a, b in zip(whole[:3], part[:3], strict=True))
+    assert whole[3:] == part[3:]
     assert len(whole.hidden.unique(dim=0)) > 1
     for draw in (Draw(2, 2), Draw(1, 3), Draw(1, 2, 1)):
         other = draw_with(copy.deepcopy(policy), grid, draw)
@@ -118,6 +120,62 @@ def test_disjoint_views_overlap_as_little_as_they_can():
     assert ((first.boolean(100) | second.boolean(100)).sum(1) == 40).all()
 
 
+RISING = {
+    "uniform": masks.Uniform,
+    "tube": masks.Tube,
+    "block": masks.Block,
+    "inverse": masks.InverseBlock,
+    "noise": functools.partial(masks.Noise, count=4, size=20),
+    "ranked": masks.Ranked,
+    "weighted": masks.Weighted,
+    "priority": masks.Priority,
+    "disjoint": functools.partial(masks.Disjoint, draws=1),
+}
+
+
+@pytest.mark.parametrize("name", RISING)
+def test_a_ratio_may_follow_a_schedule(name):
+    policy = RISING[name](ratio=Linear(0.25, 0.75), rounding="keep-floor", steps=8)
+    for step, hidden in ((0, 16), (4, 32), (8, 48)):
+        draw = Draw(0, step)
+        found = policy(torch.arange(2), (8, 8), draw)
+        mask = found[0] if name == "disjoint" else found
+        assert mask.hidden.shape == (2, hidden)
+        fixed = RISING[name](ratio=hidden / 64, rounding="keep-floor", steps=8)(torch.arange(2), (8, 8), draw)
+        assert torch.equal(mask.hidden, (fixed[0] if name == "disjoint" else fixed).hidden)
+    with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0"):
+        RISING[name](ratio=Linear(0.25, 0.75))(torch.arange(2), (8, 8), Draw(0, 0))
+
+
+def test_blocks_keep_off_the_last_row_and_column_as_released():
+    for step in range(40):
+        mask = masks.MultiBlock(0.2, edges=False)(torch.arange(4), (14, 14), Draw(0, step))
+        rows, columns = mask.predicted // 14, mask.predicted % 14
+        assert max(rows.max(), columns.max(), (mask.visible // 14).max(), (mask.visible % 14).max()) < 13
+
+
+def test_a_context_may_be_cut_in_raster_order():
+    """The context with the most patches that every draw allows begins with those that a smaller one keeps."""
+    draw, index = Draw(3, 1), torch.arange(6)
+    few, more = (masks.MultiBlock(v, raster=True)(index, (14, 14), draw) for v in (0.15, 0.2))
+    kept = few.visible.shape[1]
+    assert torch.equal(more.visible[:, :kept], few.visible)
+    few, more = (masks.MultiBlock(v)(index, (14, 14), draw) for v in (0.15, 0.2))
+    assert not torch.equal(more.visible[:, :kept], few.visible)
+
+
+def test_blocks_have_the_released_counts():
+    """Blocks of 30 to 40 of 14 x 14 patches, 45 % of them in the union of four, which the context does not see."""
+    sizes, unions = [], []
+    for step in range(100):
+        mask = masks.MultiBlock(0.2, edges=False)(torch.arange(8), (14, 14), Draw(0, step))
+        sizes.append(mask.predicted.shape[1] // 4)
+        unions += [len(row.unique()) / 196 for row in mask.predicted]
+        assert not (mask.boolean(196).gather(1, mask.predicted) == 0).any()
+    assert (min(sizes), max(sizes)) == (30, 40)
+    assert 0.42 < sum(unions) / len(unions) < 0.48
+
+
 def test_multi_blocks_are_predicted_one_after_another():
     mask = masks.MultiBlock(0.2, blocks=3)(torch.arange(2), (14, 14), Draw(0, 0))
     assert mask.predicted.shape[1] % 3 == 0
@@ -125,6 +183,7 @@ def test_multi_blocks_are_predicted_one_after_another():
     rows, columns = blocks // 14, blocks % 14
     area = (rows.amax(2) - rows.amin(2) + 1) * (columns.amax(2) - columns.amin(2) + 1)
     assert (area == blocks.shape[2]).all()
+    assert mask.groups == 3
 
 
 def test_masks_are_the_same_under_autocast():

@@ -1,0 +1,96 @@
+"""Blocks that hide as many patches as fit: another number in every image."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from pymim.contracts import Draw, Grid, Mask
+from pymim.masks.count import Rounding, visible_count
+from pymim.ops import block as ops
+from pymim.schedule import Schedule, at
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+
+class RaggedMask(Mask):
+    """A mask whose counts differ by image.
+
+    Rows of ids are as long as the longest can be. The rest of a row repeats its last id, at weight
+    0. `extra` is the mask itself, bool [B N].
+    """
+
+    def boolean(self, patches: int) -> Bool[Tensor, "B N"]:
+        found: Tensor = self.extra
+        return found
+
+
+class RaggedBlock:
+    """Hides at most a share `ratio`, one block after another, until none fits (BEiT, Bao et al.
+    2022; MaskFeat, Wei et al. 2022; iBOT, Zhou et al. 2022).
+
+    For encoders with tokens of hidden patches. Those that drop them need equal counts, as `Block`
+    gives. Unlike iBOT's bound, which may be a fraction (58.8 of 196 patches), this one is a whole
+    number, here 58: 57.4 patches are hidden in the mean, where the released loop hides 57.2.
+
+    Args:
+        ratio, rounding: the bound; `ratio` is a number, or a schedule over `steps`.
+        area, aspect, duration: of a block, as `Block` has them.
+        tries: how many blocks in a row may fail to fit.
+        mean: of the losses over the hidden patches of the batch, "patch" (BEiT, MaskFeat), or first
+            over those of each image, "image" (iBOT, where an image without hidden patches counts
+            as 0; here it does not count).
+    """
+
+    ragged = True
+
+    def __init__(
+        self,
+        ratio: float | Schedule = 0.4,
+        rounding: Rounding = "mask-floor",
+        area: tuple[float, float | None] = (16, None),
+        aspect: tuple[float, float] = (0.3, 1 / 0.3),
+        duration: tuple[int, int] | None = None,
+        tries: int = 10,
+        mean: Literal["patch", "image"] = "patch",
+        steps: int = 0,
+    ):
+        if mean not in ("patch", "image"):
+            raise ValueError(f"RaggedBlock: mean: expected 'patch' or 'image', got {mean!r}; name one of them")
+        self.ratio, self.rounding, self.steps = ratio, rounding, steps
+        self.area, self.aspect, self.duration = area, aspect, duration
+        self.tries, self.mean = tries, mean
+
+    def __call__(
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
+    ) -> RaggedMask:
+        patches = math.prod(grid)
+        bound = patches - visible_count(patches, at(self.ratio, draw.step, self.steps), self.rounding)
+        law = {
+            "area": self.area,
+            "aspect": self.aspect,
+            "duration": self.duration,
+            "tries": self.tries,
+        }
+        boolean, counts = ops.ragged_block(index, grid, bound, **law, **draw._asdict())  # type: ignore[arg-type]
+        hidden, weight = _listed(boolean, counts, bound)
+        visible, _ = _listed(~boolean, patches - counts, patches)
+        if self.mean == "image":
+            weight = weight / counts.clamp_min(1)[:, None]
+        return RaggedMask(visible, hidden, hidden, weight, extra=boolean)
+
+
+def _listed(boolean: Tensor, counts: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Give the ids that are True, ascending and the last repeated, [B length]; and 1 where none repeats."""
+    order = boolean.to(torch.uint8).argsort(stable=True, dim=1, descending=True)
+    places = torch.arange(length, device=boolean.device)
+    last = (counts - 1).clamp_min(0)[:, None]
+    return order.gather(1, torch.minimum(places, last)), (places < counts[:, None]).float()

@@ -1,0 +1,84 @@
+"""Policies put together: another one for each view, or several masks of the same view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from pymim import philox
+from pymim.compatible import masks
+from pymim.contracts import Draw, Grid, Mask, Policy
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class ByView:
+    """Masks view k by `policies[k]`, and views beyond by `rest`; None hides nothing.
+
+    In MSN (Assran et al. 2022) the anchor is masked, target and focal views are whole. Policies of
+    several masks need the same number of them. Raises ValueError where they differ.
+    """
+
+    def __init__(self, policies: Sequence[Policy | None], rest: Policy | None = None):
+        self.policies, self.rest = tuple(policies), rest
+        draws = {getattr(policy, "draws", 1) for policy in (*self.policies, rest) if policy is not None}
+        if len(draws) > 1:
+            raise ValueError(
+                f"ByView: policies: expected the same number of masks of each, got {sorted(draws)}; change draws"
+            )
+        self.draws: int = min(draws, default=1)
+        self.ragged = _ragged((*self.policies, rest))
+
+    def __call__(
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
+    ) -> Mask | Sequence[Mask | None] | None:
+        policy = self.policies[draw.view] if draw.view < len(self.policies) else self.rest
+        return None if policy is None else policy(index, grid, draw, difficulty)
+
+
+class Several:
+    """Draws the masks of every policy for each view; None hides nothing.
+
+    V-JEPA (Bardes et al. 2024) predicts from two masks of a clip, of short and of long blocks. Each
+    policy draws by a name of its own, so that two of a kind differ. The first draws what it would
+    alone. Raises ValueError where there is no policy.
+    """
+
+    def __init__(self, policies: Sequence[Policy | None]):
+        self.policies = tuple(policies)
+        self.draws = sum(_draws(policy) for policy in self.policies)
+        self.ragged = _ragged(self.policies)
+        if not self.draws:
+            raise ValueError("Several: policies: expected one or more, got none; name some, or set mask = None")
+
+    def __call__(
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
+    ) -> list[Mask | None]:
+        found: list[Mask | None] = []
+        for number, policy in enumerate(self.policies):
+            drawn = None if policy is None else policy(index, grid, _named(draw, number), difficulty)
+            found += masks(drawn, _draws(policy))
+        return found
+
+
+def _draws(policy: Policy | None) -> int:
+    return getattr(policy, "draws", 1)
+
+
+def _ragged(policies: Sequence[Policy | None]) -> bool:
+    return any(getattr(policy, "ragged", False) for policy in policies)
+
+
+def _named(draw: Draw, number: int) -> Draw:
+    return draw._replace(seed=philox.key(draw.seed, f"mask {number}") % 2**63) if number else draw
