@@ -149,6 +149,7 @@ class Asked(NamedTuple):
     branch: the encoder's own of this view, without a graph unless the target says `graph`; None where the target
         reads pixels.
     predict: predict(name) is what an objective's predictor makes of that branch, by default this objective's own.
+    grid: of the view that predicts, which the ids are of.
     """
 
     batch: Batch
@@ -157,6 +158,7 @@ class Asked(NamedTuple):
     step: int
     branch: Branch | None = None
     predict: Callable[..., Tensor] | None = None
+    grid: Grid | None = None
 
     @property
     def view(self) -> Tensor:

@@ -58,7 +58,8 @@ class Pass:
                 keeps = getattr(target, "graph", False)
                 branch = self._branch(Source(to), keeps)
                 predict = self._predicting(objective, Source(to), keeps)
-            made = target(Asked(self.batch, to, mask, self.step, branch, predict))
+            grid = self.branches[source].grid
+            made = target(Asked(self.batch, to, mask, self.step, branch, predict, grid))
             self._targets[key] = made if isinstance(made, Made) else Made(made)
         return self._targets[key]
 

@@ -16,6 +16,8 @@ from pymim.layers.gather import gather
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+EPSILON = 1e-6
+
 
 class Frames(Target):
     """An image encoder's patch tokens of the first frame of each tube, in the order (time, row, column), float32.
@@ -27,7 +29,7 @@ class Frames(Target):
     Args:
         encoder: of clips.
         teacher: constructor, called with it: `encoders.Frozen`, whose `model` is an encoder of images.
-        standardise: (x - mean) / deviation, unbiased, of each channel and clip.
+        standardise: (x - mean) / (deviation + 1e-6), unbiased, of each channel and clip.
     """
 
     def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Average], standardise: bool = True):
@@ -52,7 +54,7 @@ class Frames(Target):
         tokens = tokens.reshape(len(view), -1, self.width)
         if self.standardise:
             deviation, mean = torch.std_mean(tokens, 1, keepdim=True)
-            tokens = (tokens - mean) / deviation.clamp_min(1e-6)
+            tokens = (tokens - mean) / (deviation + EPSILON)
         return tokens if asked.ids is None else gather(tokens, asked.ids)
 
     @staticmethod

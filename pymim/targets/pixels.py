@@ -27,8 +27,10 @@ class Pixels(Target):
             "channel", (x - mean) / (deviation + 1e-6) over each channel of a patch (VideoMAE). Both unbiased.
         statistics: those the views were normalised with. If given, pixels are mapped back with them first
             (VideoMAE).
-        every_frame: whether each frame of a clip is predicted; if not, as many as the grid has, spread evenly from
-            first to last: one of each patch (MAE-ST, Feichtenhofer et al. 2022).
+        every_frame: whether each frame of a clip is predicted; if not, as many as the grid has.
+        spread: whether those are spread evenly from the first frame to the last (MAE-ST, Feichtenhofer et al. 2022:
+            0 and 3 of 4 frames, where a patch has 2), or are the first of each patch (MaskFeat, Wei et al. 2022: 0
+            and 2).
     """
 
     mean: Tensor
@@ -40,13 +42,16 @@ class Pixels(Target):
         normalise: str = "patch",
         statistics: Statistics = "none",
         every_frame: bool = True,
+        spread: bool = True,
     ):
         super().__init__()
         if normalise not in NORMALISATIONS:
             choices = ", ".join(NORMALISATIONS)
             raise ValueError(f"Pixels: normalise: expected one of {choices}, got {normalise!r}; name one of them")
+        if every_frame and not spread:
+            raise ValueError("Pixels: spread: expected every_frame = False with spread = False, got True; set both")
         self.normalise, self.channels = normalise, encoder.channels
-        self.thinned = 1 if every_frame else encoder.patch[0]
+        self.thinned, self.spread = 1 if every_frame else encoder.patch[0], spread
         self.patch = encoder.patch if every_frame else (1, *encoder.patch[1:])
         self.width = self.channels * math.prod(self.patch)
         measured = Normalise(statistics)
@@ -73,6 +78,8 @@ class Pixels(Target):
         """What of a view is to be predicted."""
         if self.thinned == 1:
             return view
+        if not self.spread:
+            return view[:, :, :: self.thinned]
         frames = torch.linspace(0, view.shape[2] - 1, view.shape[2] // self.thinned).long()
         return view[:, :, frames]
 

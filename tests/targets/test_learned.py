@@ -98,12 +98,26 @@ def test_channels_are_standardised_over_the_clip_before_hidden_ones_are_picked()
     view = torch.randn(2, 3, *SIDES)
     whole = ask(target, view)
     torch.testing.assert_close(whole.mean(1), torch.zeros(2, 12), rtol=0, atol=1e-5)
-    torch.testing.assert_close(whole.std(1), torch.ones(2, 12))
+    raw = ask(targets.Frames(video(), lambda encoder: target.teacher, standardise=False), view)
+    expected = (raw - raw.mean(1, keepdim=True)) / (raw.std(1, keepdim=True) + 1e-6)
+    torch.testing.assert_close(whole, expected)
     assert (whole.std(2) - 1).abs().max() > 0.1  # not each token over its channels
     mask = masks.Tube(0.75)(torch.arange(2), (2, 4, 4), Draw(0, 0))
     picked = ask(target, view, mask)
     torch.testing.assert_close(picked, whole[torch.arange(2)[:, None], mask.predicted])
     assert (picked.std(1) - 1).abs().max() > 0.05
+
+
+def test_channels_that_hardly_move_are_divided_by_a_little_more():
+    """1e-6 is added to the deviation, as released; a floor of it would leave 1, where half is right."""
+    target, view = targets.Frames(video(), image_teacher), torch.randn(2, 3, *SIDES)
+    raw = ask(targets.Frames(video(), lambda encoder: target.teacher, standardise=False), view)
+    scale = 1e-6 / raw.std(1, keepdim=True)
+    norm = target.teacher.module.norm
+    with torch.no_grad():
+        norm.weight.mul_(scale[0, 0])
+        norm.bias.zero_()
+    torch.testing.assert_close(ask(target, view[:1]).std(1), torch.full((1, 12), 0.5), rtol=1e-2, atol=0)
 
 
 def test_another_grid_is_resampled():

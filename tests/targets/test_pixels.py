@@ -116,3 +116,18 @@ def test_one_frame_of_each_patch_may_be_enough():
     torch.testing.assert_close(
         unpatchify(target.to_pixels(values, view, None), (8, 1, 1), (1, 4, 4)), target.shown(view)
     )
+
+
+def test_the_one_frame_of_a_patch_may_be_its_first():
+    """0 and 2 of 4 frames (MaskFeat), where spread evenly they are 0 and 3."""
+    view = torch.arange(4.0).view(1, 1, 4, 1, 1).expand(2, 3, 4, 4, 4)
+    sizes = {"image": (4, 4, 4), "patch": (2, 4, 4), "every_frame": False}
+    first, spread = (make("none", spread=spread, **sizes) for spread in (False, True))
+    assert call(first, view)[0, :, 0].tolist() == [0, 2]
+    assert call(spread, view)[0, :, 0].tolist() == [0, 3]
+    values = call(first, view)
+    torch.testing.assert_close(
+        unpatchify(first.to_pixels(values, view, None), (2, 1, 1), (1, 4, 4)), view[:, :, ::2]
+    )
+    with pytest.raises(ValueError, match="Pixels: spread: expected every_frame = False with spread = False"):
+        make("none", spread=False, image=(4, 4, 4), patch=(2, 4, 4))

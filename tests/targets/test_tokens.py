@@ -9,6 +9,8 @@ from safetensors.torch import save_file
 from pymim import encoders, losses, masks, targets
 from pymim.contracts import Draw
 from pymim.encoders import Momentum
+from pymim.encoders.average import Average
+from pymim.errors import ConfigError
 from pymim.io.export import export
 from pymim.objective import Objective
 from tests.asking import ask
@@ -115,8 +117,44 @@ def test_what_replaces_hidden_patches_may_be_missing(exported):
     assert encoders.Frozen(vit(), folder, vit(32, hidden="token", class_token=True)).module.hidden == "token"
 
 
-def test_another_grid_is_refused(tmp_path):
-    export(vit(32, image=(32, 24)), tmp_path, [0.5] * 3, [0.5] * 3)
-    frozen = functools.partial(encoders.Frozen, path=tmp_path, model=vit(32, image=(32, 24)))
-    with pytest.raises(ValueError, match=r"Tokens: teacher: expected a grid of \(4, 6\) patches, .* got \(8, 6\)"):
-        targets.Tokens(vit(), frozen)
+def test_tokens_by_their_unbiased_variance():
+    """Each by hand: (x - mean) / sqrt(variance over D - 1, and 1e-6)."""
+    raw, batch = call(targets.Tokens(vit(), HALF), make_batch()), make_batch()
+    values = call(targets.Tokens(vit(), HALF, normalise="unbiased"), batch)
+    centred = raw - raw.mean(-1, keepdim=True)
+    expected = centred / (centred.square().sum(-1, keepdim=True) / 23 + 1e-6).sqrt()
+    torch.testing.assert_close(values, expected)
+    assert (values - call(targets.Tokens(vit(), HALF, normalise=True), batch)).abs().max() > 0.01
+    with pytest.raises(ValueError, match="Tokens: normalise: expected True, False or 'unbiased', got 'layer'"):
+        targets.Tokens(vit(), HALF, normalise="layer")
+
+
+def taught(teacher, image=(16, 24), patch=4, **objective):
+    """A method whose encoder is of this measure."""
+    target = functools.partial(targets.Tokens, teacher=lambda encoder: Average(teacher))
+    return make_method(sides=image, patch=patch, objectives=[Objective(target, TINY, losses.MSE(), **objective)])
+
+
+def test_a_teacher_of_another_grid_is_refused_for_the_view_it_is_given():
+    """Built for the same number of patches, it would see this view as fewer."""
+    method = taught(encoders.ViT(24, 1, 2, image=(8, 12), patch=2))
+    with pytest.raises(
+        ConfigError, match=r"Tokens: teacher: expected a grid of \(4, 6\) patches, .* got \(8, 12\) of"
+    ):
+        method(make_batch(sides=(16, 24)), 0)
+    with pytest.raises(
+        ConfigError, match=r"expected a grid of \(4, 6\) patches.* got \(2, 3\) of a view of \(16, 24\)"
+    ):
+        taught(encoders.ViT(24, 1, 2, image=(32, 48), patch=8))(make_batch(), 0)
+
+
+def test_a_teacher_may_look_at_a_view_of_another_size():
+    teacher = encoders.ViT(24, 1, 2, image=(8, 12), patch=2)
+    method = taught(teacher, to=1)
+    batch = make_batch()
+    small = torch.randn(4, 3, 8, 12)
+    out = method(batch._replace(views=[batch.views[0], small]), 0)
+    expected = teacher(small).tokens.gather(1, out.mask.predicted[..., None].expand(-1, -1, 24))
+    torch.testing.assert_close(out.targets["tokens"], expected)
+    with pytest.raises(ConfigError, match=r"Tokens: teacher: expected a grid of \(4, 6\) patches"):
+        method(batch._replace(views=[batch.views[0], torch.randn(4, 3, 16, 24)]), 0)
