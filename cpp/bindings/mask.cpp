@@ -13,7 +13,7 @@ Index indices(py::handle index, const char* function) {
   return view<const int64_t, 1>(index, function, "index");
 }
 
-Scores scores(py::handle object, const char* function, const char* argument) {
+PatchScores scores(py::handle object, const char* function, const char* argument) {
   const Array array(object, function, argument);
   if (array.is<bfloat16>()) return array.view<const bfloat16, 2>();
   if (array.is<float16>()) return array.view<const float16, 2>();
@@ -61,21 +61,21 @@ void bind_mask(py::module_ module) {
         };
       });
   bind<Mask, 2, py::handle, bool>(module, "weighted", [](py::handle weights, bool draws_hidden) {
-    const Scores values = scores(weights, "weighted", "weights");
+    const PatchScores values = scores(weights, "weighted", "weights");
     const Drawn drawn = draws_hidden ? Drawn::hidden : Drawn::visible;
     return [=](Index index, Draw draw, Mask out, Stream on) {
       weighted_mask(index, draw, values, drawn, out, on);
     };
   });
   bind<Mask, 2, py::handle, int64_t, bool>(module, "ranked", [](py::handle values, int64_t hard, bool lowest) {
-    const Scores ranks = scores(values, "ranked", "scores");
+    const PatchScores ranks = scores(values, "ranked", "scores");
     const Hide hide = lowest ? Hide::lowest : Hide::highest;
     return [=](Index index, Draw draw, Mask out, Stream on) {
       ranked_mask(index, draw, ranks, hard, hide, out, on);
     };
   });
   bind<Mask, 2, py::handle>(module, "priority", [](py::handle priority) {
-    const Scores values = scores(priority, "priority", "priority");
+    const PatchScores values = scores(priority, "priority", "priority");
     return [=](Index index, Draw draw, Mask out, Stream on) { priority_mask(index, draw, values, out, on); };
   });
   bind<Masks, 3, int64_t>(module, "disjoint", [](int64_t covered) {

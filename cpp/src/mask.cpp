@@ -11,7 +11,7 @@ namespace {
 
 using Index = View<const int64_t, 1>;
 
-void check_scores(const char* function, const char* name, const Scores& scores, const Mask& out,
+void check_scores(const char* function, const char* name, const PatchScores& scores, const Mask& out,
                   bool refuse_negative) {
   check_shape(function, name, View<const char, 2>(nullptr, scores.shape), out.boolean.shape, "[B N]");
   check_device(function, out.boolean, scores);
@@ -54,13 +54,13 @@ void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t ro
   PYMIM_RUN(filtered_mask, index, index, draw, bank, rows, columns, out, stream);
 }
 
-void weighted_mask(Index index, Draw draw, Scores weights, Drawn drawn, Mask out, Stream stream) {
+void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mask out, Stream stream) {
   check_mask("weighted_mask", index, draw, out);
   check_scores("weighted_mask", "weights", weights, out, true);
   PYMIM_RUN(weighted_mask, index, index, draw, weights, drawn, out, stream);
 }
 
-void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide, Mask out, Stream stream) {
+void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out, Stream stream) {
   check_mask("ranked_mask", index, draw, out);
   check_scores("ranked_mask", "scores", scores, out, false);
   check(hard >= 0 && hard <= out.hidden[1], "ranked_mask: hard: expected 0 to ", out.hidden[1],
@@ -68,7 +68,7 @@ void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide,
   PYMIM_RUN(ranked_mask, index, index, draw, scores, hard, hide, out, stream);
 }
 
-void priority_mask(Index index, Draw draw, Scores priority, Mask out, Stream stream) {
+void priority_mask(Index index, Draw draw, PatchScores priority, Mask out, Stream stream) {
   check_mask("priority_mask", index, draw, out);
   check_scores("priority_mask", "priority", priority, out, false);
   PYMIM_RUN(priority_mask, index, index, draw, priority, out, stream);

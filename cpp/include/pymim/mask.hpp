@@ -37,7 +37,7 @@ enum class Role : uint32_t {
 PYMIM_HOST_DEVICE constexpr uint32_t first_block(Role role) { return static_cast<uint32_t>(role) << 26; }
 
 // One number a patch [B N], stored in any of three formats and compared in float.
-struct Scores {
+struct PatchScores {
   enum Type : uint8_t { f32, bf16, f16 };
 
   const void* data = nullptr;
@@ -45,14 +45,14 @@ struct Scores {
   Device device{};
   Type type = f32;
 
-  Scores(const View<const float, 2>& view) : Scores(view, f32) {}
-  Scores(const View<const bfloat16, 2>& view) : Scores(view, bf16) {}
-  Scores(const View<const float16, 2>& view) : Scores(view, f16) {}
+  PatchScores(const View<const float, 2>& view) : PatchScores(view, f32) {}
+  PatchScores(const View<const bfloat16, 2>& view) : PatchScores(view, bf16) {}
+  PatchScores(const View<const float16, 2>& view) : PatchScores(view, f16) {}
   bool present() const { return data != nullptr; }
 
  private:
   template <class T>
-  Scores(const View<const T, 2>& view, Type type)
+  PatchScores(const View<const T, 2>& view, Type type)
       : data(view.data), shape(view.shape), device(view.device), type(type) {}
 };
 
@@ -91,15 +91,15 @@ void filtered_mask(View<const int64_t, 1> index, Draw draw, View<const float, 3>
 // Draws one side of the mask a patch at a time with probability proportional to its weight among those left, as
 // the smallest of Exp(1) / weight (Efraimidis & Spirakis 2006). Weights are clamped to [2^-100, 2^100], so
 // those of 0 are drawn last, uniformly.
-void weighted_mask(View<const int64_t, 1> index, Draw draw, Scores weights, Drawn drawn, Mask out,
+void weighted_mask(View<const int64_t, 1> index, Draw draw, PatchScores weights, Drawn drawn, Mask out,
                    Stream stream = {});
 
 // Hides the `hard` highest (or lowest) scores, and M - hard others uniformly (HPM, Wang et al. 2023).
-void ranked_mask(View<const int64_t, 1> index, Draw draw, Scores scores, int64_t hard, Hide hide, Mask out,
+void ranked_mask(View<const int64_t, 1> index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out,
                  Stream stream = {});
 
 // Hides the M largest of priority + U[0, 1) (HAP, Yuan et al. 2023).
-void priority_mask(View<const int64_t, 1> index, Draw draw, Scores priority, Mask out, Stream stream = {});
+void priority_mask(View<const int64_t, 1> index, Draw draw, PatchScores priority, Mask out, Stream stream = {});
 
 // W masks of each image that together hide `covered` patches, max(M, 1) <= covered <= min(N, W M): the views
 // hide arcs, evenly spaced, of a ring of `covered` random patches (DMJD, Ma et al. 2022, where W = 2).

@@ -32,16 +32,16 @@ void fill_rows(const Mask& out, Fill fill) {
 
 // keys[i] = key(score i of the image, keys[i]).
 template <class Key>
-void score_keys(const Scores& scores, int64_t image, Word* keys, Key key) {
+void score_keys(const PatchScores& scores, int64_t image, Word* keys, Key key) {
   const int64_t n = scores.shape[1];
   const auto from = [&](const auto* values) {
     values += image * n;
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) keys[i] = key(to_float(values[i]), keys[i]);
   };
-  if (scores.type == Scores::f32) from(static_cast<const float*>(scores.data));
-  if (scores.type == Scores::bf16) from(static_cast<const bfloat16*>(scores.data));
-  if (scores.type == Scores::f16) from(static_cast<const float16*>(scores.data));
+  if (scores.type == PatchScores::f32) from(static_cast<const float*>(scores.data));
+  if (scores.type == PatchScores::bf16) from(static_cast<const bfloat16*>(scores.data));
+  if (scores.type == PatchScores::f16) from(static_cast<const float16*>(scores.data));
 }
 
 // `infinity` is the pattern of its format.
@@ -99,7 +99,7 @@ void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t ro
   });
 }
 
-void weighted_mask(Index index, Draw draw, Scores weights, Drawn drawn, Mask out, Stream) {
+void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mask out, Stream) {
   fill_rows(out, [&](const Row& row, int64_t image) {
     row.draw_keys(draw, index.data[image], Role::weighted, row.n);
     score_keys(weights, image, row.keys(),
@@ -108,7 +108,7 @@ void weighted_mask(Index index, Draw draw, Scores weights, Drawn drawn, Mask out
   });
 }
 
-void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide, Mask out, Stream) {
+void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out, Stream) {
   const uint32_t reverse = hide == Hide::lowest ? 0xffffffffu : 0u;
   fill_rows(out, [&, habit = Habit<Numbers>()](const Row& row, int64_t image) mutable {
     Word* keys = row.keys();
@@ -122,7 +122,7 @@ void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide,
   });
 }
 
-void priority_mask(Index index, Draw draw, Scores priority, Mask out, Stream) {
+void priority_mask(Index index, Draw draw, PatchScores priority, Mask out, Stream) {
   fill_rows(out, [&](const Row& row, int64_t image) {
     row.draw_keys(draw, index.data[image], Role::priority, row.n);
     score_keys(priority, image, row.keys(),
@@ -190,11 +190,11 @@ void expand_mask(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out,
   });
 }
 
-void find_bad(const Scores& scores, bool refuse_negative, bool& bad) {
+void find_bad(const PatchScores& scores, bool refuse_negative, bool& bad) {
   const int64_t n = scores.shape[0] * scores.shape[1];
-  bad = scores.type == Scores::f32    ? any_bad(scores.data, n, 0x7f800000u, refuse_negative)
-        : scores.type == Scores::bf16 ? any_bad(scores.data, n, uint16_t{0x7f80}, refuse_negative)
-                                      : any_bad(scores.data, n, uint16_t{0x7c00}, refuse_negative);
+  bad = scores.type == PatchScores::f32    ? any_bad(scores.data, n, 0x7f800000u, refuse_negative)
+        : scores.type == PatchScores::bf16 ? any_bad(scores.data, n, uint16_t{0x7f80}, refuse_negative)
+                                           : any_bad(scores.data, n, uint16_t{0x7c00}, refuse_negative);
 }
 
 }  // namespace pymim::cpu::PYMIM_ISA

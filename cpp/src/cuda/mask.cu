@@ -21,14 +21,14 @@ __device__ int64_t this_image() { return int64_t{blockIdx.x} * kWarpsPerBlock + 
 
 // keys[i] = key(score i of the image, keys[i]), each lane its own.
 template <class Key>
-__device__ void score_keys(const Scores& scores, int64_t image, Word* keys, Key key) {
+__device__ void score_keys(const PatchScores& scores, int64_t image, Word* keys, Key key) {
   const int64_t n = scores.shape[1];
   const auto from = [&](const auto* values) {
     for (int64_t i = lane_id(); i < n; i += kWarp) keys[i] = key(to_float(values[image * n + i]), keys[i]);
   };
-  if (scores.type == Scores::f32) from(static_cast<const float*>(scores.data));
-  if (scores.type == Scores::bf16) from(static_cast<const bfloat16*>(scores.data));
-  if (scores.type == Scores::f16) from(static_cast<const float16*>(scores.data));
+  if (scores.type == PatchScores::f32) from(static_cast<const float*>(scores.data));
+  if (scores.type == PatchScores::bf16) from(static_cast<const bfloat16*>(scores.data));
+  if (scores.type == PatchScores::f16) from(static_cast<const float16*>(scores.data));
   __syncwarp();
 }
 
@@ -66,7 +66,7 @@ __global__ void filtered_kernel(Index index, Draw draw, View<const float, 3> ban
   write_ids(row);
 }
 
-__global__ void weighted_kernel(Index index, Draw draw, Scores weights, Drawn drawn, Mask out) {
+__global__ void weighted_kernel(Index index, Draw draw, PatchScores weights, Drawn drawn, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
@@ -77,7 +77,7 @@ __global__ void weighted_kernel(Index index, Draw draw, Scores weights, Drawn dr
   write_ids(row);
 }
 
-__global__ void ranked_kernel(Index index, Draw draw, Scores scores, int64_t hard, Hide hide, Mask out) {
+__global__ void ranked_kernel(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
@@ -92,7 +92,7 @@ __global__ void ranked_kernel(Index index, Draw draw, Scores scores, int64_t har
   write_ids(row);
 }
 
-__global__ void priority_kernel(Index index, Draw draw, Scores priority, Mask out) {
+__global__ void priority_kernel(Index index, Draw draw, PatchScores priority, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
@@ -171,15 +171,15 @@ void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t ro
   launch_warps(filtered_kernel, index[0], stream, index, draw, bank, rows, columns, out);
 }
 
-void weighted_mask(Index index, Draw draw, Scores weights, Drawn drawn, Mask out, Stream stream) {
+void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mask out, Stream stream) {
   launch_warps(weighted_kernel, index[0], stream, index, draw, weights, drawn, out);
 }
 
-void ranked_mask(Index index, Draw draw, Scores scores, int64_t hard, Hide hide, Mask out, Stream stream) {
+void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out, Stream stream) {
   launch_warps(ranked_kernel, index[0], stream, index, draw, scores, hard, hide, out);
 }
 
-void priority_mask(Index index, Draw draw, Scores priority, Mask out, Stream stream) {
+void priority_mask(Index index, Draw draw, PatchScores priority, Mask out, Stream stream) {
   launch_warps(priority_kernel, index[0], stream, index, draw, priority, out);
 }
 

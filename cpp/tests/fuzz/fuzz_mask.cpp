@@ -14,7 +14,7 @@ struct Sizes {
       : b(random.between(0, 5)), n(random.between(1, 300)), visible(random.count(random.between(0, n))) {}
 };
 
-Scores any_scores(Random& random, Arrays& arrays, const Sizes& sizes, double low) {
+PatchScores any_scores(Random& random, Arrays& arrays, const Sizes& sizes, double low) {
   const std::array<int64_t, 2> shape = {sizes.b, sizes.n};
   if (random.chance(0.4)) return arrays.numbers<float, 2>(shape, low, 4.);
   const auto bits = [&](int64_t) { return static_cast<uint16_t>(random.word() & (low < 0 ? 0xbfff : 0x3fff)); };
