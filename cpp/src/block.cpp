@@ -44,19 +44,25 @@ BlockLaw checked(const char* function, const Blocks& blocks, int64_t patches) {
   check(smallest >= 1 && smallest <= frame && (largest == 0 || (largest >= smallest && largest <= frame)),
         function, ": area: expected 1 <= low <= high <= ", rows * columns, " (patches in a frame), got ",
         smallest, " to ", largest, "; choose smaller blocks");
-  const double tallest = static_cast<double>(rows) + 0.5, widest = static_cast<double>(columns) + 0.5;
-  check(blocks.aspect[0] * smallest < tallest * tallest && blocks.aspect[1] * widest * widest > smallest,
-        function, ": area: expected a smallest block that fits ", rows, " x ", columns, " at some aspect from ",
-        blocks.aspect[0], " to ", blocks.aspect[1], ", got ", smallest, "; lower it or widen the aspects");
+  // Lower and narrower than the grid, but along an axis of one.
+  const int64_t tallest = std::max<int64_t>(1, rows - 1), widest = std::max<int64_t>(1, columns - 1);
+  const double below = static_cast<double>(tallest) + 0.5, within = static_cast<double>(widest) + 0.5;
+  check(blocks.aspect[0] * smallest < below * below && blocks.aspect[1] * within * within > smallest &&
+            smallest < below * within,
+        function, ": area: expected a smallest block that fits ", tallest, " x ", widest, " (the most on ",
+        rows, " x ", columns, ") at some aspect from ", blocks.aspect[0], " to ", blocks.aspect[1], ", got ",
+        smallest, "; lower it or widen the aspects");
   check(shortest >= 1 && shortest <= longest && longest <= frames, function,
         ": duration: expected 1 <= low <= high <= ", frames, " (frames), got ", shortest, " to ", longest,
         "; choose fewer frames");
   check(blocks.tries >= 1 && blocks.tries <= 1 << 20, function, ": tries: expected 1 to 2^20, got ",
         blocks.tries, "; 10 is usual");
-  return {
-      static_cast<int>(frames),     static_cast<int>(rows),      static_cast<int>(columns),
-      static_cast<float>(smallest), static_cast<float>(largest), stretch(blocks.aspect[0], blocks.aspect[1]),
-      static_cast<int>(shortest),   static_cast<int>(longest),   static_cast<int>(blocks.tries)};
+  return {static_cast<int>(frames),      static_cast<int>(rows),
+          static_cast<int>(columns),     static_cast<int>(tallest),
+          static_cast<int>(widest),      static_cast<float>(smallest),
+          static_cast<float>(largest),   stretch(blocks.aspect[0], blocks.aspect[1]),
+          static_cast<int>(shortest),    static_cast<int>(longest),
+          static_cast<int>(blocks.tries)};
 }
 
 void check_whole_frames(const char* function, const char* name, int64_t patches, int64_t frames) {

@@ -13,6 +13,7 @@ struct Stretch {
 // A public law, checked and with what all images share worked out once.
 struct BlockLaw {
   int frames, rows, columns;
+  int tallest, widest;  // the most rows and columns of a block
   float smallest, largest;
   Stretch stretch;
   int shortest, longest, tries;

@@ -53,12 +53,12 @@ PYMIM_HOST_DEVICE inline float largest_area(const BlockLaw& law, int left) {
   return law.largest > 0 ? law.largest : static_cast<float>(left);
 }
 
-// A candidate of these words and this stretch in its frame; of no columns where it does not fit the grid.
+// A candidate of these words and this stretch in its frame; of no columns where it is too tall or too wide.
 PYMIM_HOST_DEVICE inline Box lay_block(const BlockLaw& law, Words words, float stretch, float largest) {
   const float side = std::sqrt(std::fma(unit(words.x), largest - law.smallest, law.smallest));
-  const int rows = clamp_int(static_cast<int>(std::fma(side, stretch, 0.5f)), 1, law.rows + 1);
-  const int columns = clamp_int(static_cast<int>(side / stretch + 0.5f), 1, law.columns + 1);
-  const int fits = static_cast<int>(rows <= law.rows) & static_cast<int>(columns <= law.columns);
+  const int rows = clamp_int(static_cast<int>(std::fma(side, stretch, 0.5f)), 1, law.tallest + 1);
+  const int columns = clamp_int(static_cast<int>(side / stretch + 0.5f), 1, law.widest + 1);
+  const int fits = static_cast<int>(rows <= law.tallest) & static_cast<int>(columns <= law.widest);
   return {0,
           below_int(words.z, law.rows - rows + 1),
           below_int(words.w, law.columns - columns + 1),

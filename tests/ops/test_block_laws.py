@@ -80,12 +80,28 @@ def test_blocks_follow_the_description(exact):
 
 def test_cubes_last_a_uniform_number_of_frames():
     law = dict(area=(49, 49), aspect=(1, 1), tries=1)
-    boolean = mask.ragged_block(IMAGES, (8, 7, 7), 392, **law).boolean.view(-1, 8, 49)
-    frames = boolean[:, :, 0].sum(1)
-    assert torch.equal(boolean.all(2), boolean.any(2))
-    single = mask.ragged_block(IMAGES, (8, 7, 7), 392, **law, duration=(3, 3)).boolean.view(-1, 8, 49)[:, :, 0]
-    assert single.sum(1).min() >= 3
-    assert frames.max() == 8
+    three = mask.ragged_block(IMAGES, (8, 8, 8), 3 * 49, **law, duration=(3, 3)).boolean.view(-1, 8, 64)
+    assert torch.equal(three.any(2).sum(1), torch.full((len(IMAGES),), 3))
+    assert three.sum((1, 2)).eq(3 * 49).all()
+    # The first cube fits where it lasts one frame, and ends the search where it does not.
+    fits = mask.ragged_block(IMAGES, (8, 8, 8), 49, **law).hidden == 49
+    assert abs(fits.double().mean() - 1 / 8) < 0.03
+
+
+def test_a_block_is_lower_and_narrower_than_its_grid():
+    """Squares whose area is uniform on 25 to 64: those above 7.5 squared would be 8 x 8, all of the grid."""
+    first = mask.ragged_block(IMAGES, (8, 8), 64, area=(25, 64), aspect=(1, 1), tries=1)
+    refused = (first.hidden == 0).double().mean()
+    assert abs(refused - (64 - 7.5**2) / (64 - 25)) < 0.03
+    assert first.hidden[first.hidden > 0].min() >= 25
+
+
+def test_along_an_axis_of_one_a_block_has_that_one():
+    row = mask.ragged_block(IMAGES, (1, 9), 8, area=(8, 8), aspect=(1 / 8, 1 / 8), tries=1)
+    assert row.hidden.eq(8).all()
+    assert not row.boolean.view(-1, 9)[:, 1:8].logical_not().any()  # at the left or at the right end
+    whole = mask.block(IMAGES, 1, 1, area=(1, 1))
+    assert whole.boolean.all()
 
 
 @pytest.mark.parametrize(("side", "visible", "share"), [(16, 90, (0.28, 0.4)), (14, 69, (0, 0))])

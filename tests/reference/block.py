@@ -49,7 +49,7 @@ def block(source, grid, hidden, area, aspect, duration, tries, exact):
         h, w = max(1, round(math.sqrt(size * ratio))), max(1, round(math.sqrt(size / ratio)))
         k += 1
         failures += 1
-        if h > rows or w > columns:
+        if h > max(1, rows - 1) or w > max(1, columns - 1):
             continue
         d = duration[0] + below(more[0], duration[1] - duration[0] + 1)
         corner = below(more[1], frames - d + 1), below(words[2], rows - h + 1), below(words[3], columns - w + 1)

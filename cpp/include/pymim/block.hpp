@@ -10,8 +10,8 @@
 namespace pymim {
 
 // Which blocks hide patches: area uniform on `area`, aspect log-uniform on `aspect`, frames uniform on
-// `duration`, anywhere in the grid. A block counts if it hides something new and not too much; `tries` that do
-// not, in a row, end the search.
+// `duration`, anywhere in the grid; lower than it and narrower, but along an axis of one. A block counts if it
+// hides something new and not too much; `tries` that do not, in a row, end the search.
 struct Blocks {
   Extent grid;
   std::array<double, 2> area;  // its upper end 0: whatever is still to be hidden

@@ -97,7 +97,8 @@ def block(
     """Hides exactly `hidden` patches by one block after another (BEiT, Bao et al. 2022; CAE, Chen et al. 2024).
 
     A block has area a ~ U(area) and aspect r, log r ~ U(log aspect); it has round(sqrt(a r)) rows and
-    round(sqrt(a / r)) columns and lies anywhere in the grid. On a clip it lasts a number of frames ~ U(duration)
+    round(sqrt(a / r)) columns, fewer of both than the grid, and lies anywhere in it. (Along an axis of one cell a
+    block has that one.) On a clip it lasts a number of frames ~ U(duration)
     (MaskFeat, Wei et al. 2022). It counts if it hides something new, and not more than is still to be hidden.
 
     Unlike CAE, which searches until a block fits, this ends after `tries` blocks in a row that do not: the last of
