@@ -8,18 +8,18 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-constexpr int64_t kImages = 16;  // the fewest that are worth a thread
+// Nanoseconds that a patch takes, its ids written too, and that blocks, or one window, take besides.
+constexpr double kPatch = 0.7, kBlocksTake = 450, kWindowTakes = 90;
 
 // Calls body(image) for every image, on some thread.
 template <class Body>
-void each_image(int64_t images, Body body) {
-  parallel_for(
-      images, kImages,
-      [&](int64_t begin, int64_t end) {
-        for (int64_t image = begin; image < end; ++image) body(image);
-      },
-      8);
+void each_image(int64_t images, double nanoseconds, Body body) {
+  parallel_for(images, nanoseconds, [&](int64_t begin, int64_t end, int) {
+    for (int64_t image = begin; image < end; ++image) body(image);
+  });
 }
+
+double patches_take(int64_t patches) { return kPatch * static_cast<double>(patches); }
 
 // Candidates made by the vector, and made again when another number is left. Their words are those of every
 // other block, as those between are only for frames.
@@ -101,7 +101,7 @@ void write_box(const Box& box, const TargetLaw& law, int64_t frames, int64_t* id
 
 void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint64_t, 2> board, Mask out,
                 Stream) {
-  each_image(index[0], [&](int64_t image) {
+  each_image(index[0], kBlocksTake + patches_take(out.boolean[1]), [&](int64_t image) {
     const Row row(out, image);
     const Board bits(board.data + image * board[1], law.frames, law.rows, law.columns);
     hide_blocks(CandidateVectors(law, draw, index.data[image]), static_cast<int>(row.m), true, bits);
@@ -112,7 +112,7 @@ void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint
 
 void ragged_block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, int64_t hidden,
                        View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count, Stream) {
-  each_image(index[0], [&](int64_t image) {
+  each_image(index[0], kBlocksTake + patches_take(boolean[1]), [&](int64_t image) {
     const Board bits(board.data + image * board[1], law.frames, law.rows, law.columns);
     count.data[image] =
         hide_blocks(CandidateVectors(law, draw, index.data[image]), static_cast<int>(hidden), false, bits);
@@ -123,7 +123,7 @@ void ragged_block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, in
 void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law, View<uint64_t, 2> board,
                         Mask out, Stream) {
   const int64_t frames = out.boolean[1] / (law.rows * law.columns);
-  each_image(index[0], [&](int64_t image) {
+  each_image(index[0], kWindowTakes + patches_take(out.boolean[1]), [&](int64_t image) {
     const Row row(out, image);
     const Board bits(board.data + image * board[1], 1, law.rows, law.columns);
     show_window(law, draw, index.data[image], static_cast<int>(row.v / frames), bits);
@@ -135,7 +135,7 @@ void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law, 
 void multi_block_mask(View<const int64_t, 1> index, Draw draw, TargetLaw law, View<uint64_t, 2> board,
                       View<int64_t, 3> ids, Mask out, Stream) {
   const int64_t frames = out.boolean[1] / (law.rows * law.columns);
-  each_image(index[0], [&](int64_t image) {
+  each_image(index[0], kBlocksTake + patches_take(out.boolean[1]), [&](int64_t image) {
     const Row row(out, image);
     const Board bits(board.data + image * board[1], 1, law.rows, law.columns);
     const int visible = static_cast<int>(row.v / frames);

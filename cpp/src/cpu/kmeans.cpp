@@ -6,7 +6,7 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-// A worker's share of the rows. Where the error bound of bfloat16 leaves too much open, as for tight clusters
+// Some of the rows. Where the error bound of bfloat16 leaves too much open, as for tight clusters
 // far apart, it goes on with float scores; the answer is the same.
 template <class T>
 void assign_range(View<const T, 2> points, const Packed& to, const Block& block, int64_t begin, int64_t end,
@@ -31,7 +31,8 @@ void assign_range(View<const T, 2> points, const Packed& to, const Block& block,
 template <class T>
 void find_scales(View<const T, 2> points, View<const float, 1> weights, Metric metric, double* scales) {
   const int64_t d = points[1];
-  parallel_for(points[0], 256, [&](int64_t begin, int64_t end) {
+  const double one = metric == Metric::l2 ? 2 : kAdd * static_cast<double>(d);
+  parallel_for(points[0], one, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       double square = 0;
       for (int64_t i = 0; metric == Metric::cosine && i < d; ++i) {
@@ -83,7 +84,7 @@ template <class T>
 void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metric, View<uint8_t, 1> workspace,
             View<int64_t, 1> labels, View<float, 1> distances, Stream) {
   const int64_t b = points[0], blocks = (b + kRows - 1) / kRows;
-  const int64_t slots = thread_count() < blocks ? thread_count() : blocks;
+  const int slots = thread_count();
   Arena arena(workspace.data);
   Packed to(arena, centroids[0], points[1], metric);
   if (!pack(centroids.data, to)) {
@@ -91,14 +92,16 @@ void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metr
     return;
   }
   const Arena shared = arena;
-  parallel_for(slots, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t slot = begin; slot < end; ++slot) {
-      Arena own = shared;
-      for (int64_t before = 0; before < slot; ++before) Block(own, to.d);
-      const int64_t first = blocks * slot / slots * kRows, last = blocks * (slot + 1) / slots * kRows;
-      assign_range(points, to, Block(own, to.d), first, last < b ? last : b, labels.data, distances.data);
-    }
-  });
+  const double one = kScore * static_cast<double>(kRows * to.d * to.panels * kWidth);
+  parallel_for(
+      blocks, one,
+      [&](int64_t begin, int64_t end, int worker) {
+        Arena own = shared;
+        for (int before = 0; before < worker; ++before) Block(own, to.d);
+        assign_range(points, to, Block(own, to.d), begin * kRows, end < blocks ? end * kRows : b, labels.data,
+                     distances.data);
+      },
+      slots);
 }
 
 void accumulate_workspace(int64_t b, int64_t, int64_t& bytes) {
@@ -116,7 +119,7 @@ void accumulate(View<const T, 2> points, View<const int64_t, 1> labels, View<con
   const int64_t d = points[1], groups = (d + kGroup - 1) / kGroup;
   double* scales = Arena(workspace.data).take<double>(points[0]);
   find_scales(points, weights, metric, scales);
-  parallel_for(groups, 1 + kGrain / (points[0] * kGroup), [&](int64_t begin, int64_t end) {
+  parallel_for(groups, kAdd * static_cast<double>(points[0] * kGroup), [&](int64_t begin, int64_t end, int) {
     accumulate_columns(points, labels, scales, out, begin * kGroup, end < groups ? end * kGroup : d);
     if (begin == 0) accumulate_scalars(labels, weights, distances, out);
   });
@@ -179,7 +182,7 @@ void split(const Statistics& from, Metric metric, int64_t donor, int64_t empty, 
 
 void update(Statistics statistics, Metric metric, Empty empty, View<float, 2> centroids, Stream) {
   const int64_t k = centroids[0], d = centroids[1];
-  parallel_for(k, 64, [&](int64_t begin, int64_t end) {
+  parallel_for(k, kPack * static_cast<double>(d), [&](int64_t begin, int64_t end, int) {
     for (int64_t cluster = begin; cluster < end; ++cluster)
       to_mean(statistics, metric, cluster, centroids.data + cluster * d);
   });

@@ -8,26 +8,24 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-constexpr int64_t kImages = 16;  // the fewest that are worth a thread
+constexpr double kPatch = 1.8;   // nanoseconds that a patch takes, or one of its ids
 constexpr int64_t kRoom = 2048;  // keys that a thread has on its stack
 
 // Calls fill(row, image) for every image, to set its booleans, and writes their ids. Each range of images has a
 // copy of `fill`, which may learn from the rows before.
 template <class Fill>
 void fill_rows(const Mask& out, Fill fill) {
-  parallel_for(
-      out.boolean[0], kImages,
-      [&](int64_t begin, int64_t end) {
-        alignas(64) Word room[kRoom + kPadding];
-        Fill fill_one = fill;
-        for (int64_t image = begin; image < end; ++image) {
-          Row row(out, image);
-          if (row.n <= kRoom) row.room = room;
-          fill_one(row, image);
-          write_ids(row);
-        }
-      },
-      4);
+  parallel_for(out.boolean[0], kPatch * static_cast<double>(out.boolean[1]),
+               [&](int64_t begin, int64_t end, int) {
+                 alignas(64) Word room[kRoom + kPadding];
+                 Fill fill_one = fill;
+                 for (int64_t image = begin; image < end; ++image) {
+                   Row row(out, image);
+                   if (row.n <= kRoom) row.room = room;
+                   fill_one(row, image);
+                   write_ids(row);
+                 }
+               });
 }
 
 // keys[i] = key(score i of the image, keys[i]).
@@ -132,7 +130,8 @@ void priority_mask(Index index, Draw draw, PatchScores priority, Mask out, Strea
 }
 
 void disjoint_masks(Index index, Draw draw, int64_t covered, Masks out, Stream) {
-  parallel_for(out.boolean[1], kImages, [&](int64_t begin, int64_t end) {
+  const double one = kPatch * static_cast<double>(out.boolean[0] * out.boolean[2]);
+  parallel_for(out.boolean[1], one, [&](int64_t begin, int64_t end, int) {
     for (int64_t image = begin; image < end; ++image) {
       const Row first(out, 0, image);
       first.draw_keys(draw, index.data[image], Role::disjoint, first.n);
@@ -168,7 +167,7 @@ void budget_mask(Index index, Draw draw, const Budget& budget, Mask out, Stream)
 
 void subset_ids(Index index, Draw draw, View<const int64_t, 2> ids, View<int64_t, 2> out, Stream) {
   const int64_t m = ids[1], k = out[1];
-  parallel_for(index[0], kImages, [&](int64_t begin, int64_t end) {
+  parallel_for(index[0], kPatch * static_cast<double>(m), [&](int64_t begin, int64_t end, int) {
     for (int64_t image = begin; image < end; ++image) {
       const int64_t* from = ids.data + image * m;
       int64_t* to = out.data + image * k;

@@ -8,6 +8,9 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
+// Nanoseconds: to factor one score, to add a row to the pairs of a block, to sort one score by a byte.
+constexpr double kFactor = 2, kRow = 4, kSort = 2;
+
 template <class T>
 struct Item {
   decltype(sort_key(T{})) key;
@@ -45,10 +48,10 @@ void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const 
   const int64_t m = scores[1], blocks = (m + Vector<T>::kLanes - 1) / Vector<T>::kLanes;
   if (m == 0) return;
   const auto image = [&](int64_t b) { return Image<T>(scores, losses, weights, scratch, epsilon, b); };
-  parallel_for(scores[0], 1 + 4096 / m, [&](int64_t begin, int64_t end) {
+  parallel_for(scores[0], kFactor * static_cast<double>(m), [&](int64_t begin, int64_t end, int) {
     for (int64_t b = begin; b < end; ++b) factor(image(b));
   });
-  parallel_for(scores[0] * blocks, 1 + 4096 / m, [&](int64_t begin, int64_t end) {
+  parallel_for(scores[0] * blocks, kRow * static_cast<double>(m), [&](int64_t begin, int64_t end, int) {
     for (int64_t task = begin; task < end; ++task) {
       const Image<T> rows = image(task / blocks);
       Block<T> block(rows, task % blocks * Vector<T>::kLanes);
@@ -61,7 +64,8 @@ void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const 
 template <class T>
 void rank(View<const T, 2> scores, bool descending, View<int64_t, 2> scratch, Order out, Stream) {
   const int64_t m = scores[1], k = out.ids[1];
-  parallel_for(scores[0], 1 + 1024 / (m + 1), [&](int64_t begin, int64_t end) {
+  const double one = kSort * static_cast<double>(sizeof(T)) * static_cast<double>(m);
+  parallel_for(scores[0], one, [&](int64_t begin, int64_t end, int) {
     for (int64_t b = begin; b < end; ++b) {
       auto* items = reinterpret_cast<Item<T>*>(scratch.data + b * scratch[1]);
       for (int64_t i = 0; i < m; ++i) {

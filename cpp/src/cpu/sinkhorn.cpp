@@ -42,17 +42,18 @@ void solve(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& s
     solve_by_potentials(p, marginals, schedule, s, out);
 }
 
-// run(problem, s) for each problem: a thread a problem where there are enough of them, else all threads on
-// each. A thread keeps to one slot of the scratch.
+// run(problem, s) for each problem, of `passes` over the scores: a thread a problem where there are enough of
+// them, else all threads on each. A thread keeps to one slot of the scratch.
 template <class T, class Run>
-void each_problem(const Scores<T>& scores, int64_t l, View<Computed<T>, 1> scratch, Run run) {
+void each_problem(const Scores<T>& scores, int64_t l, int64_t passes, View<Computed<T>, 1> scratch, Run run) {
   const int64_t s = scores.values[0], b = scores.values[1];
-  const int64_t grain = s >= thread_count() ? (s + kCpuSlots - 1) / kCpuSlots : s;
-  std::atomic<int64_t> slots{0};
-  parallel_for(s, grain, [&](int64_t first, int64_t last) {
-    Computed<T>* slot = scratch.data + slots.fetch_add(1) * cpu_slot_size(Parts(false, 1, b), b, l);
-    for (int64_t i = first; i < last; ++i) run(Problem<T>(scores, i, l, slot), i);
-  });
+  parallel_for(
+      s, kTerm * static_cast<double>(passes) * static_cast<double>(b * l),
+      [&](int64_t first, int64_t last, int worker) {
+        Computed<T>* slot = scratch.data + worker * cpu_slot_size(Parts(false, 1, b), b, l);
+        for (int64_t i = first; i < last; ++i) run(Problem<T>(scores, i, l, slot), i);
+      },
+      s >= thread_count() ? kCpuSlots : 1);
 }
 
 }  // namespace
@@ -61,7 +62,7 @@ template <class T>
 void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule schedule, Solution<Computed<T>> out,
               View<Computed<T>, 1> scratch, Stream) {
   if (out.plan.present()) want_large_pages(out.plan.data, out.plan.size());
-  each_problem(scores, out.potentials.column[1], scratch,
+  each_problem(scores, out.potentials.column[1], schedule.iterations + 1, scratch,
                [&](const Problem<T>& p, int64_t s) { solve(p, marginals, schedule, s, out); });
 }
 
@@ -69,7 +70,7 @@ template <class T>
 void sinkhorn_columns(Scores<T> scores, View<const Computed<T>, 2> row, View<Computed<T>, 2> log_sums,
                       View<Computed<T>, 1> scratch, Stream) {
   using R = Computed<T>;
-  each_problem(scores, log_sums[1], scratch, [&](const Problem<T>& p, int64_t s) {
+  each_problem(scores, log_sums[1], 1, scratch, [&](const Problem<T>& p, int64_t s) {
     R* out = log_sums.data + s * p.l;
     column_sums(p, row.data + s * p.b, out);
     for (int64_t c = 0; c < p.l; ++c) out[c] *= static_cast<R>(kLn2);
@@ -80,7 +81,7 @@ template <class T>
 void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals, Potentials<Computed<T>> potentials,
                     View<Computed<T>, 2> log_sums, View<Computed<T>, 1> scratch, Stream) {
   using R = Computed<T>;
-  each_problem(scores, log_sums[1], scratch, [&](const Problem<T>& p, int64_t s) {
+  each_problem(scores, log_sums[1], 1, scratch, [&](const Problem<T>& p, int64_t s) {
     R* out = log_sums.data + s * p.l;
     p.set_column(potentials.column.data + s * p.l);
     sweep(p, marginals.log_rows.data + s * p.b, static_cast<R>(marginals.row_power),
@@ -93,7 +94,7 @@ template <class T>
 void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials, View<Computed<T>, 3> plan,
                    View<Computed<T>, 1> scratch, Stream) {
   want_large_pages(plan.data, plan.size());
-  each_problem(scores, potentials.column[1], scratch, [&](const Problem<T>& p, int64_t s) {
+  each_problem(scores, potentials.column[1], 1, scratch, [&](const Problem<T>& p, int64_t s) {
     p.set_column(potentials.column.data + s * p.l);
     write_rows(p, potentials.row.data + s * p.b, {plan.data + s * p.b * p.k, nullptr});
   });
@@ -102,7 +103,7 @@ void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials, V
 template <class T>
 void sinkhorn_labels(Scores<T> scores, View<const Computed<T>, 2> column, View<int64_t, 2> labels,
                      View<Computed<T>, 1> scratch, Stream) {
-  each_problem(scores, column[1], scratch, [&](const Problem<T>& p, int64_t s) {
+  each_problem(scores, column[1], 1, scratch, [&](const Problem<T>& p, int64_t s) {
     p.set_column(column.data + s * p.l);
     write_rows<T, Computed<T>>(p, nullptr, {nullptr, labels.data + s * p.b});
   });
