@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
@@ -67,16 +68,16 @@ def run_case(address: Address, *, quick: bool = False, only: set[str] | None = N
     """
     case = address.find()
     seconds = 0.01 if quick else 0.1
-    runners = {n: _Runner(address, n, seconds) for n in case.contenders if not only or n in only}
+    runners = {n: Runner(address, n, seconds) for n in case.contenders if not only or n in only}
     ours = next(iter(runners))
     if case.work and not only:
         limit = Address("pymim.bench.limits", "limits", _LIMITS.index(case.work.kind))
-        runners["limit"] = _Runner(limit, "torch", seconds)
+        runners["limit"] = Runner(limit, "torch", seconds)
     try:
         present = {name: runner for name, runner in runners.items() if runner.ready()}
         if ours not in present:
             raise RuntimeError(f"{case.op}: {ours} cannot be imported: {runners[ours].reason}")
-        _check_answers(case.op, case.agree, ours, present)
+        check_answers(case.op, case.agree, ours, present)
         asked = [(name, name, "time") for name in present]
         if case.between and not only:  # in the same process, as two never run quite alike
             asked.insert(1, ("between", ours, "between"))
@@ -89,7 +90,8 @@ def run_case(address: Address, *, quick: bool = False, only: set[str] | None = N
     return Outcome(address, {n: times.get(n) for n in runners if n != "limit"}, between, rate)
 
 
-def _check_answers(op: str, agree: Any, ours: str, runners: dict[str, _Runner]) -> None:
+def check_answers(op: str, agree: Any, ours: str, runners: dict[str, Runner]) -> None:
+    """Raises WrongAnswer where a runner does not agree with `ours`."""
     expected = runners[ours].ask("answer")
     for name, runner in runners.items():
         if name in (ours, "limit"):
@@ -100,26 +102,31 @@ def _check_answers(op: str, agree: Any, ours: str, runners: dict[str, _Runner]) 
             raise WrongAnswer(f"{op}: {name} does not agree with {ours}: {error}") from error
 
 
-def _rounds(runners: dict[str, _Runner], asked: list[tuple[str, str, str]], count: int) -> dict[str, Times]:
-    """What each (name, runner, command) answered, by name."""
+def _rounds(runners: dict[str, Runner], asked: list[tuple[str, str, str]], count: int) -> dict[str, Times]:
+    """Times what each (name, runner, command) answers, by name, in interleaved rounds."""
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name, _, _ in asked}
     for _ in range(count + 1):
         for name, runner, command in asked:
             time.sleep(0.05)  # until the thread pools of the last one sleep too
             measured[name].append(runners[runner].ask(command))
     return {  # the first round warms up; its growth of memory is the one that counts
-        name: Times([seconds for seconds, _ in rounds[1:]], sum(megabytes for _, megabytes in rounds))
-        for name, rounds in measured.items()
+        name: Times([seconds for seconds, _ in answers[1:]], sum(megabytes for _, megabytes in answers))
+        for name, answers in measured.items()
     }
 
 
-class _Runner:
-    def __init__(self, address: Address, contender: str, seconds: float) -> None:
+class Runner:
+    """A contender in a process of its own, with these variables in its environment."""
+
+    def __init__(
+        self, address: Address, contender: str, seconds: float, environment: Mapping[str, str] | None = None
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.name, self.reason = contender, ""
-        before = {name: os.environ.get(name) for name in _KEEP_MEMORY}
-        os.environ.update(_KEEP_MEMORY)  # read by the C library when the process starts
+        given = {**_KEEP_MEMORY, **(environment or {})}
+        before = {name: os.environ.get(name) for name in given}
+        os.environ.update(given)  # read by the C library when the process starts
         try:
             self.process = context.Process(target=serve, args=(theirs, address, contender, seconds), daemon=True)
             self.process.start()

@@ -70,10 +70,14 @@ def _numbers(times: Times) -> dict[str, float]:
 
 
 def table(all_rows: list[dict[str, Any]]) -> str:
-    """Aligned text that is also a Markdown table."""
+    """The rows of the comparison, aligned."""
     header = ["op", "shape", "ours", "rival", "theirs", "ratio", "bar", "of limit", "between", "memory"]
-    lines = [header, *(_cells(row) for row in all_rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return aligned([header, *(_cells(row) for row in all_rows)])
+
+
+def aligned(lines: list[list[str]]) -> str:
+    """Aligned text that is also a Markdown table; the first line is its head."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(text)
@@ -101,6 +105,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _time(times: dict[str, float]) -> str:
-    seconds = times["seconds"]
-    unit, scale = ("s", 1.0) if seconds >= 1 else ("ms", 1e3) if seconds >= 1e-3 else ("us", 1e6)
-    return f"{seconds * scale:.3g} {unit} +-{times['spread']:.0%}"
+    return f"{seconds(times['seconds'])} +-{times['spread']:.0%}"
+
+
+def seconds(count: float) -> str:
+    """Three digits, in the unit they are read best in."""
+    unit, scale = ("s", 1.0) if count >= 1 else ("ms", 1e3) if count >= 1e-3 else ("us", 1e6)
+    return f"{count * scale:.3g} {unit}"

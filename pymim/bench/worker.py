@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from pymim.bench import Case, Thunk
@@ -29,8 +29,8 @@ class Address:
 
 
 def serve(connection: Connection, address: Address, contender: str, seconds: float) -> None:
-    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "between", "stop". Memory is kept, whoever
-    races."""
+    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "between", "apart", "stop". Memory is kept,
+    whoever races."""
     memory.keep()
     try:
         contest = _Contender(address, contender, seconds)
@@ -63,6 +63,12 @@ class _Contender:
         """As time(), each call after torch operators."""
         return self._timed(_torch_operators()), 0.0
 
+    def apart(self) -> list[float]:
+        """Seconds of each call, each after a pause in which threads fall asleep; 200 calls at most."""
+        if not self.calls:
+            self.calls = min(max(1, round(self.seconds / self._warm_up(_rest))), 200)
+        return [_measure(self.thunk, 1, _rest) for _ in range(self.calls)]
+
     def _timed(self, pause: Callable[[], None] | None) -> float:
         if self.calls != 1:
             fastest = self._warm_up(pause)
@@ -90,6 +96,10 @@ def _measure(thunk: Thunk, calls: int, pause: Callable[[], None] | None) -> floa
         thunk()
         total += perf_counter() - start
     return total / calls
+
+
+def _rest() -> None:
+    sleep(0.002)
 
 
 def _torch_operators() -> Callable[[], None]:
