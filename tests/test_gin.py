@@ -53,8 +53,18 @@ def test_every_recipe_is_explained_without_being_allocated(recipe, tmp_path, cap
 PARTIAL = sorted(str(path.relative_to(GIN)) for path in GIN.glob("*/*.gin") if path.parent.name != "recipe")
 
 
+USED_BY = {  # what is needed besides, for parts that are not MAE's
+    "model/alexnet.gin": ("deepcluster", ["TRUNK=@encoders.Stacked()", "TRUNK_CHANNELS=2"]),
+    "model/vgg16.gin": ("deepcluster", ["TRUNK=@encoders.Stacked()", "TRUNK_CHANNELS=2"]),
+    "model/resnet18.gin": ("deepcluster", ["TRUNK_CHANNELS=2"]),
+    "model/resnet50.gin": ("deepcluster", ["TRUNK_CHANNELS=2"]),
+    "model/mining.gin": ("hpm", []),
+}
+
+
 @pytest.mark.parametrize("part", PARTIAL)
 def test_every_part_fits_a_paper(part, tmp_path, capsys):
-    words = ["--gin", "gin/mae.gin", "--gin", f"gin/{part}", "-b", "IMAGE=224", "-b", "DATA=somewhere"]
+    paper, more = USED_BY.get(part, ("mae", []))
+    words = flags([f"gin/{paper}.gin", f"gin/{part}", "IMAGE=224", "DATA=somewhere", *more])
     assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 0
     assert "predictor" in capsys.readouterr().out

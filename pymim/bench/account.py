@@ -131,7 +131,9 @@ def main(words: list[str] | None = None) -> int:
     memory.keep()
     given = run.parse(rest)
     config.load(given.gin, given.bindings)
-    found = account(run.build(), options.steps)
+    trainer = run.build()
+    config.check_used(given.gin, given.bindings)
+    found = account(trainer, options.steps)
     print(json.dumps(found._asdict()) if options.json else table(found))
     return 0
 

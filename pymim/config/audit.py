@@ -16,7 +16,7 @@ from pymim.config.names import shown
 from pymim.config.references import MACRO, macro_name, macro_value, references, resolved
 from pymim.errors import ConfigError
 
-PLAIN = (int, float, str, bool, type(None))
+LITERALS = (int, float, str, bool, type(None))
 
 
 def defined() -> list[str]:
@@ -89,7 +89,7 @@ def _fits(value: Any, expected: Any) -> bool:
     if isinstance(value, gin_config.ConfigurableReference):
         return True
     options = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
-    if any(option not in PLAIN for option in options):
+    if any(option not in LITERALS for option in options):
         return True
     if isinstance(value, bool):
         return bool in options

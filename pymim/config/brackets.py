@@ -15,22 +15,17 @@ The annotation of the slot decides; every alternative of a union is one way to f
 from __future__ import annotations
 
 import collections.abc
-import dataclasses
 import inspect
-import pathlib
-import types
 import typing
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from gin import config as gin_config
 
-from pymim.config.hints import UNKNOWN, hint
+from pymim.config.hints import PLAIN, UNKNOWN, bare, elements, hint, is_value, options
 from pymim.config.references import macro_name, macro_value, written
 
 Kind = Literal["constructor", "callable", "object", "literal", "either"]
-PLAIN = (int, float, complex, str, bytes, bool, pathlib.Path)
-CONTAINERS = (tuple, list, dict, set, frozenset)
 
 
 def complaint(value: Any, annotation: Any) -> str | None:
@@ -52,10 +47,10 @@ def _complaints(value: Any, annotation: Any, macro: str) -> Iterator[str]:
         yield f"expected {wanted}, got {got}, {given}; write {written(value, not value.evaluate)}"
     elif isinstance(value, tuple | list):
         for item in value:
-            yield from _complaints(item, _elements(annotation), macro)
+            yield from _complaints(item, elements(annotation), macro)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _complaints(item, _elements(annotation), macro)
+            yield from _complaints(item, elements(annotation), macro)
 
 
 def _fits(reference: Any, wanted: set[Kind]) -> bool:
@@ -81,17 +76,17 @@ def _given(result: Any) -> set[Kind]:
     """The kinds of slot that a function's result fills."""
     if result is UNKNOWN:
         return {"either"}
-    made = [option for option in _options(result) if isinstance(option, type) and "__call__" in _own(option)]
+    made = [option for option in options(result) if isinstance(option, type) and "__call__" in _own(option)]
     return kinds(result) | {_kind_of_call(each.__call__) for each in made}
 
 
 def kinds(annotation: Any) -> set[Kind]:
     """Give the ways to fill a slot with this annotation."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     if annotation is UNKNOWN or isinstance(annotation, typing.TypeVar):
         return {"either"}
-    if _is_union(annotation):
-        return set().union(*(kinds(option) for option in typing.get_args(annotation)))
+    if len(ways := options(annotation)) > 1:
+        return set().union(*map(kinds, ways))
     if annotation is type(None):
         return set()
     origin = typing.get_origin(annotation) or annotation
@@ -113,53 +108,8 @@ def _kind_of_call(function: Any) -> Kind:
 
 def _kind_of_signature(arguments: Any, result: Any) -> Kind:
     takes = arguments if isinstance(arguments, Sequence) else ()  # an ellipsis says nothing
-    computes = result is UNKNOWN or _is_value(result) or any(_is_value(each) for each in takes)
+    computes = result is UNKNOWN or is_value(result) or any(is_value(each) for each in takes)
     return "callable" if computes else "constructor"
-
-
-def _is_value(annotation: Any) -> bool:
-    """Whether it is computed with: a number, a tensor, nothing, a container or a record, or one of them."""
-    annotation = _bare(annotation)
-    if _is_union(annotation):
-        options = [option for option in typing.get_args(annotation) if option is not type(None)]
-        return bool(options) and all(map(_is_value, options))
-    origin = typing.get_origin(annotation) or annotation
-    if not isinstance(origin, type) or origin in (collections.abc.Callable, type):
-        return origin is None
-    if origin in (type(None), *PLAIN) or issubclass(origin, CONTAINERS) or dataclasses.is_dataclass(origin):
-        return True
-    if issubclass(origin, collections.abc.Iterable) and typing.get_args(annotation):
-        return True
-    return any(base.__name__ in ("Tensor", "ndarray", "AbstractArray") for base in origin.__mro__)
-
-
-def _elements(annotation: Any) -> Any:
-    """The annotation of what a container holds; UNKNOWN where it does not say."""
-    annotation = _bare(annotation)
-    if _is_union(annotation):
-        found = [_elements(option) for option in typing.get_args(annotation)]
-        return next((each for each in found if each is not UNKNOWN), UNKNOWN)
-    if annotation is Any:
-        return Any
-    origin, inner = typing.get_origin(annotation), [i for i in typing.get_args(annotation) if i is not ...]
-    if not (isinstance(origin, type) and issubclass(origin, collections.abc.Iterable) and inner):
-        return UNKNOWN
-    return inner[-1] if issubclass(origin, collections.abc.Mapping) else typing.Union[tuple(inner)]  # noqa: UP007
-
-
-def _bare(annotation: Any) -> Any:
-    """An annotation without Annotated, Required and the like round it, and without an alias's name."""
-    while typing.get_origin(annotation) in (typing.Annotated, typing.Final, typing.ClassVar):
-        annotation = typing.get_args(annotation)[0]
-    return getattr(annotation, "__value__", annotation)
-
-
-def _options(annotation: Any) -> tuple[Any, ...]:
-    return typing.get_args(annotation) if _is_union(annotation) else (annotation,)
-
-
-def _is_union(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
 def _has_members(protocol: type) -> bool:

@@ -1,18 +1,23 @@
-"""What a component's arguments are annotated with, resolved where only type checkers import the names too."""
+"""What a component's arguments are annotated with, also where only type checkers import the names."""
 
 from __future__ import annotations
 
 import ast
+import collections.abc
+import dataclasses
 import functools
 import importlib
 import inspect
+import pathlib
 import re
 import sys
+import types
 import typing
-from types import SimpleNamespace
 from typing import Any
 
 UNKNOWN = inspect.Parameter.empty
+PLAIN = (int, float, complex, str, bytes, bool, pathlib.Path)
+CONTAINERS = (tuple, list, dict, set, frozenset)
 
 
 def hint(component: Any, argument: str) -> Any:
@@ -27,8 +32,54 @@ def hint(component: Any, argument: str) -> Any:
     return UNKNOWN
 
 
+def is_value(annotation: Any) -> bool:
+    """Say whether it is computed with: a number, a tensor, nothing, a container or a record, or one of them."""
+    annotation = bare(annotation)
+    if _is_union(annotation):
+        filled = [option for option in options(annotation) if option is not type(None)]
+        return bool(filled) and all(map(is_value, filled))
+    origin = typing.get_origin(annotation) or annotation
+    if not isinstance(origin, type) or origin in (collections.abc.Callable, type):
+        return origin is None
+    if origin in (type(None), *PLAIN) or issubclass(origin, CONTAINERS) or dataclasses.is_dataclass(origin):
+        return True
+    if issubclass(origin, collections.abc.Iterable) and typing.get_args(annotation):
+        return True
+    return any(base.__name__ in ("Tensor", "ndarray", "AbstractArray") for base in origin.__mro__)
+
+
+def elements(annotation: Any) -> Any:
+    """Give the annotation of what a container holds; UNKNOWN where it does not say."""
+    annotation = bare(annotation)
+    if _is_union(annotation):
+        found = [elements(option) for option in typing.get_args(annotation)]
+        return next((each for each in found if each is not UNKNOWN), UNKNOWN)
+    if annotation is Any:
+        return Any
+    origin, inner = typing.get_origin(annotation), [i for i in typing.get_args(annotation) if i is not ...]
+    if not (isinstance(origin, type) and issubclass(origin, collections.abc.Iterable) and inner):
+        return UNKNOWN
+    return inner[-1] if issubclass(origin, collections.abc.Mapping) else typing.Union[tuple(inner)]  # noqa: UP007
+
+
+def bare(annotation: Any) -> Any:
+    """Take off Annotated, Final and ClassVar, and an alias's name."""
+    while typing.get_origin(annotation) in (typing.Annotated, typing.Final, typing.ClassVar):
+        annotation = typing.get_args(annotation)[0]
+    return getattr(annotation, "__value__", annotation)
+
+
+def options(annotation: Any) -> tuple[Any, ...]:
+    """Give the alternatives of a union; of anything else, itself."""
+    return typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
 def _annotated(component: Any) -> list[Any]:
-    """The constructor, or, of tuples with names, the classes themselves: what bears the annotations."""
+    """The constructor, or, of tuples with names, the classes themselves: whatever has the annotations."""
     if not inspect.isclass(component):
         return [inspect.unwrap(component)]
     made_by = inspect.unwrap(component.__init__)
@@ -41,9 +92,9 @@ def _evaluated(annotation: Any, module: Any) -> Any:
         hidden = _hidden_imports(module.__name__) if module else {}
         names = set(re.findall(r"[A-Za-z_]\w*", annotation)) & hidden.keys()
         local = {name: found for name in names if (found := _imported(*hidden[name])) is not None}
-    bearer = SimpleNamespace(__annotations__={"one": annotation})
+    holder = types.SimpleNamespace(__annotations__={"one": annotation})
     try:
-        return typing.get_type_hints(bearer, vars(module) if module else {}, local)["one"]
+        return typing.get_type_hints(holder, vars(module) if module else {}, local)["one"]
     except (NameError, TypeError, AttributeError, SyntaxError):
         return UNKNOWN
 

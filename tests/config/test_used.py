@@ -94,6 +94,12 @@ def test_a_binding_without_effect_is_refused(words, message, capsys, tmp_path):
     assert message in refusal([*words, "--mode", "explain"], capsys, tmp_path)
 
 
+def test_a_run_that_goes_on_by_its_folder_alone_refuses_it_too(capsys, tmp_path):
+    (tmp_path / "config.gin").write_text(config.load(["gin/mae.gin"], [BLOCKS[1]]))
+    assert main(["--workdir", str(tmp_path), "--mode", "eval", "-b", "RATIO=0.9"]) == 2
+    assert "RATIO is read by masks.Uniform, which this" in capsys.readouterr().err
+
+
 def test_an_argument_that_the_code_gives_is_no_binding_s(capsys, tmp_path):
     shown = refusal([*MAE, "-b", "data.Loader.batch=3"], capsys, tmp_path)
     assert shown.endswith("data.Loader.batch: nothing in this configuration uses it: "
