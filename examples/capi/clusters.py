@@ -4,12 +4,13 @@
 from pymim.compare import options, show
 
 given = options(__doc__, "runs/clusters", steps=350)
-common = ["BATCH=64", "CLUSTERS=64", "masks.Some.share=0.5"]  # 5 % of 42 hidden patches were two an image
+common = ["BATCH=64", "masks.Some.share=0.5"]  # 5 % of 42 hidden patches were two an image
 common.append("evaluate.Evaluation.probes=(@probes.KNN(), @probes.PatchKNN(), @probes.Linear())")
 pixels = ["method.Objective.target=@targets.Pixels", "method.Objective.loss=@losses.MSE()", "Cross.head='linear'"]
+clusters = ["gin/capi.gin", "CLUSTERS=64"]
 variants = {
-    "target: clusters, by position": ["gin/capi.gin"],
-    "target: clusters, over the batch": ["gin/capi.gin", "Transport.by='batch'"],
+    "target: clusters, by position": clusters,
+    "target: clusters, over the batch": [*clusters, "Transport.by='batch'"],
     "target: pixels": ["gin/capi.gin", *pixels],
 }
 show(variants, given, common)
