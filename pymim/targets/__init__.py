@@ -4,6 +4,7 @@ from pymim.targets.assigned import Assigned
 from pymim.targets.bank import Bank
 from pymim.targets.epochwise import Epochwise
 from pymim.targets.frames import Frames
+from pymim.targets.gradients import Gradients
 from pymim.targets.online import Online
 from pymim.targets.pixels import Pixels
 from pymim.targets.projected import Projected
@@ -11,4 +12,16 @@ from pymim.targets.table import Table
 from pymim.targets.taught import Taught
 from pymim.targets.tokens import Tokens
 
-__all__ = ["Assigned", "Bank", "Epochwise", "Frames", "Online", "Pixels", "Projected", "Table", "Taught", "Tokens"]
+__all__ = [
+    "Assigned",
+    "Bank",
+    "Epochwise",
+    "Frames",
+    "Gradients",
+    "Online",
+    "Pixels",
+    "Projected",
+    "Table",
+    "Taught",
+    "Tokens",
+]
