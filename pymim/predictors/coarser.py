@@ -1,0 +1,92 @@
+"""Predictions of cells that are wider or narrower than a patch (LocalMIM, Wang et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from pymim.contracts import Encoder, Features, Grid, Mask, Predictor, PredictsEverywhere
+from pymim.errors import ConfigError
+from pymim.layers.linear import Linear
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Coarser(Predictor):
+    """The mean of what a predictor makes of by x by neighbouring patches: one prediction for each square of them,
+    in raster order, whichever patches are asked for.
+
+    Args:
+        of: the predictor's constructor, called with the encoder and the width. It must predict everywhere.
+        by: patches along a side of a square.
+    """
+
+    reads = "mask"
+
+    def __init__(self, encoder: Encoder, width: int, of: Callable[..., nn.Module], by: int = 2):
+        super().__init__()
+        self.of, self.by = _made(of, encoder, width, "Coarser"), by
+
+    def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B C T"]:  # type: ignore[override]
+        if grid[-2] % self.by or grid[-1] % self.by:
+            raise ConfigError(
+                f"Coarser: by: expected a divisor of the rows and columns of the grid {grid}, got {self.by}; "
+                "change it, or the views"
+            )
+        cells: Tensor = self.of.everywhere(features, mask, grid).unflatten(1, (-1, *grid[-2:]))
+        cells = cells.unflatten(3, (-1, self.by)).unflatten(2, (-1, self.by))
+        return cells.mean((3, 5)).flatten(1, 3)
+
+
+class Finer(Predictor):
+    """Cells within a patch in two steps, as by two transposed convolutions: a predictor gives 2 x 2 vectors for
+    each patch, a norm and GELU follow, and one linear map for all four gives the by/2 x by/2 cells of each.
+
+    The width is that of all by x by cells of a patch, which follow each other row by row.
+
+    Args:
+        of: the predictor's constructor, called with the encoder and the width of the four vectors together.
+        by: cells along a side of a patch, an even number.
+        dim: width of one of the four vectors.
+    """
+
+    reads = "mask"
+
+    def __init__(self, encoder: Encoder, width: int, of: Callable[..., nn.Module], by: int = 4, dim: int = 128):
+        super().__init__()
+        if by % 2 or width % by**2:
+            raise ConfigError(
+                f"Finer: by: expected an even number whose square divides the width {width}, got {by}; "
+                "give as many as the target has cells along a side"
+            )
+        self.of, self.by = _made(of, encoder, 4 * dim, "Finer"), by
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.head = Linear(dim, width // 4)
+        nn.init.xavier_uniform_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B M T"]:  # type: ignore[override]
+        return self._cells(self.of(features, mask, grid))
+
+    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
+        """Predict every patch in raster order."""
+        return self._cells(self.of.everywhere(features, mask, grid))
+
+    def _cells(self, vectors: Tensor) -> Tensor:
+        quarters = vectors.unflatten(2, (2, 2, -1))  # [B M 2 2 D]
+        cells = self.head(nn.functional.gelu(self.norm(quarters)))
+        inner: Tensor = cells.unflatten(4, (self.by // 2, self.by // 2, -1))
+        return inner.permute(0, 1, 2, 4, 3, 5, 6).flatten(2)
+
+
+def _made(of: Callable[..., nn.Module], encoder: Encoder, width: int, name: str) -> Any:
+    part = of(encoder, width)
+    if not isinstance(part, PredictsEverywhere):
+        got = type(part).__name__
+        raise ConfigError(
+            f"{name}: of: expected a predictor that predicts everywhere, got {got}; take a Transformer"
+        )
+    return part

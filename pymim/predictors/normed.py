@@ -1,0 +1,41 @@
+"""A norm in front of a predictor, for tokens that have none yet: those of a tap (LocalMIM, Wang et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from pymim.contracts import Encoder, Features, Grid, Made, Mask, Predictor
+from pymim.layers.block import make_norm
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Normed(Predictor):
+    """p(norm(x)): the encoder's tokens through a norm of their own, then a predictor p.
+
+    Args:
+        of: p, a constructor called with the encoder and the width.
+        norm: "layer" or "rms".
+    """
+
+    def __init__(self, encoder: Encoder, width: int, of: Callable[..., nn.Module], norm: str = "layer"):
+        super().__init__()
+        self.norm = make_norm(norm, encoder.width)
+        self.of: Predictor = of(encoder, width)  # type: ignore[assignment]
+        self.reads = self.of.reads
+
+    def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"] | Made:
+        made: Tensor | Made = self.of(self._normed(features), mask, grid)
+        return made
+
+    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
+        """Predict every patch in raster order, where p does."""
+        values: Tensor = self.of.everywhere(self._normed(features), mask, grid)  # type: ignore[operator]
+        return values
+
+    def _normed(self, features: Features) -> Features:
+        return features._replace(tokens=self.norm(features.tokens), prefix=self.norm(features.prefix))
