@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pymim.contracts import Batch, Branch, Draw, Encoder, Mask
 from pymim.encoders.average import Momentum, followed
 from pymim.layers.linear import LinearMean
+from pymim.rankers.chosen import chosen
 from pymim.rankers.compare import Relative
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class PredictedLoss(nn.Module):
         weight: float = 1.0,
     ):
         super().__init__()
-        objective = _named(objectives, of)
+        objective = chosen("PredictedLoss", objectives, of)
         self.of, self.compare, self.weight = objective.name, compare or Relative(), weight
         self.predictor = predictor(encoder, width or objective.target.width)
         if isinstance(head := getattr(self.predictor, "head", None), nn.Linear):
@@ -87,17 +88,3 @@ class PredictedLoss(nn.Module):
 def _scores(outputs: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
     """float32 also under autocast: half precision ties, and loses the small differences that matter."""
     return outputs.float().mean(-1)
-
-
-def _named(objectives: Sequence[Objective], name: str) -> Objective:
-    objective = next((o for o in objectives if name in ("", o.name)), None)
-    if objective is None:
-        known = ", ".join(o.name for o in objectives)
-        raise ValueError(f"PredictedLoss: of: expected one of {known}, got {name!r}; name an objective")
-    if objective.on != "predicted" or len(objective.sources) > 1:
-        where = objective.on if len(objective.sources) == 1 else f"{len(objective.sources)} branches"
-        raise ValueError(
-            f"PredictedLoss: of: expected an objective on the predicted patches of one branch, got "
-            f"{objective.name} on {where}; rank by another one, or by nothing"
-        )
-    return objective

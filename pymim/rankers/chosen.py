@@ -1,0 +1,27 @@
+"""The objective whose losses teach a ranker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pymim.objective import Objective
+
+
+def chosen(ranker: str, objectives: Sequence[Objective], name: str) -> Objective:
+    """Give the objective of this name, "" for the first.
+
+    Raises ValueError where there is none, or where it is not on the predicted patches of one branch.
+    """
+    objective = next((o for o in objectives if name in ("", o.name)), None)
+    if objective is None:
+        known = ", ".join(o.name for o in objectives)
+        raise ValueError(f"{ranker}: of: expected one of {known}, got {name!r}; name an objective")
+    if objective.on != "predicted" or len(objective.sources) > 1:
+        where = objective.on if len(objective.sources) == 1 else f"{len(objective.sources)} branches"
+        raise ValueError(
+            f"{ranker}: of: expected an objective on the predicted patches of one branch, got "
+            f"{objective.name} on {where}; rank by another one, or by nothing"
+        )
+    return objective
