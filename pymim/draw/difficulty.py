@@ -1,4 +1,4 @@
-"""What a ranker expects to be hard, what is hard, and what is hidden for it (HPM, Wang et al. 2023)."""
+"""What a ranker thinks of each patch, what is hard to predict, what is hidden (HPM, Wang et al. 2023)."""
 
 from __future__ import annotations
 
@@ -25,46 +25,74 @@ MOMENTS = {"start": 0.0, "half-way": 0.5, "end": 1.0}  # of the run
 
 @torch.no_grad()
 def draw(method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[Tensor], Tensor]) -> bool:
-    """Input; difficulty as the ranker sees it, and the losses themselves, each patch's mean over the masks that hid
-    it; and the mask at the start, half-way and at the end of a run of `steps`: hidden patches are grey, and those
-    among the most difficult, half as many as are hidden, in the colour of their difficulty. A row an image.
+    """Draw what a ranker thinks of the patches of each image, and what is hidden for it.
 
-    False, and nothing drawn, where no ranker has an opinion.
+    Input; difficulty as the ranker sees it; the losses themselves, each patch's mean over the masks
+    that hid it; and the mask at the start, half-way and at the end of a run of `steps`. Hidden
+    patches are grey, and those among the most difficult, half as many as are hidden, in the colour
+    of their difficulty. A row an image.
+
+    Give False, and draw nothing, where no ranker has an opinion, or no objective has a loss per
+    hidden patch.
     """
-    view, seed = batch.views[0], method.seed
-    difficulty = None if method.ranker is None else method.ranker(batch, Draw(seed, 0))
-    objective = next((o for o in method.objectives if o.on == "predicted" and o.sources == [Source(0)]), None)
-    if difficulty is None or objective is None:
+    objective = _learned(method)
+    if method.ranker is None or objective is None:
         return False
-    grid = method.encoder.grid(view.shape)
-    measured = losses(method, objective, batch, grid)
-    shown = undo(view.float())
-    guess = colours(difficulty)
+    source, seed = objective.sources[0], method.seed
+    difficulty = method.ranker(batch, Draw(seed, 0, source.view))
+    names = [Draw(seed, round(share * (steps - 1)), source.view) for share in MOMENTS.values()]
+    drawn = [_mask(method, batch, source, name, difficulty) for name in names]
+    masks = [mask for mask in drawn if mask is not None]
+    if difficulty is None or len(masks) < len(names):
+        return False
+    view = batch.views[source.view]
+    grid, shown, guess = method.encoder.grid(view.shape), undo(view.float()), colours(difficulty)
+    measured = losses(method, objective, batch)
     columns = {
         "input": shown,
-        f"predicted loss\n(rank correlation {correlation(difficulty, measured):.2f})": _large(guess, grid, shown),
+        f"difficulty\n(rank correlation {correlation(difficulty, measured):.2f})": _large(guess, grid, shown),
         "loss": _large(colours(measured), grid, shown),
     }
-    for moment, share in MOMENTS.items():
-        mask = _mask(method, batch, grid, Draw(seed, round(share * (steps - 1))), difficulty)
+    for moment, mask in zip(MOMENTS, masks, strict=True):
         columns[f"mask, {moment}"] = _covered(mask, difficulty, guess, grid, shown)
     rows = [[to_picture(image, grid[0]) for image in row] for row in zip(*columns.values(), strict=True)]
     save_grid(path, list(columns), rows, blocks=1 if view.ndim == 4 else 2)
     return True
 
 
-def losses(method: Method, objective: Objective, batch: Batch, grid: Grid) -> Tensor:
-    """Loss of every patch [B N], the mean over those of a few uniform masks that hid it."""
-    total = torch.zeros(len(batch.index), math.prod(grid), device=batch.index.device)
+def losses(method: Method, objective: Objective, batch: Batch) -> Tensor:
+    """Give the loss of every patch [B N], the mean over those of a few uniform masks that hid it."""
+    view = objective.sources[0].view
+    patches = math.prod(method.encoder.grid(batch.views[view].shape))
+    total = torch.zeros(len(batch.index), patches, device=batch.index.device)
     times = torch.zeros_like(total)
     for number in range(DRAWS):
-        mask = _mask(method, batch, grid, Draw(method.seed, 0, number), None)
-        name, view = Draw(method.seed, 0, number), batch.views[0]
-        branch = Branch(Source(0), view, batch.index, name, grid, mask, None, method.encoder(view, mask))
-        found = objective(Pass(batch, 0, {Source(0): branch}, method.objectives))[0].losses
-        total.scatter_add_(1, mask.predicted, found.float())
-        times.scatter_add_(1, mask.predicted, torch.ones_like(found, dtype=torch.float32))
+        taken = _unguided(method, objective, batch, number)
+        for pair in objective(taken):
+            mask = taken.asked(objective, pair.source)
+            if mask is not None and pair.source.view == view:
+                counted = torch.ones_like(pair.losses) if mask.weight is None else mask.weight > 0
+                total.scatter_add_(1, mask.predicted, pair.losses.float())
+                times.scatter_add_(1, mask.predicted, counted.float())
     return total / times.clamp_min(1)
+
+
+def _learned(method: Method) -> Objective | None:
+    """Give the objective whose losses teach the ranker, or the first with a loss per hidden patch."""
+    found = [o for o in method.objectives if o.on == "predicted" and not getattr(o.loss, "together", False)]
+    named = [o for o in found if o.name == getattr(method.ranker, "of", "")]
+    return next(iter(named + found), None)
+
+
+def _unguided(method: Method, objective: Objective, batch: Batch, number: int) -> Pass:
+    """Begin a forward pass under masks that no ranker guides."""
+
+    def look(source: Source) -> Branch:
+        view, name = batch.views[source.view], Draw(method.seed + number, 0, source.view)
+        mask, grid = _mask(method, batch, source, name, None), method.encoder.grid(view.shape)
+        return Branch(source, view, batch.index, name, grid, mask, None, method.encoder(view, mask))
+
+    return Pass(batch, 0, {source: look(source) for source in objective.sources}, method.objectives, look)
 
 
 def correlation(scores: Tensor, values: Tensor) -> float:
@@ -82,11 +110,11 @@ def colours(values: Tensor) -> Tensor:
     return found.float().movedim(-1, 1).to(values.device)
 
 
-def _mask(method: Method, batch: Batch, grid: Grid, name: Draw, difficulty: Tensor | None) -> Mask:
-    assert method.mask is not None, "there is a ranker"
-    mask = compatible.masks(method.mask(batch.index, grid, name, difficulty), method.draws)[0]
-    assert mask is not None, "an objective is on its predicted patches"
-    return mask
+def _mask(method: Method, batch: Batch, source: Source, name: Draw, difficulty: Tensor | None) -> Mask | None:
+    if method.mask is None:
+        return None
+    grid = method.encoder.grid(batch.views[source.view].shape)
+    return compatible.masks(method.mask(batch.index, grid, name, difficulty), method.draws)[source.draw]
 
 
 def _large(values: Tensor, grid: Grid, shown: Tensor) -> Tensor:

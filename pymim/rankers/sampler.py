@@ -74,7 +74,7 @@ class Sampler(Ranker):
         view = batch.views[draw.view]
         tokens: Tensor = self._embed[0](view)
         places = resample(self.pos_embed, self.base, self._grid(view.shape))
-        logits = self.head(self.block((tokens if self.share else tokens.detach()) + places))
+        logits: Tensor = self.head(self.block((tokens if self.share else tokens.detach()) + places))
         return logits.squeeze(-1).float().softmax(-1)
 
     def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Float[Tensor, "B M"] | None:

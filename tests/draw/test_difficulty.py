@@ -8,9 +8,11 @@ import torch
 from pymim import losses, masks, predictors, targets
 from pymim.contracts import Draw
 from pymim.draw import difficulty
-from pymim.encoders import Momentum
+from pymim.encoders import Momentum, ViT
+from pymim.layers.patch import patchify
+from pymim.method import Method
 from pymim.objective import Objective
-from pymim.rankers import PredictedLoss
+from pymim.rankers import PredictedLoss, Sampler
 from pymim.schedule import Linear
 from tests.asking import ask
 from tests.test_method import TINY, make_batch, make_method
@@ -41,6 +43,55 @@ def test_nothing_is_drawn_where_no_ranker_has_an_opinion(tmp_path, slots):
     assert not list(tmp_path.iterdir())
 
 
+class Edges(torch.nn.Module):
+    """A user's ranker, which learns nothing: how much a patch varies."""
+
+    def __init__(self, encoder, objectives):
+        super().__init__()
+
+    def forward(self, batch, draw):
+        return patchify(batch.views[draw.view], (4, 4)).var(-1)
+
+
+@pytest.mark.parametrize("ranker", [functools.partial(Sampler, heads=2), Edges])
+@pytest.mark.parametrize("mask", [masks.Weighted(0.75), masks.Several((masks.Weighted(0.75), masks.Ranked(0.5)))])
+def test_any_ranker_with_an_opinion_is_drawn(tmp_path, ranker, mask):
+    draws = getattr(mask, "draws", 1)
+    several = functools.partial(Objective, targets.Pixels, TINY, losses.MSE())
+    objectives = [several(source=((1, draw),), name=f"of {draw}") for draw in range(draws)]
+    method = make_method(mask=mask, ranker=ranker, objectives=objectives)
+    assert difficulty.draw(method, make_batch(3, views=2), 10, tmp_path / "picture.png", nothing)
+    found = difficulty.losses(method, objectives[-1], make_batch(3, views=2))
+    assert found.shape == (3, 24) and (found > 0).float().mean() > 0.9
+
+
+def test_objectives_without_a_loss_of_each_hidden_patch_are_passed_over(tmp_path):
+    whole = Objective(targets.Pixels, TINY, losses.MSE(), on="all", name="whole")
+    ranked = functools.partial(make_method, mask=masks.Weighted(0.75), ranker=Edges)
+    assert not difficulty.draw(ranked(objectives=[whole]), make_batch(), 10, tmp_path / "picture.png", nothing)
+    hidden = Objective(targets.Pixels, TINY, losses.MSE(), name="hidden")
+    whole = Objective(targets.Pixels, TINY, losses.MSE(), on="all", name="whole")
+    method = ranked(objectives=[whole, hidden])
+    assert difficulty.draw(method, make_batch(), 10, tmp_path / "picture.png", nothing)
+    bare = ranked(objectives=[Objective(targets.Pixels, TINY, losses.MSE())], mask=masks.ByView((), None))
+    assert not difficulty.draw(bare, make_batch(), 10, tmp_path / "none.png", nothing)
+
+
+def test_padding_does_not_count():
+    """A ragged mask repeats ids at weight 0: a loss is the mean over the masks that hid the patch."""
+    torch.manual_seed(0)
+    encoder = ViT(24, 1, 2, image=56, patch=4, hidden="token")
+    raw = functools.partial(targets.Pixels, normalise="none")
+    method = Method(encoder, [Objective(raw, predictors.Linear, losses.MSE())], masks.RaggedBlock(0.385))
+    with torch.no_grad():
+        method.objectives[0].predictor.head.weight.zero_()
+    batch = make_batch(2, sides=(56, 56))
+    found = difficulty.losses(method, method.objectives[0], batch)
+    exact = ask(method.objectives[0].target, batch).square().mean(-1)
+    ratio = found[found > 0] / exact[found > 0]
+    torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=0.05, atol=0)
+
+
 def test_losses_are_measured_where_patches_are_hidden():
     raw = functools.partial(targets.Pixels, normalise="none")
     zero = functools.partial(predictors.Transformer, dim=24, depth=1, heads=2)
@@ -50,7 +101,7 @@ def test_losses_are_measured_where_patches_are_hidden():
     )
     with torch.no_grad():
         method.objectives[0].predictor.head.weight.zero_()
-    found = difficulty.losses(method, method.objectives[0], batch, (4, 6))
+    found = difficulty.losses(method, method.objectives[0], batch)
     exact = ask(method.objectives[0].target, batch).square().mean(-1)
     seen = found > 0
     assert seen.float().mean() > 0.95

@@ -206,5 +206,5 @@ class Losses(Sampler):
 
 
 def test_a_misspelt_loss_is_refused():
-    with pytest.raises(ValueError, match="Method: Losses.losses: expected a ranker's method loss, got losses"):
+    with pytest.raises(ValueError, match=r"Method: Losses\.losses: expected a ranker's method loss, got losses"):
         make(functools.partial(Losses, heads=2))
