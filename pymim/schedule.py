@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 Schedule = Callable[[int, int], float]  # (step, steps of the run) -> value
 
@@ -84,6 +84,24 @@ class Stairs:
 
     def __call__(self, step: int, steps: int) -> float:
         return self.schedule(step * self.count // steps + self.ahead, self.count)
+
+
+class Steps:
+    """values[0], then values[k] from `at`[k - 1] of the run on: the weight of an objective that is switched on or
+    off. `at` ascends, in steps, or in shares of all `steps` below 1.
+    """
+
+    def __init__(self, values: Sequence[float], at: Sequence[float]) -> None:
+        if len(values) != len(at) + 1 or list(at) != sorted(at):
+            raise ValueError(
+                f"Steps: at: expected {len(values) - 1} ascending places, one between each two values, got {at}; "
+                "give as many"
+            )
+        self.values, self.at = tuple(values), tuple(at)
+
+    def __call__(self, step: int, steps: int) -> float:
+        passed = sum(step >= (place * steps if place < 1 else place) for place in self.at)
+        return self.values[passed]
 
 
 class Delayed:

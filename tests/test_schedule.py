@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pymim.schedule import Cosine, Delayed, Linear, Stairs, at
+from pymim.schedule import Cosine, Delayed, Linear, Stairs, Steps, at
 
 
 def test_rate_of_the_masked_autoencoder_recipe():
@@ -82,3 +82,13 @@ def test_delayed_is_zero_then_what_its_value_says():
     number, share = Delayed(0.3, 5), Delayed(Linear(1.0, 0.0), 0.25)
     assert [number(step, 20) for step in (0, 4, 5, 19)] == [0, 0, 0.3, 0.3]
     assert [share(step, 20) for step in (4, 5, 10)] == [0, 0.75, 0.5]  # the schedule goes on meanwhile
+
+
+def test_steps_hold_each_value_up_to_its_place():
+    shares = Steps((1.0, 0.0, 3.0), (0.5, 0.75))
+    assert [shares(step, 8) for step in (0, 3, 4, 5, 6, 7)] == [1, 1, 0, 0, 3, 3]
+    assert [Steps((1, 2), (3,))(step, 8) for step in (2, 3)] == [1, 2]
+    with pytest.raises(ValueError, match=r"Steps: at: expected 1 ascending places, .* got \(0.5, 0.6\)"):
+        Steps((1.0, 0.0), (0.5, 0.6))
+    with pytest.raises(ValueError, match="Steps: at: expected 2 ascending places"):
+        Steps((1.0, 0.0, 1.0), (0.6, 0.5))

@@ -1,7 +1,9 @@
 """Losses: a prediction and a target [B M T], to one number per patch [B M], in float32."""
 
+from pymim.losses.agreement import Agreement, MeanEntropy
 from pymim.losses.distance import L1, MSE, Cosine, SmoothL1
 from pymim.losses.entropy import CrossEntropy
+from pymim.losses.sum import Sum
 from pymim.losses.swapped import Swapped
 
-__all__ = ["L1", "MSE", "Cosine", "CrossEntropy", "SmoothL1", "Swapped"]
+__all__ = ["L1", "MSE", "Agreement", "Cosine", "CrossEntropy", "MeanEntropy", "SmoothL1", "Sum", "Swapped"]
