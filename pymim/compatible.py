@@ -22,7 +22,7 @@ READS = {"predictor": ("mask", "tokens", "pooled"), "target": ("pixels", "featur
 
 def check_encoder(encoder: Encoder) -> None:
     """Refuse an encoder without what targets and predictors read. Raises ValueError."""
-    for name in ("width", "channels", "patch", "base", "prefix", "embedding", "hidden", "grid"):
+    for name in ("width", "channels", "patch", "base", "prefix", "embedding", "hidden", "dense", "grid"):
         if not hasattr(encoder, name):
             kind = type(encoder).__name__
             raise ValueError(f"Method: encoder: expected {kind}.{name}, got none; see pymim.contracts.Encoder")
@@ -57,12 +57,29 @@ def masks(drawn: Any, draws: int) -> list[Mask | None]:
     return found
 
 
+def ended(encoder: Encoder, objective: Objective) -> Encoder:
+    """Give what an objective's predictor is built to: the encoder as if it ended at the tap. Raises ValueError."""
+    tap, taps, eyes = objective.tap, tuple(getattr(encoder, "taps", ())), type(encoder).__name__
+    if tap is None:
+        return encoder
+    if tap not in taps:
+        known = ", ".join(map(str, taps)) or "none"
+        raise ValueError(f"Objective: tap: expected one of {known}, got {tap}; add it to {eyes}.taps")
+    found = encoder.ended(tap)
+    if objective.on != "pooled" and found.base != encoder.base:
+        raise ValueError(
+            f"Objective: tap: expected one with a grid of {encoder.base}, whose patches are predicted, got "
+            f"{tap} with {found.base}; set on = 'pooled', or take a tap behind the last stride"
+        )
+    return found
+
+
 def _check_mask(mask: Policy, encoder: Encoder) -> None:
     kind, eyes = type(mask).__name__, type(encoder).__name__
     if encoder.hidden == "none":
         raise ValueError(
             f"Method: mask: expected None, as {eyes} sees every patch, got {kind}; "
-            "leave the mask out, or encode with a ViT"
+            f"leave the mask out, set {eyes}.hidden, or encode with a ViT"
         )
     if not _takes(mask, 4):
         raise ValueError(
@@ -107,10 +124,26 @@ def _check_fit(encoder: Encoder, objective: Objective, mask: Policy | None) -> N
             f"Objective: on: expected predicted or all, as {type(mask).__name__} leaves another number of patches "
             "visible in each image, got visible; mask with masks.Block"
         )
+    _check_on(objective)
     if reads == "tokens" and mask is not None and on != "visible" and not encoder.dense:
         raise ValueError(
             f"Objective: predictor: expected one that makes tokens of hidden patches, as {eyes} drops them, got "
             f"{reader}; set {eyes}.hidden = 'token', or predict with a Transformer"
+        )
+
+
+def _check_on(objective: Objective) -> None:
+    """Refuse parts that need other patches than the objective is on."""
+    kind, on = type(objective.loss).__name__, objective.on
+    if getattr(objective.loss, "whole", False) and on != "all":
+        raise ValueError(
+            f"Objective: on: expected all, as {kind} needs the whole picture, got {on}; set on = 'all'"
+        )
+    if getattr(objective.predictor, "sparse", False) and on not in ("predicted", "pooled"):
+        reader = type(objective.predictor).__name__
+        raise ValueError(
+            f"Objective: on: expected predicted, as {reader}.sparse leaves out all but hidden patches that are, "
+            f"got {on}; change one of the two"
         )
 
 
@@ -151,6 +184,9 @@ def _try_mask(method: Method) -> None:
     grid, index = method.encoder.base, torch.arange(2)
     difficulty = None if method.ranker is None else torch.zeros(2, math.prod(grid))
     drawn = masks(method.mask(index, grid, Draw(method.seed, 0), difficulty), method.draws)
+    for mask in drawn:
+        if mask is not None:
+            _check_extra(method.encoder, mask, type(method.mask).__name__)
     for objective in method.objectives:
         for source in objective.sources:
             mask = drawn[source.draw]
@@ -160,3 +196,21 @@ def _try_mask(method: Method) -> None:
                     f"Objective {objective.name}: on: expected patches to predict, got none, as {kind} hides "
                     f"nothing of a grid of {grid}; raise its ratio, or set on = 'all'"
                 )
+
+
+def _check_extra(encoder: Encoder, mask: Mask, kind: str) -> None:
+    """Refuse a mask without what the encoder needs of it besides ids, and one whose extra it would not see."""
+    eyes, got = type(encoder).__name__, type(mask.extra).__name__
+    if encoder.hidden == "altered":  # it says itself what it lacks
+        sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
+        encoder.seen(torch.zeros(len(mask.visible), encoder.channels, *sides), mask)
+    elif encoder.hidden == "mix" and not hasattr(mask.extra, "project"):
+        raise ValueError(
+            f"Method: mask: expected one whose extra has project(tokens), as {eyes}.hidden is 'mix', got {got} "
+            f"of {kind}; change the mask, or set {eyes}.hidden = 'token'"
+        )
+    elif encoder.hidden != "mix" and mask.extra is not None and not mask.hidden.shape[1]:
+        raise ValueError(
+            f"Method: mask: expected one that hides patches, as {eyes}.hidden is {encoder.hidden!r}, got {got} of "
+            f"{kind}, which hides none; wrap the encoder in encoders.Altered, or change the mask"
+        )

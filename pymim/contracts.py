@@ -299,7 +299,10 @@ class Encoder(nn.Module):
     base: Grid  # of the views it was built for
     prefix: int  # R
     placed: int = 0  # how many of the prefix, its last, have places beside the patches'
-    # What hidden patches become: drop, token, add, mix, sparse, altered. none: it takes no mask.
+    taps: tuple[int, ...] = ()  # the blocks or stages, from 1, after which it keeps tokens
+    # What hidden patches become. drop: they have no tokens; token: a learned one in place of theirs;
+    # add: a learned one added to theirs; mix: all tokens are projected by `mask.extra.project`;
+    # sparse: convolutions leave them out; altered: pixels are changed. none: it takes no mask.
     hidden: str = "drop"
 
     @property
@@ -333,6 +336,10 @@ class Encoder(nn.Module):
     @abstractmethod
     def grid(self, shape: Sequence[int]) -> Grid:
         """Give the patch grid of a view of this shape, [B C *sides]."""
+
+    def ended(self, tap: int) -> Encoder:
+        """Give what a predictor at this tap is built to: the sizes of an encoder that ends there."""
+        return self
 
     def seen(self, view: Float[Tensor, "B C *S"], mask: Mask) -> Tensor | None:
         """Give the pixels that it sees in place of the view's, for pictures; None: the view's, less the hidden."""
@@ -374,7 +381,8 @@ class Loss(Protocol):
     Optional: `build(width, encoder)`, called with the target's width once the predictor is built.
     `predicts(width, encoder)` gives the width it wants predicted, by default the target's.
     `together = True`: it needs all pairs at once, is called once with them side by side along M, and
-    may give a scalar. A loss with parameters is a module.
+    may give a scalar. `whole = True`: its numbers [B L] are not of patches but, for one, of
+    frequencies; it needs all patches, on = "all". A loss with parameters is a module.
     """
 
     def __call__(self, prediction: Tensor, target: Tensor, *args: Any, **beside: Any) -> Tensor: ...
@@ -416,6 +424,13 @@ class ShowsPixels(Protocol):
 
     def to_pixels(self, values: Tensor, view: Tensor, ids: Tensor | None) -> Tensor: ...
     def shown(self, view: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Pastes(Protocol):
+    """What a mask drew besides ids (`Mask.extra`), by which a prediction is put into a picture."""
+
+    def pasted(self, predicted: Tensor, pixels: Tensor) -> Tensor: ...
 
 
 @runtime_checkable

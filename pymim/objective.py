@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim import compatible
 from pymim.contracts import Encoder, Loss, Made, Pair, Predictor, Source, Target
 from pymim.errors import ConfigError
 from pymim.schedule import Schedule
@@ -87,7 +88,7 @@ class Objective(nn.Module):
         if isinstance(predictor, str):
             self.predictor = self._shared(predictor, earlier).predictor
         else:
-            self.predictor = predictor(encoder, wanted)  # type: ignore[assignment]
+            self.predictor = predictor(compatible.ended(encoder, self), wanted)  # type: ignore[assignment]
         if hasattr(self.loss, "build"):
             self.loss.build(width, encoder)
         self.name = self.name or type(self.target).__name__.lower()
@@ -148,7 +149,7 @@ class Objective(nn.Module):
                 f"Objective {self.name}: on: expected patches to predict, got none, as the mask hides nothing; "
                 "hide some (a higher ratio), or set on = 'all'"
             )
-        if list(losses.shape) != wanted:
+        if list(losses.shape) != wanted and not (getattr(self.loss, "whole", False) and losses.ndim == 2):
             raise ConfigError(
                 f"Objective {self.name}: loss: expected one number per patch, {wanted}, got "
                 f"{list(losses.shape)} from {kind}; reduce the last axis only, or say together = True on a "

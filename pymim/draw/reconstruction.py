@@ -1,75 +1,76 @@
-"""What a masked autoencoder sees and what it makes of it."""
+"""What an encoder under a mask sees, and what its objective makes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from pymim.contracts import Batch, Branch
+from pymim.contracts import Batch, Branch, Encoder, Made, Mask, Pastes, PredictsEverywhere, ShowsPixels
 from pymim.draw.image import save_grid, to_picture
-from pymim.layers.patch import patchify, unpatchify
+from pymim.layers.patch import cells, patchify, unpatchify
 from pymim.method import Method
 from pymim.objective import Objective
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
 GREY = 0.55
+Undo = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def draw(method: Method, batch: Batch, step: int, path: Path, undo: Callable[[Tensor], Tensor]) -> bool:
-    """Input, masked input, prediction, and prediction pasted into the input, a row an image.
+def draw(method: Method, batch: Batch, step: int, path: Path, undo: Undo) -> bool:
+    """Draw the input, what of it is seen, the prediction, and the prediction pasted into the input, a row an image.
 
     `undo` takes normalised views back to [0, 1]. False, and nothing drawn, where no objective predicts something
     that can be shown as pixels.
     """
     branches = method.encode(batch, step)
     for objective in method.objectives:
-        branch = branches[objective.sources[0]]
-        if branch.mask is not None and hasattr(objective.target, "to_pixels"):
-            _draw(objective, branch, batch, path, undo)
+        branch, target = branches[objective.sources[0]], objective.target
+        if branch.mask is not None and isinstance(target, ShowsPixels):
+            columns = _columns(method.encoder, objective, target, branch, undo)
+            rows = [[to_picture(image) for image in row] for row in zip(*columns.values(), strict=True)]
+            save_grid(path, list(columns), rows, blocks=2)
             return True
     return False
 
 
-def _draw(objective: Objective, branch: Branch, batch: Batch, path: Path, undo: Callable[[Tensor], Tensor]) -> None:
-    view, patch = branch.view, _patch(objective)
-    predicted = undo(unpatchify(_everywhere(objective, branch, view), branch.grid, patch))
-    shown = undo(_shown(objective, view).float())
-    assert branch.mask is not None
-    flat = patchify(shown, patch, last=True)
-    hidden = branch.mask.boolean(flat.shape[1])[..., None].expand_as(flat)
-    hidden = unpatchify(hidden, branch.grid, patch)
-    columns = {
-        "input": shown,
-        "visible": shown.masked_fill(hidden, GREY),
-        "prediction": predicted,
-        "pasted": torch.where(hidden, predicted, shown),
-    }
-    rows = [[to_picture(image) for image in row] for row in zip(*columns.values(), strict=True)]
-    save_grid(path, list(columns), rows, blocks=2)
+def _columns(
+    encoder: Encoder, objective: Objective, target: ShowsPixels, branch: Branch, undo: Undo
+) -> dict[str, Tensor]:
+    view, mask = branch.view, branch.mask
+    assert mask is not None
+    predicted = undo(unpatchify(_everywhere(objective, target, branch), branch.grid, target.patch))
+    shown = undo(target.shown(view).float())
+    hidden = cells(mask.boolean(torch.Size(branch.grid).numel()), branch.grid, target.patch)
+    seen = encoder.seen(view, mask)
+    if seen is None:
+        looks = {"visible": shown.masked_fill(hidden, GREY)}
+    else:
+        looks = {"seen": undo(target.shown(seen).float())}
+    return {"input": shown, **looks, "prediction": predicted, "pasted": _pasted(mask, hidden, predicted, shown)}
 
 
-def _patch(objective: Objective) -> tuple[int, ...]:
-    return objective.target.patch  # type: ignore[return-value]
+def _pasted(mask: Mask, hidden: Bool[Tensor, "B 1 *S"], predicted: Tensor, shown: Tensor) -> Tensor:
+    """Put the prediction where something was hidden: patches, or what else the mask drew."""
+    if isinstance(mask.extra, Pastes):
+        return mask.extra.pasted(predicted, shown)
+    return torch.where(hidden, predicted, shown)
 
 
-def _shown(objective: Objective, view: Tensor) -> Tensor:
-    """What of the view is predicted."""
-    return objective.target.shown(view)  # type: ignore[operator, no-any-return]
-
-
-def _everywhere(objective: Objective, branch: Branch, view: Tensor) -> Tensor:
-    """Predicted pixels of every patch [B N P]; of visible ones too, though they are untrained."""
-    assert branch.mask is not None
-    to_pixels: Callable[..., Tensor] = objective.target.to_pixels  # type: ignore[assignment]
-    if hasattr(objective.predictor, "everywhere"):
-        values = objective.predictor.everywhere(  # type: ignore[operator]
-            branch.features, branch.mask, branch.grid
-        )
-        return to_pixels(values, view, None)
-    values = objective.predictor(branch.features, branch.mask, branch.grid)
-    pixels = to_pixels(values, view, branch.mask.predicted)
-    patches = patchify(_shown(objective, view).float(), _patch(objective), last=True)
-    return patches.scatter(1, branch.mask.predicted[..., None].expand_as(pixels), pixels)
+def _everywhere(objective: Objective, target: ShowsPixels, branch: Branch) -> Float[Tensor, "B N P"]:
+    """Predict the pixels of every patch; of visible ones too, though they are untrained."""
+    features, predictor, mask = branch.features.at(objective.tap), objective.predictor, branch.mask
+    assert mask is not None
+    if isinstance(predictor, PredictsEverywhere):
+        return target.to_pixels(predictor.everywhere(features, mask, branch.grid), branch.view, None)
+    made = predictor(features, mask, branch.grid)
+    values = made.values if isinstance(made, Made) else made
+    pixels = target.to_pixels(values, branch.view, mask.predicted)
+    patches = patchify(target.shown(branch.view).float(), target.patch, last=True)
+    return patches.scatter(1, mask.predicted[..., None].expand_as(pixels), pixels)

@@ -1,5 +1,6 @@
 """Encoders: a view, and a mask or none, to features; and copies of them that follow or stay."""
 
+from pymim.encoders.altered import Altered, Fill, Filter
 from pymim.encoders.average import Average, Momentum
 from pymim.encoders.frozen import Frozen
 from pymim.encoders.resnet import ResNet
@@ -7,4 +8,16 @@ from pymim.encoders.stacked import Stacked
 from pymim.encoders.vit import ViT
 from pymim.encoders.wrapped import Projected, Sobel
 
-__all__ = ["Average", "Frozen", "Momentum", "Projected", "ResNet", "Sobel", "Stacked", "ViT"]
+__all__ = [
+    "Altered",
+    "Average",
+    "Fill",
+    "Filter",
+    "Frozen",
+    "Momentum",
+    "Projected",
+    "ResNet",
+    "Sobel",
+    "Stacked",
+    "ViT",
+]

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from pymim.contracts import Encoder, Features, Grid, Mask
-from pymim.layers.patch import sides
+from pymim.encoders.ended import Ended
+from pymim.layers.patch import cells, sides
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -41,10 +42,11 @@ class ResNet(Encoder):
             pixels, a 3 x 3 convolution of stride 1.
         image: pixels of the views it is built for, rows and columns; any other size is taken too.
         taps: numbers of the stages, from 1.
+        hidden: "none", it takes no mask; or "add", a learned token is added to the hidden cells of the map of stage
+            `at`, from 1 (A2MIM, Li et al. 2023: 3). Their pixels are seen, or what `Altered` makes of them.
     """
 
     prefix = 0
-    hidden = "none"  # convolutions see every patch
 
     def __init__(
         self,
@@ -55,8 +57,11 @@ class ResNet(Encoder):
         image: int | tuple[int, int] = 224,
         channels: int = 3,
         taps: Sequence[int] = (),
+        hidden: str = "none",
+        at: int = 3,
     ):
         super().__init__()
+        _check_hidden(hidden, at, len(depths))
         if stem not in STEMS:
             raise ValueError(f"ResNet: stem: expected one of {', '.join(STEMS)}, got {stem!r}; name one of them")
         expansion = EXPANSION if bottleneck else 1
@@ -64,7 +69,8 @@ class ResNet(Encoder):
         self.channels, self.width, self.taps = channels, widths[-1] * expansion, tuple(taps)
         self.layout = torch.channels_last if dim >= NARROW else torch.contiguous_format
         self.patch = sides(STEMS[stem] * 2 ** (len(depths) - 1), 2)
-        self.base = self.grid((1, channels, *sides(image, 2)))
+        self.image = sides(image, 2)
+        self.base = self.grid((1, channels, *self.image))
         kernel, stride = (7, 2) if stem == "image" else (3, 1)
         self.conv1 = nn.Conv2d(channels, dim, kernel, stride, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(dim)
@@ -76,14 +82,20 @@ class ResNet(Encoder):
             blocks = [Block(ends[k], inside, ends[k + 1], strides[k], bottleneck) for k in range(depth)]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
             before = ends[-1]
-        self.stages = len(depths)
+        self.stages, self.hidden, self.at = len(depths), hidden, at
+        masked = torch.empty(1, widths[at - 1] * expansion, 1, 1).normal_(std=0.02) if hidden == "add" else None
+        self.mask_token = None if masked is None else nn.Parameter(masked)
+        self._widths = [width * expansion for width in widths]
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
-        if mask is not None:
-            raise ValueError("ResNet: mask: expected None, got one; convolutions see every patch: set mask = None")
+        if mask is not None and self.mask_token is None:
+            raise ValueError(
+                "ResNet: mask: expected None, got one; convolutions see every patch: set mask = None, "
+                "or ResNet.hidden = 'add'"
+            )
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
             raise ValueError(f"ResNet: view: expected {channels} channels, got {got}; set ResNet.channels = {got}")
@@ -92,10 +104,26 @@ class ResNet(Encoder):
         pyramid: list[Tensor] = []
         for number in range(1, self.stages + 1):
             image = self.get_submodule(f"layer{number}")(image)
+            if mask is not None and number == self.at:
+                image = self._add(image, mask, self.grid(view.shape))
             pyramid.append(image)
         tokens = _tokens(image)
         taps = {number: _tokens(pyramid[number - 1]) for number in self.taps}
         return Features(tokens, tokens[:, :0], taps, tokens.mean(1), tuple(pyramid))
+
+    def ended(self, tap: int) -> Encoder:
+        """Give the sizes of stage `tap`."""
+        finer = 2 ** (self.stages - tap)
+        patch = tuple(side // finer for side in self.patch)
+        base = tuple(math.ceil(side / stride) for side, stride in zip(self.image, patch, strict=True))
+        return Ended(self, self._widths[tap - 1], patch, base)
+
+    def _add(self, image: Tensor, mask: Mask, grid: Grid) -> Tensor:
+        """Add the learned token to the cells of hidden patches."""
+        assert self.mask_token is not None
+        finer = 2 ** (self.stages - self.at)
+        hidden = cells(mask.boolean(grid[0] * grid[1]), grid, (finer, finer))
+        return image + hidden[..., : image.shape[2], : image.shape[3]] * self.mask_token
 
     def grid(self, shape: Sequence[int]) -> Grid:
         """Rows and columns of the last map for a view [B C H W]: sides need not be divisible."""
@@ -129,6 +157,16 @@ class Block(nn.Module):
             out = out.relu() if number < self.depth else out
         added: Tensor = out + (x if self.downsample is None else self.downsample(x))
         return added.relu()
+
+
+def _check_hidden(hidden: str, at: int, stages: int) -> None:
+    if hidden not in ("none", "add"):
+        raise ValueError(
+            f"ResNet: hidden: expected one of none, add, got {hidden!r}; there are no sparse convolutions yet: "
+            "name one of them, or drop patches with a ViT"
+        )
+    if hidden == "add" and not 1 <= at <= stages:
+        raise ValueError(f"ResNet: at: expected a stage from 1 to {stages}, got {at}; change it")
 
 
 def _tokens(image: Float[Tensor, "B D h w"]) -> Float[Tensor, "B N D"]:

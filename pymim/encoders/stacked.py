@@ -6,6 +6,7 @@ VGG's parameters bear timm's names, so that its checkpoints load as they are, th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from pymim.contracts import Encoder, Features, Grid, Mask
+from pymim.encoders.ended import Ended
 from pymim.layers.patch import sides
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Stacked(Encoder):
         image: pixels of the views it is built for, rows and columns.
         pool: what `Features.pooled` is: the "mean" of the cells, or the last map "flat", all of it as one vector
             (AlexNet, VGG); views of another size than `image` are brought to its map by averaging.
+        taps: numbers of the layers, from 1, whose maps are kept as tokens [B h w, D of the layer].
     """
 
     prefix = 0
@@ -40,19 +43,20 @@ class Stacked(Encoder):
         image: int | tuple[int, int] = 224,
         channels: int = 3,
         pool: str = "flat",
+        taps: Sequence[int] = (),
     ):
         super().__init__()
         if pool not in POOLS:
             raise ValueError(f"Stacked: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them")
         self.channels, self.pool, self.layers = channels, pool, [tuple(layer) for layer in layers]
-        parts, stride = list[nn.Module](), 1
-        self.width = channels
+        self.taps, self.image = tuple(taps), sides(image, 2)
+        parts, self.width = list[nn.Module](), channels
+        self._ends: list[int] = []  # how many of the parts each layer ends with
         for layer in self.layers:
             parts += self._parts(layer)
-            stride *= layer[-1] if len(layer) == 2 else layer[2]
+            self._ends.append(len(parts))
         self.features = nn.Sequential(*parts)
-        self.patch = sides(stride, 2)
-        self.base = self.grid((1, channels, *sides(image, 2)))
+        self.patch, self.base = self._stride(self.layers), self._grid(self.image, self.layers)
         for part in parts:
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
@@ -67,19 +71,37 @@ class Stacked(Encoder):
             raise ValueError(
                 f"Stacked: view: expected {channels} channels, got {got}; set Stacked.channels = {got}"
             )
-        image = self.features(view)
+        image, taps = view, dict[int, Tensor]()
+        for number, part in enumerate(self.features, 1):
+            image = part(image)
+            if number in self._ends and (layer := self._ends.index(number) + 1) in self.taps:
+                taps[layer] = image.flatten(2).mT
         tokens = image.flatten(2).mT
         flat = adaptive_avg_pool2d(image, (self.base[0], self.base[1])).flatten(1)
-        return Features(tokens, tokens[:, :0], {}, tokens.mean(1) if self.pool == "mean" else flat, (image,))
+        return Features(tokens, tokens[:, :0], taps, tokens.mean(1) if self.pool == "mean" else flat, (image,))
 
     def grid(self, shape: Sequence[int]) -> Grid:
-        """Rows and columns of the last map for a view [B C H W]."""
-        grid = tuple(shape[2:])
-        for layer in self.layers:
+        """Give rows and columns of the last map for a view [B C H W]."""
+        return self._grid(shape[2:], self.layers)
+
+    def ended(self, tap: int) -> Encoder:
+        """Give the sizes of layer `tap`."""
+        layers = self.layers[:tap]
+        width = next((layer[0] for layer in reversed(layers) if len(layer) > 2), self.channels)
+        return Ended(self, width, self._stride(layers), self._grid(self.image, layers))
+
+    @staticmethod
+    def _stride(layers: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+        return sides(math.prod(layer[-1] if len(layer) == 2 else layer[2] for layer in layers), 2)
+
+    @staticmethod
+    def _grid(shape: Sequence[int], layers: Sequence[tuple[int, ...]]) -> Grid:
+        grid = tuple(shape)
+        for layer in layers:
             kernel, stride, padding = (*layer, 0) if len(layer) == 2 else layer[1:]
             grid = tuple((side + 2 * padding - kernel) // stride + 1 for side in grid)
         if min(grid) < 1:
-            raise ValueError(f"Stacked: view: expected larger sides, got {tuple(shape[2:])}; enlarge the views")
+            raise ValueError(f"Stacked: view: expected larger sides, got {tuple(shape)}; enlarge the views")
         return grid
 
     def _parts(self, layer: tuple[int, ...]) -> list[nn.Module]:

@@ -1,7 +1,8 @@
 """The vision transformer (Dosovitskiy et al. 2021).
 
 It sees visible patches only (MAE, He et al. 2022), or every patch with a learned token in place of the hidden
-ones (BEiT, Bao et al. 2022; SimMIM, Xie et al. 2022).
+ones (BEiT, Bao et al. 2022; SimMIM, Xie et al. 2022) or added to them (A2MIM, Li et al. 2023), or
+random projections of all patches (ROPIM, Haghighat et al. 2024).
 
 Parameters bear timm's names, so that its checkpoints load as they are.
 """
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
+from pymim.layers.gather import rows
 from pymim.layers.init import init_weights
 from pymim.layers.patch import PatchEmbed, patch_grid, sides
 from pymim.layers.positions import Positioned
@@ -34,7 +36,9 @@ class ViT(Positioned, Encoder):
         positions: "sincos", "interleaved", "learned", "separable", "rotary", "rotary-coupled" or "none".
         resampling: of positions to another grid: by "size", by a factor with an "offset", or with "antialias";
             see `layers.positions.resample`.
-        hidden: "drop" or "token".
+        hidden: "drop"; "token", a learned one in place of theirs; "add", a learned one added to theirs,
+            which are of their pixels, or of what `Altered` makes of those; or "mix", what the mask's
+            `extra.project` makes of all tokens [B N D]. Positions are added afterwards.
         pool: what `Features.pooled` is: the "class" token or the "mean" of the patch tokens, after the final
             norm; or "mean-norm", the norm of the mean, in place of the final norm (MAE's fine-tuning).
         place_registers: rotary positions turn the registers too: they lie round the border of the visible patches.
@@ -70,7 +74,7 @@ class ViT(Positioned, Encoder):
         resampling: str = "size",
     ):
         super().__init__()
-        _check_choice("hidden", hidden, ("drop", "token"))
+        _check_choice("hidden", hidden, ("drop", "token", "add", "mix"))
         _check_choice("drop", drop, ("ramp", "subset"))
         _check_choice("pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm"))
         axes = max(len(v) for v in (image, patch, (0, 0)) if isinstance(v, tuple))
@@ -80,7 +84,7 @@ class ViT(Positioned, Encoder):
         self.patch_embed = PatchEmbed(self.patch, channels, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim)) if hidden == "token" else None
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim)) if hidden in ("token", "add") else None
         prefix = int(class_token) + registers
         self.make_positions(positions, base, dim, prefix, heads, self.placed, resampling)
         subset = drop == "subset"
@@ -120,15 +124,22 @@ class ViT(Positioned, Encoder):
         return patch_grid(tuple(shape), self.patch)
 
     def _embed(self, view: Tensor, grid: Grid, ids: Tensor | None, mask: Mask | None) -> Tensor:
-        tokens = self.patch_embed(view, ids)
-        if mask is not None and self.mask_token is not None:
-            hidden = mask.boolean(tokens.shape[1])[..., None]
-            tokens = torch.where(hidden, self.mask_token.to(tokens.dtype), tokens)
+        tokens = self._hide(self.patch_embed(view, ids), mask)
         prefix = torch.cat([view.new_empty(1, 0, self.width), *self._prefix_tokens()], 1)
-        if (rows := self.positions(grid)) is not None:
-            prefix = prefix + rows[0]
-            tokens = tokens + (rows[1] if ids is None else rows[1][0][ids])
+        if (table := self.positions(grid)) is not None:
+            prefix = prefix + table[0]
+            tokens = tokens + rows(table[1], ids)
         return torch.cat([prefix.expand(len(tokens), -1, -1), tokens], 1)
+
+    def _hide(self, tokens: Tensor, mask: Mask | None) -> Tensor:
+        """Give the tokens, those of hidden patches as what they become."""
+        if mask is None or self.hidden == "drop":
+            return tokens
+        if self.mask_token is None:
+            projected: Tensor = mask.extra.project(tokens)
+            return projected
+        hidden, token = mask.boolean(tokens.shape[1])[..., None], self.mask_token.to(tokens.dtype)
+        return tokens + hidden * token if self.hidden == "add" else torch.where(hidden, token, tokens)
 
     def _prefix_tokens(self) -> list[Tensor]:
         return [token for token in (self.cls_token, self.reg_token) if token is not None]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pymim.contracts import Encoder, Features, Grid, Mask
+from pymim.encoders.ended import Ended
 from pymim.layers.init import init_weights
 
 if TYPE_CHECKING:
@@ -26,12 +27,16 @@ class Wrapped(Encoder):
         super().__init__()
         self.trunk = trunk
         self.width, self.channels, self.patch = trunk.width, trunk.channels, trunk.patch
-        self.base, self.prefix = trunk.base, trunk.prefix
-        self.hidden = getattr(trunk, "hidden", "drop")
+        self.base, self.prefix, self.placed = trunk.base, trunk.prefix, trunk.placed
+        self.hidden, self.taps = trunk.hidden, trunk.taps
 
     @property
     def embedding(self) -> int:
         return self.trunk.embedding
+
+    @property
+    def dense(self) -> bool:
+        return self.trunk.dense
 
     @property
     def traits(self) -> dict[str, str]:
@@ -43,6 +48,13 @@ class Wrapped(Encoder):
 
     def grid(self, shape: Sequence[int]) -> Grid:
         return self.trunk.grid(shape)
+
+    def ended(self, tap: int) -> Encoder:
+        inner = self.trunk.ended(tap)
+        return Ended(self, inner.width, inner.patch, inner.base)
+
+    def seen(self, view: Float[Tensor, "B C *S"], mask: Mask) -> Tensor | None:
+        return self.trunk.seen(view, mask)
 
 
 class Projected(Wrapped):
@@ -78,6 +90,10 @@ class Projected(Wrapped):
         init_weights(self.head)
 
     @property
+    def bare(self) -> Encoder:
+        return self.trunk.bare
+
+    @property
     def embedding(self) -> int:
         return int(self.head[-1].out_features)  # type: ignore[arg-type]
 
@@ -108,3 +124,6 @@ class Sobel(Wrapped):
         edges = F.conv2d(view.mean(1, keepdim=True), self.filters.to(view.dtype), padding=1)
         features: Features = self.trunk(edges, mask)
         return features
+
+    def seen(self, view: Float[Tensor, "B C H W"], mask: Mask) -> None:
+        """Give None: edges are no pixels of a view."""

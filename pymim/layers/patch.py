@@ -12,7 +12,7 @@ from pymim.layers.gather import gather
 from pymim.layers.linear import linear
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float, Int, Shaped
 
 CONVS: dict[int, Callable[..., nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -50,6 +50,14 @@ def unpatchify(patches: Float[Tensor, "B N P"], grid: tuple[int, ...], patch: tu
     pairs = [axis for k in range(axes) for axis in (1 + k, 1 + axes + k)]
     whole = [g * p for g, p in zip(grid, patch, strict=True)]
     return cells.permute(0, 1 + 2 * axes, *pairs).reshape(len(patches), channels, *whole)
+
+
+def cells(values: Shaped[Tensor, "B N"], grid: tuple[int, ...], patch: tuple[int, ...]) -> Shaped[Tensor, "B 1 *S"]:
+    """Give each pixel the value of its patch."""
+    spread: Tensor = values.unflatten(1, grid)[:, None]
+    for axis, side in enumerate(patch, 2):
+        spread = spread.repeat_interleave(side, axis)
+    return spread
 
 
 class PatchEmbed(nn.Module):

@@ -3,7 +3,19 @@
 from pymim.losses.agreement import Agreement, MeanEntropy
 from pymim.losses.distance import L1, MSE, Cosine, SmoothL1
 from pymim.losses.entropy import CrossEntropy
+from pymim.losses.spectrum import Spectrum
 from pymim.losses.sum import Sum
 from pymim.losses.swapped import Swapped
 
-__all__ = ["L1", "MSE", "Agreement", "Cosine", "CrossEntropy", "MeanEntropy", "SmoothL1", "Sum", "Swapped"]
+__all__ = [
+    "L1",
+    "MSE",
+    "Agreement",
+    "Cosine",
+    "CrossEntropy",
+    "MeanEntropy",
+    "SmoothL1",
+    "Spectrum",
+    "Sum",
+    "Swapped",
+]

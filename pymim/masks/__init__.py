@@ -1,5 +1,6 @@
 """Mask policies: which patches of a grid the encoder sees, and which are asked for."""
 
+from pymim.masks.band import Band
 from pymim.masks.count import visible_count
 from pymim.masks.filtered import Noise
 from pymim.masks.guided import Priority, Ranked, Weighted
@@ -11,6 +12,7 @@ from pymim.masks.some import Some
 from pymim.masks.uniform import Disjoint, Tube, Uniform
 
 __all__ = [
+    "Band",
     "Block",
     "ByView",
     "Disjoint",

@@ -14,22 +14,22 @@ from pymim.targets.projected import Projected
 from pymim.targets.table import Table
 from pymim.targets.taught import Taught
 from pymim.targets.tokens import Tokens
+from pymim.targets.whole import Whole
 
 __all__ = [
-    "Assigned from pymim.targets.bank import Bank from pymim.targets.confident import Confident from pymim.targets.epochwise import Epochwise from pymim.targets.frames import Frames from pymim.targets.gradients import Gradients from pymim.targets.neighbours import Neighbours from pymim.targets.online import Online from pymim.targets.pixels import Pixels from pymim.targets.predicted import Predicted from pymim.targets.projected import Projected from pymim.targets.table import Table from pymim.targets.taught import Taught from pymim.targets.tokens import Tokens  __all__ = [     "Assigned"",
-    ""Bank"",
-    ""Confident"",
-    ""Epochwise"",
-    ""Frames"",
-    ""Gradients"",
-    ""Neighbours"",
-    ""Online"",
-    ""Pixels"",
-    ""Predicted"",
-    ""Projected"",
-    ""Table"",
-    ""Taught"",
-    ""Tokens"",
-    "]     "Assigned"",
-    "]  # fmt: skip",
+    "Assigned",
+    "Bank",
+    "Confident",
+    "Epochwise",
+    "Frames",
+    "Gradients",
+    "Neighbours",
+    "Online",
+    "Pixels",
+    "Predicted",
+    "Projected",
+    "Table",
+    "Taught",
+    "Tokens",
+    "Whole",
 ]

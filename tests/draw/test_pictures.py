@@ -34,7 +34,7 @@ def test_normalised_predictions_come_back_as_pixels():
     objective.predictor.view = view
     mask = Uniform(0.5)(torch.arange(2), (2, 3), Draw(0, 0, 0))
     branch = Branch(Source(0), view, torch.arange(len(view)), Draw(0, 0), (2, 3), mask, None, encoder(view, mask))
-    shown = unpatchify(_everywhere(objective, branch, view), (2, 3), (4, 4))
+    shown = unpatchify(_everywhere(objective, objective.target, branch), (2, 3), (4, 4))
     torch.testing.assert_close(shown, view, atol=1e-4, rtol=1e-4)
 
 

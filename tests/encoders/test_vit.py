@@ -128,7 +128,7 @@ def test_rms_norm_and_no_bias():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hidden": "fill"}, "ViT: hidden: expected one of drop, token, got 'fill'"),
+        ({"hidden": "fill"}, "ViT: hidden: expected one of drop, token, add, mix, got 'fill'"),
         ({"pool": "max"}, "ViT: pool: expected one of class, mean, mean-norm, got 'max'"),
         ({"pool": "class", "class_token": False}, "ViT: pool: expected one of mean, mean-norm"),
         ({"positions": "sine"}, "positions: expected one of sincos, .* got 'sine'"),

@@ -1,0 +1,127 @@
+"""An encoder that sees pixels which the mask has altered, in place of fewer or replaced tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pymim.contracts import Encoder, Features, Mask
+from pymim.encoders.wrapped import Wrapped
+from pymim.errors import ConfigError
+from pymim.layers.patch import cells
+from pymim.views.normalise import Normalise, Statistics
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+GETS = ("add", "mix")  # a trunk that does this gets the mask too
+
+
+class Altered(Wrapped):
+    """Alters the pixels by the mask, then encodes every patch. Without a mask it is its trunk.
+
+    The trunk is not given the mask, so that it may be of convolutions; one whose `hidden` is "add" or
+    "mix" is, and does that besides (A2MIM, Li et al. 2023: filled pixels, and a token added to them).
+
+    Args:
+        trunk: an encoder that drops nothing then; its `hidden` is "none", "drop", "add" or "mix".
+        how: constructor, called with the trunk, of a module that gives the altered view:
+            how(view, mask) -> [B C *S]; see `Fill` and `Filter`.
+    """
+
+    def __init__(self, trunk: Encoder, how: Callable[[Encoder], nn.Module]):
+        super().__init__(trunk)
+        if trunk.hidden not in ("none", "drop", *GETS):
+            raise ValueError(
+                f"Altered: trunk: expected hidden 'none', 'drop', 'add' or 'mix', got {trunk.hidden!r}, which "
+                "would hide the altered pixels; change the trunk's hidden"
+            )
+        self.how, self.hidden = how(trunk), "altered"
+
+    @property
+    def dense(self) -> bool:
+        return True
+
+    @property
+    def bare(self) -> Encoder:
+        return self.trunk.bare
+
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
+        if mask is None:
+            return super().forward(view)
+        return super().forward(self.how(view, mask), mask if self.trunk.hidden in GETS else None)
+
+    @torch.no_grad()
+    def seen(self, view: Float[Tensor, "B C *S"], mask: Mask) -> Tensor:
+        altered: Tensor = self.how(view, mask)
+        return altered
+
+
+class Fill(nn.Module):
+    """Fills hidden patches with one colour.
+
+    Args:
+        encoder: whose patches they are.
+        value: "mean", of each channel of the view itself, hidden patches included (A2MIM, Li et al.
+            2023); "learned", one for all views; or a number on the scale of normalised views, on
+            which 0 is the mean of the data.
+    """
+
+    def __init__(self, encoder: Encoder, value: str | float = "mean"):
+        super().__init__()
+        if isinstance(value, str) and value not in ("mean", "learned"):
+            raise ValueError(f"Fill: value: expected mean, learned or a number, got {value!r}; give one of them")
+        self.value, self.patch, self._grid = value, encoder.patch, encoder.grid
+        shape = (1, encoder.channels) + (1,) * len(encoder.patch)
+        self.colour = nn.Parameter(torch.zeros(shape)) if value == "learned" else None
+
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask) -> Float[Tensor, "B C *S"]:
+        grid = self._grid(view.shape)
+        hidden = cells(mask.boolean(torch.Size(grid).numel()), grid, self.patch)
+        for axis, side in enumerate(view.shape[2:], 2):
+            hidden = hidden.narrow(axis, 0, side)  # a convolution's last cells may reach beyond the view
+        return torch.where(hidden, self._colour(view), view)
+
+    def _colour(self, view: Tensor) -> Tensor:
+        if self.colour is not None:
+            return self.colour.to(view.dtype)
+        if self.value == "mean":
+            return view.mean(tuple(range(2, view.ndim)), keepdim=True)
+        return view.new_tensor(self.value)
+
+
+class Filter(nn.Module):
+    """Keeps of each channel, and of each frame, the frequencies that `mask.extra.filtered` keeps (MFM, Xie
+    et al. 2023).
+
+    Filtered are pixels on [0, 1]; what lies outside afterwards is clamped, as released. It takes about
+    half of a high-pass view, whose mean is 0, with it: `clamp` = False leaves it.
+
+    Args:
+        encoder: of the views.
+        statistics: those that the views were normalised with.
+        clamp: whether the filtered pixels are brought back to [0, 1].
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, encoder: Encoder, statistics: Statistics = "imagenet", clamp: bool = True):
+        super().__init__()
+        self.clamp, measured = clamp, Normalise(statistics)
+        shape = (-1,) + (1,) * len(encoder.patch)
+        self.register_buffer("mean", measured.mean.view(shape), persistent=False)
+        self.register_buffer("std", measured.std.view(shape), persistent=False)
+
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask) -> Float[Tensor, "B C *S"]:
+        if not hasattr(mask.extra, "filtered"):
+            got = type(mask.extra).__name__
+            raise ConfigError(
+                f"Filter: mask: expected one whose extra has filtered(pixels), got {got}; mask with masks.Band"
+            )
+        pixels: Tensor = mask.extra.filtered(view.float() * self.std + self.mean)
+        pixels = pixels.clamp(0, 1) if self.clamp else pixels
+        return ((pixels - self.mean) / self.std).to(view.dtype)

@@ -1,0 +1,29 @@
+"""The sizes of an encoder that ends at a tap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from pymim.contracts import Encoder, Features, Grid, Mask
+
+
+class Ended(Encoder):
+    """What a predictor at a tap is built to: `encoder`, but for the sizes that it has there. It encodes nothing."""
+
+    def __init__(self, encoder: Encoder, width: int, patch: tuple[int, ...], base: Grid):
+        super().__init__()
+        self.width, self.patch, self.base = width, patch, base
+        self.channels, self.prefix, self.placed = encoder.channels, encoder.prefix, encoder.placed
+        self.hidden, self._dense = encoder.hidden, encoder.dense
+
+    @property
+    def dense(self) -> bool:
+        return self._dense
+
+    def forward(self, view: Tensor, mask: Mask | None = None) -> Features:
+        raise NotImplementedError("Ended: it has sizes alone; encode with the encoder")
+
+    def grid(self, shape: Sequence[int]) -> Grid:
+        raise NotImplementedError("Ended: it has sizes alone; ask the encoder")

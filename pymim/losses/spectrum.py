@@ -1,0 +1,72 @@
+"""Losses of frequencies instead of patches (MFM, Xie et al. 2023)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pymim.contracts import Grid
+from pymim.layers.patch import unpatchify
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+MEANS = ("image", "batch")
+
+
+class Spectrum:
+    """|F(prediction) - F(target)|^gamma, the mean over channels (and frames), of each frequency that
+    the mask removed.
+
+    F is the orthonormal transform of the whole picture, which patches are put together to; as it is
+    linear, that of the difference is taken. A picture's spectrum has every frequency twice, but for
+    those that are their own mirror image: half of it is made, and counts twice. Frequencies that were
+    kept count for nothing; the others by as much as makes the mean over all [B F] theirs.
+
+    Its target is `targets.Whole`, which says what puts the patches together and what the mask drew.
+
+    Args:
+        gamma: 1 in the paper's experiments.
+        mean: over the removed frequencies of each "image", then over images; or of the "batch", as
+            released: of a disc's inside so few are missing that images without it hardly count.
+    """
+
+    whole = True  # its numbers are not of patches
+
+    def __init__(self, gamma: float = 1.0, mean: str = "image"):
+        if mean not in MEANS:
+            raise ValueError(f"Spectrum: mean: expected one of {', '.join(MEANS)}, got {mean!r}; name one of them")
+        self.gamma, self.mean = gamma, mean
+
+    def __call__(
+        self,
+        prediction: Float[Tensor, "B N P"],
+        target: Float[Tensor, "B N P"],
+        grid: Grid,
+        patch: tuple[int, ...],
+        extra: Any = None,
+    ) -> Float[Tensor, "B F"]:
+        if prediction.shape[1] != math.prod(grid):
+            raise ValueError(
+                f"Spectrum: prediction: expected all {math.prod(grid)} patches, got {prediction.shape[1]}; "
+                "set the objective's on = 'all'"
+            )
+        picture = unpatchify(prediction.float() - target.float(), grid, patch)
+        spectrum = torch.view_as_real(torch.fft.rfft2(picture, norm="ortho"))
+        distances = (spectrum.square().sum(-1) + 1e-12).sqrt()  # as released: a gradient at 0 too
+        losses = distances.pow(self.gamma).mean(tuple(range(1, distances.ndim - 2)))
+        return (losses * self._weights(losses, picture.shape[-1], extra)).flatten(1)
+
+    def _weights(self, losses: Float[Tensor, "B H K"], columns: int, extra: Any) -> Float[Tensor, "B H K"]:
+        """Count each removed frequency as often as the whole spectrum has it, with a mean of 1."""
+        times = torch.full_like(losses[:1], 2.0)
+        times[..., 0] = 1
+        if columns % 2 == 0:
+            times[..., -1] = 1
+        if extra is not None:
+            times = times * ~extra.kept(losses.shape[1], columns)
+        total = times.mean((1, 2), keepdim=True) if self.mean == "image" else times.mean()
+        return times / total.clamp_min(torch.finfo(times.dtype).tiny)
