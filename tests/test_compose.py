@@ -36,6 +36,31 @@ PREDICTORS = {
     "cross": partial(predictors.Cross, dim=16, depth=1, heads=2),
     "linear": predictors.Linear,
 }
+SPARSE = {"sparse": partial(predictors.Transformer, dim=16, depth=1, heads=2, sparse=True)}
+HIDDEN = ("drop", "token", "add", "altered")
+ON = ("predicted", "visible", "all")
+
+
+TAPS = [
+    (2, "pooled", "Objective: tap: expected one of 1, 3, got 2; add it to ResNet.taps"),
+    (
+        1,
+        "all",
+        r"Objective: tap: expected one with a grid of \(6, 6\), .* got 1 with \(24, 24\); set on = 'pooled'",
+    ),
+]
+
+
+class Mean(torch.nn.Module):
+    """A target: the mean colour of the image."""
+
+    width = 3
+
+    def __init__(self, encoder):
+        super().__init__()
+
+    def forward(self, asked):
+        return asked.view.mean((2, 3))[:, None]
 
 
 class Contrast(torch.nn.Module):
@@ -48,30 +73,56 @@ class Contrast(torch.nn.Module):
         return batch.views[0].unfold(2, 4, 4).unfold(3, 4, 4).std((1, 4, 5)).flatten(1)
 
 
-def method(mask, target, predictor, hidden="drop", on="predicted"):
+def encoder_of(hidden):
+    options = {"image": 24, "patch": 4}
+    if hidden == "altered":
+        return encoders.Altered(encoders.ViT(16, 1, 2, **options), encoders.Fill)
+    return encoders.ViT(16, 1, 2, hidden=hidden, **options)
+
+
+def method(mask, target, predictor, hidden="drop", on="predicted", **options):
     torch.manual_seed(0)
-    encoder = encoders.ViT(16, 1, 2, image=24, patch=4, hidden=hidden)
     make, loss = TARGETS[target]
-    objective = Objective(make, PREDICTORS.get(predictor, predictors.Pooled), loss, on=on)
-    return Method(encoder, [objective], mask, Contrast)
+    objective = Objective(make, (PREDICTORS | SPARSE).get(predictor, predictors.Pooled), loss, on=on, **options)
+    return Method(encoder_of(hidden), [objective], mask, Contrast)
 
 
+def misfit(predictor, hidden, on):
+    """The reason why parts cannot go together, if there is one."""
+    if predictor == "linear" and hidden == "drop" and on != "visible":
+        return "Objective: predictor: expected one that makes tokens of hidden patches, as ViT drops them"
+    return None
+
+
+@pytest.mark.parametrize("on", ON)
+@pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("predictor", PREDICTORS)
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("mask", MASKS)
-def test_two_steps(mask, target, predictor):
-    composed = method(MASKS[mask], target, predictor, "token" if predictor == "linear" else "drop")
+def test_two_steps(target, predictor, hidden, on):
+    """Under every mask."""
+    for mask in MASKS.values():
+        if (reason := misfit(predictor, hidden, on)) is not None:
+            with pytest.raises(ValueError, match=reason):
+                method(mask, target, predictor, hidden, on)
+            continue
+        learns(method(mask, target, predictor, hidden, on))
+
+
+def learns(composed):
     batch = Batch([torch.rand(4, 3, 24, 24)], torch.arange(4), torch.full((4,), -1))
-    optimizer = torch.optim.SGD([p for p in composed.parameters() if p.requires_grad], 0.1)
-    before = composed.encoder.patch_embed.proj.weight.clone()
+    trained = {name: p for name, p in composed.named_parameters() if p.requires_grad}
+    before = {name: p.detach().clone() for name, p in trained.items()}
+    optimizer = torch.optim.SGD(trained.values(), 0.1)
     for step in range(2):
         loss = composed(batch, step).loss
         loss.backward()
         optimizer.step()
+        assert not [name for name, p in trained.items() if p.grad is None]
         optimizer.zero_grad()
         composed.after_step(step)
         assert loss.isfinite()
-    assert not torch.equal(composed.encoder.patch_embed.proj.weight, before)
+    first = next(name for name in trained if name.endswith("patch_embed.proj.weight"))
+    assert not torch.equal(trained[first], before[first])
 
 
 @pytest.mark.parametrize(
@@ -81,6 +132,20 @@ def test_two_steps(mask, target, predictor):
         (masks.Uniform(), "linear", "drop", "predicted", "Objective: predictor: .* as ViT drops them"),
         (masks.Uniform(), "cross", "drop", "pooled", "Objective: on: expected predicted, visible or all"),
         (masks.Uniform(), "pooled", "drop", "predicted", "Objective: on: expected pooled, as Pooled"),
+        (
+            masks.Uniform(),
+            "sparse",
+            "drop",
+            "visible",
+            r"Objective: on: expected predicted, as Transformer\.sparse",
+        ),
+        (
+            masks.Uniform(),
+            "sparse",
+            "token",
+            "predicted",
+            "Transformer: sparse: expected False, as ViT has a token",
+        ),
     ],
 )
 def test_misfits_are_refused_when_built(mask, predictor, hidden, on, reason):
@@ -92,3 +157,33 @@ def test_nothing_is_hidden_from_a_residual_network():
     encoder = encoders.ResNet((1,), 8)
     with pytest.raises(ValueError, match="Method: mask: expected None, as ResNet sees every patch"):
         Method(encoder, [Objective(targets.Pixels, predictors.Linear, losses.MSE())], masks.Uniform())
+
+
+@pytest.mark.parametrize(("tap", "on", "reason"), TAPS)
+def test_a_tap_that_the_encoder_has_not_or_of_other_patches_is_refused(tap, on, reason):
+    predictor = predictors.Pooled if on == "pooled" else predictors.Linear
+    encoder = encoders.ResNet((1, 1, 1), 8, stem="small", image=24, taps=(1, 3))
+    objective = Objective(targets.Pixels, predictor, losses.MSE(), on=on, tap=tap)
+    with pytest.raises(ValueError, match=reason):
+        Method(encoder, [objective])
+
+
+@pytest.mark.parametrize(("tap", "on"), [(1, "pooled"), (3, "pooled"), (3, "all"), (None, "all")])
+def test_a_predictor_at_a_tap_has_the_width_there(tap, on):
+    predictor = predictors.Pooled if on == "pooled" else predictors.Linear
+    encoder = encoders.ResNet((1, 1, 1), 8, stem="small", image=24, taps=(1, 3))
+    target = Mean if on == "pooled" else targets.Pixels
+    composed = Method(encoder, [Objective(target, predictor, losses.MSE(), on=on, tap=tap)])
+    assert composed.objectives[0].predictor.head.in_features == {1: 8, 3: 32, None: 32}[tap]
+    batch = Batch([torch.rand(4, 3, 24, 24)], torch.arange(4), torch.full((4,), -1))
+    composed(batch, 0).loss.backward()
+    assert encoder.conv1.weight.grad.abs().max() > 0
+
+
+def test_a_loss_of_frequencies_needs_the_whole_picture():
+    whole = partial(targets.Whole, of=targets.Pixels)
+    objective = Objective(whole, predictors.Linear, losses.Spectrum())
+    with pytest.raises(ValueError, match="Objective: on: expected all, as Spectrum needs the whole picture"):
+        Method(encoder_of("token"), [objective], masks.Uniform(0.5))
+    with pytest.raises(ValueError, match="Whole: of: expected a target of pixels, got Mean"):
+        Objective(partial(targets.Whole, of=Mean), predictors.Linear, losses.MSE()).build(encoder_of("token"), {})

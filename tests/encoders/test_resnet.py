@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pymim import masks
-from pymim.contracts import Draw
+from pymim.contracts import Draw, Mask
 from pymim.encoders import Projected, ResNet, Sobel, ViT
 
 
@@ -62,6 +62,45 @@ def test_masks_and_unknown_stems_are_refused():
         encoder(torch.randn(2, 3, 8, 8), mask)
     with pytest.raises(ValueError, match="ResNet: stem: expected one of image, small, got 'big'"):
         ResNet(stem="big")
+
+
+@pytest.mark.parametrize(("at", "side"), [(1, 8), (2, 4), (3, 2)])
+def test_a_token_is_added_to_hidden_cells_of_a_stage(at, side):
+    """A hidden patch of the last map is 4 x 4 cells of the first stage's."""
+    torch.manual_seed(0)
+    encoder = ResNet((1, 1, 1), dim=4, stem="small", image=8, hidden="add", at=at, taps=(at,)).eval()
+    view, every = torch.randn(1, 3, 8, 8), torch.arange(4)[None]
+    mask = Mask(every[:, :3], every[:, 3:], every[:, 3:])
+    stage = encoder(view, mask).taps[at] - encoder(view).taps[at]
+    expected = torch.zeros(side, side, encoder.mask_token.shape[1])
+    expected[side // 2 :, side // 2 :] = encoder.mask_token.flatten()
+    torch.testing.assert_close(stage[0].unflatten(0, (side, side)), expected, atol=1e-5, rtol=1e-4)
+    assert encoder.dense and encoder.hidden == "add"
+
+
+def test_sides_that_do_not_divide_have_their_hidden_cells_too():
+    encoder = ResNet((1, 1), dim=4, stem="small", image=7, hidden="add", at=1, taps=(1,)).eval()
+    view, every = torch.randn(1, 3, 7, 7), torch.arange(16)[None]
+    mask = Mask(every[:, :15], every[:, 15:], every[:, 15:])
+    changed = (encoder(view, mask).taps[1] != encoder(view).taps[1]).any(-1)
+    assert changed.nonzero().tolist() == [[0, 48]]  # of the last patch the map has one cell left
+
+
+def test_unknown_ways_to_hide_are_refused():
+    with pytest.raises(ValueError, match="ResNet: hidden: expected one of none, add, got 'sparse'; there are no"):
+        ResNet((1, 1), dim=4, hidden="sparse")
+    with pytest.raises(ValueError, match="ResNet: at: expected a stage from 1 to 2, got 3"):
+        ResNet((1, 1), dim=4, hidden="add")
+
+
+def test_sizes_at_a_tap_are_those_of_its_map():
+    encoder = ResNet((1, 1, 1), dim=4, bottleneck=True, stem="small", image=(9, 16), taps=(1, 2, 3))
+    features = encoder(torch.randn(2, 3, 9, 16))
+    for tap in (1, 2, 3):
+        ended, at = encoder.ended(tap), features.at(tap)
+        assert (at.tokens.shape[1], at.tokens.shape[2]) == (ended.base[0] * ended.base[1], ended.width)
+        assert at.pooled.shape == (2, ended.embedding) and at.prefix.shape == (2, 0, ended.width)
+    assert encoder.ended(3).base == encoder.base and encoder.ended(1).base == (9, 16)
 
 
 PEER = [

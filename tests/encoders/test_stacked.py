@@ -45,6 +45,22 @@ def test_maps_and_vectors(channels):
         Stacked([(4, 3, 1, 1)], pool="max")
 
 
+def test_taps_are_the_maps_of_their_layers():
+    encoder = Stacked([(4, 5, 2, 1), (3, 2), (6, 3, 1, 1)], image=33, taps=(1, 2, 3))
+    view = torch.randn(2, 3, 33, 33)
+    features, maps = encoder(view), []
+    for part in encoder.features:
+        view = part(view)
+        maps.append(view)
+    for tap, number in ((1, 2), (2, 3), (3, 6)):  # a convolution is three parts, a pool is one
+        torch.testing.assert_close(features.taps[tap], maps[number].flatten(2).mT)
+        ended, at = encoder.ended(tap), features.at(tap)
+        assert (at.tokens.shape[1], at.tokens.shape[2]) == (ended.base[0] * ended.base[1], ended.width)
+        assert at.pooled.shape == (2, ended.embedding) and at.prefix.shape[1] == 0
+        assert ended.patch == ((2, 2) if tap == 1 else (4, 4))
+    assert encoder.embedding == 6 * 49 and encoder.ended(3).embedding == 6  # at a tap it is the mean
+
+
 def test_masks_are_refused():
     objective = Objective(Pixels, Pooled, lambda *_: None, on="pooled")
     with pytest.raises(ValueError, match="Method: mask: expected None, as Stacked sees every patch"):

@@ -177,3 +177,41 @@ def test_subset_drop_path_has_one_rate_in_every_block():
     assert torch.equal(encoder.eval()(view).tokens, encoder(view).tokens)
     with pytest.raises(ValueError, match="ViT: drop: expected one of ramp, subset, got 'some'"):
         make(drop="some")
+
+
+def test_a_token_is_added_to_those_of_hidden_patches():
+    plain, adding = make(), make(hidden="add", depth=2)
+    view, mask = torch.randn(2, 3, 16, 24), draw(2, (4, 6))
+    adding.load_state_dict(plain.state_dict() | {"mask_token": adding.mask_token})
+    embedded = []
+    adding.blocks[0].register_forward_pre_hook(lambda module, inputs: embedded.append(inputs[0]))
+    adding(view)
+    features = adding(view, mask)
+    added = (embedded[1] - embedded[0])[:, 1:]
+    expected = mask.boolean(24)[..., None] * adding.mask_token
+    torch.testing.assert_close(added, expected.expand_as(added), atol=1e-6, rtol=1e-4)
+    assert features.ids is None and adding.dense
+    features.tokens.square().sum().backward()
+    assert (adding.mask_token.grad != 0).all()
+    torch.testing.assert_close(adding(view).tokens, plain(view).tokens)
+
+
+class Halved:
+    """Projects tokens: each is the mean of itself and its neighbour."""
+
+    def project(self, tokens):
+        return (tokens + tokens.roll(1, 1)) / 2
+
+
+def test_tokens_are_mixed_before_they_have_places():
+    mixing, view = make(hidden="mix"), torch.randn(2, 3, 16, 24)
+    every = torch.arange(24).expand(2, -1)
+    mask = Mask(every, every[:, :0], every, extra=Halved())
+    embedded = []
+    mixing.blocks[0].register_forward_pre_hook(lambda module, inputs: embedded.append(inputs[0]))
+    mixing(view, mask)
+    patches = mixing.patch_embed(view)
+    expected = (patches + patches.roll(1, 1)) / 2 + mixing.pos_embed[:, 1:]
+    torch.testing.assert_close(embedded[0][:, 1:], expected)
+    torch.testing.assert_close(embedded[0][:, :1], mixing.cls_token.expand(2, -1, -1) + mixing.pos_embed[:, :1])
+    assert "mask_token" not in mixing.state_dict()
