@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jaxtyping import Bool, Float, Int
 
 Grid = tuple[int, ...]  # (rows, columns) or (frames, rows, columns), in patches
@@ -459,6 +461,25 @@ class AssignsClusters(Protocol):
     """A target, or with its values a loss, that assigns patches to clusters: int64 [B N]."""
 
     def assignments(self, values: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class KeptElsewhere(Protocol):
+    """A module whose tensors come from a file and never change: checkpoints leave them out.
+
+    file: where they come from; None: checkpoints have them, as they have any other.
+    checksum: of the tensors read; "" before. A checkpoint notes it, and sets it where it is loaded: `read` then
+        refuses other tensors.
+    """
+
+    file: Path | None
+    checksum: str
+
+    def check(self) -> None:
+        """Look at the names and shapes in the file. Raises ConfigError where they do not fit, or it is missing."""
+
+    def read(self) -> None:
+        """Read the file, once. Raises as `check` does."""
 
 
 @runtime_checkable

@@ -45,11 +45,11 @@ def test_both_terms_are_logged_and_add_up(finished):
 
 def test_copies_are_saved_and_what_is_shared_is_saved_once(finished):
     saved = weights(finished)
-    assert "method.method.ranker.teacher.module.cls_token" in saved
-    assert "method.method.ranker.judge.module.embed.weight" in saved
+    assert "method.ranker.teacher.module.cls_token" in saved
+    assert "method.ranker.judge.module.embed.weight" in saved
     shared = [name for name in saved if name.endswith("predictor.embed.weight") and name.startswith("method.")]
-    assert shared == ["method.method.objectives.0.predictor.embed.weight"]
-    theirs, own = (saved[f"method.method.{part}.cls_token"] for part in ("ranker.teacher.module", "encoder"))
+    assert shared == ["method.objectives.0.predictor.embed.weight"]
+    theirs, own = (saved[f"method.{part}.cls_token"] for part in ("ranker.teacher.module", "encoder"))
     assert not torch.equal(theirs, own)
     assert not [name for name in saved if name.startswith("optimizer.") and ("teacher" in name or "judge" in name)]
 

@@ -234,7 +234,5 @@ def test_a_run_is_exported(finished, tmp_path, capsys):
     assert "encoder/model.safetensors" in capsys.readouterr().out
     exported = load_file(tmp_path / "encoder" / "model.safetensors")
     trained = weights(finished)
-    assert torch.equal(
-        exported["blocks.0.attn.qkv.weight"], trained["method.method.encoder.blocks.0.attn.qkv.weight"]
-    )
+    assert torch.equal(exported["blocks.0.attn.qkv.weight"], trained["method.encoder.blocks.0.attn.qkv.weight"])
     assert main(["export", str(tmp_path), "--to", str(tmp_path / "x")]) == 2

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
+from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.layers.still import still
 
@@ -30,19 +33,26 @@ class Pictures:
         batch = batch.split(shown)[0].to(trainer.world.device)
         undo = trainer.loader.views[0].normalise.undo
         at, name = folder / "pictures", f"{step:08d}.png"
-        with still(trainer.method):
-            drawn = {
-                "reconstruction": reconstruction.draw(
-                    trainer.method, batch, 0, at / f"reconstruction-{name}", undo
-                ),
-                "difficulty": difficulty.draw(
-                    trainer.method, batch, trainer.steps, at / f"difficulty-{name}", undo
-                ),
-                "clusters": clusters.draw(trainer.method, batch, at / f"clusters-{name}", undo),
-                "nearest": nearest.draw(trainer.method, trainer.loader.source, at / f"nearest-{name}"),
-                "agreement": agreement.draw(folder, at / "agreement.png"),
-            }
+        method, source = trainer.method, trainer.loader.source
+        drawings: dict[str, Callable[[Path], bool]] = {
+            "reconstruction": lambda path: reconstruction.draw(method, batch, 0, path, undo),
+            "difficulty": lambda path: difficulty.draw(method, batch, trainer.steps, path, undo),
+            "clusters": lambda path: clusters.draw(method, batch, path, undo),
+            "nearest": lambda path: nearest.draw(method, source, path),
+        }
+        with still(method):
+            drawn = [word for word, drawing in drawings.items() if _drawn(word, drawing, at / f"{word}-{name}")]
             features.draw(trainer.encoder, batch, at / f"features-{name}", undo)
+        drawn += ["agreement"] if agreement.draw(folder, at / "agreement.png") else []
         curves.draw(folder, at / "curves.png")
-        what = ", ".join([*(word for word, done in drawn.items() if done), "features and curves"])
+        what = ", ".join([*drawn, "features and curves"])
         print(f"pictures: {what} in {at}", file=sys.stderr)  # noqa: T201
+
+
+def _drawn(name: str, drawing: Callable[[Path], bool], path: Path) -> bool:
+    """Whether a picture was drawn. Where a file is missing, such as a frozen encoder's, the others are drawn."""
+    try:
+        return drawing(path)
+    except ConfigError as error:
+        print(f"pictures: {name} is left out: {error}", file=sys.stderr)  # noqa: T201
+        return False

@@ -2,57 +2,107 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pymim.contracts import Encoder
+from pymim.contracts import Encoder, Run
 from pymim.encoders.average import Average
+from pymim.errors import ConfigError
 
 
 class Frozen(Average):
     """Weights that stay as they were read: of another run, or of anybody's ViT under timm's names.
 
+    The file is read when the run begins, or when the encoder is first called. A training run looks at the names and
+    shapes in it before that, so that a wrong path fails before there is a run's folder. Checkpoints have the
+    checksum of its tensors in place of the tensors: to go on, a run needs the same file, wherever it is now. To
+    evaluate or export a run that does without this encoder needs no file; pictures that need it are left out.
+
     Args:
         encoder: the method's.
-        path: a safetensors file, or a folder with a model.safetensors, as `pymim export` writes it.
+        path: a safetensors file, or a folder with a model.safetensors, as `pymim export` writes it. None: the
+            weights stay as `model` was made, and checkpoints have them.
         model: what the file holds; by default another encoder like the method's.
     """
 
-    def __init__(self, encoder: Encoder, path: str | Path, model: Encoder | None = None):
+    def __init__(self, encoder: Encoder, path: str | Path | None = None, model: Encoder | None = None):
         model = encoder if model is None else model
         super().__init__(model)
-        wanted = self.module.state_dict()
-        if not any(value.is_meta for value in wanted.values()):  # as where a configuration is explained
-            self.module.load_state_dict(_read(Path(path), wanted, model.traits))
+        self.file = None if path is None else Path(path)
+        self.traits, self.checksum = getattr(model, "traits", {}), ""
+        self._read = self.file is None or any(value.is_meta for value in model.state_dict().values())
 
+    def before_run(self, run: Run) -> None:
+        self.read()
 
-def _read(path: Path, wanted: dict[str, Tensor], traits: dict[str, str]) -> dict[str, Tensor]:
-    """The file's tensors, if they are those wanted. What a hidden patch is replaced by may be missing, and so may
-    be traits, which only our own files name."""
-    file = path / "model.safetensors" if path.is_dir() else path
-    if not file.is_file():
-        raise ValueError(
-            f"Frozen: path: expected a safetensors file, or a folder with one, got {path}; export a run"
+    def forward(self, *arguments: Any) -> Any:
+        self.read()
+        return super().forward(*arguments)
+
+    def check(self) -> None:
+        """Look at the names, shapes and traits in the file. Raises ConfigError where they are not the model's.
+
+        What a hidden patch is replaced by may be missing, and so may be traits, which only our own files name.
+        """
+        if self._read:
+            return
+        with safe_open(self._file(), "pt") as opened:
+            named = opened.metadata() or {}
+            found = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+        for name, value in self.traits.items():
+            if named.get(name, value) != value:
+                raise self._another(f"{name} {value}", named[name])
+        wanted = {name: list(value.shape) for name, value in self.module.state_dict().items()}
+        if "mask_token" in wanted:
+            found.setdefault("mask_token", wanted["mask_token"])
+        for name in sorted(wanted.keys() | found.keys()):
+            shapes = [held.get(name, "nothing") for held in (wanted, found)]
+            if shapes[0] != shapes[1]:
+                raise self._another(f"{name} of shape {shapes[0]}", shapes[1])
+
+    def read(self) -> None:
+        """Read the file, once. Raises ConfigError as `check` does, or where a checkpoint knows other tensors."""
+        if self._read:
+            return
+        self.check()
+        found = load_file(self._file())
+        checksum = _checksum(found)
+        if self.checksum and self.checksum != checksum:
+            raise ConfigError(
+                f"Frozen: path: expected the tensors that the run began with, got others in {self.file}; "
+                "name the file that has them, or begin a new run"
+            )
+        with torch.no_grad():
+            self.module.load_state_dict(self.module.state_dict() | found)
+        self.checksum, self._read = checksum, True
+
+    def _file(self) -> Path:
+        assert self.file is not None
+        file = self.file / "model.safetensors" if self.file.is_dir() else self.file
+        if not file.is_file():
+            raise ConfigError(
+                f"Frozen: path: expected a safetensors file, or a folder with one, got {self.file}, where there is "
+                "none; set encoders.Frozen.path to it, or export a run"
+            )
+        return file
+
+    def _another(self, expected: str, got: Any) -> ConfigError:
+        return ConfigError(
+            f"Frozen: path: expected {expected}, got {got} in {self._file()}; "
+            "set model to the encoder that the file holds"
         )
-    with safe_open(file, "pt") as opened:
-        named = opened.metadata() or {}
-    for name, value in traits.items():
-        if named.get(name, value) != value:
-            raise ValueError(
-                f"Frozen: path: expected {name} {value}, got {named[name]} in {file}; "
-                "set model to the encoder that the file holds"
-            )
-    found = load_file(file)
-    if "mask_token" in wanted:
-        found.setdefault("mask_token", wanted["mask_token"])
-    for name in sorted(wanted.keys() | found.keys()):
-        shapes = [list(held[name].shape) if name in held else "nothing" for held in (wanted, found)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"Frozen: path: expected {name} of shape {shapes[0]}, got {shapes[1]} in {file}; "
-                "set model to the encoder that the file holds"
-            )
-    return found
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    """Of names, types, shapes and values, whatever their order in the file."""
+    total = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        total.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        total.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()[:32]

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from pymim import __version__
+from pymim.contracts import KeptElsewhere
 from pymim.errors import ConfigError, Unwritable
 
 _TENSORS = "state.safetensors"
@@ -38,8 +38,9 @@ def save(
     final = folder / f"step-{step:08d}"
     failure = ""
     if is_leader():
+        sums = {name: part.checksum for name, part in _elsewhere(module).items()}
         try:
-            _write(final, _tensors(module, optimizer), {"step": step, **meta})
+            _write(final, _tensors(module, optimizer), {"step": step, **meta, "kept_elsewhere": sums})
         except OSError as error:
             failure = error.strerror or str(error)
     if failure := _told_by_the_leader(failure):
@@ -80,16 +81,42 @@ def _told_by_the_leader(word: str) -> str:
 
 
 def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Puts the checkpoint at `path` into `module` and `optimizer`; gives its meta.
+    """Put the checkpoint at `path` into `module` and `optimizer`; give its meta.
 
-    Raises ConfigError where the tensors it holds are not the ones this configuration has.
+    A parameter that had no gradient yet has no optimiser's state in the file, and then none here. What is kept
+    elsewhere is told which checksum its tensors must have.
+
+    Raises: ConfigError where the tensors it holds are not the ones this configuration has.
     """
     materialise(optimizer)
+    elsewhere = _elsewhere(module)
+    saved = _renamed(load_file(path / _TENSORS), elsewhere)
+    _drop_missing(saved, module, optimizer)
     tensors = _tensors(module, optimizer)
-    _check_same(path, tensors)
-    for name, saved in load_file(path / _TENSORS).items():
-        tensors[name].copy_(saved)
-    return dict(json.loads((path / "meta.json").read_text()))
+    _check_same(path, tensors, saved)
+    for name, value in saved.items():
+        tensors[name].copy_(value)
+    meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+    for name, checksum in meta.get("kept_elsewhere", {}).items():
+        if name in elsewhere:
+            elsewhere[name].checksum = checksum
+    return meta
+
+
+def _renamed(saved: dict[str, Tensor], elsewhere: dict[str, KeptElsewhere]) -> dict[str, Tensor]:
+    """Take a checkpoint of 0.1, whose names have a `method.` more, and which has what is kept elsewhere too."""
+    if any(name.startswith("method.method.") for name in saved):
+        saved = {name.removeprefix("method."): value for name, value in saved.items()}
+    kept = tuple(f"{name}." for name in elsewhere)
+    return {name: value for name, value in saved.items() if not name.startswith(kept)}
+
+
+def _drop_missing(saved: dict[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Forget the optimiser's state of parameters of which the checkpoint has none."""
+    for name, parameter in module.named_parameters():
+        prefix = f"optimizer.state.{name}."
+        if parameter in optimizer.state and not any(key.startswith(prefix) for key in saved):
+            del optimizer.state[parameter]
 
 
 def steps(folder: Path) -> list[Path]:
@@ -123,9 +150,10 @@ def is_leader() -> bool:
 
 
 def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Every tensor under its first name: what modules share is saved once."""
+    """Every tensor under its first name: what modules share is saved once, what is kept elsewhere never."""
+    kept = tuple(f"{name}." for name in _elsewhere(module))
     names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
-    named = {f"method.{name}": value for name, value in module.state_dict().items()}
+    named = {name: value for name, value in module.state_dict().items() if not name.startswith(kept)}
     for parameter, state in optimizer.state.items():
         named |= {f"optimizer.state.{names[parameter]}.{key}": value for key, value in state.items()}
     found: dict[Any, tuple[str, Tensor]] = {}
@@ -135,9 +163,14 @@ def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, T
     return dict(found.values())
 
 
-def _check_same(path: Path, tensors: dict[str, Tensor]) -> None:
-    with safe_open(path / _TENSORS, "pt") as saved:
-        shapes = {name: tuple(saved.get_slice(name).get_shape()) for name in saved.keys()}  # noqa: SIM118
+def _elsewhere(module: nn.Module) -> dict[str, KeptElsewhere]:
+    """The parts, by name, whose tensors a file of their own keeps."""
+    parts = ((name, part) for name, part in module.named_modules() if isinstance(part, KeptElsewhere))
+    return {name: part for name, part in parts if part.file is not None}
+
+
+def _check_same(path: Path, tensors: dict[str, Tensor], saved: dict[str, Tensor]) -> None:
+    shapes = {name: tuple(value.shape) for name, value in saved.items()}
     for name, tensor in tensors.items():
         if shapes.get(name) != tuple(tensor.shape):
             raise ConfigError(

@@ -2,9 +2,11 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pymim.errors import ConfigError
@@ -83,8 +85,99 @@ def test_a_late_leader_removes_nothing_of_the_others(tmp_path):
 
 def test_another_configuration_is_refused(tmp_path):
     path = checkpoint.save(tmp_path, 1, *trained(4), {}, keep=1)
-    with pytest.raises(ConfigError, match=r"expected method.weight of shape \[2, 5\], got \[2, 4\]"):
+    with pytest.raises(ConfigError, match=r"expected weight of shape \[2, 5\], got \[2, 4\]"):
         checkpoint.load(path, *trained(5, steps=0))
+
+
+def state(frozen=None):
+    """A trainer's modules, and its optimiser, as 0.1 and later ones have them."""
+    torch.manual_seed(1)
+    parts = {"encoder": nn.Linear(4, 3), "head": nn.Linear(3, 2)} | ({"teacher": frozen} if frozen else {})
+    whole = nn.ModuleDict({"method": nn.ModuleDict(parts), "average": nn.Linear(4, 3)})
+    return whole, torch.optim.AdamW(whole["method"]["encoder"].parameters(), lr=0.1)
+
+
+def test_names_are_those_of_the_modules(tmp_path):
+    whole, optimizer = state()
+    checkpoint.materialise(optimizer)
+    names = set(load_file(checkpoint.save(tmp_path, 1, whole, optimizer, {}, keep=1) / "state.safetensors"))
+    assert {"method.encoder.weight", "average.bias", "optimizer.state.method.encoder.bias.exp_avg"} <= names
+    assert all(name.split(".")[:2] != ["method", "method"] for name in names)
+
+
+def test_a_checkpoint_with_the_names_of_0_1_is_read(tmp_path):
+    whole, optimizer = state()
+    checkpoint.materialise(optimizer)
+    path = checkpoint.save(tmp_path, 1, whole, optimizer, {}, keep=1)
+    saved = load_file(path / "state.safetensors")
+    old = {name if name.startswith("optimizer.") else f"method.{name}": value for name, value in saved.items()}
+    save_file(old, path / "state.safetensors")
+    again, fresh = state()
+    for parameter in again.parameters():
+        nn.init.zeros_(parameter)
+    checkpoint.load(path, again, fresh)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_parameter_without_a_gradient_yet_is_resumed_without_a_state(tmp_path):
+    def step(module, optimizer, parts):
+        sum(module["method"][part](torch.ones(1, n)).sum() for part, n in parts).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def begin():
+        whole, _ = state()
+        return whole, torch.optim.AdamW(whole["method"].parameters(), lr=0.1)
+
+    whole, optimizer = begin()
+    step(whole, optimizer, [("encoder", 4)])
+    path = checkpoint.save(tmp_path, 1, whole, optimizer, {}, keep=1)
+    again, fresh = begin()
+    checkpoint.load(path, again, fresh)
+    head = again["method"]["head"]
+    assert head.weight not in fresh.state and again["method"]["encoder"].weight in fresh.state
+    for group in fresh.param_groups:
+        group["lr"], group["weight_decay"] = 0.1, 0.01
+    for module, its in ((whole, optimizer), (again, fresh)):
+        step(module, its, [("encoder", 4), ("head", 3)])
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_state_that_lacks_a_part_is_refused(tmp_path):
+    path = checkpoint.save(tmp_path, 1, *trained(), {}, keep=1)
+    saved = load_file(path / "state.safetensors")
+    del saved["optimizer.state.weight.exp_avg_sq"]
+    save_file(saved, path / "state.safetensors")
+    with pytest.raises(ConfigError, match=r"expected optimizer.state.weight.exp_avg_sq of shape .*, got nothing"):
+        checkpoint.load(path, *trained(steps=0))
+
+
+class Elsewhere(nn.Linear):
+    """Whose weights are in a file, it says."""
+
+    file, checksum = Path("teacher.safetensors"), "abc"
+
+    def check(self):
+        """Nothing to look at."""
+
+    def read(self):
+        """Nothing to read."""
+
+
+def test_what_is_kept_elsewhere_is_left_out_and_its_checksum_noted(tmp_path):
+    whole, optimizer = state(Elsewhere(4, 3))
+    path = checkpoint.save(tmp_path, 1, whole, optimizer, {}, keep=1)
+    saved = load_file(path / "state.safetensors")
+    assert not [name for name in saved if "teacher" in name]
+    again, fresh = state(Elsewhere(4, 3))
+    again["method"]["teacher"].checksum = ""
+    assert checkpoint.load(path, again, fresh)["kept_elsewhere"] == {"method.teacher": "abc"}
+    assert again["method"]["teacher"].checksum == "abc"
+    save_file(saved | {"method.teacher.weight": torch.zeros(3, 4)}, path / "state.safetensors")  # as 0.1 did
+    checkpoint.load(path, again, fresh)
+    again["method"]["teacher"].file = None
+    with pytest.raises(ConfigError, match=r"expected method.teacher.bias of shape \[3\], got nothing"):
+        checkpoint.load(path, again, fresh)
 
 
 def test_metrics_drop_what_is_done_again(tmp_path):
@@ -102,11 +195,12 @@ def test_metrics_drop_what_is_done_again(tmp_path):
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     folder = Folder(tmp_path / "run")
-    folder.create(resuming=False)
+    folder.create()
+    folder.refuse_another_run(resuming=False)
     folder.write("config.gin", "")
     with pytest.raises(ConfigError, match="expected a new folder"):
-        folder.create(resuming=False)
-    folder.create(resuming=True)
+        folder.refuse_another_run(resuming=False)
+    folder.refuse_another_run(resuming=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="expected a folder that can be written"):
-        Folder(tmp_path / "file" / "run").create(resuming=False)
+        Folder(tmp_path / "file" / "run").create()

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pymim import encoders, losses, masks, targets
 from pymim.contracts import Draw
@@ -72,13 +72,13 @@ def test_frozen_tokens_come_from_a_file_and_stay(exported):
 def test_a_file_of_another_encoder_is_refused_loudly(exported):
     _, folder = exported
     with pytest.raises(
-        ValueError, match=r"Frozen: path: expected blocks.0.attn.proj.bias of shape \[24\], got \[32\]"
+        ConfigError, match=r"Frozen: path: expected blocks.0.attn.proj.bias of shape \[24\], got \[32\]"
     ):
-        encoders.Frozen(vit(), folder / "model.safetensors")
-    with pytest.raises(ValueError, match=r"expected fc_norm.bias of shape \[32\], got nothing"):
-        encoders.Frozen(vit(), folder, vit(32, pool="mean-norm"))
-    with pytest.raises(ValueError, match="expected a safetensors file, or a folder with one, got"):
-        encoders.Frozen(vit(), folder / "nothing")
+        encoders.Frozen(vit(), folder / "model.safetensors").check()
+    with pytest.raises(ConfigError, match=r"expected fc_norm.bias of shape \[32\], got nothing"):
+        encoders.Frozen(vit(), folder, vit(32, pool="mean-norm")).check()
+    with pytest.raises(ConfigError, match="expected a safetensors file, or a folder with one, got"):
+        encoders.Frozen(vit(), folder / "nothing").check()
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ def test_a_file_of_another_encoder_is_refused_loudly(exported):
 def test_what_weights_do_not_show_is_named_in_the_file_and_refused(tmp_path, options, message):
     coupled = {"positions": "rotary-coupled", "registers": 4, "place_registers": True}
     export(vit(32, **coupled), tmp_path, [0.5] * 3, [0.5] * 3)
-    encoders.Frozen(vit(32), tmp_path, vit(32, **coupled))
-    with pytest.raises(ValueError, match=f"Frozen: path: {message}.*; set model to the encoder"):
-        encoders.Frozen(vit(32), tmp_path, vit(32, **{**coupled, **options}))
+    encoders.Frozen(vit(32), tmp_path, vit(32, **coupled)).read()
+    with pytest.raises(ConfigError, match=f"Frozen: path: {message}.*; set model to the encoder"):
+        encoders.Frozen(vit(32), tmp_path, vit(32, **{**coupled, **options})).check()
 
 
 def test_heads_are_told_apart(exported):
     _, folder = exported
     other = encoders.ViT(32, 2, 4, image=(16, 24), patch=4)
-    with pytest.raises(ValueError, match="expected heads 4, got 2"):
-        encoders.Frozen(vit(), folder, other)
+    with pytest.raises(ConfigError, match="expected heads 4, got 2"):
+        encoders.Frozen(vit(), folder, other).check()
 
 
 def test_files_of_others_need_no_traits(exported):
@@ -114,7 +114,9 @@ def test_files_of_others_need_no_traits(exported):
 
 def test_what_replaces_hidden_patches_may_be_missing(exported):
     _, folder = exported
-    assert encoders.Frozen(vit(), folder, vit(32, hidden="token", class_token=True)).module.hidden == "token"
+    frozen = encoders.Frozen(vit(), folder, vit(32, hidden="token", class_token=True))
+    frozen.read()
+    assert torch.equal(frozen.module.norm.weight, load_file(folder / "model.safetensors")["norm.weight"])
 
 
 def test_tokens_by_their_unbiased_variance():
