@@ -6,31 +6,87 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+from pymim.contracts import Batch, Output
 from pymim.world import Context, World
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn.Module:
-    """`method` as the loop calls it. Its parameters stay the method's own. On GPUs its batch norms become those of
-    all processes' batches together, as everything else in a step is of the global batch; on CPUs they stay those
-    of a process's share."""
+    """Give `method` as the loop calls it. Its parameters stay the method's own.
+
+    On GPUs its batch norms become those of all processes' batches together, as everything else in a
+    step is of the global batch; on CPUs they stay those of a process's share.
+    """
     wrapped = method
     if recompute:
         _recompute_blocks(method)
     if world.size > 1 and world.device.type == "cuda":  # torch has no such norm for CPUs
-        wrapped = method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
+        synchronise_norms(method)
     if world.size > 1:
         ids = [world.device.index] if world.device.type == "cuda" else None
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(method, list(_tables(method)))
-        wrapped = DistributedDataParallel(method, device_ids=ids)
+        wrapped = _Shared(method, ids)
     if compiled:
         wrapped.compile()
     return wrapped
+
+
+def synchronise_norms(module: nn.Module) -> None:
+    """Let torch's own batch norms, and no class derived from one, see the batches of all processes.
+
+    `SyncBatchNorm.convert_sync_batchnorm` replaces derived classes too, and what they do besides is lost.
+    """
+    for name, child in module.named_children():
+        if type(child) in _NORMS:
+            setattr(module, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+        else:
+            synchronise_norms(child)
+
+
+class _Shared(DistributedDataParallel):
+    """A method whose gradients are those of all processes.
+
+    A parameter that the loss of a step does not depend on has no gradient in it: one of an objective
+    whose weight is 0, of an expert that no token went to, of a norm behind the last tap. What else a
+    method gives is hidden from DistributedDataParallel, which would wait for the gradient of everything
+    that it sees.
+    """
+
+    def __init__(self, method: nn.Module, ids: list[int] | None):
+        inner = _LossFirst(method)
+        tables = [f"method.{name}" for name in _tables(method)]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(inner, tables)
+        warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")  # where every one is used
+        super().__init__(inner, device_ids=ids, find_unused_parameters=True)
+
+    def forward(self, batch: Batch, step: int) -> Output:
+        loss, hidden = super().forward(batch, step)
+        output: Output = hidden.output._replace(loss=loss)
+        return output
+
+
+class _LossFirst(nn.Module):
+    def __init__(self, method: nn.Module):
+        super().__init__()
+        self.method = method
+
+    def forward(self, batch: Batch, step: int) -> tuple[Tensor, _Hidden]:
+        output = self.method(batch, step)
+        return output.loss, _Hidden(output)
+
+
+class _Hidden:
+    """Something that torch does not look into."""
+
+    def __init__(self, output: Output):
+        self.output = output
 
 
 def _tables(method: nn.Module) -> Iterator[str]:
