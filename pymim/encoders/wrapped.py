@@ -91,6 +91,7 @@ class Projected(Wrapped):
 
     @property
     def bare(self) -> Encoder:
+        """The trunk's: what is behind it was for the training."""
         return self.trunk.bare
 
     @property

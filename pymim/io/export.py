@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pymim.contracts import Encoder
-from pymim.encoders import Projected, ViT
+from pymim.encoders import ViT
 from pymim.errors import ConfigError
 
 _NAMES = {
@@ -38,9 +38,8 @@ _PLAIN = {"pos_embed", "blocks.0.norm1.bias", "blocks.0.attn.qkv.bias"}  # what 
 
 
 def export(encoder: Encoder, folder: Path, mean: list[float], std: list[float]) -> list[Path]:
-    """Writes `encoder`, for timm and transformers too where their ViTs have its parts; without a projection behind
-    it, which was for the training."""
-    encoder = encoder.trunk if isinstance(encoder, Projected) else encoder
+    """Write `encoder.bare`, for timm and transformers too where their ViTs have its parts."""
+    encoder = getattr(encoder, "bare", encoder)
     weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     weights.pop("mask_token", None)
     if not isinstance(encoder, ViT) or _PLAIN - weights.keys():
