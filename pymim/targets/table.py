@@ -24,9 +24,10 @@ class Table(Target):
     Labels are the clusters' numbers. Unlike the released code of DeepCluster, which renumbers the clusters that are
     not empty, an empty one keeps its number: its class is never asked for, and centroid k belongs to class k.
 
-    Before the epochs that are a multiple of `every`, `recluster` makes new ones. The predictor that follows them is
-    told (`relabelled`), and so is a data order that goes by groups (by the first set). How many clusters are in
-    use, and how far labels agree with the last ones and the source's own, is said and written to clusters.jsonl.
+    Before the epochs that are a multiple of `every`, `recluster` makes new ones; where `every` is 0, once,
+    before the first. The predictor that follows them is told (`relabelled`), and so is a data order that goes
+    by groups (by the first set). How many clusters are in use, and how far labels agree with the last ones and
+    the source's own, is said and written to clusters.jsonl.
 
     The table and what made it are buffers, in every process the same: a checkpoint has them, and a run resumed in
     the middle of an epoch goes on with the labels it had.
@@ -70,7 +71,7 @@ class Table(Target):
     @torch.no_grad()
     def before_epoch(self, run: Run) -> None:
         epoch, began = run.step // run.loader.steps_per_epoch, time.perf_counter()
-        if epoch % self.every:
+        if epoch % self.every if self.every else (self.labels >= 0).all():
             return
         found = self.recluster(run, seed=int(torch.randint(2**31, ())))
         before = self.labels.clone()
