@@ -15,9 +15,10 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pymim import config, memory
+from pymim import config, stages
 from pymim.errors import ConfigError, PymimError, Unwritable
 from pymim.io import Folder
+from pymim.loop import memory
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -121,12 +122,15 @@ def run(args: argparse.Namespace) -> int:
         files = [str(folder / "config.gin")]
     if not files:
         raise ConfigError("--gin: expected a gin file, got none; try --gin gin/mae.gin, or --list")
-    text = config.load(files, args.bindings)
+    training = args.mode == "train"
+    if training:
+        folder.refuse_another_run(args.resume != "never")
+    text = stages.load(files, args.bindings, folder.path, training, ROOT)
     if args.mode == "explain":
         return _explain(args, Path(files[-1]).stem)
     trainer = build()
     _check_used(args, trainer.world.leads)
-    if args.mode == "train":
+    if training:
         return _train(trainer, folder, text, args)
     step = trainer.restore(_checkpoint(folder, args.resume if args.resume != "never" else "auto"))
     look = trainer.evaluate if args.mode == "eval" else trainer.draw
@@ -156,8 +160,9 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
     # A run that was killed before its first checkpoint begins again.
     resuming = args.resume != "never" and (args.resume != "auto" or _has_checkpoint(folder))
     first = 0
+    trainer.check(resuming)
     if trainer.world.leads:
-        folder.create(args.resume != "never")
+        folder.create()
         _save_config(folder, text, resuming)
         folder.describe_machine()
     if resuming:

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pymim.contracts import Batch, Encoder
+from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
 from pymim.encoders import Average
 from pymim.errors import Stopped
-from pymim.io import Folder, Metrics, checkpoint, replay
+from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.loop.gauges import Gauges
 from pymim.loop.progress import Progress
@@ -31,6 +31,7 @@ from pymim.loop.signals import StopSignal
 from pymim.loop.wrap import synchronise_only, wrap
 from pymim.method import Method
 from pymim.optim import AdamW, Recipe
+from pymim.stages import Stages
 from pymim.world import World
 
 Look = Callable[["Trainer", Folder, int], None]
@@ -45,6 +46,8 @@ class Trainer:
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
         encoder, which is then what is evaluated and exported.
     gauges: of the steps that are logged.
+    start: where the encoder's weights come from, whole or in part, when the run begins (`pymim.io.weights`).
+    stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
     While it runs, `step` is the number of steps done, and `folder` the run's.
     evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
     """
@@ -72,6 +75,8 @@ class Trainer:
         evaluate_every: int = 0,
         draw: Look | None = None,
         draw_every: int = 0,
+        start: str | Path | None = None,
+        stages: Stages | None = None,
     ) -> None:
         self.steps, self.batch, self.seed, self.micro = steps, batch, seed, micro
         self.precision, self.compile, self.recompute, self.clip = precision, compile, recompute, clip
@@ -81,6 +86,8 @@ class Trainer:
         self.evaluate, self.draw, self.gauges = evaluate, draw, gauges
         self.world = World.current()
         self.method = method.to(self.world.device)
+        self.start = None if start is None else Path(start)
+        self.stages = stages
         self.momentum = average
         self.average = Average(method.encoder) if average is not None else None
         self.optimizer: Recipe = optimizer or AdamW()
@@ -89,6 +96,7 @@ class Trainer:
         self.stepper = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
         self.step = 0
+        self._looked_for_idle = False
         method.check_views(len(self.loader.views))
         method.before_load(self)
 
@@ -111,14 +119,24 @@ class Trainer:
             told = ", ".join(f"{key} {value:.4g}" for key, value in facts.items())
             tqdm.write(f"{name}: {told}", file=sys.stderr)
 
+    def check(self, resuming: bool = False) -> None:
+        """Look at the files that a run begins with, before it has a folder. Raises ConfigError."""
+        for part in self.method.modules():
+            if isinstance(part, KeptElsewhere):
+                part.check()
+        if self.start is not None and not resuming:
+            weights.match(self.method.encoder, self.start)
+
     def restore(self, path: Path) -> int:
-        """Goes back to a checkpoint; gives its step."""
+        """Go back to a checkpoint; give its step."""
         return int(checkpoint.load(path, self.state, self.stepper)["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
         """Trains from step `first` to the end."""
         forward = wrap(self.method, self.world, self.compile, self.recompute)
         self.step, self.folder = first, folder
+        if first == 0:
+            self._begin_from_start()
         for part in (self.method, *(look for look, _ in self.looks)):
             if prepare := getattr(part, "before_run", None):
                 prepare(self)
@@ -129,7 +147,7 @@ class Trainer:
         batches = self.loader.batches(first, self.steps)
         with StopSignal() as stop, contextlib.closing(progress), contextlib.closing(batches):
             for done in range(first + 1, self.steps + 1):
-                self._begin(done - 1)
+                self._renew(done - 1)
                 batch = next(batches)
                 rate = self.optimizer.set(self.stepper, done - 1, self.steps, self.batch)
                 losses = self.learn(forward, batch.to(self.world.device), done - 1, folder)
@@ -153,12 +171,22 @@ class Trainer:
             if done == self.steps or (every and done % every == 0):
                 look(self, folder, done)
 
-    def _begin(self, step: int) -> None:
-        """Before the first step of an epoch every part may renew itself, by a random state all processes share."""
+    def _begin_from_start(self) -> None:
+        if self.start is None:
+            return
+        fit = weights.load(self.method.encoder, self.start)
+        if self.average is not None:
+            self.average.update(self.method.encoder, 0.0)
+        if self.world.leads:
+            tqdm.write(str(fit), file=sys.stderr)
+
+    def _renew(self, step: int) -> None:
+        """Let every part renew itself before an epoch or a step, by a random state all processes share."""
         self.step = step
+        seed_everything(self.seed, step, rank=-1)
         if step % self.loader.steps_per_epoch == 0:
-            seed_everything(self.seed, step, rank=-1)
             self.method.before_epoch(self)
+        self.method.before_step(self)
 
     def learn(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
         """Forward, backward, clip, optimise; the mean of each loss over the batch, and gauges of its last piece."""
@@ -174,6 +202,7 @@ class Trainer:
             for name, value in {"loss": output.loss, **output.losses}.items():
                 total[name] = total.get(name, 0) + value.detach().mean() * share
         losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))
+        self._look_for_idle(output)
         norm = nn.utils.get_total_norm([p.grad for p in self.method.parameters() if p.grad is not None])
         for name, value in (("loss", losses["loss"]), ("norm of the gradients", float(norm))):
             if not math.isfinite(value):
@@ -186,6 +215,16 @@ class Trainer:
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
         return losses
+
+    def _look_for_idle(self, output: Output) -> None:
+        """Say once, of a step in which no objective rests, which parameters no loss reaches: they never learn."""
+        if self._looked_for_idle or any(o.name not in output.losses for o in self.method.objectives):
+            return
+        self._looked_for_idle = True
+        idle = [name for name, p in self.method.named_parameters() if p.requires_grad and p.grad is None]
+        if idle and self.world.leads:
+            names = ", ".join(idle)
+            tqdm.write(f"no loss reaches {names}: they stay as they are", file=sys.stderr)
 
     def _is_logged(self, done: int) -> bool:
         return done % self.log_every == 0 or done == self.steps

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pymim.contracts import Run
 from pymim.schedule import Cosine, Schedule, at
 
 
@@ -54,6 +55,11 @@ class Momentum(Average):
         self.momentum = Cosine(0.996, end=1.0) if momentum is None else momentum
         self.steps = steps
         self._source = [source]  # in a list: it is somebody else's module
+
+    def before_run(self, run: Run) -> None:
+        """Begin where the source begins, which may have been given its weights since this copy was made."""
+        if run.step == 0:
+            self.update(self._source[0], 0.0)
 
     def after_step(self, encoder: nn.Module, step: int) -> None:
         self.update(self._source[0], at(self.momentum, step, self.steps))

@@ -25,7 +25,7 @@ def write_whole(path: Path, text: str) -> None:
 
 class Folder:
     """WORKDIR/: config.gin, operative_config.gin, env.json, metrics.jsonl, status.json, checkpoints/, pictures/,
-    evaluation/, export/, and nan/ after trouble."""
+    evaluation/, export/, stages/ of a run that has some, and nan/ after trouble."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -37,13 +37,16 @@ class Folder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    def create(self, resuming: bool) -> None:
-        """Makes the folder; refuses one that holds another run unless that run is being resumed."""
-        if (self / "config.gin").exists() and not resuming:
+    def refuse_another_run(self, resuming: bool) -> None:
+        """Refuse a folder that holds a run, or its stages, unless that run is being resumed."""
+        if not resuming and any((self / name).exists() for name in ("config.gin", "stages")):
             raise ConfigError(
                 f"workdir: {self.path}: expected a new folder, got one that holds a run; "
                 "resume it with --resume auto, or choose another --workdir"
             )
+
+    def create(self) -> None:
+        """Make the folder. Raises ConfigError where it cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self / ".probe").write_text("")

@@ -1,0 +1,126 @@
+"""An encoder's first weights, from any file: what fits by name and shape is taken, and the rest is said by name.
+
+Names are those of our encoders, which are timm's. What a run's checkpoint puts before them, and the `trunk.` of
+encoders that are wrapped (in the file, or here), does not count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from pymim.errors import ConfigError
+from pymim.io import checkpoint
+
+_SHOWN = 10  # names of a kind
+_OF_A_RUN = ("average.module.", "method.encoder.", "method.average.module.", "method.method.encoder.")
+
+
+class Fit(NamedTuple):
+    """Which tensors of an encoder a file has."""
+
+    file: Path
+    loaded: dict[str, str]  # names here, and in the file
+    missing: list[str]  # here only
+    left_over: list[str]  # in the file only
+    misshapen: list[str]  # with both shapes
+    traits: list[str]  # that are others than the file's metadata says
+
+    def __str__(self) -> str:
+        total = len(self.loaded) + len(self.missing) + len(self.misshapen)
+        lines = [f"start: {self.file}: {len(self.loaded)} of {total} tensors loaded"]
+        for what, names in (
+            ("missing in the file", self.missing),
+            ("left over in the file", self.left_over),
+            ("of another shape", self.misshapen),
+            ("and weights do not show", self.traits),
+        ):
+            lines += [f"start: {len(names)} {what}: {_listed(names)}"] if names else []
+        return "\n".join(lines)
+
+
+def load(encoder: nn.Module, path: Path) -> Fit:
+    """Put the file's tensors into `encoder`, as far as they fit. Raises ConfigError where none does."""
+    fit = match(encoder, path)
+    own = encoder.state_dict()
+    with safe_open(fit.file, "pt") as opened, torch.no_grad():
+        for here, there in fit.loaded.items():
+            own[here].copy_(opened.get_tensor(there))
+    return fit
+
+
+def match(encoder: nn.Module, path: Path) -> Fit:
+    """Say what of the encoder a file has.
+
+    path: a safetensors file, a folder with a model.safetensors (`pymim export`), a checkpoint, or a run's folder,
+        of which the newest checkpoint counts, and in it the average where one was kept.
+    Raises: ConfigError where there is no such file, or nothing in it fits.
+    """
+    file = _file(path)
+    try:
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata() or {}
+            theirs = {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ConfigError(f"start: {file}: expected a safetensors file, got: {error}; export a run") from error
+    names = {_bare(name): name for name in _of_the_encoder(theirs)}
+    own = {name: value for name, value in encoder.state_dict().items() if isinstance(value, Tensor)}
+    fit = Fit(file, {}, [], [], [], _other_traits(encoder, metadata))
+    for name, value in own.items():
+        there = names.pop(_bare(name), None)
+        if there is None:
+            fit.missing.append(name)
+        elif theirs[there] != list(value.shape):
+            fit.misshapen.append(f"{name} {theirs[there]}, here {list(value.shape)}")
+        else:
+            fit.loaded[name] = there
+    fit.left_over.extend(names.values())
+    if not fit.loaded:
+        raise ConfigError(
+            f"start: {path}: expected an encoder's tensors, such as {_listed(list(own)[:3])}, got "
+            f"{_listed(list(theirs)[:3])}: none fits by name and shape; name another file"
+        )
+    return fit
+
+
+def _file(path: Path) -> Path:
+    places = [path, path / "model.safetensors", path / "state.safetensors"]
+    places += [step / "state.safetensors" for step in checkpoint.steps(path / "checkpoints")[-1:]]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigError(
+        f"start: expected a safetensors file, an exported encoder or a run's folder, got {path}, where there is "
+        "none; set train.Trainer.start to one"
+    )
+
+
+def _of_the_encoder(names: dict[str, Any]) -> list[str]:
+    """The names of the encoder's tensors: of a run's, the average's where there is one."""
+    for prefix in _OF_A_RUN:
+        if found := [name for name in names if name.startswith(prefix)]:
+            return found
+    return list(names)
+
+
+def _bare(name: str) -> str:
+    for prefix in _OF_A_RUN:
+        name = name.removeprefix(prefix)
+    return re.sub(r"^(trunk\.)+", "", name)
+
+
+def _other_traits(encoder: nn.Module, metadata: dict[str, str]) -> list[str]:
+    traits: dict[str, str] = getattr(encoder, "traits", {})
+    others = {name: metadata.get(name, value) for name, value in traits.items()}
+    return [f"{name} {others[name]}, here {value}" for name, value in traits.items() if others[name] != value]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,177 @@
+"""Gin files that run first: a teacher, a tokenizer, weights to begin from.
+
+A configuration names them in the macro STAGES, and has macros STAGE_1, STAGE_2, ... = None for what comes of them:
+
+    STAGES = (('mae.gin', {'STEPS': 500}),)
+    STAGE_1 = None
+    encoders.Frozen.path = %STAGE_1
+
+Each stage is a `python -m pymim.run` of its own, into RUN/stages/1-mae, which goes on where it was
+stopped; its encoder is exported, and the macro names the export. `-b STAGE_1=PATH` takes the place of a
+stage, which then does not run. A stage runs in one process, on one GPU, whatever torchrun started: the
+others wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pymim.errors import ConfigError, PymimError, Stopped
+from pymim.io.folder import write_whole
+from pymim.loop.signals import StopSignal
+
+Bindings = dict[str, Any]
+Entry = str | tuple[str | Bindings, ...]
+
+DATA = ("DATA", "IMAGE", "CHANNELS", "CLIP", "STATISTICS", "SEED")  # a stage sees the data of the run
+_OF_THE_LAUNCHER = r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_.*|ROLE_.*|MASTER_.*|TORCHELASTIC_.*)$"
+
+
+class Stages:
+    """The stages of a run.
+
+    files: an entry a stage: a gin file, as `--gin` takes it; or a tuple of gin files and of bindings of
+        its own: 'NAME=VALUE', or a dict of names and values, which may be macros.
+
+    A stage takes on DATA, IMAGE, CHANNELS, CLIP, STATISTICS and SEED of the run; the macros of the command
+    line that its configuration has too; and STAGE_1 and so on of the stages before it, where it has no
+    stages of its own. What its entry binds stays. START is the run's alone.
+    """
+
+    def __init__(self, files: Sequence[Entry] = ()):
+        self.files = [files] if isinstance(files, str) else list(files)
+
+
+class Stage(NamedTuple):
+    """One stage: its number, from 1, the words of its entry, and its folder."""
+
+    number: int
+    words: list[str]
+    folder: Path
+
+    @classmethod
+    def of(cls, number: int, entry: Entry, run: Path) -> Stage:
+        parts = (entry,) if isinstance(entry, str) else entry
+        words = [word for part in parts for word in _words(part)]
+        names = [Path(word).stem for word in words if word.endswith(".gin")]
+        if not names:
+            raise ConfigError(f"STAGES: expected a gin file in each entry, got {entry!r}; name one")
+        return cls(number, words, run.resolve() / "stages" / f"{number}-{names[-1]}")
+
+    @property
+    def files(self) -> list[str]:
+        return [word for word in self.words if word.endswith(".gin")]
+
+    @property
+    def macro(self) -> str:
+        return f"STAGE_{self.number}"
+
+    @property
+    def encoder(self) -> Path:
+        """Where its encoder is, once it has run."""
+        return self.folder / "export"
+
+    @property
+    def done(self) -> Path:
+        """Written when the encoder is there: what others wait for."""
+        return self.folder / "stage.json"
+
+
+def _words(part: str | Bindings) -> list[str]:
+    return [part] if isinstance(part, str) else [f"{name}={value!r}" for name, value in part.items()]
+
+
+def load(files: Sequence[str], bindings: Sequence[str], folder: Path, training: bool, root: str) -> str:
+    """Load a configuration with its stages bound, after running them where `training`; give it as one text.
+
+    Raises: ConfigError; Stopped where a signal stopped a stage; PymimError with its exit code where one fails.
+    """
+    from pymim import config
+
+    bound = list(bindings)
+    text = config.load(files, bound)
+    entries = [] if config.value(root, "stages", None) is None else config.build(root, "stages").files
+    begun = (folder / "config.gin").exists()  # then its stages are done
+    for number in range(1, len(entries) + 1):
+        stage = Stage.of(number, config.build(root, "stages").files[number - 1], folder)
+        if _macros(text).get(stage.macro, "None") != "None":
+            continue
+        if training and not begun:
+            _make(stage, passed(stage, text, bound))
+        bound.append(f"{stage.macro}={str(stage.encoder)!r}")
+        text = config.load(files, bound)
+    return text
+
+
+def passed(stage: Stage, text: str, bound: Sequence[str]) -> list[str]:
+    """The bindings of the run that the stage takes on."""
+    from pymim import config
+
+    files, own = stage.files, [word for word in stage.words if word not in stage.files]
+    theirs, ours = _macros(config.load(files, own)), _macros(text)
+    kept = {*_macros("\n".join(own)), "STAGES", "START"}
+    if theirs.get("STAGES", "()") != "()":
+        kept |= {name for name in theirs if re.fullmatch(r"STAGE_\d+", name)}
+    data = {name: ours[name] for name in DATA if name in ours and ours[name] != theirs.get(name)}
+    passed = data | _macros("\n".join(bound))
+    return [f"{name}={value}" for name, value in passed.items() if name in theirs and name not in kept]
+
+
+def _macros(text: str) -> dict[str, str]:
+    """Every macro in a text of gin's, and its value as it is written, in one line."""
+    found = re.findall(r"^([A-Z][A-Z0-9_]*) *= *(.*(?:\n[ \t]+.*)*)", text, re.MULTILINE)
+    return {name: re.sub(r"\s*\\?\n\s*", " ", value).strip() for name, value in found}
+
+
+def _make(stage: Stage, passed: list[str]) -> None:
+    from pymim import config
+
+    words = ["--workdir", str(stage.folder), "--resume", "auto"]
+    command = [sys.executable, "-m", "pymim.run", *config.flags([*stage.words, *passed]), *words]
+    if os.environ.get("RANK", "0") != "0":
+        while not stage.done.exists():  # where the first process fails, the launcher ends this one
+            time.sleep(0.2)
+        return
+    if stage.done.exists():
+        if json.loads(stage.done.read_text())["command"] != command[3:]:
+            _say(stage, "was made by another command, and is kept: a new --workdir makes it again")
+        return
+    _say(stage, shlex.join(command))
+    began = time.perf_counter()
+    _call(stage, command)
+    _call(stage, [*command[:3], "export", str(stage.folder), "--to", str(stage.encoder)])
+    seconds = time.perf_counter() - began
+    write_whole(stage.done, json.dumps({"command": command[3:], "seconds": round(seconds, 1)}))
+    _say(stage, f"done in {seconds:.0f} s")
+
+
+def _call(stage: Stage, command: list[str]) -> None:
+    """Run a command by itself; a signal that asks this process to stop is handed on."""
+    alone = {name: value for name, value in os.environ.items() if not re.match(_OF_THE_LAUNCHER, name)}
+    with StopSignal() as stop, subprocess.Popen(command, env=alone, stdout=sys.stderr) as process:
+        handed_on = False
+        while (code := process.poll()) is None:
+            if stop.requested and not handed_on:
+                process.send_signal(signal.SIGTERM)
+                handed_on = True
+            time.sleep(0.05)
+    if stop.requested or code == Stopped.exit_code:
+        raise Stopped(f"{stage.folder.name}: stopped by a signal; --resume auto goes on with it")
+    if code:
+        error = PymimError(f"{stage.folder.name}: ended with exit code {code}; alone it is: {shlex.join(command)}")
+        error.exit_code = max(code, 1)
+        raise error
+
+
+def _say(stage: Stage, text: str) -> None:
+    print(f"stage {stage.folder.name}: {text}", file=sys.stderr, flush=True)  # noqa: T201
