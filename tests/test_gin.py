@@ -14,6 +14,7 @@ SMALL = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=2"]
 PARTS = {  # by the component that a file uses
     "predictors.Transformer": ["Transformer.dim=16", "Transformer.depth=1", "Transformer.heads=2"],
     "predictors.Cross": ["Cross.depth=1"],
+    "tap = %LOW": ["LOW=1", "MIDDLE=1", "HIGH=1"],
     "clusters.Survey": ["DATA=@data.Digits", "data.Digits.length=40", "TRUNK=@encoders.ViT()"],
 }
 QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2"]
