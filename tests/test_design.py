@@ -1,24 +1,14 @@
 """The design's rules that a program can check: sizes, names, who imports what, and one stem per idea everywhere."""
 
 import ast
-import functools
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-CODE = sorted(
-    path
-    for folder in ("pymim", "cpp", "tests", "examples")
-    for path in (ROOT / folder).rglob("*")
-    if path.suffix in {".py", ".pyi", ".hpp", ".cpp", ".cu", ".cuh", ".h"} and "__pycache__" not in path.parts
-)
-PYTHON = [path for path in CODE if path.suffix == ".py"]
-NATIVE = [path for path in CODE if path.suffix not in {".py", ".pyi"}]
-LIBRARY = [path for path in PYTHON if path.is_relative_to(ROOT / "pymim")]
+from tests.sources import CODE, LIBRARY, NATIVE, PYTHON, ROOT, imports, name_of, tree
+
 STEMS = re.search(r"set\(stems ([^)]*)\)", (ROOT / "CMakeLists.txt").read_text())[1].split()
 
 # Papers and the names of their methods, where they are no common words. Gin files and citations bear them.
@@ -35,15 +25,6 @@ TORCH = {
     *("torch.nn.parallel", "torch.profiler", "torch.utils.checkpoint", "torch.utils.data"),
     *("torch.utils.data._utils.pin_memory", "torch.utils.flop_counter", "torch.utils.tensorboard"),
 }
-
-
-def name_of(path):
-    return path.relative_to(ROOT).as_posix()
-
-
-@functools.cache
-def tree(path):
-    return ast.parse(path.read_text())
 
 
 def native_code(path):
@@ -71,15 +52,6 @@ def native_functions(path):
             if start is not None:
                 yield path.read_text().splitlines()[start], number - start + 1
             start = None
-
-
-def imports(path):
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def words(identifier):
@@ -124,11 +96,6 @@ def test_papers_are_not_identifiers():
         identifiers = set(re.findall(r"[A-Za-z_]\w*", native_code(path)))
         found += [(name_of(path), n) for n in identifiers if words(n) & PAPERS]
     assert not found
-
-
-def test_only_ops_import_the_core():
-    core = [p for p in LIBRARY if any(name.startswith("pymim._core") for name in imports(p))]
-    assert not [name_of(path) for path in core if not path.is_relative_to(ROOT / "pymim/ops")]
 
 
 def test_only_the_entry_points_import_gin():
