@@ -179,23 +179,26 @@ def _takes(function: Any, count: int) -> bool:
 
 
 def _try_mask(method: Method) -> None:
-    """Draw a mask once: one that hides nothing leaves an objective on predicted patches nothing to learn."""
+    """Draw masks once: one that hides nothing leaves an objective on predicted patches nothing to learn."""
+    for objective in method.objectives:
+        for source in objective.sources:
+            mask, kind = _drawn(method, source.view)[source.draw], type(method.mask).__name__
+            if mask is None:
+                continue
+            _check_extra(method.encoder, mask, kind)
+            if objective.on == "predicted" and not mask.predicted.shape[1]:
+                raise ValueError(
+                    f"Objective {objective.name}: on: expected patches to predict, got none, as {kind} hides "
+                    f"nothing of a grid of {method.encoder.base}; raise its ratio, or set on = 'all'"
+                )
+
+
+def _drawn(method: Method, view: int) -> list[Mask | None]:
+    """Draw the masks of two images' view."""
     assert method.mask is not None
     grid, index = method.encoder.base, torch.arange(2)
     difficulty = None if method.ranker is None else torch.zeros(2, math.prod(grid))
-    drawn = masks(method.mask(index, grid, Draw(method.seed, 0), difficulty), method.draws)
-    for mask in drawn:
-        if mask is not None:
-            _check_extra(method.encoder, mask, type(method.mask).__name__)
-    for objective in method.objectives:
-        for source in objective.sources:
-            mask = drawn[source.draw]
-            if objective.on == "predicted" and mask is not None and not mask.predicted.shape[1]:
-                kind = type(method.mask).__name__
-                raise ValueError(
-                    f"Objective {objective.name}: on: expected patches to predict, got none, as {kind} hides "
-                    f"nothing of a grid of {grid}; raise its ratio, or set on = 'all'"
-                )
+    return masks(method.mask(index, grid, Draw(method.seed, 0, view), difficulty), method.draws)
 
 
 def _check_extra(encoder: Encoder, mask: Mask, kind: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pymim.contracts import Draw, Grid, Mask
+from pymim.errors import ConfigError
 from pymim.masks.count import Rounding, visible_count
 from pymim.ops import block as ops
 from pymim.schedule import Schedule, at
@@ -21,12 +22,12 @@ class RaggedMask(Mask):
     """A mask whose counts differ by image.
 
     Rows of ids are as long as the longest can be. The rest of a row repeats its last id, at weight
-    0. `extra` is the mask itself, bool [B N].
+    0. An image has at least one visible patch; it may have no hidden one.
     """
 
     def boolean(self, patches: int) -> Bool[Tensor, "B N"]:
-        found: Tensor = self.extra
-        return found
+        hidden = torch.ones(len(self.visible), patches, dtype=torch.bool, device=self.visible.device)
+        return hidden.scatter_(1, self.visible, False)
 
 
 class RaggedBlock:
@@ -66,26 +67,22 @@ class RaggedBlock:
         self.tries, self.mean = tries, mean
 
     def __call__(
-        self,
-        index: Int[Tensor, " B"],
-        grid: Grid,
-        draw: Draw,
-        difficulty: Float[Tensor, "B N"] | None = None,
+        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
     ) -> RaggedMask:
         patches = math.prod(grid)
         bound = patches - visible_count(patches, at(self.ratio, draw.step, self.steps), self.rounding)
-        law = {
-            "area": self.area,
-            "aspect": self.aspect,
-            "duration": self.duration,
-            "tries": self.tries,
-        }
+        if bound == patches:
+            raise ConfigError(
+                f"RaggedBlock: ratio: expected one that leaves a patch visible, got {bound} of {patches} hidden; "
+                "lower it"
+            )
+        law = {"area": self.area, "aspect": self.aspect, "duration": self.duration, "tries": self.tries}
         boolean, counts = ops.ragged_block(index, grid, bound, **law, **draw._asdict())  # type: ignore[arg-type]
         hidden, weight = _listed(boolean, counts, bound)
         visible, _ = _listed(~boolean, patches - counts, patches)
         if self.mean == "image":
             weight = weight / counts.clamp_min(1)[:, None]
-        return RaggedMask(visible, hidden, hidden, weight, extra=boolean)
+        return RaggedMask(visible, hidden, hidden, weight)
 
 
 def _listed(boolean: Tensor, counts: Tensor, length: int) -> tuple[Tensor, Tensor]:

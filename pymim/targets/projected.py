@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
-from pymim.contracts import Asked, Encoder, Target
+from pymim.contracts import Asked, Encoder, Made, Target
 from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
 
@@ -34,13 +33,19 @@ class Projected(Target):
     ):
         super().__init__()
         self.of, self.width = of(encoder), widths[-1]
+        self.reads = getattr(self.of, "reads", "pixels")
         sizes: list[int] = [self.of.width, *widths]  # type: ignore[list-item]
         layers = [layer for i, o in pairwise(sizes) for layer in (Linear(i, o), nn.GELU())]
         self.layers = nn.Sequential(*layers[:-1])
         init_weights(self.layers)
 
-    def forward(self, asked: Asked) -> Float[Tensor, "B M T"]:
-        with torch.no_grad():
-            values = self.of(asked)
-        out: Tensor = self.layers(values)
+    def forward(self, asked: Asked) -> Float[Tensor, "B M T"] | Made:
+        made = self.of(asked)
+        if isinstance(made, Made):
+            return made._replace(values=self.layers(made.values.detach()))
+        out: Tensor = self.layers(made.detach())
         return out
+
+    def follow(self, predictor: nn.Module) -> None:
+        if hasattr(self.of, "follow"):
+            self.of.follow(predictor)  # type: ignore[operator]

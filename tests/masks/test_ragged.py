@@ -8,6 +8,7 @@ import torch
 
 from pymim import encoders, losses, masks, predictors, targets
 from pymim.contracts import Batch, Draw, Mask
+from pymim.errors import ConfigError
 from pymim.method import Method
 from pymim.objective import Objective
 from pymim.ops import block as ops
@@ -106,10 +107,10 @@ def test_the_loss_is_the_mean_over_hidden_patches():
 @pytest.mark.parametrize(("mean", "expected"), [("patch", 4.2), ("image", 6.0)])
 def test_losses_of_one_and_of_four_hidden_patches(mean, expected, monkeypatch):
     """9 at the one hidden patch of an image, 3 at all four of another: 4.2 over the patches, 6 by images."""
-    hidden = torch.tensor([[False, False, False, True], [True] * 4])
+    hidden = torch.tensor([[False, False, False, True, False, False], [True] * 4 + [False] * 2])
     monkeypatch.setattr(ops, "ragged_block", lambda *args, **law: ops.Ragged(hidden, hidden.sum(1)))
-    mask = masks.RaggedBlock(1.0, mean=mean)(torch.arange(2), (2, 2), Draw(0, 0))
-    values = torch.tensor([[1.0, 1, 1, 9], [3, 3, 3, 3]]).gather(1, mask.predicted)
+    mask = masks.RaggedBlock(0.7, mean=mean)(torch.arange(2), (2, 3), Draw(0, 0))
+    values = torch.tensor([[1.0, 1, 1, 9, 1, 1], [3, 3, 3, 3, 1, 1]]).gather(1, mask.predicted)
     assert (values * mask.weight).sum() / mask.weight.sum() == pytest.approx(expected)
 
 
@@ -120,7 +121,7 @@ def test_an_image_that_hides_nothing_counts_for_nothing(monkeypatch):
     assert torch.equal(mask.boolean(4), hidden)
     assert mask.weight.tolist() == [[0, 0], [1, 1]]
     assert mask.predicted[1].tolist() == [0, 2]
-    assert torch.equal(mask._replace(groups=1).boolean(4), hidden)
+    assert torch.equal(mask._replace(predicted=mask.visible, weight=None).boolean(4), hidden)
 
 
 def test_hidden_patches_alone_are_replaced():
@@ -148,6 +149,13 @@ def test_encoders_that_drop_and_objectives_on_visible_patches_are_refused():
         4,
         196,
     )
+
+
+def test_a_mask_that_could_hide_everything_is_refused():
+    with pytest.raises(
+        ConfigError, match="RaggedBlock: ratio: expected one that leaves a patch visible, got 196 of 196"
+    ):
+        drawn(1.0)
 
 
 def test_another_mean_is_refused():

@@ -32,6 +32,14 @@ def test_a_method_masks_one_view_and_not_the_other():
     assert whole.mask is None and whole.features.tokens.shape[1] == 24
 
 
+def test_a_view_whose_policy_hides_nothing_cannot_be_predicted_from():
+    objective = Objective(targets.Pixels, TINY, losses.MSE(), source=1)
+    with pytest.raises(
+        ValueError, match="Objective pixels: on: expected patches to predict, got none, as ByView hid"
+    ):
+        make_method(objectives=[objective], mask=masks.ByView((masks.Uniform(0.75), masks.Uniform(0.0))))
+
+
 def test_policies_of_a_view_agree_in_their_number_of_masks():
     assert masks.ByView((masks.Disjoint(draws=3), None)).draws == 3
     with pytest.raises(

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from pymim import losses, masks, predictors, targets
-from pymim.contracts import Batch, Draw, Features
+from pymim.contracts import Asked, Batch, Draw, Features, Made, Source, Target
 from pymim.encoders import ViT
 from pymim.encoders.average import Average
 from pymim.method import Method
@@ -43,6 +43,35 @@ def test_projection_is_an_mlp_with_a_gelu_between_any_two_layers():
     assert sizes == [(1024, 1536), (1024, 1024), (512, 1024), (256, 512)]
     assert [type(layer).__name__ for layer in target.layers] == ["Linear", "GELU"] * 3 + ["Linear"]
     assert target.width == 256
+
+
+class Weighed(Target):
+    """Reads the encoder's tokens, weighs its patches, and meets a predictor."""
+
+    width, reads = 24, "features"
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.met = None
+
+    def forward(self, asked):
+        values = asked.branch.features.tokens[:, :1].expand(-1, asked.ids.shape[1], -1)
+        return Made(values, weight=torch.full(asked.ids.shape, 0.5))
+
+    def follow(self, predictor):
+        self.met = predictor
+
+
+def test_what_a_mapped_target_asks_for_and_gives_is_passed_on():
+    method, batch = make(losses.MSE(), functools.partial(targets.Projected, of=Weighed, widths=(8,)))
+    objective = method.objectives[0]
+    assert objective.target.reads == "features" and objective.target.of.met is objective.predictor
+    out = method(batch, 0)
+    assert out.targets["tubes"].shape == (6, 24, 8) and out.targets["tubes"].requires_grad
+    made = objective.target(Asked(batch, 0, out.mask, 0, out.branches[Source(0)]))
+    assert made.weight.shape == (6, 24)
+    made.values.sum().backward()
+    assert all(p.grad is None for p in method.encoder.parameters())
 
 
 def test_projector_and_encoder_learn_from_their_own_terms():
