@@ -1,9 +1,22 @@
 """Views: crops and changes of pictures, batched, each a pure function of (seed, epoch, dataset index, view)."""
 
 from pymim.views.change import Blur, Grey, Jitter, Solarise
+from pymim.views.cutout import Cutout
 from pymim.views.multi import MultiCrop
 from pymim.views.normalise import Normalise
 from pymim.views.partner import Partner
 from pymim.views.view import Center, Pretrain, View
 
-__all__ = ["Blur", "Center", "Grey", "Jitter", "MultiCrop", "Normalise", "Partner", "Pretrain", "Solarise", "View"]
+__all__ = [
+    "Blur",
+    "Center",
+    "Cutout",
+    "Grey",
+    "Jitter",
+    "MultiCrop",
+    "Normalise",
+    "Partner",
+    "Pretrain",
+    "Solarise",
+    "View",
+]

@@ -236,3 +236,29 @@ def test_views_that_cannot_be_are_refused():
         views.Pretrain(8, same_changes=True)
     with pytest.raises(ConfigError, match="Pretrain: like: expected a loader that has view 0 too"):
         views.Pretrain(8, like=0)(images, index, draw)
+
+
+@pytest.mark.parametrize("shape", [(400, 3, 20, 30), (400, 3, 2, 20, 30)])
+def test_cutout_is_one_square_that_the_border_may_cut(shape):
+    images = torch.full(shape, 0.5)
+    hidden = views.Cutout((3, 6), fill=0.25)(images, name(400), 0) == 0.25
+    assert torch.equal(hidden, hidden[:, :1, ..., :, :].expand_as(hidden))  # of every channel
+    square = hidden[:, 0] if len(shape) == 4 else hidden[:, 0, 1]
+    rows, columns = square.any(2).sum(1), square.any(1).sum(1)
+    assert torch.equal(square.sum((1, 2)), rows * columns)
+    whole = ~(square[:, [0, -1]].any((1, 2)) | square[:, :, [0, -1]].any((1, 2)))
+    assert torch.equal(rows[whole], columns[whole]) and set(rows[whole].tolist()) == {3, 4, 5, 6}
+    assert (rows != columns).any() and 0.05 < (~whole).float().mean() < 0.6
+    assert square[:, 0, 0].any() and square[:, -1, -1].any()
+
+
+def test_cutout_fills_each_channel_as_often_as_asked():
+    images = torch.ones(1000, 3, 8, 8)
+    cut = views.Cutout((20, 20), fill=(0.1, 0.2, 0.3), p=0.3)(images, name(1000), 0)
+    touched = (cut != 1).flatten(1).any(1)
+    assert 250 < touched.sum() < 350
+    assert torch.equal(cut[touched][:, :, 4, 4].unique(dim=0), torch.tensor([[0.1, 0.2, 0.3]]))
+    with pytest.raises(ValueError, match="Cutout: fill: expected one value, or 3 for the channels, got 2"):
+        views.Cutout(fill=(0.1, 0.2))(images, name(1000), 0)
+    with pytest.raises(ValueError, match=r"Cutout: side: expected two ascending numbers above 0, got \(4, 2\)"):
+        views.Cutout((4, 2))
