@@ -117,3 +117,20 @@ class Delayed:
     def __call__(self, step: int, steps: int) -> float:
         until = self.until * steps if self.until < 1 else self.until
         return 0.0 if step < until else at(self.value, step, steps)
+
+
+class Drops:
+    """A linear warm-up from `start` to `peak`, which is then multiplied by `factor` at each of `at`, shares of all
+    steps (SimMIM, Xie et al. 2022)."""
+
+    def __init__(
+        self, peak: float, at: Sequence[float], factor: float = 0.1, start: float = 0.0, warmup: float = 0
+    ) -> None:
+        self.peak, self.at, self.factor = peak, at, factor
+        self.start, self.warmup = start, warmup
+
+    def __call__(self, step: int, steps: int) -> float:
+        warmup = self.warmup * steps if self.warmup < 1 else self.warmup
+        if step < warmup:
+            return self.start + (self.peak - self.start) * step / warmup
+        return self.peak * self.factor ** sum(step >= share * steps for share in self.at)

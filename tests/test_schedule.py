@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pymim.schedule import Cosine, Delayed, Linear, Stairs, Steps, at
+from pymim.schedule import Cosine, Delayed, Drops, Linear, Stairs, Steps, at
 
 
 def test_rate_of_the_masked_autoencoder_recipe():
@@ -92,3 +92,12 @@ def test_steps_hold_each_value_up_to_its_place():
         Steps((1.0, 0.0), (0.5, 0.6))
     with pytest.raises(ValueError, match="Steps: at: expected 2 ascending places"):
         Steps((1.0, 0.0, 1.0), (0.6, 0.5))
+
+
+def test_drops_multiply_the_rate_at_shares_of_the_run():
+    """SimMIM's: 800 epochs of 625 steps, warm-up over 10, a tenth from epoch 700 on."""
+    rate = Drops(4e-4, (0.875,), start=2e-6, warmup=0.0125)
+    found = [rate(step, 500_000) for step in (0, 3125, 6250, 437_499, 437_500, 499_999)]
+    assert found == pytest.approx([2e-6, 2.01e-4, 4e-4, 4e-4, 4e-5, 4e-5])
+    twice = Drops(1.0, (0.5, 0.75), factor=0.5)
+    assert [twice(step, 8) for step in range(8)] == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]
