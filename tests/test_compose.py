@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from pymim import encoders, losses, masks, predictors, targets
+from pymim import encoders, losses, masks, predictors, rankers, targets
 from pymim.contracts import Batch
 from pymim.method import Method
 from pymim.objective import Objective
@@ -187,3 +187,11 @@ def test_a_loss_of_frequencies_needs_the_whole_picture():
         Method(encoder_of("token"), [objective], masks.Uniform(0.5))
     with pytest.raises(ValueError, match="Whole: of: expected a target of pixels, got Mean"):
         Objective(partial(targets.Whole, of=Mean), predictors.Linear, losses.MSE()).build(encoder_of("token"), {})
+
+
+def test_a_ranker_predicts_losses_behind_a_dense_encoder_too():
+    transformer = PREDICTORS["transformer"]
+    momentum = partial(encoders.Momentum, momentum=0.9)
+    ranker = partial(rankers.PredictedLoss, predictor=transformer, momentum=momentum)
+    objective = Objective(targets.Pixels, transformer, losses.MSE())
+    learns(Method(encoder_of("token"), [objective], masks.Ranked(0.5), ranker))

@@ -1,18 +1,23 @@
 """A reconstruction shows the target itself as the input, and pictures have the right colours."""
 
+import functools
+
 import pytest
 import torch
 
 from pymim.contracts import Branch, Draw, Source
 from pymim.draw.image import save_grid, to_picture
-from pymim.draw.reconstruction import _everywhere
-from pymim.encoders import ViT
+from pymim.draw.reconstruction import GREY, _columns, _everywhere
+from pymim.encoders import Altered, Fill, ViT
 from pymim.layers.patch import unpatchify
 from pymim.losses import MSE
 from pymim.masks import Uniform
 from pymim.objective import Objective
+from pymim.predictors import Linear, Transformer
 from pymim.targets import Pixels
 from tests.asking import ask
+
+RAW = functools.partial(Pixels, normalise="none")
 
 
 class Oracle(torch.nn.Module):
@@ -36,6 +41,38 @@ def test_normalised_predictions_come_back_as_pixels():
     branch = Branch(Source(0), view, torch.arange(len(view)), Draw(0, 0), (2, 3), mask, None, encoder(view, mask))
     shown = unpatchify(_everywhere(objective, objective.target, branch), (2, 3), (4, 4))
     torch.testing.assert_close(shown, view, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("hidden", ["drop", "token", "altered"])
+def test_what_the_encoder_saw_is_shown(hidden):
+    """Hidden patches are grey, or what became of their pixels."""
+    trunk = ViT(16, 1, 2, image=(8, 12), patch=4, hidden="drop" if hidden == "altered" else hidden)
+    encoder = Altered(trunk, functools.partial(Fill, value=0.25)) if hidden == "altered" else trunk
+    objective = Objective(RAW, functools.partial(Transformer, dim=16, depth=1, heads=2), MSE())
+    objective.build(encoder, {})
+    view, mask = torch.rand(2, 3, 8, 12), Uniform(0.5)(torch.arange(2), (2, 3), Draw(0, 0, 0))
+    branch = Branch(Source(0), view, torch.arange(2), Draw(0, 0), (2, 3), mask, None, encoder(view, mask))
+    columns = _columns(encoder, objective, objective.target, branch, lambda pixels: pixels)
+    name = "seen" if hidden == "altered" else "visible"
+    assert list(columns) == ["input", name, "prediction", "pasted"]
+    grey = 0.25 if hidden == "altered" else GREY
+    for image in range(2):
+        for patch in range(6):
+            at = (image, slice(None), *(slice(4 * k, 4 * k + 4) for k in divmod(patch, 3)))
+            covered = patch in mask.hidden[image].tolist()
+            assert torch.equal(columns[name][at], torch.full((3, 4, 4), grey) if covered else view[at])
+            assert torch.equal(columns["pasted"][at], columns["prediction" if covered else "input"][at])
+
+
+def test_an_objective_at_a_tap_is_drawn_from_there():
+    encoder = ViT(16, 2, 2, image=(8, 12), patch=4, hidden="token", taps=(1,))
+    objective = Objective(RAW, Linear, MSE(), tap=1)
+    objective.build(encoder, {})
+    view, mask = torch.rand(2, 3, 8, 12), Uniform(0.5)(torch.arange(2), (2, 3), Draw(0, 0, 0))
+    features = encoder(view, mask)
+    branch = Branch(Source(0), view, torch.arange(2), Draw(0, 0), (2, 3), mask, None, features)
+    found = _everywhere(objective, objective.target, branch)
+    torch.testing.assert_close(found, objective.predictor.head(features.taps[1][:, 1:]))
 
 
 def test_any_channel_count_and_clips_can_be_shown():
