@@ -147,7 +147,7 @@ class Trainer:
         batches = self.loader.batches(first, self.steps)
         with StopSignal() as stop, contextlib.closing(progress), contextlib.closing(batches):
             for done in range(first + 1, self.steps + 1):
-                self._renew(done - 1)
+                self._begin(done - 1)
                 batch = next(batches)
                 rate = self.optimizer.set(self.stepper, done - 1, self.steps, self.batch)
                 losses = self.learn(forward, batch.to(self.world.device), done - 1, folder)
@@ -180,7 +180,7 @@ class Trainer:
         if self.world.leads:
             tqdm.write(str(fit), file=sys.stderr)
 
-    def _renew(self, step: int) -> None:
+    def _begin(self, step: int) -> None:
         """Let every part renew itself before an epoch or a step, by a random state all processes share."""
         self.step = step
         seed_everything(self.seed, step, rank=-1)

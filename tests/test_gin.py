@@ -13,6 +13,7 @@ PAPERS = sorted(path.stem for path in GIN.glob("*.gin") if path.stem != "base")
 SMALL = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=2"]
 PARTS = {  # by the component that a file uses
     "predictors.Transformer": ["Transformer.dim=16", "Transformer.depth=1", "Transformer.heads=2"],
+    "STAGE_STEPS": ["STAGE_STEPS=2"],
     "predictors.Cross": ["Cross.depth=1"],
     "tap = %LOW": ["LOW=1", "MIDDLE=1", "HIGH=1"],
     "clusters.Survey": ["DATA=@data.Digits", "data.Digits.length=40", "TRUNK=@encoders.ViT()"],
