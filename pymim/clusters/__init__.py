@@ -6,6 +6,7 @@ from pymim.clusters.prototypes import Prototypes
 from pymim.clusters.queue import Queue
 from pymim.clusters.survey import Survey
 from pymim.clusters.transport import Transport
+from pymim.clusters.unit import Unit
 from pymim.clusters.whiten import Whitening
 
-__all__ = ["Centred", "Prototypes", "Queue", "Survey", "Transport", "Whitening", "memberships"]
+__all__ = ["Centred", "Prototypes", "Queue", "Survey", "Transport", "Unit", "Whitening", "memberships"]

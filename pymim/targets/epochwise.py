@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pymim.clusters.rows import Clustering, cluster
 from pymim.clusters.survey import Survey
+from pymim.clusters.unit import Unit
 from pymim.clusters.whiten import Whitening
 from pymim.contracts import Encoder, Run
 from pymim.encoders.average import Average
@@ -22,7 +23,7 @@ class Epochwise(Table):
 
     Args:
         survey: the view must not be random, as centre crops are.
-        whitening: None clusters features as they are.
+        whitening: or `clusters.Unit`, their lengths alone; None clusters features as they are.
         every: how many epochs labels last; 0: they are made once, before the first.
         teacher: constructor, called with the encoder: the features are of this one (ClusterFit, Yan et al., CVPR
             2020), such as an `encoders.Frozen`; None: the encoder's own.
@@ -33,7 +34,7 @@ class Epochwise(Table):
         encoder: Encoder,
         survey: Survey,
         clusters: int = 10000,
-        whitening: Whitening | None = None,
+        whitening: Whitening | Unit | None = None,
         iterations: int = 20,
         every: int = 1,
         teacher: Callable[[Encoder], Average] | None = None,

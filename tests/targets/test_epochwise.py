@@ -9,9 +9,10 @@ import torch
 from sklearn.cluster import KMeans
 from torch import nn
 
-from pymim import clusters, data, losses, targets
+from pymim import clusters, data, losses, predictors, targets
 from pymim.clusters.rows import Clustering, Rows, cluster
 from pymim.contracts import Encoder, Features
+from pymim.encoders import Frozen
 from pymim.io import Folder
 from pymim.loop.gauges import Gauges
 from pymim.measures import mutual_information
@@ -199,3 +200,47 @@ def test_chunks_do_not_change_a_bit(monkeypatch):
     monkeypatch.setattr("pymim.clusters.rows.CHUNK", 37)
     pieces = cluster(rows, 12, seed=1, **OPTIONS)
     assert torch.equal(whole.centroids, pieces.centroids) and torch.equal(whole.labels, pieces.labels)
+
+
+def taught(**options):
+    """Labels are made once, of another encoder's features of unit length."""
+    teacher = functools.partial(Frozen, model=Corner())
+    made = {"survey": CENTER, "clusters": 7, "whitening": clusters.Unit(), "every": 0, "teacher": teacher}
+    target = functools.partial(targets.Epochwise, **made | options)
+    return trainer(target=target, predictor=predictors.Pooled)
+
+
+def test_labels_made_once_are_the_clusters_of_another_encoder_s_features(tmp_path):
+    """Judged by scikit-learn's k-means from the same rows, on features that a plain loop makes."""
+    run = taught(iterations=50)
+    objective = started(run, tmp_path)
+    pixels = run.loader.source.images.float() / 255
+    features = ((pixels - 0.5) / 0.5).mean((2, 3))
+    unit = (features / (features.norm(dim=1, keepdim=True) + 1e-5)).numpy()
+    labels = objective.target.labels[0].numpy()
+    centroids = np.stack([unit[labels == k].mean(0) for k in range(7)])
+    theirs = KMeans(7, init=centroids, n_init=1, max_iter=1, tol=0, algorithm="lloyd").fit(unit)
+    assert np.array_equal(theirs.labels_, labels), "it has converged: another iteration changes nothing"
+    assert theirs.inertia_ == pytest.approx(objective.target.distances.sum().item(), rel=1e-3)
+    assert not objective.target.teacher.module.weight.requires_grad
+    assert objective.target.teacher.module is not run.method.encoder
+
+
+def test_labels_made_once_stay_and_a_resumed_run_keeps_them(tmp_path):
+    run = taught()
+    run.run(Folder(tmp_path / "run"))  # two epochs
+    assert len((tmp_path / "run/clusters.jsonl").read_text().splitlines()) == 1
+    (saved,) = (tmp_path / "run/checkpoints").iterdir()
+    again = taught()
+    again.method.objectives[0].target.recluster = None  # it would fail
+    again.steps = 12
+    again.run(Folder(tmp_path / "again"), again.restore(saved))
+    for part in ("labels", "distances"):
+        first, second = (getattr(each.method.objectives[0].target, part) for each in (run, again))
+        assert torch.equal(first, second)
+
+
+def test_rows_of_unit_length_and_none_of_zeros_divides_by_zero():
+    rows = Rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.arange(2), 2)
+    found = clusters.Unit(0.5)(rows, CPU).values
+    torch.testing.assert_close(found, torch.tensor([[3.0, 4.0], [0.0, 0.0]]) / torch.tensor([[5.5], [0.5]]))

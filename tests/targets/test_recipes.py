@@ -53,6 +53,42 @@ def test_k_means_is_that_of_the_release():
     assert method.encoder.embedding == 4096 and isinstance(method.encoder.head[-1], torch.nn.Linear)
 
 
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [
+        (0, 0.25),
+        (1, 0.22),
+        (4, 0.13),
+        (5, 0.1),
+        (29, 0.1),
+        (30, 0.01),
+        (60, 1e-3),
+        (90, 1e-4),
+        (99, 1e-4),
+        (100, 1e-5),
+    ],
+)
+def test_clusters_are_fitted_at_the_released_rates(epoch, rate):
+    """What is called a warm-up falls in a straight line from 0.25; norms are not decayed, biases are."""
+    method, made = optimiser("clusterfit", 5004 * epoch + 5003)
+    assert [part["lr"] for part in made.param_groups] == pytest.approx([rate] * len(made.param_groups))
+    decays = {id(p): part["weight_decay"] for part in made.param_groups for p in part["params"]}
+    trunk = method.encoder.trunk
+    norms = [module for module in trunk.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert {decays[id(p)] for norm in norms for p in norm.parameters()} == {0.0}
+    assert decays[id(trunk.conv1.weight)] == decays[id(method.objectives[0].predictor.head.bias)] == 1e-4
+
+
+def test_clusters_are_fitted_by_the_release_s_numbers():
+    config.load(["gin/recipe/clusterfit.gin"])
+    with torch.device("meta"):
+        method = config.build("train.Trainer", "method")
+    target = method.objectives[0].target
+    assert (target.width, target.every, target.iterations) == (16000, 0, 50)
+    assert target.whitening.epsilon == 1e-5 and target.teacher.module.embedding == method.encoder.embedding == 2048
+    assert method.objectives[0].predictor.head.out_features == 16000
+
+
 def test_clustering_needs_no_faiss():
     files = [path for path in Path(pymim.__path__[0]).rglob("*.py") if "bench" not in path.parts]
     names = [alias.name for path in files for node in ast.walk(ast.parse(path.read_text()))
