@@ -7,8 +7,11 @@ import torch
 
 from pymim.contracts import Branch, Draw, Source
 from pymim.draw.image import save_grid, to_picture
+from pymim.draw.pictures import Pictures
 from pymim.draw.reconstruction import GREY, _columns, _everywhere
 from pymim.encoders import Altered, Fill, ViT
+from pymim.errors import ConfigError
+from pymim.io import Folder
 from pymim.layers.patch import unpatchify
 from pymim.losses import MSE
 from pymim.masks import Uniform
@@ -16,6 +19,7 @@ from pymim.objective import Objective
 from pymim.predictors import Linear, Transformer
 from pymim.targets import Pixels
 from tests.asking import ask
+from tests.targets.runs import trainer
 
 RAW = functools.partial(Pixels, normalise="none")
 
@@ -90,3 +94,16 @@ def test_pictures_and_strips_are_saved(tmp_path, wide):
     cell = torch.rand(4, 4 * wide, 3).numpy()
     save_grid(tmp_path / "grid.png", ["a", "b", "c"], [[cell] * 3] * 5, blocks=2)
     assert (tmp_path / "grid.png").stat().st_size > 1000
+
+
+def test_a_picture_whose_encoder_s_file_is_gone_is_left_out_and_said(tmp_path, capsys, monkeypatch):
+    def draws(path, *_):
+        raise ConfigError("Frozen: path: expected a file, got none; export a run")
+
+    monkeypatch.setattr("pymim.draw.pictures.clusters.draw", draws)
+    run = trainer()
+    Pictures(4)(run, Folder(tmp_path), 3)
+    told = capsys.readouterr().err
+    assert "pictures: clusters is left out: Frozen: path: expected a file, got none; export a run\n" in told
+    assert "pictures: features and curves in" in told
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} >= {"features-00000003.png"}
