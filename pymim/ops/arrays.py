@@ -20,6 +20,14 @@ def stream(tensor: Tensor) -> int:
     return torch.cuda.current_stream(tensor.device).cuda_stream if tensor.is_cuda else 0
 
 
+def fill(tensor: Tensor, value: float | Tensor) -> None:
+    """Sets all of a contiguous float tensor. On the CPU without torch's threads: one that is late holds up all."""
+    if tensor.is_cuda:
+        tensor.copy_(torch.as_tensor(value, dtype=tensor.dtype))
+    else:
+        tensor.numpy()[...] = value.numpy() if isinstance(value, Tensor) else value
+
+
 def accepts_numpy(function: Callable[P, R]) -> Callable[P, R]:
     """Lets `function`, written for tensors, take numpy arrays too; its tensors then come back as arrays."""
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from pymim import _core
-from pymim.ops.arrays import accepts_numpy, stream
+from pymim.ops.arrays import accepts_numpy, fill, stream
 from pymim.ops.sinkhorn_marginals import check_finite, computed_dtype, log_marginals, power, share
 from pymim.ops.sinkhorn_scores import Product, apart, in_core, problems, shape_of
 from pymim.ops.sinkhorn_steps import (
@@ -190,6 +190,8 @@ def _transport(
     plan, labels, row, column, error, count = out
     if not len(scores):
         return out
+    fill(row, 0.0)
+    fill(column, 0.0)
     log_rows, log_columns = log_marginals(scores, shape_of(scores, prototypes), rows, columns, mass)
     _core.sinkhorn.solve(
         scores,
@@ -245,8 +247,8 @@ def _outputs(
     return (
         computed.new_empty((s, b, k) if want in ("plan", "solution") else (s, 0, 0)),
         computed.new_empty((s, b) if want == "labels" else (s, 0), dtype=torch.int64),
-        computed.new_zeros((s, b)),
-        computed.new_zeros((s, k + (mass > 0))),
+        computed.new_empty((s, b)),
+        computed.new_empty((s, k + (mass > 0))),
         computed.new_empty(s if want in ("potentials", "solution") else 0),
         computed.new_empty(s, dtype=torch.int64),
     )

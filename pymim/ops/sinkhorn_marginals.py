@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pymim.ops.arrays import fill
+
 
 def computed_dtype(scores: Tensor) -> torch.dtype:
     """What the solver computes in."""
@@ -48,8 +50,14 @@ def log_marginals(
         raise ValueError(
             f"sinkhorn: scores: expected at least one row and column, got {list(shape)}; skip an empty batch"
         )
-    ones = torch.ones(s, b, dtype=computed_dtype(scores), device=scores.device)
     given = rows is not None or columns is not None
+    if not given and s > 1:
+        alike = log_marginals(scores, (1, b, k), None, None, mass, group)
+        repeated = tuple(each.new_empty(s, each.shape[1]) for each in alike)
+        for one, all_of_them in zip(alike, repeated, strict=True):
+            fill(all_of_them, one)
+        return repeated  # type: ignore[return-value]
+    ones = torch.ones(s, b, dtype=computed_dtype(scores), device=scores.device)
     if columns is not None:
         columns = _marginal("columns", columns, ones[:, :1].expand(s, k))
     if rows is not None:

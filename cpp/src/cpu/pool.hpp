@@ -3,8 +3,9 @@
 // a scheduler's quantum where the cores are busy, and threads that spin for work take from torch's what they
 // gain: these sleep.
 //
-// On a busy machine a thread often wakes on the core of the caller who woke it. To work there would only push
-// the caller off it, behind whoever else waits for that core; so it goes back to sleep.
+// Where no core is idle a thread often wakes on the core of the caller who woke it. To work there would only
+// push the caller off it, behind whoever else waits for that core; so it moves to another, or goes back to
+// sleep.
 #pragma once
 
 #if defined(__linux__)
@@ -46,6 +47,7 @@ class Pool {
   void serve() {
     uint32_t seen = 0;
     int worker = 0;
+    const Cores cores = allowed_cores();
     const auto is_new = [&] { return job_of(ticket_.load(std::memory_order_acquire)) != seen; };
     for (;;) {
       if (worker > 0) spin_until(is_new);
@@ -53,7 +55,7 @@ class Pool {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, is_new);
         seen = job_of(ticket_.load(std::memory_order_relaxed));
-        worker = joined_ < places_ && elsewhere() ? ++joined_ : 0;
+        worker = joined_ < places_ && move_away(cores, callers_core_) ? ++joined_ : 0;
       }
       if (worker > 0) work(seen, worker);
     }
@@ -74,18 +76,26 @@ class Pool {
   static constexpr uint32_t job_of(uint64_t ticket) { return static_cast<uint32_t>(ticket >> 32); }
   static constexpr int left_of(uint64_t ticket) { return static_cast<int>(ticket & 0xffffffffu); }
 
-  // Whether this thread runs on another core than the caller did, as far as that can be known.
-  bool elsewhere() const {
-    const int here = core();
-    return here < 0 || here != callers_core_;
-  }
-  static int core() {
 #if defined(__linux__)
-    return sched_getcpu();
-#else
-    return -1;
-#endif
+  using Cores = cpu_set_t;
+  static int core() { return sched_getcpu(); }
+  static Cores allowed_cores() {
+    Cores cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) CPU_ZERO(&cores);
+    return cores;
   }
+  // Whether this thread now runs on one of these cores that is not the caller's.
+  static bool move_away(Cores cores, int callers) {
+    if (core() != callers) return true;
+    CPU_CLR(static_cast<unsigned>(callers), &cores);
+    return sched_setaffinity(0, sizeof cores, &cores) == 0;
+  }
+#else
+  struct Cores {};
+  static int core() { return 0; }
+  static Cores allowed_cores() { return {}; }
+  static bool move_away(Cores, int) { return true; }
+#endif
 
   template <class Done>
   static bool spin_until(Done done) {
