@@ -12,7 +12,7 @@ from pymim.run import main
 
 SMALL = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=4", "predictors.Transformer.dim=16"]
 SMALL += ["predictors.Transformer.heads=2", "Trainer.log_every=1", "Trainer.save_every=2"]
-QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2"]
+QUICK = ["Trainer.evaluate=None", "Pictures.images=2"]
 
 
 def command(folder, *more):
