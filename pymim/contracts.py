@@ -281,6 +281,31 @@ HOOKS = tuple(name for name in vars(Hooks) if name.startswith(("before_", "after
 # The slots.
 
 
+class Order(Protocol):
+    """Which pictures are in the global batch of a step, of a source of `length` pictures.
+
+    Gives index and visit, int64 [batch] each. What a view draws is named by (seed, visit, index), so a picture
+    that comes again looks different.
+    """
+
+    def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Any, Any]: ...
+
+
+class View(Protocol):
+    """Pictures to one batch: uint8 or float, [B C H W], or B times [C h w] where sizes differ; clips too.
+
+    index: int64 [B], of the dataset. draw: seed, epoch (as `step`; a number or one for each picture) and view.
+
+    Optional: `drawn(images, index, draw) -> dict` and `show(images, index, draw, drawn)`, which together are the
+    call; `like`, the number of an earlier view of the loader whose pictures and `drawn` it is shown with;
+    `partner(index, draw)`, the pictures int64 [B] that it shows in place of the batch's own.
+    """
+
+    def __call__(
+        self, images: Tensor | list[Tensor], index: Int[Tensor, " B"], draw: Draw | None
+    ) -> Float[Tensor, "B C *T h w"]: ...
+
+
 class Policy(Protocol):
     """Masks of a view: which patches are hidden, a pure function of its arguments, the same on every device.
 
@@ -480,6 +505,41 @@ class KeptElsewhere(Protocol):
 
     def read(self) -> None:
         """Read the file, once. Raises as `check` does."""
+
+
+@runtime_checkable
+class KnowsChance(Protocol):
+    """A target or loss that knows the loss of knowing nothing."""
+
+    chance: float
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A target that meets the objective's predictor once both are built."""
+
+    def follow(self, predictor: nn.Module) -> None: ...
+
+
+@runtime_checkable
+class Builds(Protocol):
+    """A loss with parts made to a width."""
+
+    def build(self, width: int, encoder: Encoder) -> None: ...
+
+
+@runtime_checkable
+class WantsWidth(Protocol):
+    """A loss that says which width it wants predicted."""
+
+    def predicts(self, width: int, encoder: Encoder) -> int: ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A ranker that learns: one number per patch [B M] of a branch, or None."""
+
+    def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Tensor | None: ...
 
 
 @runtime_checkable

@@ -19,8 +19,8 @@ from pymim.probes import KNN, Linear
 from pymim.probes.reading import POOLS, Head, Reading, head_of
 
 if TYPE_CHECKING:
+    from pymim.contracts import View
     from pymim.train import Trainer
-    from pymim.views.view import View
 
 Probe = Any
 Split = tuple[Tensor, Tensor]  # images [N C H W] and labels [N]

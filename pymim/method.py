@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pymim import compatible
-from pymim.contracts import Batch, Branch, Draw, Encoder, Mask, Output, Policy, Ranker, Run, Source
+from pymim.contracts import Batch, Branch, Draw, Encoder, Follows, Learns, Mask, Output, Policy, Ranker, Run, Source
 from pymim.errors import ConfigError
 from pymim.forward import Pass, side_by_side
 from pymim.objective import Objective
@@ -53,7 +53,7 @@ class Method(nn.Module):
         self.objectives: Sequence[Objective] = nn.ModuleList(objectives)  # type: ignore[assignment]
         self.ranker: Ranker | None = None if ranker is None else ranker(encoder, self.objectives)  # type: ignore[assignment]
         for objective in objectives:
-            if hasattr(objective.target, "follow"):
+            if isinstance(objective.target, Follows):
                 objective.target.follow(objective.predictor)
         compatible.check(self)
 
@@ -109,7 +109,7 @@ class Method(nn.Module):
 
     def _rank(self, branches: dict[Source, Branch], losses: dict[str, Tensor]) -> list[Tensor]:
         """Give what the ranker learns by, [B M] for each branch that it learns from."""
-        if not hasattr(self.ranker, "loss"):
+        if not isinstance(self.ranker, Learns):
             return []
         found = []
         for source, branch in branches.items():
@@ -118,7 +118,7 @@ class Method(nn.Module):
                 for o in self.objectives
                 if o.name in losses and o.sources == [source]
             }
-            found.append(self.ranker.loss(branch, own))  # type: ignore[union-attr, operator]
+            found.append(self.ranker.loss(branch, own))
         return [loss for loss in found if loss is not None]
 
     def check_views(self, count: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pymim import compatible
-from pymim.contracts import Encoder, Loss, Made, Pair, Predictor, Source, Target
+from pymim.contracts import Builds, Encoder, Loss, Made, Pair, Predictor, Source, Target, WantsWidth
 from pymim.errors import ConfigError
 from pymim.schedule import Schedule
 
@@ -84,12 +84,12 @@ class Objective(nn.Module):
             raise ValueError(
                 f"Objective: target: expected a whole number as {kind}.width, got {width}; give it one"
             )
-        wanted = self.loss.predicts(width, encoder) if hasattr(self.loss, "predicts") else width
+        wanted = self.loss.predicts(width, encoder) if isinstance(self.loss, WantsWidth) else width
         if isinstance(predictor, str):
             self.predictor = self._shared(predictor, earlier).predictor
         else:
             self.predictor = predictor(compatible.ended(encoder, self), wanted)  # type: ignore[assignment]
-        if hasattr(self.loss, "build"):
+        if isinstance(self.loss, Builds):
             self.loss.build(width, encoder)
         self.name = self.name or type(self.target).__name__.lower()
         self.sources = [source for asked in self.asked_sources for source in _resolved(asked, draws)]

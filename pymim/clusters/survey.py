@@ -12,7 +12,7 @@ from pymim.contracts import Encoder, Run
 from pymim.layers.still import still
 
 if TYPE_CHECKING:
-    from pymim.views.view import View
+    from pymim.contracts import View
 
 
 class Survey:

@@ -15,17 +15,17 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from pymim.contracts import Batch
+from pymim.contracts import Batch, Order
 from pymim.data import opening
 from pymim.data.maker import Maker
-from pymim.data.order import Ids, InTurn, Order
+from pymim.data.order import Ids, InTurn
 from pymim.data.source import Source
 from pymim.data.videos import Clip
 from pymim.data.workers import clean_start, default_workers, end_at_exit, live_as_long_as_the_run
 from pymim.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from pymim.views.view import View
+    from pymim.contracts import View
 
 log = logging.getLogger("pymim.data")
 

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from pymim import philox
-from pymim.contracts import Batch, Draw
-from pymim.data.order import Ids, Order, Shuffled
+from pymim.contracts import Batch, Draw, Order
+from pymim.data.order import Ids, Shuffled
 from pymim.data.reading import Broken, Moments, Pictures, labels, read
 from pymim.data.source import Source, noted
 from pymim.errors import DataError
 
 if TYPE_CHECKING:
-    from pymim.views.view import Drawn, View
+    from pymim.contracts import View
+    from pymim.views.view import Drawn
 
 CHUNK = 64  # pictures that `load` holds in their own size
 
@@ -50,7 +51,7 @@ class Maker:
         views: list[Tensor] = []
         shown: list[tuple[Pictures, Drawn]] = []
         for k, view in enumerate(self.views):
-            draw, like = Draw(seed, visit, k), getattr(view, "like", None)  # type: ignore[arg-type]
+            draw, like = Draw(seed, visit, k), getattr(view, "like", None)
             if hasattr(view, "partner"):
                 others = view.partner(number, draw)
                 pictures, drawn = self._partners(others, visit, broken), {"partner": others}

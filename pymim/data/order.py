@@ -7,7 +7,6 @@ save, and every process and worker computes the same one.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,6 @@ from pymim import philox
 
 Ids = NDArray[np.int64]
 REPEATS = 20  # bits: how often a picture may come in one epoch
-
-
-class Order(Protocol):
-    """Index and visit, [batch] each, of the pictures of one global batch, of a source of `length` pictures: what a
-    view draws is named by (seed, visit, index), so a picture that comes again looks different."""
-
-    def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Ids, Ids]: ...
 
 
 class Shuffled:

@@ -10,7 +10,7 @@ import torch
 from matplotlib import colormaps
 from torch import Tensor
 
-from pymim.contracts import Asked, Batch, Grid, Made
+from pymim.contracts import Asked, AssignsClusters, Batch, Grid, Made
 from pymim.draw.image import save_grid, to_picture
 from pymim.method import Method
 from pymim.objective import Objective
@@ -36,10 +36,10 @@ def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tens
 def assigned(objective: Objective, batch: Batch, number: int) -> Tensor | None:
     """Give the cluster of every patch of view `number`, int64 [B N], by the objective's target or its loss."""
     target, loss = objective.target, objective.loss
-    if hasattr(target, "assignments"):
-        found: Tensor = target.assignments(batch.views[number])  # type: ignore[operator]
+    if isinstance(target, AssignsClusters):
+        found: Tensor = target.assignments(batch.views[number])
         return found
-    if hasattr(loss, "assignments"):
+    if isinstance(loss, AssignsClusters):
         values = target(Asked(batch, number, None, 0))
         by_loss: Tensor = loss.assignments(values.values if isinstance(values, Made) else values)
         return by_loss

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pymim.contracts import Output
+from pymim.contracts import GivesGauges, KnowsChance, Output
 from pymim.method import Method
 from pymim.objective import Objective
 
@@ -63,10 +63,10 @@ class Gauges:
         target = torch.cat([pair.target for pair in pairs], 1)
         found: dict[str, Tensor] = {}
         for part in (objective.target, objective.loss):
-            if hasattr(part, "gauges"):
-                found |= part.gauges(prediction, target)  # type: ignore[operator]
-            if hasattr(part, "chance"):
-                found["of_chance"] = output.losses[objective.name].mean() / part.chance  # type: ignore[operator]
+            if isinstance(part, GivesGauges):
+                found |= part.gauges(prediction, target)
+            if isinstance(part, KnowsChance):
+                found["of_chance"] = output.losses[objective.name].mean() / part.chance
         if pairs[0].target.requires_grad:
             some = self._some(target)
             found |= {"target_rank": effective_rank(some), "target_std": some.float().std(0).mean()}

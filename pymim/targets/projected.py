@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from pymim.contracts import Asked, Encoder, Made, Target
+from pymim.contracts import Asked, Encoder, Follows, Made, Target
 from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
 
@@ -47,5 +47,5 @@ class Projected(Target):
         return out
 
     def follow(self, predictor: nn.Module) -> None:
-        if hasattr(self.of, "follow"):
-            self.of.follow(predictor)  # type: ignore[operator]
+        if isinstance(self.of, Follows):
+            self.of.follow(predictor)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pymim.clusters.rows import Clustering
-from pymim.contracts import Asked, Run, Target
+from pymim.contracts import Asked, Relabelled, Run, Target
 from pymim.measures import mutual_information, usage
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Table(Target):
         run.loader.regroup(self.labels[0].cpu().numpy())
         centroids = torch.stack([clustering.centroids for clustering in found])
         for objective in run.method.objectives:
-            if objective.target is self and hasattr(objective.predictor, "relabelled"):
+            if objective.target is self and isinstance(objective.predictor, Relabelled):
                 objective.predictor.relabelled(run, centroids)
         facts = self._facts(run, before, found)
         run.report("clusters", epoch=epoch, **facts, seconds=round(time.perf_counter() - began, 2))

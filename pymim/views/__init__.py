@@ -5,7 +5,7 @@ from pymim.views.cutout import Cutout
 from pymim.views.multi import MultiCrop
 from pymim.views.normalise import Normalise
 from pymim.views.partner import Partner
-from pymim.views.view import Center, Pretrain, View
+from pymim.views.view import Center, Pretrain
 
 __all__ = [
     "Blur",
@@ -18,5 +18,4 @@ __all__ = [
     "Partner",
     "Pretrain",
     "Solarise",
-    "View",
 ]

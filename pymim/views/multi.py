@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pymim.views.view import View
+from pymim.contracts import View
 
 
 class MultiCrop:

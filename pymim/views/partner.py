@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pymim import philox
-from pymim.contracts import Draw
+from pymim.contracts import Draw, View
 from pymim.errors import ConfigError
-from pymim.views.view import Drawn, View, named
+from pymim.views.view import Drawn, named
 
 if TYPE_CHECKING:
     from pymim.views.rectangle import Images

@@ -23,7 +23,7 @@ from pymim.views.normalise import Statistics
 from pymim.views.rectangle import Channels, Images, Rectangle
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    pass
 
 Drawn = dict[str, Tensor]  # by name, first axis B; "box" int64 [B 4]: top, left, height, width, < 0 where mirrored
 CHANGE = 64  # change number k reads the stream from block k * CHANGE on; the crop is number 0
@@ -33,21 +33,6 @@ class Change(Protocol):
     """Alters float32 pictures [B C ...] on [0, 1], drawing from the stream `name` from block `first` on."""
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor: ...
-
-
-class View(Protocol):
-    """uint8 or float pictures, [B C H W] or B times [C h w] of several sizes (and clips [C T H W]) -> one batch.
-
-    index: int64 [B], of the dataset. draw: seed, epoch (as `step`; a number or one for each picture) and view.
-
-    Optional: `drawn(images, index, draw) -> dict` and `show(images, index, draw, drawn)`, which together are the
-    call; `like`, the number of an earlier view of the loader whose pictures and `drawn` it is shown with;
-    `partner(index, draw)`, the pictures int64 [B] that it shows in place of the batch's own.
-    """
-
-    def __call__(
-        self, images: Images, index: Int[Tensor, " B"], draw: Draw | None
-    ) -> Float[Tensor, "B C *T h w"]: ...
 
 
 class Pretrain(Rectangle):
