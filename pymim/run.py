@@ -125,11 +125,11 @@ def run(args: argparse.Namespace) -> int:
     training = args.mode == "train"
     if training:
         folder.refuse_another_run(args.resume != "never")
-    text = stages.load(files, args.bindings, folder.path, training, ROOT)
+    text, taken = stages.load(files, args.bindings, folder.path, training, ROOT)
     if args.mode == "explain":
-        return _explain(args, Path(files[-1]).stem)
+        return _explain(args, Path(files[-1]).stem, taken)
     trainer = build()
-    _check_used(args, trainer.world.leads)
+    _check_used(args, taken, trainer.world.leads)
     if training:
         return _train(trainer, folder, text, args)
     step = trainer.restore(_checkpoint(folder, args.resume if args.resume != "never" else "auto"))
@@ -140,9 +140,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_used(args: argparse.Namespace, leads: bool = True) -> None:
-    """Refuses bindings without effect; a run's own configuration was checked when it began."""
-    config.check_used(args.gin, args.bindings, ROOT)
+def _check_used(args: argparse.Namespace, taken: set[str], leads: bool = True) -> None:
+    """Refuses bindings without effect, here or in a stage; a run's own file was checked when it began."""
+    config.check_used(args.gin, args.bindings, ROOT, taken)
     for line in config.repeated(args.bindings) if leads else ():
         print(f"config: {line}", file=sys.stderr)  # noqa: T201
 
@@ -184,7 +184,7 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
     return code
 
 
-def _explain(args: argparse.Namespace, name: str) -> int:
+def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
     """Prints the configuration's tree, and draws it into NAME.svg (in --workdir where one is given)."""
     import torch
 
@@ -194,7 +194,7 @@ def _explain(args: argparse.Namespace, name: str) -> int:
     with torch.device("meta"):
         views = config.parts("data.Loader", "views")
         method = config.build(ROOT, "method")
-        _check_used(args)
+        _check_used(args, taken)
         root = config.graph(ROOT)  # in the scopes that it was built in
         cost = measure(method, example(method, root, views), root)
     path = (args.workdir or Path()) / f"{name}.svg"

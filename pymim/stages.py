@@ -91,8 +91,12 @@ def _words(part: str | Bindings) -> list[str]:
     return [part] if isinstance(part, str) else [f"{name}={value!r}" for name, value in part.items()]
 
 
-def load(files: Sequence[str], bindings: Sequence[str], folder: Path, training: bool, root: str) -> str:
-    """Load a configuration with its stages bound, after running them where `training`; give it as one text.
+def load(
+    files: Sequence[str], bindings: Sequence[str], folder: Path, training: bool, root: str
+) -> tuple[str, set[str]]:
+    """Load a configuration with its stages bound, after running them where `training`.
+
+    Gives it as one text, and the macros of the command line that a stage takes on.
 
     Raises: ConfigError; Stopped where a signal stopped a stage; PymimError with its exit code where one fails.
     """
@@ -102,6 +106,10 @@ def load(files: Sequence[str], bindings: Sequence[str], folder: Path, training: 
     text = config.load(files, bound)
     entries = [] if config.value(root, "stages", None) is None else config.build(root, "stages").files
     begun = (folder / "config.gin").exists()  # then its stages are done
+    taken = _taken(entries, text, bound, folder) if entries else set()
+    if entries:
+        config.load(files, bound)
+        config.check_used((), bindings, root, taken)  # before a stage is trained
     for number in range(1, len(entries) + 1):
         stage = Stage.of(number, config.build(root, "stages").files[number - 1], folder)
         if _macros(text).get(stage.macro, "None") != "None":
@@ -110,11 +118,18 @@ def load(files: Sequence[str], bindings: Sequence[str], folder: Path, training: 
             _make(stage, passed(stage, text, bound))
         bound.append(f"{stage.macro}={str(stage.encoder)!r}")
         text = config.load(files, bound)
-    return text
+    return text, taken
 
 
-def passed(stage: Stage, text: str, bound: Sequence[str]) -> list[str]:
-    """The bindings of the run that the stage takes on."""
+def _taken(entries: Sequence[Entry], text: str, bound: Sequence[str], folder: Path) -> set[str]:
+    """The macros that the stages take on which have no encoder yet."""
+    every = [Stage.of(number, entry, folder) for number, entry in enumerate(entries, 1)]
+    wanting = [stage for stage in every if _macros(text).get(stage.macro, "None") == "None"]
+    return {word.partition("=")[0] for stage in wanting for word in passed(stage, text, bound)}
+
+
+def passed(stage: Stage, text: str, bound: Sequence[str], root: str = "train.Trainer") -> list[str]:
+    """The bindings of the run that the stage takes on: of macros that it reads."""
     from pymim import config
 
     files, own = stage.files, [word for word in stage.words if word not in stage.files]
@@ -124,7 +139,10 @@ def passed(stage: Stage, text: str, bound: Sequence[str]) -> list[str]:
         kept |= {name for name in theirs if re.fullmatch(r"STAGE_\d+", name)}
     data = {name: ours[name] for name in DATA if name in ours and ours[name] != theirs.get(name)}
     passed = data | _macros("\n".join(bound))
-    return [f"{name}={value}" for name, value in passed.items() if name in theirs and name not in kept]
+    words = {name: f"{name}={value}" for name, value in passed.items() if name in theirs and name not in kept}
+    config.load(files, [*own, *words.values()])
+    read = config.reads(root).macros
+    return [word for name, word in words.items() if name in read]
 
 
 def _macros(text: str) -> dict[str, str]:

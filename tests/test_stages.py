@@ -108,6 +108,32 @@ def test_macros_of_the_command_line_are_passed_on_but_those_of_the_entry(staged_
     assert passed(staged_file(ONE), *words) == ["BATCH=8", "DIM=16", "SEED=7"]
 
 
+def test_a_macro_is_passed_on_where_the_stage_reads_it(staged_file):
+    """With what else it is given: an encoder that reads DIM, say."""
+    file = staged_file("(('deepcluster.gin', {'STEPS': %STAGE_STEPS}),)")
+    assert passed(file, "DIM=16", "STAGE_STEPS=3") == []
+    more = file.read_text() + "from pymim import encoders\nTRUNK = @encoders.ResNet()\n"
+    file.write_text(more)
+    assert passed(file, "DIM=16", "TRUNK=@encoders.ViT()") == ["DIM=16", "TRUNK=@encoders.ViT()"]
+
+
+def test_a_macro_that_the_stage_alone_reads_has_an_effect(staged_file, tmp_path, capsys):
+    file = staged_file("(('mae.gin', {'STEPS': %STAGE_STEPS}),)")
+    blocks = ["method.Method.mask=@masks.Block()", "RATIO=0.5"]
+    words = [*command(tmp_path / "run", *blocks, gin=file), "--mode", "explain"]
+    assert main(words) == 0
+    assert main([*words, "-b", f"STAGE_1={tmp_path}"]) == 2  # then the stage does not run
+    assert "RATIO is read by masks.Uniform, which this" in capsys.readouterr().err
+
+
+def test_a_binding_without_effect_is_refused_before_the_stages_run(staged_file, tmp_path, capsys):
+    file = staged_file("(('deepcluster.gin', {'STEPS': %STAGE_STEPS}),)")
+    words = command(tmp_path / "run", "method.Method.mask=@masks.Block()", "RATIO=0.5", gin=file)
+    assert main(words) == 2
+    assert "RATIO is read by masks.Uniform, which this" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_stage_sees_the_data_of_the_run_wherever_they_are_named(staged_file):
     file = staged_file("'mae.gin'")
     file.write_text(file.read_text() + "DATA = 'somewhere'\nSTATISTICS = ((0.5, 0.5, 0.5),\n    (1.0, 1.0, 1.0))\n")
@@ -130,7 +156,8 @@ def test_an_entry_without_a_gin_file_is_refused(staged_file, tmp_path, capsys):
 
 
 def test_a_stage_that_fails_ends_the_run_with_its_code_and_its_command(staged_file, tmp_path, capfd):
-    file = staged_file("(('mae.gin', 'optim.AdamW.rate=1e30', 'optim.AdamW.warmup=0', 'STEPS=50'),)")
+    own = "{'STEPS': 50, 'train.Trainer.log_every': %STAGE_STEPS}"
+    file = staged_file(f"(('mae.gin', 'optim.AdamW.rate=1e30', 'optim.AdamW.warmup=0', {own}),)")
     assert main(command(tmp_path / "run", gin=file)) == 3
     told = capfd.readouterr().err
     assert "lower the learning rate" in told and "1-mae: ended with exit code 3; alone it is: " in told

@@ -11,6 +11,7 @@ from pymim.config.graph import graph
 from pymim.config.line import flags
 from pymim.config.messages import told
 from pymim.config.parse import build, load, operative, parts, value
+from pymim.config.reads import reads
 from pymim.config.used import check_used, repeated
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "load",
     "operative",
     "parts",
+    "reads",
     "repeated",
     "told",
     "value",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pymim.config.advice import instead_of, nobody_reads, place_of
 from pymim.config.files import find
@@ -16,8 +16,15 @@ from pymim.errors import ConfigError
 NO_SCOPE = "a macro has no scope; bind in that scope the argument that reads it"
 
 
-def check_used(files: Sequence[str], bindings: Sequence[str] = (), root: str = "train.Trainer") -> None:
+def check_used(
+    files: Sequence[str],
+    bindings: Sequence[str] = (),
+    root: str = "train.Trainer",
+    taken: Collection[str] = (),
+) -> None:
     """Refuse a binding of the command line, or of the last file, that has no effect.
+
+    taken: macros that another configuration reads, of a stage.
 
     Where only a part of `root` was built, or nothing yet, what the references say decides. A file may
     define macros for others. What a file says of a component that it refers to, itself or in what it
@@ -28,7 +35,7 @@ def check_used(files: Sequence[str], bindings: Sequence[str] = (), root: str = "
     read = reads(root)
     texts = [in_file(find(name)) for name in files]
     written = [*(binding for text in texts for binding in text), *loaded()]
-    for binding in on_line(bindings):
+    for binding in [each for each in on_line(bindings) if each.name not in taken]:
         judge = nobody_reads if binding.is_macro else _without_effect
         if wrong := judge(binding, read, written):
             raise ConfigError(f"{binding.place}: {wrong}")
