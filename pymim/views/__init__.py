@@ -4,6 +4,7 @@ from pymim.views.change import Blur, Grey, Jitter, Solarise
 from pymim.views.cutout import Cutout
 from pymim.views.multi import MultiCrop
 from pymim.views.normalise import Normalise
+from pymim.views.operations import Operations
 from pymim.views.partner import Partner
 from pymim.views.view import Center, Pretrain
 
@@ -15,6 +16,7 @@ __all__ = [
     "Jitter",
     "MultiCrop",
     "Normalise",
+    "Operations",
     "Partner",
     "Pretrain",
     "Solarise",
