@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -60,10 +60,9 @@ class _Shared(DistributedDataParallel):
     """
 
     def __init__(self, method: nn.Module, ids: list[int] | None):
-        inner = _LossFirst(method)
+        inner = _LossFirst(method).to(next(method.parameters()).device)
         tables = [f"method.{name}" for name in _tables(method)]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(inner, tables)
-        warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")  # where every one is used
         super().__init__(inner, device_ids=ids, find_unused_parameters=True)
 
     def forward(self, batch: Batch, step: int) -> Output:
@@ -76,6 +75,7 @@ class _LossFirst(nn.Module):
     def __init__(self, method: nn.Module):
         super().__init__()
         self.method = method
+        self.unused = nn.Parameter(torch.zeros(()))  # with none, torch advises against looking for some
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, _Hidden]:
         output = self.method(batch, step)

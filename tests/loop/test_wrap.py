@@ -1,5 +1,7 @@
 """What is put around a method: gradients of several processes, and norms of several batches."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -39,6 +41,13 @@ class Parts(nn.Module):
         return Output(loss, {"never": self.never(made)}, {}, {})
 
 
+class Whole(nn.Linear):
+    """All of it learns."""
+
+    def forward(self, batch, step):
+        return Output(super().forward(batch.views[0]).sum(), {}, {}, {})
+
+
 def batch_of(rows):
     return Batch([rows], torch.arange(len(rows)), torch.zeros(len(rows)))
 
@@ -56,6 +65,8 @@ def rows_of(step):
 
 
 def as_one_of_two(rank, folder):
+    told = os.open(folder / f"{rank}.log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(told, 2)  # where torch itself writes
     with one_of_two(rank, folder):
         method = Parts()
         forward = wrap(method, World(rank, 2, torch.device("cpu")), False, False)
@@ -65,6 +76,8 @@ def as_one_of_two(rank, folder):
             found |= {f"{step} {n}": p.grad.clone() for n, p in method.named_parameters() if p.grad is not None}
             method.zero_grad(set_to_none=True)
         torch.save(found, folder / f"{rank}.pt")
+        forward = wrap(Whole(3, 3), World(rank, 2, torch.device("cpu")), False, False)
+        learn(forward, batch_of(rows_of(0)), 0)
         del forward
 
 
@@ -72,6 +85,9 @@ def as_one_of_two(rank, folder):
 def gradients(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     torch.multiprocessing.spawn(as_one_of_two, (folder,), nprocs=2)
+    assert "unused" not in "".join((folder / f"{rank}.log").read_text() for rank in range(2)), (
+        "no advice of torch's"
+    )
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
