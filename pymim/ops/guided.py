@@ -1,6 +1,7 @@
 """Masks that follow a score of each patch: an attention, a predicted loss, a map that came with the data.
 
-Scores may be float32, bfloat16 or float16, and are compared in float32; of equal keys the lower id comes first.
+Scores may be float32, bfloat16 or float16, of any strides, such as a slice of attention maps; no gradient flows back
+to them. They are compared in float32; of equal keys the lower id comes first.
 They must be finite. On a GPU that is not checked, as looking would wait for it: there NaN ranks beyond the infinity
 of its sign, and as a weight counts as 0.
 """
@@ -61,7 +62,7 @@ def weighted(
     check_count("weighted", "visible", visible, weights.shape[-1], "patches")
     if draw not in ("visible", "hidden"):
         raise ValueError(f"weighted: draw: expected 'visible' or 'hidden', got {draw!r}; choose one")
-    return Mask(*weighted_mask(index, weights, visible, draw == "hidden", seed, step, view))
+    return Mask(*weighted_mask(index, weights.detach().contiguous(), visible, draw == "hidden", seed, step, view))
 
 
 @op(fake=_empty_beside)
@@ -107,7 +108,7 @@ def ranked(
     check_count("ranked", "hard", hard, patches - visible, "hidden")
     if hide not in ("highest", "lowest"):
         raise ValueError(f"ranked: hide: expected 'highest' or 'lowest', got {hide!r}; choose one")
-    return Mask(*ranked_mask(index, scores, visible, hard, hide == "lowest", seed, step, view))
+    return Mask(*ranked_mask(index, scores.detach().contiguous(), visible, hard, hide == "lowest", seed, step, view))
 
 
 @op(fake=_empty_beside)
@@ -138,4 +139,4 @@ def priority(index: Tensor, priority: Tensor, visible: int, *, seed: int = 0, st
     Cost: O(B N), no scratch.
     """
     check_count("priority", "visible", visible, priority.shape[-1], "patches")
-    return Mask(*priority_mask(index, priority, visible, seed, step, view))
+    return Mask(*priority_mask(index, priority.detach().contiguous(), visible, seed, step, view))

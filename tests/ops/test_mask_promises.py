@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -113,6 +114,18 @@ def test_hidden_are_one_and_visible_the_lowest_as_in_the_papers_example():
     assert restore[0, [1, 3]].tolist() == [0, 1] and drawn.hidden.tolist() == [[0, 2, 4, 5, 6, 7]]
 
 
+@pytest.mark.parametrize("policy", [mask.weighted, partial(mask.ranked, hard=3), mask.priority])
+def test_scores_may_be_a_slice_of_attention_maps_with_a_gradient(policy):
+    attention = torch.rand(4, 3, 17, 17, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    of_a_head = attention[:, 1, 0, 1:]
+    assert not of_a_head.is_contiguous()
+    ours, expected = policy(torch.arange(4), of_a_head, 5), policy(torch.arange(4), of_a_head.detach().clone(), 5)
+    assert torch.equal(ours.boolean, expected.boolean)
+    assert torch.equal(policy(torch.arange(4), of_a_head.detach().T.clone().T, 5).boolean, expected.boolean)
+    every_other = attention.detach().numpy()[:, 0, 0, 1::2]
+    assert policy(np.arange(4), every_other, 5).visible.shape == (4, 5)
+
+
 def test_numpy_in_numpy_out():
     result = mask.ranked(np.arange(4), np.ones((4, 16), np.float32), 4, 3)
     assert all(isinstance(part, np.ndarray) for part in result)
@@ -138,7 +151,7 @@ REFUSED = {
     "weighted: weights: expected dtype float32, bfloat16 or float16, got float64": lambda: mask.weighted(
         I4, S.double(), 4
     ),
-    "weighted: weights: expected a contiguous array": lambda: mask.weighted(I4, torch.ones(16, 4).T, 4),
+    "uniform: index: expected a contiguous array": lambda: mask.uniform(torch.arange(8)[::2], 16, 4),
     "weighted: draw: expected 'visible' or 'hidden'": lambda: mask.weighted(I4, S, 4, draw="v"),
     "ranked_mask: scores: expected finite": lambda: mask.ranked(I4, (S / 0).bfloat16(), 4, 3),
     "ranked: hard: expected 0 to 12": lambda: mask.ranked(I4, S, 4, 13),
