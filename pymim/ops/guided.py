@@ -1,7 +1,7 @@
 """Masks that follow a score of each patch: an attention, a predicted loss, a map that came with the data.
 
-Scores may be float32, bfloat16 or float16, of any strides, such as a slice of attention maps; no gradient flows back
-to them. They are compared in float32; of equal keys the lower id comes first.
+Scores may be float32, bfloat16 or float16, of any strides, such as a slice of attention maps; no gradient flows
+back to them. They are compared in float32; of equal keys the lower id comes first.
 They must be finite. On a GPU that is not checked, as looking would wait for it: there NaN ranks beyond the infinity
 of its sign, and as a weight counts as 0.
 """
@@ -108,7 +108,8 @@ def ranked(
     check_count("ranked", "hard", hard, patches - visible, "hidden")
     if hide not in ("highest", "lowest"):
         raise ValueError(f"ranked: hide: expected 'highest' or 'lowest', got {hide!r}; choose one")
-    return Mask(*ranked_mask(index, scores.detach().contiguous(), visible, hard, hide == "lowest", seed, step, view))
+    dense = scores.detach().contiguous()
+    return Mask(*ranked_mask(index, dense, visible, hard, hide == "lowest", seed, step, view))
 
 
 @op(fake=_empty_beside)
