@@ -57,23 +57,6 @@ def masks(drawn: Any, draws: int) -> list[Mask | None]:
     return found
 
 
-def ended(encoder: Encoder, objective: Objective) -> Encoder:
-    """Give what an objective's predictor is built to: the encoder as if it ended at the tap. Raises ValueError."""
-    tap, taps, eyes = objective.tap, tuple(getattr(encoder, "taps", ())), type(encoder).__name__
-    if tap is None:
-        return encoder
-    if tap not in taps:
-        known = ", ".join(map(str, taps)) or "none"
-        raise ValueError(f"Objective: tap: expected one of {known}, got {tap}; add it to {eyes}.taps")
-    found = encoder.ended(tap)
-    if objective.on != "pooled" and found.base != encoder.base:
-        raise ValueError(
-            f"Objective: tap: expected one with a grid of {encoder.base}, whose patches are predicted, got "
-            f"{tap} with {found.base}; set on = 'pooled', or take a tap behind the last stride"
-        )
-    return found
-
-
 def _check_mask(mask: Policy, encoder: Encoder) -> None:
     kind, eyes = type(mask).__name__, type(encoder).__name__
     if encoder.hidden == "none":

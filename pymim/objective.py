@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim import compatible
 from pymim.contracts import Builds, Encoder, Loss, Made, Pair, Predictor, Source, Target, WantsWidth
 from pymim.errors import ConfigError
 from pymim.schedule import Schedule
@@ -88,7 +87,7 @@ class Objective(nn.Module):
         if isinstance(predictor, str):
             self.predictor = self._shared(predictor, earlier).predictor
         else:
-            self.predictor = predictor(compatible.ended(encoder, self), wanted)  # type: ignore[assignment]
+            self.predictor = predictor(self._ended(encoder), wanted)  # type: ignore[assignment]
         if isinstance(self.loss, Builds):
             self.loss.build(width, encoder)
         self.name = self.name or type(self.target).__name__.lower()
@@ -156,6 +155,23 @@ class Objective(nn.Module):
                 "loss of the whole batch"
             )
         self._checked = True
+
+    def _ended(self, encoder: Encoder) -> Encoder:
+        """Give what the predictor is built to: the encoder as if it ended at the tap. Raises ValueError."""
+        tap, kind = self.tap, type(encoder).__name__
+        if tap is None:
+            return encoder
+        taps = tuple(getattr(encoder, "taps", ()))
+        if tap not in taps:
+            known = ", ".join(map(str, taps)) or "none"
+            raise ValueError(f"Objective: tap: expected one of {known}, got {tap}; add it to {kind}.taps")
+        found = encoder.ended(tap)
+        if self.on != "pooled" and found.base != encoder.base:
+            raise ValueError(
+                f"Objective: tap: expected one with a grid of {encoder.base}, whose patches are predicted, got "
+                f"{tap} with {found.base}; set on = 'pooled', or take a tap behind the last stride"
+            )
+        return found
 
     def _shared(self, name: str, earlier: Mapping[str, Objective]) -> Objective:
         if name not in earlier:
