@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,8 @@ class Objective(nn.Module):
 
     def _losses(self, taken: Pass, source: Source, prediction: Made, target: Made) -> Tensor:
         beside = {**target.beside, **prediction.beside}
+        if not self._checked:
+            _check_beside(self, beside)
         losses = self.loss(prediction.values, target.values, **beside)
         if not self._checked:
             self._check(losses, prediction.values)
@@ -136,6 +139,9 @@ class Objective(nn.Module):
         prediction = torch.cat([p.values for _, _, p, _ in made], 1)
         target = torch.cat([t.values for _, _, _, t in made], 1)
         beside = {name: value for _, _, p, t in made for name, value in {**t.beside, **p.beside}.items()}
+        if not self._checked:
+            _check_beside(self, beside)
+            self._checked = True
         losses = self.loss(prediction, target, **beside)
         return Pair(
             made[0][0], made[0][1], prediction, target, losses.reshape(1, 1) if losses.ndim == 0 else losses
@@ -181,6 +187,20 @@ class Objective(nn.Module):
                 f"got {name!r}; name one, or put that objective first"
             )
         return earlier[name]
+
+
+def _check_beside(objective: Objective, beside: Mapping[str, Any]) -> None:
+    """Refuse a loss that cannot be called with what is beside the target and the prediction. Raises ConfigError."""
+    loss, kind = objective.loss, type(objective.loss).__name__
+    call = loss.forward if isinstance(loss, nn.Module) else loss
+    try:
+        inspect.signature(call).bind(None, None, **beside)
+    except TypeError as error:
+        given, maker = ", ".join(beside) or "nothing", type(objective.target).__name__
+        raise ConfigError(
+            f"Objective {objective.name}: loss: expected one that takes what {maker} gives beside its values, "
+            f"{given}, got {kind}: {error}; change the loss, or the target"
+        ) from error
 
 
 def _resolved(source: Sources, draws: int) -> list[Source]:

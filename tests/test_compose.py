@@ -8,6 +8,7 @@ import torch
 
 from pymim import encoders, losses, masks, predictors, rankers, targets
 from pymim.contracts import Batch
+from pymim.errors import ConfigError
 from pymim.method import Method
 from pymim.objective import Objective
 
@@ -195,3 +196,17 @@ def test_a_ranker_predicts_losses_behind_a_dense_encoder_too():
     ranker = partial(rankers.PredictedLoss, predictor=transformer, momentum=momentum)
     objective = Objective(targets.Pixels, transformer, losses.MSE())
     learns(Method(encoder_of("token"), [objective], masks.Ranked(0.5), ranker))
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "reason"),
+    [
+        (targets.Pixels, losses.Spectrum(), "what Pixels gives beside its values, nothing, got Spectrum: missing"),
+        (partial(targets.Whole, of=targets.Pixels), losses.MSE(), "grid, patch, extra, got MSE: got an unexpected"),
+    ],
+)
+def test_a_loss_that_cannot_take_what_a_target_hands_on_is_refused(target, loss, reason):
+    composed = Method(encoder_of("token"), [Objective(target, predictors.Linear, loss, on="all")], MASKS["uniform"])
+    batch = Batch([torch.rand(4, 3, 24, 24)], torch.arange(4), torch.full((4,), -1))
+    with pytest.raises(ConfigError, match=reason):
+        composed(batch, 0)
