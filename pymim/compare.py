@@ -114,7 +114,7 @@ def _evaluation(folder: Path) -> dict[str, float]:
     if not files:
         raise ConfigError(f"compare: {folder}: expected an evaluation, got none; the data need labels")
     found = json.loads(files[-1].read_text())
-    return {name: value for name, value in found.items() if name not in ("step", "baselines", "chosen")}
+    return {name: value for name, value in found.items() if name not in ("step", "baselines")}
 
 
 def _side_by_side(found: Sequence[dict[str, float]]) -> Scores:

@@ -77,7 +77,7 @@ class Evaluation:
         self._head(trainer)
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        """Probes the encoder, prints the table and writes evaluation/step-N.json."""
+        """Probes the encoder, prints the table, writes evaluation/step-N.json, and the chosen head into head-N.json."""
         splits = self._splits()
         if splits is None:
             _say("no labels: nothing is probed (class folders or a labelled parquet file give some)")
@@ -87,10 +87,9 @@ class Evaluation:
         baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
         head = self._head(trainer)
         result = self.probe(trainer.encoder, splits, self._predictor(trainer), head)
-        chosen = {} if head is None or head.chosen is None else {"chosen": {"head": head.chosen}}
-        folder.write_json(
-            f"evaluation/step-{step:08d}.json", {"step": step, **result, **chosen, "baselines": baselines}
-        )
+        folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
+        if head is not None and head.chosen is not None:
+            folder.write_json(f"evaluation/head-{step:08d}.json", {"step": step, "chosen": head.chosen})
         train, test = (len(labels) for _, labels in splits)
         seconds = time.perf_counter() - began
         seen = f"({train} training and {test} test {trainer.encoder.items}, {seconds:.0f} s)"

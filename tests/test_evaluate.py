@@ -125,7 +125,8 @@ def test_the_head_that_the_loss_chose_is_measured_and_named(tmp_path, monkeypatc
     evaluation(run, Folder(tmp_path), 7)
     assert probe.more == {"chosen": 3}
     written = json.loads((tmp_path / "evaluation" / "step-00000007.json").read_text())
-    assert written["chosen"] == {"head": 3} and written["seen"] == 0.5
+    assert written["seen"] == 0.5
+    assert json.loads((tmp_path / "evaluation" / "head-00000007.json").read_text()) == {"step": 7, "chosen": 3}
     assert written["baselines"] == {"untrained": {}, "pixels": {}}
 
 

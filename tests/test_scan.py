@@ -17,7 +17,7 @@ SMALL = [
     *("encoders.ResNet.dim=4", "encoders.ResNet.depths=(1, 1)", "clusters.Survey.batch=16"),
     *("targets.Confident.threshold=0.1", "Trainer.log_every=1", "Trainer.save_every=3"),
     *("evaluate.Evaluation.train_images=40", "evaluate.Evaluation.test_images=40"),
-    "evaluate.Evaluation.probes=(@probes.Assigned(),)",
+    *("evaluate.Evaluation.probes=(@probes.Assigned(),)", "draw.Pictures.images=3"),
 ]
 
 
@@ -46,11 +46,11 @@ def test_one_run_has_both_steps_and_measures_its_own_head(finished):
     assert seen == [["agree"]] * 6 + [["label"]] * 2  # 0.67 of 8 steps
     assert {"agree/agreement", "agree/meanentropy", "agree/used"} <= rows(finished)[0].keys()
     assert "label/sure" in rows(finished)[-1]
-    (path,) = (finished / "evaluation").glob("step-*.json")
-    found = json.loads(path.read_text())
-    means = saved(finished, 8)["method.objectives.0.loss.means"]
-    assert found["chosen"] == {"head": int(means.argmin())}
-    assert found["assigned"] == found[f"assigned_{int(means.argmin())}"]
+    found, head = (
+        json.loads((finished / f"evaluation/{name}-00000008.json").read_text()) for name in ("step", "head")
+    )
+    chosen = int(saved(finished, 8)["method.objectives.0.loss.means"].argmin())
+    assert head == {"step": 8, "chosen": chosen} and found["assigned"] == found[f"assigned_{chosen}"]
     assert {"assigned_nmi", "assigned_ari"} <= found.keys() and found["baselines"]["untrained"] == {}
 
 
@@ -80,6 +80,14 @@ def test_two_processes_mine_what_one_does(tmp_path):
     assert rows(two, "neighbours")[0]["same_class"] == pytest.approx(
         rows(one, "neighbours")[0]["same_class"], abs=0.02
     )
+
+
+def test_a_finished_run_is_drawn_with_its_pairs(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "pictures")
+    assert main(["--workdir", str(folder), "--mode", "draw"]) == 0
+    assert len([*(folder / "pictures").glob("*.png")]) >= 2
 
 
 def test_the_run_begins_from_its_stage_or_from_what_takes_its_place(finished, tmp_path, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -24,7 +24,8 @@ class Neighbours(Predicted):
     Neighbours are those of the largest cosine. How often they share the class of their picture is written to
     neighbours.jsonl, where there are classes; it is used for nothing.
 
-    The table is a buffer, in every process the same: a checkpoint has it, and a resumed run goes on with it.
+    The table is a buffer, in every process the same: a checkpoint has it, and a resumed run goes on with it. It
+    stays in the CPU's memory, where the loader reads it. Until it is made each picture is its own neighbour.
 
     Args:
         clusters: K. survey: how pictures are seen for it, a view that is not random.
@@ -50,26 +51,32 @@ class Neighbours(Predicted):
         self.register_buffer("neighbours", torch.empty(0, 0, dtype=torch.int32))
 
     def before_load(self, run: Run) -> None:
-        """Give the table its size."""
-        self.neighbours = self.neighbours.new_full((len(run.loader.source), self.count + self.itself), -1)
+        """Give the table its size, and to the loader: what is loaded into it is paired."""
+        own = torch.arange(len(run.loader.source), dtype=torch.int32)[:, None]
+        self.neighbours = own.repeat(1, self.count + self.itself)
+        run.loader.pair(self.neighbours.numpy())
 
     @torch.no_grad()
     def before_run(self, run: Run) -> None:
-        """Find the neighbours, unless a checkpoint had them, and tell the loader."""
-        if not run.step:
-            began = time.perf_counter()
-            found = nearest(self.survey(run)[0], self.count + 1, run.world.device)
-            self.neighbours.copy_(found if self.itself else _others(found))
-            facts = {"count": self.count, **self._facts(run)}
-            run.report("neighbours", **facts, seconds=round(time.perf_counter() - began, 2))
-        run.loader.pair(self.neighbours.cpu().long().numpy())
+        """Find the neighbours, unless a checkpoint had them."""
+        if run.step:
+            return
+        began = time.perf_counter()
+        found = nearest(self.survey(run)[0], self.count + 1, run.world.device)
+        self.neighbours.copy_(found if self.itself else _others(found))
+        facts = {"count": self.count, **self._facts(run)}
+        run.report("neighbours", **facts, seconds=round(time.perf_counter() - began, 2))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Neighbours:
+        """Stay where the loader reads, whatever device the method goes to."""
+        return self
 
     def _facts(self, run: Run) -> dict[str, float]:
         """How often a neighbour is of the picture's own class."""
         if run.loader.source.labels is None:
             return {}
         labels = torch.from_numpy(run.loader.source.labels)
-        table = _others(self.neighbours.cpu().long()) if self.itself else self.neighbours.cpu().long()
+        table = (_others(self.neighbours) if self.itself else self.neighbours).long()
         known = labels >= 0
         same = (labels[table] == labels[:, None])[known]
         return {"same_class": float(same.float().mean())} if known.any() else {}
