@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 from pymim.errors import ConfigError, PymimError, Stopped
 from pymim.io.folder import write_whole
 from pymim.loop.signals import StopSignal
+from pymim.world import World
 
 Bindings = dict[str, Any]
 Entry = str | tuple[str | Bindings, ...]
@@ -105,7 +106,9 @@ def load(
     bound = list(bindings)
     text = config.load(files, bound)
     entries = [] if config.value(root, "stages", None) is None else config.build(root, "stages").files
-    begun = (folder / "config.gin").exists()  # then its stages are done
+    running = bool(training and entries) and not (folder / "config.gin").exists()  # which has made them
+    if running:
+        World.meet()  # before the first process makes a folder that the others look for
     taken = _taken(entries, text, bound, folder) if entries else set()
     if entries:
         config.load(files, bound)
@@ -114,7 +117,7 @@ def load(
         stage = Stage.of(number, config.build(root, "stages").files[number - 1], folder)
         if _macros(text).get(stage.macro, "None") != "None":
             continue
-        if training and not begun:
+        if running:
             _make(stage, passed(stage, text, bound))
         bound.append(f"{stage.macro}={str(stage.encoder)!r}")
         text = config.load(files, bound)
@@ -156,7 +159,7 @@ def _make(stage: Stage, passed: list[str]) -> None:
 
     words = ["--workdir", str(stage.folder), "--resume", "auto"]
     command = [sys.executable, "-m", "pymim.run", *config.flags([*stage.words, *passed]), *words]
-    if os.environ.get("RANK", "0") != "0":
+    if not World.current().leads:
         while not stage.done.exists():  # where the first process fails, the launcher ends this one
             time.sleep(0.2)
         return
@@ -166,8 +169,12 @@ def _make(stage: Stage, passed: list[str]) -> None:
         return
     _say(stage, shlex.join(command))
     began = time.perf_counter()
-    _call(stage, command)
-    _call(stage, [*command[:3], "export", str(stage.folder), "--to", str(stage.encoder)])
+    try:
+        _call(stage, command)
+        _call(stage, [*command[:3], "export", str(stage.folder), "--to", str(stage.encoder)])
+    except BaseException:
+        World.leave()
+        raise
     seconds = time.perf_counter() - began
     write_whole(stage.done, json.dumps({"command": command[3:], "seconds": round(seconds, 1)}))
     _say(stage, f"done in {seconds:.0f} s")

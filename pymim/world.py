@@ -37,6 +37,12 @@ class World:
             dist.init_process_group("nccl" if cuda else "gloo")
         return cls(dist.get_rank(), dist.get_world_size(), device)
 
+    @classmethod
+    def meet(cls) -> None:
+        """Waits until every process is here: what they see of a folder is then the same."""
+        if cls.current().size > 1:
+            dist.barrier()
+
     @staticmethod
     def leave() -> None:
         """Ends what current() began, threads included. One that lets go of its last tensor while Python exits is an
