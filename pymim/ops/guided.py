@@ -22,7 +22,7 @@ def _empty_beside(index: Tensor, scores: Tensor, visible: int, *rest: int) -> Tr
     return empty(index, scores.shape[-1], visible)
 
 
-@op(fake=_empty_beside)
+@op("weighted_mask", _empty_beside)
 def weighted_mask(
     index: Tensor, weights: Tensor, visible: int, draws_hidden: bool, seed: int, step: int, view: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,7 +65,7 @@ def weighted(
     return Mask(*weighted_mask(index, weights.detach().contiguous(), visible, draw == "hidden", seed, step, view))
 
 
-@op(fake=_empty_beside)
+@op("ranked_mask", _empty_beside)
 def ranked_mask(
     index: Tensor, scores: Tensor, visible: int, hard: int, lowest: bool, seed: int, step: int, view: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,7 +112,7 @@ def ranked(
     return Mask(*ranked_mask(index, dense, visible, hard, hide == "lowest", seed, step, view))
 
 
-@op(fake=_empty_beside)
+@op("priority_mask", _empty_beside)
 def priority_mask(
     index: Tensor, priority: Tensor, visible: int, seed: int, step: int, view: int
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -53,7 +53,7 @@ def _empty_in_views(index: Tensor, patches: int, visible: int, views: int, *rest
     )
 
 
-@op(fake=_empty_on_grid)
+@op("uniform_mask", _empty_on_grid)
 def uniform_mask(
     index: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int, seed: int, step: int, view: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -89,7 +89,7 @@ def uniform(
     return Mask(*uniform_mask(index, sizes, extent(unit), visible, seed, step, view))
 
 
-@op(fake=lambda index, bank, rows, columns, visible, *draw: empty(index, rows * columns, visible))
+@op("filtered_mask", lambda index, bank, rows, columns, visible, *draw: empty(index, rows * columns, visible))
 def filtered_mask(
     index: Tensor, bank: Tensor, rows: int, columns: int, visible: int, seed: int, step: int, view: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,7 +132,7 @@ def filtered(
     return Mask(*filtered_mask(index, bank, rows, columns, visible, seed, step, view))
 
 
-@op(fake=_empty_in_views)
+@op("disjoint_masks", _empty_in_views)
 def disjoint_masks(
     index: Tensor, patches: int, visible: int, views: int, covered: int, seed: int, step: int, view: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -179,7 +179,7 @@ def disjoint(
     return tuple(Mask(*parts) for parts in zip(*stacked, strict=True))
 
 
-@op(fake=lambda index, sizes, alpha, visible, *draw: empty(index, sum(sizes), visible))
+@op("budget_mask", lambda index, sizes, alpha, visible, *draw: empty(index, sum(sizes), visible))
 def budget_mask(
     index: Tensor, sizes: Sequence[int], alpha: Sequence[float], visible: int, seed: int, step: int, view: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -222,7 +222,7 @@ def budget(
     return Mask(*budget_mask(index, sizes, alphas, visible, seed, step, view))
 
 
-@op(fake=lambda index, ids, count, *draw: ids.new_empty(index.shape[0], count))
+@op("subset_ids", lambda index, ids, count, *draw: ids.new_empty(index.shape[0], count))
 def subset_ids(index: Tensor, ids: Tensor, count: int, seed: int, step: int, view: int) -> Tensor:
     out = ids.new_empty(index.shape[0], count)
     _core.mask.subset(index, seed, step, view, ids, out, stream(index))
@@ -249,9 +249,10 @@ def subset(index: Tensor, ids: Tensor, count: int, *, seed: int = 0, step: int =
 
 
 @op(
-    fake=lambda boolean, grid, unit, visible: empty(
+    "expand_mask",
+    lambda boolean, grid, unit, visible: empty(
         boolean.new_empty(len(boolean), dtype=torch.int64), math.prod(grid), visible
-    )
+    ),
 )
 def expand_mask(
     boolean: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
+from pymim.ops.register import differentiate, op
 
 
 class RelativeSums(NamedTuple):
@@ -37,7 +38,7 @@ def _run(
     _core.rank.relative_loss(scores, losses, weights, epsilon, scratch, sums, pairs, gradient, stream(scores))
 
 
-@torch.library.custom_op("pymim::relative_loss", mutates_args=())
+@op("relative_loss", lambda scores, losses, epsilon: (scores.new_empty(()), torch.empty_like(scores)))
 def _relative_loss(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     """The mean over the pairs, and the gradient of it that the backward pass scales."""
     sums, pairs = torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
@@ -45,11 +46,6 @@ def _relative_loss(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tens
     _run(scores, losses, None, epsilon, sums, pairs, gradient)
     count = pairs.sum().clamp_(min=1)
     return sums.sum().div_(count), gradient.div_(count)
-
-
-@_relative_loss.register_fake
-def _(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    return scores.new_empty(()), torch.empty_like(scores)
 
 
 def _refuse_second_derivatives() -> None:
@@ -70,31 +66,25 @@ def _scale_gradient(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor, None
     return upstream * ctx.saved_tensors[0], None, None
 
 
-_relative_loss.register_autograd(_scale_gradient, setup_context=_save_gradient)
+differentiate("relative_loss", _scale_gradient, _save_gradient)
 
 
-@torch.library.custom_op("pymim::relative_sums", mutates_args=())
+def _empty_sums(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
+
+
+@op("relative_sums", _empty_sums)
 def _relative_sums(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    sums, pairs = torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
+    sums, pairs = _empty_sums(scores, losses, epsilon)
     _run(scores, losses, None, epsilon, sums, pairs, None)
     return sums, pairs
 
 
-@_relative_sums.register_fake
-def _(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
-
-
-@torch.library.custom_op("pymim::relative_sums_backward", mutates_args=())
+@op("relative_sums_backward", lambda upstream, scores, losses, epsilon: torch.empty_like(scores))
 def _relative_sums_backward(upstream: Tensor, scores: Tensor, losses: Tensor, epsilon: float) -> Tensor:
     gradient = torch.empty_like(scores)
     _run(scores, losses, upstream.contiguous(), epsilon, None, None, gradient)
     return gradient
-
-
-@_relative_sums_backward.register_fake
-def _(upstream: Tensor, scores: Tensor, losses: Tensor, epsilon: float) -> Tensor:
-    return torch.empty_like(scores)
 
 
 def _save_inputs(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: tuple[Tensor, Tensor]) -> None:
@@ -105,10 +95,11 @@ def _save_inputs(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: tuple[T
 
 def _backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
     _refuse_second_derivatives()
-    return _relative_sums_backward(upstream, *ctx.saved_tensors, ctx.epsilon), None, None
+    scores, losses = ctx.saved_tensors
+    return _relative_sums_backward(upstream, scores, losses, ctx.epsilon), None, None
 
 
-_relative_sums.register_autograd(_backward, setup_context=_save_inputs)
+differentiate("relative_sums", _backward, _save_inputs)
 
 
 def _comparable(function: str, scores: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,7 +142,7 @@ def relative_loss(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> Te
         or epsilon is out of range; TypeError: an integer dtype.
     Cost: O(B M^2) time for both directions together, O(B M) memory.
     """
-    return _relative_loss(*_comparable("relative_loss", scores, losses), epsilon)[0]  # type: ignore[no-any-return]
+    return _relative_loss(*_comparable("relative_loss", scores, losses), epsilon)[0]
 
 
 @accepts_numpy
@@ -169,28 +160,18 @@ def relative_sums(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> Re
     return RelativeSums(*_relative_sums(*_comparable("relative_sums", scores, losses), epsilon))
 
 
-@torch.library.custom_op("pymim::ranks", mutates_args=())
+@op("ranks", lambda scores, descending: torch.empty_like(scores, dtype=torch.int64))
 def _ranks(scores: Tensor, descending: bool) -> Tensor:
     ranks = torch.empty_like(scores, dtype=torch.int64)
     _core.rank.rank(scores, descending, _sort_scratch(scores), None, ranks, stream(scores))
     return ranks
 
 
-@_ranks.register_fake
-def _(scores: Tensor, descending: bool) -> Tensor:
-    return torch.empty_like(scores, dtype=torch.int64)
-
-
-@torch.library.custom_op("pymim::top_k", mutates_args=())
+@op("top_k", lambda scores, k, descending: scores.new_empty(scores.shape[0], k, dtype=torch.int64))
 def _top_k(scores: Tensor, k: int, descending: bool) -> Tensor:
     ids = scores.new_empty(scores.shape[0], k, dtype=torch.int64)
     _core.rank.rank(scores, descending, _sort_scratch(scores), ids, None, stream(scores))
     return ids
-
-
-@_top_k.register_fake
-def _(scores: Tensor, k: int, descending: bool) -> Tensor:
-    return scores.new_empty(scores.shape[0], k, dtype=torch.int64)
 
 
 def _sort_scratch(scores: Tensor) -> Tensor:
@@ -217,7 +198,7 @@ def ranks(scores: Tensor, *, descending: bool = False) -> Tensor:
         ValueError: not two axes, or numbers on the CPU that are not finite; TypeError: an integer dtype.
     Cost: O(B M) time and memory on the CPU, a radix sort; O(B M^2) comparisons in one launch on a GPU.
     """
-    return _ranks(_sortable("ranks", scores), descending)  # type: ignore[no-any-return]
+    return _ranks(_sortable("ranks", scores), descending)
 
 
 @accepts_numpy
@@ -235,4 +216,4 @@ def top_k(scores: Tensor, k: int, *, descending: bool = True) -> Tensor:
     scores = _sortable("top_k", scores)
     if not 0 <= k <= scores.shape[1]:
         raise ValueError(f"top_k: k: expected 0 to {scores.shape[1]} (patches), got {k}; ask for fewer")
-    return _top_k(scores, k, descending)  # type: ignore[no-any-return]
+    return _top_k(scores, k, descending)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pymim.ops import sinkhorn
-from pymim.ops.sinkhorn_marginals import log_marginals
+from pymim.ops.sinkhorn.marginals import log_marginals
 
 
 def random_scores(*shape, seed=0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pymim.ops import sinkhorn
-from pymim.ops.sinkhorn_marginals import log_marginals
+from pymim.ops.sinkhorn.marginals import log_marginals
 
 SCORES = torch.zeros(4, 3)
 NAN = torch.tensor([[0.0, float("nan")]])

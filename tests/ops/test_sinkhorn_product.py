@@ -6,6 +6,7 @@ import torch
 
 from pymim import _core
 from pymim.ops import sinkhorn
+from pymim.ops.sinkhorn import transport
 from tests import reference
 from tests.ops.ranks import two_ranks
 from tests.peaks import grown
@@ -193,7 +194,7 @@ def test_registered_ops_are_sound():
     features, prototypes = to(product(2, 5, 4, 3), where)
     row, column = torch.zeros(2, 5, device=where), torch.zeros(2, 4, device=where)
     options = (None, None, 0.05, 3, 0.0, False, True, 1.0, 1.0, 0.0, "solution", False)
-    torch.library.opcheck(sinkhorn._transport, (features, *options, prototypes))
+    torch.library.opcheck(transport._transport, (features, *options, prototypes))
     torch.library.opcheck(sinkhorn.column_sums, (features, row, 0.5, True, prototypes))
     torch.library.opcheck(sinkhorn.sweep, (features, row, column, row, 0.5, 1.0, prototypes))
     torch.library.opcheck(sinkhorn.write_plan, (features, row, column, 0.5, prototypes))
@@ -208,6 +209,7 @@ def test_memory_is_that_of_some_rows():
     before = """
 import torch
 from pymim.ops import sinkhorn
+from pymim.ops.sinkhorn import transport
 features, prototypes = torch.randn(16384, 16), torch.randn(8192, 16)
 sinkhorn.potentials(sinkhorn.Product(features[:512], prototypes))
 """

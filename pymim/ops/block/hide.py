@@ -28,7 +28,7 @@ def _empty_block(index: Tensor, grid: Sequence[int], hidden: int, *law: object) 
     return empty(index, patches, patches - hidden)
 
 
-@op(fake=_empty_block)
+@op("block_mask", _empty_block)
 def block_mask(
     index: Tensor,
     grid: Sequence[int],
@@ -51,7 +51,7 @@ def _empty_ragged(index: Tensor, grid: Sequence[int], *law: object) -> tuple[Ten
     return index.new_empty(index.shape[0], math.prod(grid), dtype=torch.bool), index.new_empty(index.shape[0])
 
 
-@op(fake=_empty_ragged)
+@op("ragged_block_mask", _empty_ragged)
 def ragged_block_mask(
     index: Tensor,
     grid: Sequence[int],

@@ -30,7 +30,7 @@ def _empty_inverse(index: Tensor, grid: Sequence[int], visible: int, *law: objec
     return empty(index, math.prod(grid), visible)
 
 
-@op(fake=_empty_inverse)
+@op("inverse_block_mask", _empty_inverse)
 def inverse_block_mask(
     index: Tensor,
     grid: Sequence[int],
@@ -54,7 +54,7 @@ def _empty_multi(
     return (*empty(index, math.prod(grid), visible), targets)
 
 
-@op(fake=_empty_multi)
+@op("multi_block_mask", _empty_multi)
 def multi_block_mask(
     index: Tensor,
     grid: Sequence[int],

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
+from pymim.ops.register import op
 
 Metric = Literal["l2", "cosine"]
 Empty = Literal["split", "keep"]
@@ -58,23 +59,18 @@ def _check_rank(function: str, name: str, tensor: Tensor, rank: int) -> None:
         raise ValueError(f"{function}: {name}: expected {rank} axes, got {tensor.dim()}; reshape it")
 
 
-@torch.library.custom_op("pymim::kmeans_assign", mutates_args=())
+def _empty(points: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
+    b = points.shape[0]
+    return points.new_empty(b, dtype=torch.int64), points.new_empty(b, dtype=torch.float32)
+
+
+@op("kmeans_assign", _empty)
 def _assign(points: Tensor, centroids: Tensor, cosine: bool) -> tuple[Tensor, Tensor]:
     out = _empty(points)
     sizes = len(points), len(centroids), points.shape[1]
     workspace = _scratch(points, _core.kmeans.assign_workspace(*_where(points), *sizes))
     _core.kmeans.assign(points, centroids, cosine, workspace, *out, stream(points))
     return out
-
-
-@_assign.register_fake
-def _(points: Tensor, centroids: Tensor, cosine: bool) -> tuple[Tensor, Tensor]:
-    return _empty(points)
-
-
-def _empty(points: Tensor) -> tuple[Tensor, Tensor]:
-    b = points.shape[0]
-    return points.new_empty(b, dtype=torch.int64), points.new_empty(b, dtype=torch.float32)
 
 
 @accepts_numpy
@@ -101,7 +97,7 @@ def assign(points: Tensor, centroids: Tensor, *, metric: Metric = "l2") -> Assig
     return Assignment(*_assign(points.detach(), centroids.detach(), cosine))
 
 
-@torch.library.custom_op("pymim::kmeans_accumulate", mutates_args=("sums", "counts", "errors"))
+@op("kmeans_accumulate", lambda *arguments: None, mutates=Statistics._fields)
 def _accumulate(
     points: Tensor,
     labels: Tensor,
@@ -115,20 +111,7 @@ def _accumulate(
     size = _core.kmeans.accumulate_workspace(*_where(points), len(points), len(sums))
     given = (points, labels, weights, distances, cosine)
     _core.kmeans.accumulate(*given, _scratch(points, size), sums, counts, errors, stream(points))
-
-
-@_accumulate.register_fake
-def _(
-    points: Tensor,
-    labels: Tensor,
-    weights: Tensor | None,
-    distances: Tensor,
-    cosine: bool,
-    sums: Tensor,
-    counts: Tensor,
-    errors: Tensor,
-) -> None:
-    return None
+    torch.autograd.graph.increment_version((sums, counts, errors))
 
 
 @accepts_numpy
@@ -162,16 +145,11 @@ def accumulate(
     _accumulate(points.detach(), assignment.labels, weights, assignment.distances, cosine, *statistics)
 
 
-@torch.library.custom_op("pymim::kmeans_update", mutates_args=())
+@op("kmeans_update", lambda sums, counts, errors, centroids, cosine, split: torch.empty_like(centroids))
 def _update(sums: Tensor, counts: Tensor, errors: Tensor, centroids: Tensor, cosine: bool, split: bool) -> Tensor:
     out = centroids.clone()
     _core.kmeans.update(sums, counts.clone(), errors.clone(), cosine, split, out, stream(sums))
     return out
-
-
-@_update.register_fake
-def _(sums: Tensor, counts: Tensor, errors: Tensor, centroids: Tensor, cosine: bool, split: bool) -> Tensor:
-    return torch.empty_like(centroids)
 
 
 @accepts_numpy
@@ -201,5 +179,4 @@ def update(statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", 
     cosine = is_cosine("update", metric)
     if empty not in ("split", "keep"):
         raise ValueError(f"update: empty: expected 'split' or 'keep', got {empty!r}; choose one of them")
-    updated: Tensor = _update(*statistics, centroids.detach(), cosine, empty == "split")
-    return updated
+    return _update(*statistics, centroids.detach(), cosine, empty == "split")

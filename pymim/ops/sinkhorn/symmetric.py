@@ -7,9 +7,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
-from pymim.ops.sinkhorn_marginals import check_finite, computed_dtype, sum_over_ranks
-from pymim.ops.sinkhorn_scores import Product, apart, problems
-from pymim.ops.sinkhorn_steps import Pieces, Potentials, Solution
+from pymim.ops.sinkhorn.marginals import check_finite, computed_dtype, sum_over_ranks
+from pymim.ops.sinkhorn.pieces import Pieces
+from pymim.ops.sinkhorn.scores import Product, apart, problems
+from pymim.ops.sinkhorn.steps import Potentials, Solution
 
 
 @accepts_numpy

@@ -1,5 +1,5 @@
-"""Sinkhorn in half-steps, for scores that are not all in one place: rows split over ranks, or scores that are a
-product of features and prototypes and are never stored whole.
+"""Sinkhorn for scores that are not all in one place: rows split over ranks, or a product of features and
+prototypes that is never stored whole.
 
 Log-sums of columns combine like sums: over the ranks of a process group, or over chunks of rows. One read of the
 scores makes an iteration here too.
@@ -8,135 +8,16 @@ scores makes an iteration here too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pymim import _core
-from pymim.ops.arrays import accepts_numpy, stream
-from pymim.ops.sinkhorn_marginals import check_finite, log_marginals, sum_over_ranks
-from pymim.ops.sinkhorn_scores import Product, apart, in_core, problems, shape_of
-
-
-class Potentials(NamedTuple):
-    """The logarithms of the scalings, and how good they are."""
-
-    row: Tensor  # [S B] or [B]
-    column: Tensor  # [S K] or [K]; one more, the virtual column's, where a mass is given
-    error: Tensor  # [S] or scalar: sum |column sums - wanted| / sum wanted, as it was after the last row step
-    iterations: Tensor  # int64 [S] or scalar
-
-
-class Solution(NamedTuple):
-    plan: Tensor  # [S B K] or [B K], in the dtype that was computed in
-    potentials: Potentials
-
-
-class Schedule(NamedTuple):
-    epsilon: float
-    iterations: int
-    tolerance: float
-    rows_first: bool
-    rows_last: bool
-    row_power: float
-    column_power: float
-
-
-@torch.library.custom_op("pymim::sinkhorn_columns", mutates_args=())
-def column_sums(
-    scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False, prototypes: Tensor | None = None
-) -> Tensor:
-    """log sum_b exp(scores[s b k] / epsilon + row[s b]), [S K]; a virtual column of zero scores adds one more.
-
-    Here and below: beside prototypes, on CUDA, `scores` are the features.
-    """
-    s, _, k = shape_of(scores, prototypes)
-    room = scratch(scores, row, k + virtual, prototypes)
-    out = row.new_empty(s, k + virtual)
-    _core.sinkhorn.columns(scores, prototypes, epsilon, row, out, room, stream(scores))
-    return out
-
-
-@column_sums.register_fake
-def _(
-    scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False, prototypes: Tensor | None = None
-) -> Tensor:
-    s, _, k = shape_of(scores, prototypes)
-    return row.new_empty(s, k + virtual)
-
-
-@torch.library.custom_op("pymim::sinkhorn_sweep", mutates_args=())
-def sweep(
-    scores: Tensor,
-    row: Tensor,
-    column: Tensor,
-    log_rows: Tensor,
-    epsilon: float,
-    row_power: float = 1.0,
-    prototypes: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Scales the rows, then sums the columns, in one read: the new potentials [S B], and column_sums() with them.
-
-    row: the old potentials [S B], zeros at the start; column: [S K], or [S K+1] with a virtual column; log_rows:
-    the logarithms of what rows sum to, [S B]. The new potential of a row is row_power (log_rows - log sum_k
-    exp(scores / epsilon + column)).
-    """
-    room = scratch(scores, column, column.shape[1], prototypes)
-    row, log_sums = row.clone(), torch.empty_like(column)
-    given = (scores, prototypes, epsilon, log_rows, row_power)
-    _core.sinkhorn.sweep(*given, row, column, log_sums, room, stream(scores))
-    return row, log_sums
-
-
-@sweep.register_fake
-def _(
-    scores: Tensor,
-    row: Tensor,
-    column: Tensor,
-    log_rows: Tensor,
-    epsilon: float,
-    row_power: float = 1.0,
-    prototypes: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(row), torch.empty_like(column)
-
-
-@torch.library.custom_op("pymim::sinkhorn_plan", mutates_args=())
-def write_plan(
-    scores: Tensor, row: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None
-) -> Tensor:
-    """exp(scores / epsilon + row + column), [S B K]."""
-    room = scratch(scores, column, column.shape[1], prototypes)
-    out = row.new_empty(shape_of(scores, prototypes))
-    _core.sinkhorn.plan(scores, prototypes, epsilon, row, column, out, room, stream(scores))
-    return out
-
-
-@write_plan.register_fake
-def _(scores: Tensor, row: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
-    return row.new_empty(shape_of(scores, prototypes))
-
-
-@torch.library.custom_op("pymim::sinkhorn_labels", mutates_args=())
-def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
-    """The column with the most of each row, int64 [S B], straight from the columns' potentials."""
-    room = scratch(scores, column, column.shape[1], prototypes)
-    out = torch.empty(scores.shape[:2], dtype=torch.int64, device=scores.device)
-    _core.sinkhorn.labels(scores, prototypes, epsilon, column, out, room, stream(scores))
-    return out
-
-
-@write_labels.register_fake
-def _(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
-    return torch.empty(scores.shape[:2], dtype=torch.int64, device=scores.device)
-
-
-def scratch(scores: Tensor, like: Tensor, width: int, prototypes: Tensor | None = None) -> Tensor:
-    """The memory a function of the core works in. Take it before what stays: freed, it leaves room for the next."""
-    s, b, _ = scores.shape
-    return like.new_empty(_core.sinkhorn.scratch(s, b, width, prototypes is not None, scores.is_cuda))
+from pymim.ops.arrays import accepts_numpy
+from pymim.ops.sinkhorn.marginals import check_finite, log_marginals, sum_over_ranks
+from pymim.ops.sinkhorn.scores import Product, apart, in_core, problems, shape_of
+from pymim.ops.sinkhorn.steps import Potentials, Schedule, column_sums, sweep, write_labels, write_plan
 
 
 class Pieces:
@@ -220,10 +101,11 @@ def solve_in_steps(
     scores: Tensor | Product,
     rows: Tensor | None,
     columns: Tensor | None,
-    *options: Any,
+    schedule: Schedule,
+    mass: float,
+    want: str,
 ) -> tuple[Tensor, ...]:
     """What the op of the core returns, in the same order, for the same options."""
-    schedule, (mass, want) = Schedule(*options[:-2]), options[-2:]
     if schedule.iterations < 1:
         raise ValueError(f"sinkhorn: iterations: expected at least 1, got {schedule.iterations}; ask for 3")
     values, prototypes = apart(scores)

@@ -1,20 +1,8 @@
-"""Entropic optimal transport by Sinkhorn scaling: balanced, relaxed or partial assignments of B rows to K columns.
-
-The plan of scores [B K], or of each of S independent problems [S B K], is
-
-    P[b k] = exp(scores[b k] / epsilon + row[b] + column[k])
-
-with the potentials `row` and `column` such that its rows and columns have the wanted sums (Cuturi 2013).
-One read of the scores makes an iteration, nothing of their size is stored, nothing overflows and no row vanishes,
-however wide they are: where the scalings themselves could not be computed with, their logarithms are.
-
-What rows and columns sum to: unless told, each row to 1, so that it is a soft label, and each column to B / K
-(CAPI, Darcet et al. 2025; SwAV, Caron et al. 2020, after its final product with B). The side that is scaled last
-meets its sums exactly, the other as nearly as `Potentials.error` says.
-"""
+"""The plan, its labels and its potentials: in one call of the core, or in half-steps where that cannot be."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 import torch
@@ -24,38 +12,11 @@ from typing_extensions import Unpack
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, fill, stream
-from pymim.ops.sinkhorn_marginals import check_finite, computed_dtype, log_marginals, power, share
-from pymim.ops.sinkhorn_scores import Product, apart, in_core, problems, shape_of
-from pymim.ops.sinkhorn_steps import (
-    Potentials,
-    Schedule,
-    Solution,
-    column_sums,
-    plan_sums,
-    scratch,
-    solve_in_steps,
-    sweep,
-    write_labels,
-    write_plan,
-)
-from pymim.ops.sinkhorn_symmetric import doubly_stochastic
-
-__all__ = [
-    "Options",
-    "Potentials",
-    "Product",
-    "Solution",
-    "column_sums",
-    "doubly_stochastic",
-    "labels",
-    "plan",
-    "plan_sums",
-    "potentials",
-    "solve",
-    "sweep",
-    "write_labels",
-    "write_plan",
-]
+from pymim.ops.register import op
+from pymim.ops.sinkhorn.marginals import check_finite, computed_dtype, log_marginals, power, share
+from pymim.ops.sinkhorn.pieces import solve_in_steps
+from pymim.ops.sinkhorn.scores import Product, apart, in_core, problems, shape_of
+from pymim.ops.sinkhorn.steps import Potentials, Schedule, Solution, scratch
 
 Side = Literal["rows", "columns"]
 Domain = Literal["auto", "log"]
@@ -160,16 +121,51 @@ def _solve(
     powers = power("row_relax", row_relax, epsilon), power("column_relax", column_relax, epsilon)
     schedule = Schedule(epsilon, iterations, tolerance, first == "rows", last == "rows", *powers)
     batched, single = problems(scores)
-    options = (rows, columns, *schedule, share(mass), want)
     if group is None and in_core(batched):
         values, prototypes = apart(batched)
-        out = _transport(values, *options, domain == "log", prototypes)
+        out: Sequence[Tensor] = _transport(
+            values, rows, columns, *schedule, share(mass), want, domain == "log", prototypes
+        )
     else:
-        out = solve_in_steps(group, batched, *options)
+        out = solve_in_steps(group, batched, rows, columns, schedule, share(mass), want)
     return [each.squeeze(0) for each in out] if single else [*out]
 
 
-@torch.library.custom_op("pymim::sinkhorn", mutates_args=())
+def _outputs(
+    scores: Tensor, mass: float, want: str, prototypes: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    s, b, k = shape_of(scores, prototypes)
+    computed = torch.empty((), dtype=computed_dtype(scores), device=scores.device)
+    return (
+        computed.new_empty((s, b, k) if want in ("plan", "solution") else (s, 0, 0)),
+        computed.new_empty((s, b) if want == "labels" else (s, 0), dtype=torch.int64),
+        computed.new_empty((s, b)),
+        computed.new_empty((s, k + (mass > 0))),
+        computed.new_empty(s if want in ("potentials", "solution") else 0),
+        computed.new_empty(s, dtype=torch.int64),
+    )
+
+
+def _empty_solution(
+    scores: Tensor,
+    rows: Tensor | None,
+    columns: Tensor | None,
+    epsilon: float,
+    iterations: int,
+    tolerance: float,
+    rows_first: bool,
+    rows_last: bool,
+    row_power: float,
+    column_power: float,
+    mass: float,
+    want: str,
+    log_domain: bool = False,
+    prototypes: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return _outputs(scores, mass, want, prototypes)
+
+
+@op("sinkhorn", _empty_solution)
 def _transport(
     scores: Tensor,
     rows: Tensor | None,
@@ -217,38 +213,3 @@ def _transport(
     )
     check_finite(row)
     return out
-
-
-@_transport.register_fake
-def _(
-    scores: Tensor,
-    rows: Tensor | None,
-    columns: Tensor | None,
-    epsilon: float,
-    iterations: int,
-    tolerance: float,
-    rows_first: bool,
-    rows_last: bool,
-    row_power: float,
-    column_power: float,
-    mass: float,
-    want: str,
-    log_domain: bool = False,
-    prototypes: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _outputs(scores, mass, want, prototypes)
-
-
-def _outputs(
-    scores: Tensor, mass: float, want: str, prototypes: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    s, b, k = shape_of(scores, prototypes)
-    computed = torch.empty((), dtype=computed_dtype(scores), device=scores.device)
-    return (
-        computed.new_empty((s, b, k) if want in ("plan", "solution") else (s, 0, 0)),
-        computed.new_empty((s, b) if want == "labels" else (s, 0), dtype=torch.int64),
-        computed.new_empty((s, b)),
-        computed.new_empty((s, k + (mass > 0))),
-        computed.new_empty(s if want in ("potentials", "solution") else 0),
-        computed.new_empty(s, dtype=torch.int64),
-    )
