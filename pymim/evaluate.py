@@ -77,7 +77,7 @@ class Evaluation:
         self._head(trainer)
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        """Probe the encoder; print the table; write evaluation/step-N.json, and the chosen head (head-N.json)."""
+        """Probes the encoder, prints the table and writes evaluation/step-N.json; which head, in head-N.json."""
         splits = self._splits()
         if splits is None:
             _say("no labels: nothing is probed (class folders or a labelled parquet file give some)")
