@@ -8,10 +8,25 @@ import sys
 import pytest
 import torch
 
+from tests.fast import is_fast
+
 if path := os.environ.get("PYMIM_TEST_CORE"):
     spec = importlib.util.spec_from_file_location("pymim._core", path)
     sys.modules["pymim._core"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["pymim._core"])
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave the files unread that have no fast test, where no other is asked for."""
+    only = config.option.markexpr == "fast" and collection_path.name.startswith("test_")
+    return True if only and not is_fast(collection_path) else None
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is fast: python -m pytest -m fast."""
+    for item in items:
+        if is_fast(item.path) and "slow" not in item.keywords:
+            item.add_marker("fast")
 
 
 @pytest.fixture(params=["cpu", "cuda"])

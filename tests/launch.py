@@ -1,7 +1,8 @@
-"""A run in two processes, and one of two processes that a test spawns."""
+"""A run without what a test does not look at, in two processes, and one of two processes that a test spawns."""
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 
@@ -9,12 +10,35 @@ import torch.distributed as dist
 
 from pymim.world import World
 
+# Probes and pictures are most of the time of a small run.
+BARE = ["train.Trainer.evaluate=None", "train.Trainer.draw=None"]
 
-def in_two_processes(command):
-    """`python -m pymim.run` with the words of `command`, by torchrun on a port of its own."""
+
+def by_torchrun(command):
+    """`python -m pymim.run` with the words of `command`, in two processes on a port of their own."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*launcher, "-m", "pymim.run", *command], check=True, capture_output=True, env=environment)
+
+
+def in_two_processes(command):
+    """The same without torchrun, which takes longer to begin than a small run: in the environment that it makes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    started = []
+    for rank in range(2):
+        told = {"OMP_NUM_THREADS": 1, "RANK": rank, "LOCAL_RANK": rank, **common}
+        environment = {**os.environ, **{name: str(value) for name, value in told.items()}}
+        words = [sys.executable, "-m", "pymim.run", *command]
+        started.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment))
+    try:
+        shown = [process.communicate(timeout=300)[1].decode() for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], shown
 
 
 @contextlib.contextmanager

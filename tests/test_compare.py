@@ -1,22 +1,29 @@
 """Comparisons: every variant and seed is run once, and what was stopped or done is not begun again."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from pymim import compare
+from pymim.run import main
 from tests.test_run import QUICK, SMALL
+
+
+def in_this_process(command, check):
+    """`subprocess.run` of a run: to start a process takes longer than two steps."""
+    assert command[1:3] == ["-m", "pymim.run"]
+    return SimpleNamespace(returncode=main(command[3:]))
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """The folders of the runs that were started."""
     started = []
-    run = compare.subprocess.run
 
     def count(command, **options):
         started.append(command[command.index("--workdir") + 1])
-        return run(command, **options)
+        return in_this_process(command, **options)
 
     monkeypatch.setattr(compare.subprocess, "run", count)
     return started

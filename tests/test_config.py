@@ -73,6 +73,7 @@ def test_every_shipped_file_is_listed(capsys):
 def test_a_slot_is_swapped_by_one_binding(tmp_path):
     small = ["BATCH=4", "DIM=12", "DEPTH=1", "STEPS=1", "Transformer.dim=12", "FineTune.steps=1"]
     small += ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2"]
+    small += ["probes.Linear.iterations=3"]
     words = config.flags([*small, "method.Method.mask=@masks.Block()"])
     assert main([*MAE, *words, "--workdir", str(tmp_path / "run")]) == 0
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from pymim import compare, config
-from pymim.run import main
+from tests.test_compare import in_this_process
 from tests.test_run import QUICK
 
 ROOT = Path(__file__).parents[1]
@@ -25,18 +25,12 @@ MORE = {
 }
 
 
-def in_this_process(command, check):
-    assert command[1:3] == ["-m", "pymim.run"]
-    return SimpleNamespace(returncode=main(command[3:]))
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_runs_every_variant_and_leaves_a_table(script, tmp_path, monkeypatch, capsys):
     words = MORE[script.stem]
     words = [part for word in words for part in (("-b", word) if "=" in word else (word,))]
     quick = [part for word in QUICK if "FineTune" not in word for part in ("-b", word)]
     monkeypatch.chdir(ROOT)
-    # To start a process takes longer than two steps.
     monkeypatch.setattr(compare, "subprocess", SimpleNamespace(run=in_this_process))
     monkeypatch.setattr("sys.argv", [script.name, "--seeds", "1", "--workdir", str(tmp_path), *words, *quick])
     variants = runpy.run_path(str(script), run_name="__main__").get("variants")

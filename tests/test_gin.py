@@ -19,6 +19,7 @@ PARTS = {  # by the component that a file uses
     "clusters.Survey": ["DATA=@data.Digits", "data.Digits.length=40", "TRUNK=@encoders.ViT()"],
 }
 QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2"]
+QUICK += ["probes.Linear.iterations=3"]
 
 
 def whole(path):

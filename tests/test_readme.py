@@ -38,6 +38,7 @@ def test_commands_parse_and_configure(command):
 
 def test_the_first_command_runs_small(tmp_path):
     values = ("Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2")
+    values += ("probes.Linear.iterations=3",)
     quick = " ".join(f"-b {value}" for value in values)
     words = shlex.split(f"{COMMANDS[0]} {TINY} {quick} --workdir {tmp_path / 'run'}")
     assert run.main(words) == 0

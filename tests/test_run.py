@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from pymim.config import flags
 from pymim.io.metrics import read
 from pymim.run import main
-from tests.launch import in_two_processes
+from tests.launch import BARE, by_torchrun
 
 SMALL = [
     "DIM=16",
@@ -33,6 +33,7 @@ QUICK = [
     "evaluate.Evaluation.train_images=40",
     "evaluate.Evaluation.test_images=20",
     "draw.Pictures.images=4",
+    "probes.Linear.iterations=3",
     "probes.FineTune.steps=2",
     "train.Trainer.log_every=1",
     "train.Trainer.save_every=2",
@@ -41,6 +42,12 @@ QUICK = [
 
 def command(folder, *more):
     return [*flags(["gin/mae.gin", *SMALL, *QUICK]), "--workdir", str(folder), *more]
+
+
+def bare(folder, *more):
+    """The same training, not looked at."""
+    seen = ["train.Trainer.log_every=1", "train.Trainer.save_every=2"]
+    return [*flags(["gin/mae.gin", *SMALL, *BARE, *seen]), "--workdir", str(folder), *more]
 
 
 def weights(folder, step=6):
@@ -104,16 +111,15 @@ def test_the_same_command_does_not_overwrite(finished, capsys):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path, workers):
     folder = tmp_path / "killed"
-    words = [sys.executable, "-m", "pymim.run", *command(folder, "-b", f"WORKERS={workers}")]
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    words = bare(folder, "-b", f"WORKERS={workers}")
+    process = subprocess.Popen([sys.executable, "-m", "pymim.run", *words], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list((folder / "checkpoints").glob("step-*/meta.json")) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.kill()
     process.wait()
-    done = subprocess.run([*words, "--resume", "auto"], stderr=subprocess.DEVNULL, check=False)
-    assert done.returncode == 0
+    assert main([*words, "--resume", "auto"]) == 0
     for name, value in weights(finished).items():
         assert torch.equal(value, weights(folder)[name]), name
 
@@ -141,7 +147,7 @@ def test_killed_after_its_last_checkpoint_is_evaluated_and_drawn(finished, tmp_p
 
 def test_a_signal_saves_and_asks_to_be_started_again(tmp_path):
     folder = tmp_path / "stopped"
-    words = [sys.executable, "-m", "pymim.run", *command(folder, "-b", "STEPS=100000")]
+    words = [sys.executable, "-m", "pymim.run", *bare(folder, "-b", "STEPS=100000")]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
         time.sleep(0.02)
@@ -154,7 +160,7 @@ def test_a_signal_saves_and_asks_to_be_started_again(tmp_path):
 
 def test_a_loss_that_is_not_finite_leaves_its_batch(tmp_path, capsys):
     folder = tmp_path / "nan"
-    assert main(command(folder, "-b", "optim.AdamW.rate=1e30", "-b", "optim.AdamW.warmup=0", "-b", "STEPS=50")) == 3
+    assert main(bare(folder, "-b", "optim.AdamW.rate=1e30", "-b", "optim.AdamW.warmup=0", "-b", "STEPS=50")) == 3
     assert "lower the learning rate" in capsys.readouterr().err
     (saved,) = (folder / "nan").glob("*.safetensors")
     assert load_file(saved)["view0"].shape == (8, 3, 32, 32)
@@ -163,32 +169,33 @@ def test_a_loss_that_is_not_finite_leaves_its_batch(tmp_path, capsys):
 def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_before(tmp_path):
     """A file larger than the process may write fails like one for which the disk has no room."""
     folder = tmp_path / "full"
-    words = [sys.executable, "-m", "pymim.run", *command(folder), "-b", "WORKERS=0"]
-    subprocess.run([*words, "-b", "STEPS=2"], check=True, capture_output=True)
+    words = bare(folder, "-b", "WORKERS=0")
+    assert main([*words, "-b", "STEPS=2"]) == 0
     (saved,) = (folder / "checkpoints").iterdir()
     limit = f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({2**14}, {2**14})); "
     start = "runpy.run_module('pymim.run', run_name='__main__')"
     found = subprocess.run(
-        [sys.executable, "-c", limit + start, *words[3:], "--resume", "auto"], capture_output=True, text=True
+        [sys.executable, "-c", limit + start, *words, "--resume", "auto"], capture_output=True, text=True
     )
     assert found.returncode == 1 and "Traceback" not in found.stderr
     assert "step-00000004: could not be written (File too large); those before it are whole" in found.stderr
     assert list((folder / "checkpoints").iterdir()) == [saved]
     assert json.loads((folder / "status.json").read_text())["exit_code"] == 1
-    subprocess.run([*words, "--resume", "auto"], check=True, capture_output=True)
+    assert main([*words, "--resume", "auto"]) == 0
     assert (folder / "checkpoints/step-00000006/meta.json").exists()
 
 
 def test_two_processes_make_the_same_run(finished, tmp_path):
     folder = tmp_path / "two"
-    in_two_processes(command(folder))
+    by_torchrun(command(folder))
     assert_same_losses(finished, folder)
 
 
 @pytest.mark.parametrize("switch", ["micro=4", "recompute=True", "average=0.9", "tensorboard=True", "compile=True"])
 def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
     folder = tmp_path / "run"
-    assert main(command(folder, "-b", f"train.Trainer.{switch}")) == 0
+    words = command if switch == "average=0.9" else bare  # it is the average that is evaluated
+    assert main(words(folder, "-b", f"train.Trainer.{switch}")) == 0
     assert_same_losses(finished, folder)
     assert (folder / "tensorboard").exists() == ("tensorboard" in switch)
     assert any(name.startswith("average.") for name in weights(folder)) == ("average" in switch)

@@ -11,18 +11,19 @@ from pymim.contracts import Batch, Draw
 from pymim.losses import Swapped
 from pymim.run import main
 from tests.asking import ask
-from tests.launch import in_two_processes
+from tests.launch import BARE, in_two_processes
 from tests.peaks import Largest, grown
 
 RECIPE = "gin/recipe/sigma.gin"
 TINY = ["DIM=12", "DEPTH=1", "HEADS=2", "BATCH=8", "Trainer.precision='float32'", "STEPS=4"]
 TINY += ["Transformer.dim=12", "Transformer.depth=1", "Transformer.heads=2", "Trainer.log_every=1"]
 QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "FineTune.steps=1", "Pictures.images=2"]
+QUICK += ["probes.Linear.iterations=3"]
 
 
-def command(folder, file="sigma", *more):
+def command(folder, file="sigma", *more, seen=QUICK):
     few = ["CLUSTERS=10"] * (file == "sigma")  # the other one has none
-    return [*config.flags([f"gin/{file}.gin", *TINY, *few, *QUICK, *more]), "--workdir", str(folder)]
+    return [*config.flags([f"gin/{file}.gin", *TINY, *few, *seen, *more]), "--workdir", str(folder)]
 
 
 def rows_of(folder):
@@ -91,7 +92,9 @@ def test_hidden_tubes_alone_are_predicted_in_the_width_of_their_target(target, w
 
 def test_the_rate_that_is_said_is_the_one_in_force(tmp_path, capsys):
     """Of the released scripts batch and rate differ 40 times: a run says the rate that its batch makes of it."""
-    assert main(command(tmp_path / "run", "sigma", "optim.AdamW.rate=0.01", "optim.AdamW.warmup=0.5")) == 0
+    assert (
+        main(command(tmp_path / "run", "sigma", "optim.AdamW.rate=0.01", "optim.AdamW.warmup=0.5", seen=BARE)) == 0
+    )
     rates = [0.01 * 8 / 256 * share for share in (0, 0.5, 1, 0.5)]
     assert [row["rate"] for row in rows_of(tmp_path / "run")] == pytest.approx(rates, rel=1e-6, abs=1e-12)
     shown = capsys.readouterr().err
@@ -144,8 +147,8 @@ def test_the_collapsing_variant_runs_and_is_watched(tmp_path):
 
 
 def test_two_processes_make_the_run_of_one(tmp_path):
-    assert main(command(tmp_path / "one")) == 0
-    in_two_processes(command(tmp_path / "two"))
+    assert main(command(tmp_path / "one", seen=BARE)) == 0
+    in_two_processes(command(tmp_path / "two", seen=BARE))
     one, two = ([row["loss"] for row in rows_of(tmp_path / folder)] for folder in ("one", "two"))
     np.testing.assert_allclose(two, one, rtol=1e-4)
 
