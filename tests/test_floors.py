@@ -116,7 +116,6 @@ def test_slots_write_no_files_and_print_nothing(slot):
     assert not calls
 
 
-@pytest.mark.xfail((ROOT / "pymim/ops/sinkhorn.py").exists(), reason="sinkhorn is five files yet", strict=True)
 def test_a_stem_of_ops_is_a_file_or_a_folder():
     """Never siblings with a prefix: what belongs to a stem is in its folder."""
     entries = [path for path in (ROOT / "pymim/ops").iterdir() if not path.name.startswith("__")]
