@@ -41,7 +41,7 @@ class Assigned(Target):
         clusters: int = 3000,
         transport: Transport | None = None,
         hard: bool = False,
-        queue: Callable[[int], Queue] | None = None,
+        queue: Callable[..., Queue] | None = None,
     ):
         super().__init__()
         self.width, self.transport, self.hard = clusters, transport or Transport(), hard
