@@ -111,6 +111,12 @@ def test_losses_are_those_of_the_formula():
     torch.testing.assert_close(output.loss, torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
 
 
+def test_ten_crops_are_eighteen_pairs():
+    pairs = make(crops=10)(make_batch(4, 10), 0).pairs["codes"]
+    assert len(pairs) == 18
+    assert all(pair.source.view != pair.to for pair in pairs)
+
+
 def test_the_teacher_looks_at_each_view_once():
     method, batch = make(crops=4), make_batch(crops=4)
     objective = method.objectives[0]
