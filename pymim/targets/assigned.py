@@ -83,10 +83,12 @@ class Assigned(Target):
     @torch.no_grad()
     def after_forward(self, batch: Batch, output: Output) -> None:
         """Keep what the encoder made of the views in the queue."""
-        for view in () if self.queue is None else self.queue.views:
-            branch = output.branches[Source(view)]
-            if branch.draw.step >= self.queue.start:  # type: ignore[union-attr]
-                self.queue.push(view, branch.features.pooled)  # type: ignore[union-attr]
+        if self.queue is None:
+            return
+        for view in self.queue.views:
+            branch = output.branches.get(Source(view))  # none where no objective was active
+            if branch is not None and branch.draw.step >= self.queue.start:
+                self.queue.push(view, branch.features.pooled)
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Show how the clusters are used."""

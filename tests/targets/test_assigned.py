@@ -177,6 +177,13 @@ def test_a_queue_is_filled_from_its_first_step_on():
     assert queue.count.tolist() == [8, 8]
 
 
+def test_a_step_without_its_views_leaves_the_queue_alone():
+    method, batch = make_method(QUEUED), make_batch()
+    output = method(batch, 0)
+    method.after_forward(batch, output._replace(branches={Source(2): output.branches[Source(2)]}))
+    assert method.objectives[0].target.queue.count.tolist() == [0, 0]
+
+
 def test_a_view_uses_its_own_queue_alone():
     """As it fills, the release takes the second one's for full as soon as the first one's is."""
     queue = clusters.Queue(6, size=12)
