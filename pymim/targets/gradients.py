@@ -82,7 +82,7 @@ class Gradients(Target):
     @torch.no_grad()
     def forward(self, asked: Asked) -> Float[Tensor, "B M T"] | Made:
         cells = self.histograms(self._frames(asked.view))
-        # [B F R C T], of patches or of what is wider than a patch
+        # Rows and columns of patches (or of wide cells), then of the cells within each.
         cells = cells.unflatten(3, (-1, self.fine)).unflatten(2, (-1, self.fine))
         values = cells.permute(0, 1, 2, 4, 3, 5, 6, 7).flatten(4).flatten(1, 3)
         if self.coarse == 1:
