@@ -1,6 +1,7 @@
 """Losses: a prediction and a target [B M T], to one number per patch [B M], in float32."""
 
 from pymim.losses.agreement import Agreement, MeanEntropy
+from pymim.losses.contrast import Contrast
 from pymim.losses.distance import L1, MSE, Cosine, SmoothL1
 from pymim.losses.entropy import CrossEntropy
 from pymim.losses.spectrum import Spectrum
@@ -11,6 +12,7 @@ __all__ = [
     "L1",
     "MSE",
     "Agreement",
+    "Contrast",
     "Cosine",
     "CrossEntropy",
     "MeanEntropy",

@@ -11,6 +11,7 @@ from torch import Tensor
 from pymim.clusters.neighbours import nearest
 from pymim.clusters.survey import Survey
 from pymim.contracts import Encoder, Run
+from pymim.measures import usage
 from pymim.targets.predicted import Predicted
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class Neighbours(Predicted):
         self.neighbours.copy_(found if self.itself else _others(found))
         facts = {"count": self.count, **self._facts(run)}
         run.report("neighbours", **facts, seconds=round(time.perf_counter() - began, 2))
+
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """How the clusters are used."""
+        return usage(prediction.float().softmax(-1), self.width)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Neighbours:
         """Stay where the loader reads, whatever device the method goes to."""

@@ -1,4 +1,4 @@
-"""A method's own prediction of another view as the target: what methods predict whose result is the clustering."""
+"""A method's own prediction of another view as the target: of clusters that are learned, of pictures told apart."""
 
 from __future__ import annotations
 
@@ -7,31 +7,26 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from pymim.contracts import Asked, Encoder, Target
-from pymim.measures import usage
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 class Predicted(Target):
-    """The scores [B S K] that an objective's predictor makes of the view that is looked at.
+    """What an objective's predictor makes of the view that is looked at, [B S T].
 
     Args:
-        clusters: K, the width that is predicted.
+        width: T.
         of: the objective whose predictor it is, by name; by default this one's own.
-        graph: whether both sides learn, as the pictures of a pair do (SCAN, Van Gansbeke et al. 2020).
+        graph: whether both sides learn, as two views of a picture do (SimCLR, Chen et al. 2020).
     """
 
     reads = "prediction"
 
-    def __init__(self, encoder: Encoder, clusters: int, of: str = "", graph: bool = True):
+    def __init__(self, encoder: Encoder, width: int, of: str = "", graph: bool = True):
         super().__init__()
-        self.width, self.of, self.graph = clusters, of, graph
+        self.width, self.of, self.graph = width, of, graph
 
-    def forward(self, asked: Asked) -> Float[Tensor, "B S K"]:
+    def forward(self, asked: Asked) -> Float[Tensor, "B S T"]:
         assert asked.predict is not None, "it reads predictions"
         return asked.predict(self.of)
-
-    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """How the clusters are used."""
-        return usage(prediction.float().softmax(-1), self.width)

@@ -23,6 +23,8 @@ SETS, CLUSTERS = 3, 5
 
 
 def target(kind=targets.Neighbours, **options):
+    if kind is targets.Predicted:
+        return functools.partial(kind, width=CLUSTERS, **options)
     more = {"survey": CENTER} if kind is targets.Neighbours else {}
     return functools.partial(kind, clusters=CLUSTERS, **more, **options)
 
@@ -202,8 +204,7 @@ def test_gauges_say_how_clusters_are_used():
     found = confident.gauges(torch.zeros(4, 1, 4), torch.tensor([[0], [1], [-1], [-1]]))
     assert found["sure"] == 0.5 and found["used"] == pytest.approx(1)
     assert confident.gauges(torch.zeros(2, 1, 4), torch.full((2, 1), -1)).keys() == {"sure"}
-    predicted = targets.Predicted(None, 4)
-    one = predicted.gauges(torch.tensor([[[9.0, 0, 0, 0]]] * 8), torch.zeros(8, 1, 4))
+    one = targets.Neighbours(None, CENTER, 4).gauges(torch.tensor([[[9.0, 0, 0, 0]]] * 8), torch.zeros(8, 1, 4))
     assert one["used"] == 0.25 and one["balance"] < 0.1
 
 

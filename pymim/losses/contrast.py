@@ -1,0 +1,52 @@
+"""Contrast of pictures in a batch: each is to be told from all others by its other view (InfoNCE)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from pymim.world import all_ranks, gathered
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Contrast:
+    """-log( exp(<a, b> / t) / sum_x exp(<a, x> / t) ), a and b the unit vectors of a picture's prediction and
+    target, x every other vector of the global batch; and the same with a and b in each other's place; the mean
+    of the two (SimCLR, Chen et al. 2020).
+
+    Of M predictions side by side each is contrasted within its own column. Both sides learn where the target
+    keeps its graph (`targets.Predicted`), in several processes as in one.
+
+    temperature: t.
+    """
+
+    together = True
+
+    def __init__(self, temperature: float = 0.1):
+        self.temperature = temperature
+
+    def __call__(self, prediction: Float[Tensor, "B M D"], target: Float[Tensor, "B M D"]) -> Float[Tensor, "B M"]:
+        sides = [normalize(side.float(), dim=-1) for side in (prediction, target)]
+        with torch.autocast("cuda" if prediction.is_cuda else "cpu", enabled=False):
+            columns = [self._column(a, b) for a, b in zip(*(side.unbind(1) for side in sides), strict=True)]
+        return torch.stack(columns, 1)
+
+    def _column(self, first: Float[Tensor, "B D"], second: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+        everything = torch.cat([gathered(first), gathered(second)])
+        total, count = len(everything) // 2, len(first)
+        own = torch.arange(count, device=first.device) + _rank() * count
+        losses = []
+        for side, mine, other in ((first, own, own + total), (second, own + total, own)):
+            scores = (side @ everything.T / self.temperature).scatter(1, mine[:, None], float("-inf"))
+            losses.append(cross_entropy(scores, other, reduction="none"))
+        return (losses[0] + losses[1]) / 2
+
+
+def _rank() -> int:
+    return 0 if all_ranks() is None else dist.get_rank()
