@@ -237,6 +237,34 @@ def test_two_processes_give_the_answer_of_one(tmp_path):
         assert history == pytest.approx(alone.history, rel=1e-9)
 
 
+def run_start(rank, folder, points, method):
+    with one_of_two(rank, folder):
+        group = dist.group.WORLD
+        flat = KMeans(6, start=method, seed=3, iterations=4, group=group).fit(points[rank].split(41))
+        nested = HierarchicalKMeans(3, 4, start=method, seed=2, iterations=4, group=group).fit(points[rank])
+        labels = nested.predict(points[rank])
+        torch.save((flat.centroids, nested.top.centroids, nested.centroids, labels), f"{folder}/{rank}.pt")
+
+
+@pytest.mark.parametrize("method", ["k-means++", "k-means||", "random"])
+def test_two_processes_start_and_nest_as_one(method, tmp_path):
+    """A top cluster far from the others has rows in the second process alone."""
+    points, _ = blobs(9, 30, 5, spread=0.5)
+    points[180:] += 100
+    parts = points[:180].contiguous(), points[180:].contiguous()
+    mp.spawn(run_start, (str(tmp_path), parts, method), nprocs=2)
+    flat = KMeans(6, start=method, seed=3, iterations=4).fit(points)
+    nested = HierarchicalKMeans(3, 4, start=method, seed=2, iterations=4).fit(points)
+    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    for centroids, top, inside, _ in found:
+        torch.testing.assert_close(centroids, flat.centroids, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(top, nested.top.centroids, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(inside, nested.centroids, rtol=1e-5, atol=1e-5)
+    labels = [nested.predict(part) for part in parts]
+    assert all(torch.equal(ours[3], expected) for ours, expected in zip(found, labels, strict=True))
+    assert len(set((labels[1] // 4).tolist()) - set((labels[0] // 4).tolist())) > 0
+
+
 def test_one_pass_in_chunks_is_a_lloyd_step():
     points, _ = blobs(5, 60, 6, spread=1)
     parts, whole = Statistics.zeros(4, 6), Statistics.zeros(4, 6)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pymim.ops.kmeans.balance import assign_balanced
 from pymim.ops.kmeans.chunks import Chunks, Data
+from pymim.ops.kmeans.ranks import Ranks, elsewhere
 from pymim.ops.kmeans.starts import Start, start
 from pymim.ops.kmeans.steps import Assignment, Empty, Metric, Statistics, accumulate, assign, is_cosine, update
 
@@ -36,7 +37,8 @@ class KMeans:
         rows: of a memory map in memory at a time. Memory: that many rows, a workspace of O(K D), statistics of
             8 K (D + 2) bytes, and what the start needs.
         device: where chunks are moved to; where they are, if None.
-        group: processes whose data is clustered together, each holding a part; `start` runs on the first one's.
+        group: processes whose data is clustered together, each holding some rows. The clusters are those of one
+            process that has all rows in the order of the ranks, but for the order in which sums are rounded.
 
     Attributes:
         centroids: float32 [K D]. counts: float64 [K], weight of each cluster in the last pass; empty ones are 0.
@@ -158,13 +160,17 @@ class KMeans:
             raise ValueError("KMeans: data: expected at least one row, got none; pass some")
         if not isinstance(self.start, str):
             return self._given(torch.as_tensor(self.start, device=points.device), points.shape[1])
-        if self.group is None:
-            return start(chunks, self.clusters, self.start, self.metric, seed)
-        first = dist.get_global_rank(self.group, 0)
-        centroids = points.new_empty(self.clusters, points.shape[1], dtype=torch.float32)
-        if dist.get_rank() == first:
-            centroids = start(chunks, self.clusters, self.start, self.metric, seed)
-        dist.broadcast(centroids, first, group=self.group)
+        ranks = None
+        if self.group is not None:
+            rows = torch.tensor(sum(len(part) for part, _ in chunks), device=points.device)
+            ranks = Ranks(self.group, *map(int, elsewhere(rows, self.group)))
+        return self._agreed(start(chunks, self.clusters, self.start, self.metric, seed, ranks))
+
+    def _agreed(self, centroids: Tensor) -> Tensor:
+        """Those of the first process: another processor may round its own differently."""
+        if self.group is not None:
+            centroids = centroids.contiguous()
+            dist.broadcast(centroids, dist.get_global_rank(self.group, 0), group=self.group)
         return centroids
 
     def _given(self, centroids: Tensor, width: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pymim.ops.kmeans.chunks import Chunks, Data
 from pymim.ops.kmeans.clusterer import KMeans
+from pymim.ops.kmeans.ranks import Ranks, elsewhere
 from pymim.ops.kmeans.starts import start
 from pymim.ops.kmeans.steps import Assignment, Statistics, assign, update
 
@@ -23,8 +24,7 @@ class _Inside:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         for points, weights in self.chunks:
             inside = assign(points, self.top, metric=self.metric).labels == self.cluster
-            if bool(inside.any()):
-                yield points[inside], None if weights is None else weights[inside]
+            yield points[inside], None if weights is None else weights[inside]
 
 
 class HierarchicalKMeans(KMeans):
@@ -35,11 +35,12 @@ class HierarchicalKMeans(KMeans):
     `predict` gives top label * k2 + label inside. A top cluster with no rows has copies of its centroid.
 
     Args:
-        top, inside: k1 and k2. options: as for KMeans, of both levels, but for restarts, max_size and group.
+        top, inside: k1 and k2. options: as for KMeans, of both levels, but for restarts and max_size. With a group
+            both levels are those of one process that has all rows.
     """
 
     def __init__(self, top: int, inside: int, **options: Any):
-        for name in ("restarts", "max_size", "group"):
+        for name in ("restarts", "max_size"):
             if options.get(name) is not None:
                 raise ValueError(f"HierarchicalKMeans: {name}: expected nothing, got {options[name]}; leave it out")
         super().__init__(top * inside, **options)
@@ -47,7 +48,7 @@ class HierarchicalKMeans(KMeans):
         self.top = KMeans(top, **options)
 
     def fit(self, data: Data, weights: Any = None) -> HierarchicalKMeans:
-        """Clusters `data` as KMeans.fit does. Cost: O(N (k1 + k2) D) a pass, and k1 passes to start."""
+        """Clusters `data` as KMeans.fit does. Cost: O(N (k1 + k2) D) a pass, and k1 + 1 passes to start."""
         self.top.fit(data, weights)
         super().fit(data, weights)
         return self
@@ -60,17 +61,26 @@ class HierarchicalKMeans(KMeans):
         self.top.centroids = state["top"].clone()
 
     def _start(self, chunks: Chunks, seed: int) -> Tensor:
-        top, method = self.top._fitted(), self.start
+        top, own = self.top._fitted(), self._rows_of_each(chunks)
+        others = elsewhere(own, self.group) if self.group is not None else (torch.zeros_like(own),) * 2
+        before, after = (part.tolist() for part in others)
         parts = []
-        for cluster, centroid in enumerate(top):
+        for cluster, held in enumerate(own.tolist()):
+            if not before[cluster] + held + after[cluster]:
+                parts.append(top[cluster].expand(self.inside, -1))
+                continue
+            ranks = None if self.group is None else Ranks(self.group, before[cluster], after[cluster])
             rows = _Inside(chunks, top, cluster, self.metric)
-            empty = next(iter(rows), None) is None
-            parts.append(
-                centroid.expand(self.inside, -1)
-                if empty
-                else start(rows, self.inside, method, self.metric, seed + cluster)  # type: ignore[arg-type]
-            )
-        return torch.cat(parts)
+            parts.append(start(rows, self.inside, self.start, self.metric, seed + cluster, ranks))  # type: ignore[arg-type]
+        return self._agreed(torch.cat(parts))
+
+    def _rows_of_each(self, chunks: Chunks) -> Tensor:
+        """How many rows of this process each top cluster has."""
+        top = self.top._fitted()
+        counts = torch.zeros(len(top), dtype=torch.int64, device=top.device)
+        for points, _ in chunks:
+            counts += torch.bincount(assign(points, top, metric=self.metric).labels, minlength=len(top))
+        return counts
 
     def _nearest(self, points: Tensor, centroids: Tensor) -> Assignment:
         """Two levels of `assign`."""

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
+from pymim.ops.kmeans.ranks import Drawn, Ranks, gather, skip
 from pymim.ops.kmeans.steps import Metric, Statistics, accumulate, assign
 
 Start = Literal["k-means++", "k-means||", "random"]
@@ -24,29 +26,39 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def draw(chunks: Pairs, count: int, score: Score, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw(
+    chunks: Pairs, count: int, score: Score, random: torch.Generator, ranks: Ranks | None = None
+) -> tuple[Tensor, Tensor]:
     """Draws up to `count` rows without replacement in proportion to their score, in one pass.
 
-    Each row gets the key E / score with E exponential; the smallest keys win (Efraimidis and Spirakis 2006).
+    Each row gets the key E / score with E exponential; the smallest keys win (Efraimidis and Spirakis 2006). Given
+    ranks, the rows are those of all processes.
 
     Returns:
         The rows as float32 [up to count, D], in the order of their keys, and their weights. Rows of score 0 are
         never drawn. Memory: `count` rows and a chunk.
     """
-    keys, rows, kept = None, None, None
+    best: Drawn | None = None
+    skip(random, ranks.before if ranks else 0)
     for points, given in chunks:
         weights = torch.ones(len(points), device=points.device) if given is None else given
         uniform = torch.rand(len(points), dtype=torch.float64, generator=random).to(points.device)
         new = -torch.log1p(-uniform) / score(points, weights).double()
-        parts = (new, points.float(), weights)
-        old = (keys, rows, kept)
-        merged = parts if keys is None else tuple(torch.cat(pair) for pair in zip(old, parts, strict=True))  # type: ignore[arg-type]
-        best = merged[0].sort(stable=True).indices[:count]
-        best = best[merged[0][best].isfinite()]
-        keys, rows, kept = (part[best] for part in merged)
-    if rows is None or kept is None or not len(rows):
+        best = _smallest((new, points.float(), weights), best, count)
+    skip(random, ranks.after if ranks else 0)
+    if ranks is not None and best is not None:
+        best = _smallest(gather(best, ranks.group), None, count)
+    if best is None or not len(best[0]):
         raise ValueError("KMeans: data: expected at least one row with a positive weight, got none; pass some")
-    return rows, kept
+    return best[1:]
+
+
+def _smallest(parts: Drawn, before: Drawn | None, count: int) -> Drawn:
+    """The rows with the `count` smallest keys of both, in the order of their keys."""
+    merged = parts if before is None else tuple(torch.cat(pair) for pair in zip(before, parts, strict=True))
+    best = merged[0].sort(stable=True).indices[:count]
+    best = best[merged[0][best].isfinite()]
+    return tuple(part[best] for part in merged)  # type: ignore[return-value]
 
 
 def _pick(mass: Tensor, random: torch.Generator) -> Tensor:
@@ -94,9 +106,11 @@ def _given(points: Tensor, weights: Tensor) -> Tensor:
     return weights
 
 
-def _candidates(chunks: Pairs, clusters: int, metric: Metric, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def _candidates(
+    chunks: Pairs, clusters: int, metric: Metric, random: torch.Generator, ranks: Ranks | None
+) -> tuple[Tensor, Tensor]:
     """The rows k-means|| oversamples, and the weight of the data nearest to each."""
-    rows, _ = draw(chunks, 1, _given, random)
+    rows, _ = draw(chunks, 1, _given, random, ranks)
     for _ in range(ROUNDS):
         present = rows
 
@@ -104,17 +118,21 @@ def _candidates(chunks: Pairs, clusters: int, metric: Metric, random: torch.Gene
             return weights * assign(points, present, metric=metric).distances
 
         try:
-            rows = torch.cat([rows, draw(chunks, 2 * clusters, distance, random)[0]])
+            rows = torch.cat([rows, draw(chunks, 2 * clusters, distance, random, ranks)[0]])
         except ValueError:  # every row is a candidate already
             break
     statistics = Statistics.zeros(len(rows), rows.shape[1], rows.device)
     for points, weights in chunks:
         accumulate(points, assign(points, rows, metric=metric), statistics, weights=weights, metric=metric)
+    if ranks is not None:
+        dist.all_reduce(statistics.counts, group=ranks.group)
     return rows, statistics.counts.float()
 
 
-def start(chunks: Pairs, clusters: int, method: Start, metric: Metric, seed: int) -> Tensor:
-    """Start centroids, float32 [K D].
+def start(
+    chunks: Pairs, clusters: int, method: Start, metric: Metric, seed: int, ranks: Ranks | None = None
+) -> Tensor:
+    """Start centroids, float32 [K D]; given ranks, out of the rows of all processes.
 
     "random": K rows without replacement, in proportion to their weight; one pass.
     "k-means++": on a uniform sample of 65536 rows, or 8 K where that is more; one pass.
@@ -124,10 +142,10 @@ def start(chunks: Pairs, clusters: int, method: Start, metric: Metric, seed: int
     """
     random = generator(seed)
     if method == "random":
-        rows, _ = draw(chunks, clusters, _given, random)
+        rows, _ = draw(chunks, clusters, _given, random, ranks)
         return rows[torch.arange(clusters, device=rows.device) % len(rows)]
     if method == "k-means||":
-        rows, weights = _candidates(chunks, clusters, metric, random)
+        rows, weights = _candidates(chunks, clusters, metric, random, ranks)
     else:
-        rows, weights = draw(chunks, max(SAMPLE, 8 * clusters), lambda _, w: (w > 0).float(), random)
+        rows, weights = draw(chunks, max(SAMPLE, 8 * clusters), lambda _, w: (w > 0).float(), random, ranks)
     return rows[plus_plus(rows, clusters, weights=weights, metric=metric, seed=seed)]
