@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -145,16 +146,23 @@ def test_killed_after_its_last_checkpoint_is_evaluated_and_drawn(finished, tmp_p
     assert (folder / "pictures" / "reconstruction-00000006.png").exists()
 
 
-def test_a_signal_saves_and_asks_to_be_started_again(tmp_path):
-    folder = tmp_path / "stopped"
-    words = [sys.executable, "-m", "pymim.run", *bare(folder, "-b", "STEPS=100000")]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGTERM)
-    _, shown = process.communicate(timeout=60)
-    assert process.returncode == 75
-    assert "which is saved; --resume auto goes on" in shown
+def test_a_signal_saves_and_asks_to_be_started_again(tmp_path, capsys):
+    folder, over = tmp_path / "stopped", threading.Event()
+
+    def stop():
+        while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
+            if over.wait(0.02):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    try:
+        assert main(bare(folder, "-b", "STEPS=100000")) == 75
+    finally:
+        over.set()
+        thread.join()
+    assert "which is saved; --resume auto goes on" in capsys.readouterr().err
     assert list((folder / "checkpoints").glob("step-*/meta.json"))
 
 
