@@ -19,8 +19,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pymim import config, memory, run
+from pymim import config, run
 from pymim.io import Folder
+from pymim.loop import memory
 
 if TYPE_CHECKING:
     from pymim.contracts import Batch
