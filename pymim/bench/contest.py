@@ -162,4 +162,5 @@ class Runner:
         self.process.join(5)
         if self.process.is_alive():
             self.process.terminate()
+            self.process.join()
         self.connection.close()

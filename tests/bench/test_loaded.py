@@ -31,15 +31,17 @@ def test_ours_is_held_against_ours_on_one_thread():
 
 def test_a_case_runs_under_load(monkeypatch, pytestconfig):
     monkeypatch.setenv("PYTHONPATH", str(pytestconfig.rootpath))
+    before = set(multiprocessing.active_children())
     row = loaded.run_case(Address("tests.bench.tiny", "cases", 0), quick=True)
     assert row["rival"] == "torch" and row["op"] == "sum"
     assert all(row[name]["seconds"] > 0 for name in ("ours", "one_thread", "theirs"))
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_every_core_is_busy_while_it_lasts():
+    before = set(multiprocessing.active_children())
     with pytest.raises(KeyError), loaded.busy_cores():
-        work = multiprocessing.active_children()
+        work = set(multiprocessing.active_children()) - before
         pinned = [core for process in work for core in os.sched_getaffinity(process.pid)]
         assert sorted(pinned) == sorted(os.sched_getaffinity(0))
         raise KeyError
