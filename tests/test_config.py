@@ -21,7 +21,7 @@ MAE = ["--gin", "gin/mae.gin"]
         ([*MAE, "-b", "method.Method.mask=@masks.Unform()"], "no component is called masks.Unform"),
         ([*MAE, "-b", "masks.Uniform.ratio=["], "a bracket or a quote is not closed"),
         ([*MAE, "-b", "DEPTH=deep"], "ViT.depth: expected int, got 'deep'"),
-        ([*MAE, "-b", "encoders.ViT.hidden=drip"], "hidden: expected one of drop, token, got 'drip'"),
+        ([*MAE, "-b", "encoders.ViT.hidden=drip"], "hidden: expected one of drop, token, add, mix, got 'drip'"),
         ([*MAE, "-b", "tecaher/ViT.depth=3"], "tecaher/encoders.ViT.depth: nothing in this configuration uses it"),
         ([*MAE, "-b", "RATIO"], "expected NAME=VALUE"),
         ([*MAE, "--wrokdir", "x"], "--wrokdir: no such option; did you mean --workdir?"),

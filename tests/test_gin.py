@@ -17,6 +17,7 @@ PARTS = {  # by the component that a file uses; -b refuses what nothing reads
     "predictors.Cross": ["Cross.depth=1"],
     "tap = %LOW": ["LOW=1", "MIDDLE=1", "HIGH=1"],
     "targets.Assigned": ["TRUNK=@encoders.ViT()"],
+    "losses.Contrast": ["TRUNK=@encoders.ViT()"],
     "clusters.Survey": ["DATA=@data.Digits", "data.Digits.length=40", "TRUNK=@encoders.ViT()"],
 }
 QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2"]
