@@ -44,7 +44,8 @@ class Stages:
     files: an entry a stage: a gin file, as `--gin` takes it; or a tuple of gin files and of bindings of
         its own: 'NAME=VALUE', or a dict of names and values, which may be macros.
 
-    A stage takes on DATA, IMAGE, CHANNELS, CLIP, STATISTICS and SEED of the run; the macros of the command
+    A stage takes on DATA, with the arguments of a component that it names, IMAGE, CHANNELS, CLIP, STATISTICS
+    and SEED of the run; the macros of the command
     line that its configuration has too; and STAGE_1 and so on of the stages before it, where it has no
     stages of its own. What its entry binds stays. START is the run's alone.
     """
@@ -145,7 +146,18 @@ def passed(stage: Stage, text: str, bound: Sequence[str], root: str = "train.Tra
     words = {name: f"{name}={value}" for name, value in passed.items() if name in theirs and name not in kept}
     config.load(files, [*own, *words.values()])
     read = config.reads(root).macros
-    return [word for name, word in words.items() if name in read]
+    source = [word for part in _named(words.get("DATA", "")) for word in _arguments(part, text)]
+    return [word for name, word in words.items() if name in read] + source
+
+
+def _named(value: str) -> list[str]:
+    """The components that a value refers to."""
+    return re.findall(r"@([\w.]+)", value)
+
+
+def _arguments(component: str, text: str) -> list[str]:
+    """What a text of gin's binds of a component, so far as it is no macro."""
+    return re.findall(rf"^{re.escape(component)}\.\w+ = [^%\\\n]+$", text, re.MULTILINE)
 
 
 def _macros(text: str) -> dict[str, str]:

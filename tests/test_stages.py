@@ -142,6 +142,12 @@ def test_a_stage_sees_the_data_of_the_run_wherever_they_are_named(staged_file):
     assert given[1].replace(" ", "") == "STATISTICS=((0.5,0.5,0.5),(1.0,1.0,1.0))"
 
 
+def test_a_source_that_is_a_component_comes_with_its_arguments(staged_file):
+    words = ["DATA=@data.Digits", "data.Digits.length=40"]
+    assert passed(staged_file("'mae.gin'"), *words) == ["DATA=@data.Digits", "data.Digits.length = 40"]
+    assert passed(staged_file("(('mae.gin', 'DATA=digits'),)"), *words) == []
+
+
 def test_a_stage_is_given_those_before_it_unless_it_has_its_own(staged_file):
     file = staged_file("('mae.gin', 'mr_mae.gin')")
     assert passed(file, "STAGE_1=first") == []
