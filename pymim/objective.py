@@ -139,6 +139,12 @@ class Objective(nn.Module):
         prediction = torch.cat([p.values for _, _, p, _ in made], 1)
         target = torch.cat([t.values for _, _, _, t in made], 1)
         beside = {name: value for _, _, p, t in made for name, value in {**t.beside, **p.beside}.items()}
+        if any(one.weight is not None for _, _, *both in made for one in both):
+            kind = type(self.loss).__name__
+            raise ConfigError(
+                f"Objective {self.name}: loss: expected one of patches, as its target weighs them, got {kind}, "
+                "which reduces the whole batch; change the loss, or the target"
+            )
         if not self._checked:
             _check_beside(self, beside)
             self._checked = True

@@ -4,10 +4,11 @@ import pytest
 from torch import nn
 
 from pymim import losses, masks, targets
+from pymim.contracts import Made
 from pymim.errors import ConfigError
 from pymim.objective import Objective
 from tests.test_method import TINY, make_batch, make_method
-from tests.test_objective import Counted, First
+from tests.test_objective import Counted, First, Whole
 
 
 class Reduced:
@@ -89,3 +90,14 @@ def test_a_view_that_the_loader_does_not_make_is_refused():
         method = make_method(objectives=[Objective(targets.Pixels, TINY, losses.MSE(), **options)])
         with pytest.raises(ConfigError, match=r"source, to: expected views from 0 to 0, got [13]"):
             method.check_views(1)
+
+
+def test_weights_that_a_loss_of_the_whole_batch_would_drop_are_refused():
+    class Weighed(Counted):
+        def forward(self, asked):
+            values = super().forward(asked)
+            return Made(values, weight=values.new_ones(values.shape[:2]))
+
+    method = make_method(objectives=[Objective(Weighed, TINY, Whole())])
+    with pytest.raises(ConfigError, match="expected one of patches, as its target weighs them, got Whole"):
+        method(make_batch(), 0)
