@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
-from pymim.encoders import Average, Momentum
+from pymim.encoders import Average
 from pymim.errors import Stopped
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
@@ -177,8 +177,6 @@ class Trainer:
         fit = weights.load(self.method.encoder, self.start)
         if self.average is not None:
             self.average.update(self.method.encoder, 0.0)
-        for copy_of_it in (part for part in self.method.modules() if isinstance(part, Momentum)):
-            copy_of_it.catch_up()
         if self.world.leads:
             tqdm.write(str(fit), file=sys.stderr)
 

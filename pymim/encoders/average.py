@@ -61,10 +61,6 @@ class Momentum(Average):
         if run.step == 0:
             self.update(self._source[0], 0.0)
 
-    def catch_up(self) -> None:
-        """Take the source's weights as they are, where they were loaded after the copy was made."""
-        self.update(self._source[0], 0.0)
-
     def after_step(self, encoder: nn.Module, step: int) -> None:
         self.update(self._source[0], at(self.momentum, step, self.steps))
 

@@ -95,11 +95,3 @@ def test_no_optimiser_has_it_and_a_checkpoint_does(tmp_path):
     checkpoint.load(path, again, recipe(again))
     for mine, theirs in zip(again.ranker.parameters(), method.ranker.parameters(), strict=True):
         assert torch.equal(mine, theirs)
-
-
-def test_a_copy_catches_up_with_weights_that_are_loaded_later():
-    source = line(0.0)
-    follower = Momentum(source, 0.9)
-    nn.init.constant_(source.weight, 3.0)
-    follower.catch_up()
-    assert follower.module.weight.item() == 3.0
