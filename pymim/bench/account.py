@@ -88,6 +88,7 @@ def account(trainer: Trainer, steps: int) -> Account:
 
 def _train(trainer: Trainer, batch: Batch, steps: int) -> None:
     for step in range(steps):
+        trainer.method.before_step(trainer)
         trainer.learn(trainer.method, batch, step, trainer.folder)
         trainer.method.after_step(step)
 

@@ -64,6 +64,7 @@ def _step(words: list[str], _: Any) -> tuple[Thunk, Any]:
     trainer.method.before_run(trainer)
 
     def step() -> None:
+        trainer.method.before_step(trainer)
         trainer.learn(trainer.method, batch, 0, Folder("."))  # where it would keep a batch that gives no number
         trainer.method.after_step(0)
 
