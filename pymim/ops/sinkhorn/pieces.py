@@ -8,6 +8,7 @@ scores makes an iteration here too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,10 @@ class Pieces:
 
     def __init__(self, scores: Tensor | Product, epsilon: float, group: dist.ProcessGroup | None) -> None:
         self._scores, self._epsilon, self._group = scores, epsilon, group
+        _, count, k = shape_of(*apart(scores))
+        self._rows = count if in_core(scores) else min(count, max(64, 2**21 // k))  # of a chunk
+        self._count = -(-count // self._rows)
+        self._memory: Tensor | None = None
 
     def _chunks(self) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
         if in_core(self._scores):
@@ -32,10 +37,9 @@ class Pieces:
             return
         assert isinstance(self._scores, Product)
         features, prototypes = (x if x.dtype == torch.float64 else x.float() for x in self._scores)
-        s, k = len(features), prototypes.shape[-2]
-        rows = min(features.shape[1], max(64, 2**21 // k))
-        # One chunk's memory serves all: freed and taken anew between results that stay, it would never be the same.
-        memory = features.new_empty(s * rows * k)
+        s, k, rows = len(features), prototypes.shape[-2], self._rows
+        # One chunk's memory serves all passes: taken anew between results that stay, it would never be the same.
+        memory = self._memory = features.new_empty(s * rows * k) if self._memory is None else self._memory
         for first in range(0, features.shape[1], rows):
             some = slice(first, first + rows)
             part = features[:, some]
@@ -43,15 +47,20 @@ class Pieces:
             yield some, torch.matmul(part, prototypes.mT, out=scores), None
 
     def column_sums(self, row: Tensor, virtual: bool) -> Tensor:
-        parts = [column_sums(x, row[:, at].contiguous(), self._epsilon, virtual, p) for at, x, p in self._chunks()]
+        parts = (column_sums(x, row[:, at].contiguous(), self._epsilon, virtual, p) for at, x, p in self._chunks())
         return self._combined(parts)
 
     def sweep(self, row: Tensor, column: Tensor, log_rows: Tensor, power: float) -> tuple[Tensor, Tensor]:
-        parts = [
-            sweep(x, row[:, at].contiguous(), column, log_rows[:, at].contiguous(), self._epsilon, power, p)
-            for at, x, p in self._chunks()
-        ]
-        return torch.cat([part[0] for part in parts], 1), self._combined([part[1] for part in parts])
+        scaled = torch.empty_like(row)
+
+        def parts() -> Iterator[Tensor]:
+            for at, x, p in self._chunks():
+                given = row[:, at].contiguous(), column, log_rows[:, at].contiguous()
+                scaled[:, at], log_sums = sweep(x, *given, self._epsilon, power, p)
+                yield log_sums
+
+        log_sums = self._combined(parts())
+        return scaled, log_sums
 
     def plan(self, row: Tensor, column: Tensor) -> Tensor:
         parts = [write_plan(x, row[:, at].contiguous(), column, self._epsilon, p) for at, x, p in self._chunks()]
@@ -60,8 +69,14 @@ class Pieces:
     def labels(self, column: Tensor) -> Tensor:
         return torch.cat([write_labels(x, column, self._epsilon, p) for _, x, p in self._chunks()], 1)
 
-    def _combined(self, parts: list[Tensor]) -> Tensor:
-        log_sums = torch.logsumexp(torch.stack(parts), 0) if len(parts) > 1 else parts[0]
+    def _combined(self, parts: Iterator[Tensor]) -> Tensor:
+        """Add up the log-sums of chunks and ranks."""
+        first = next(parts)
+        # Copied at once: results that stay between one chunk's scratch and the next leave holes that fit neither.
+        table = first.new_empty(self._count, *first.shape)
+        for number, part in enumerate(chain([first], parts)):
+            table[number] = part
+        log_sums = torch.logsumexp(table, 0) if len(table) > 1 else table[0]
         if self._group is None:
             return log_sums
         top = log_sums.clone()
