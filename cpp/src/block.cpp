@@ -15,6 +15,8 @@ constexpr double kWidest = 65536;  // aspects lie between this and its inverse
 void check_grid(const char* function, Extent grid, int64_t patches) {
   check(grid[0] > 0 && grid[1] > 0 && grid[2] > 0, function, ": grid: expected at least one patch, got ",
         grid[0], " x ", grid[1], " x ", grid[2], "; give (frames, rows, columns)");
+  check(patches_of(grid) < int64_t{1} << 28, function, ": grid: expected fewer than 2^28 patches, got ",
+        grid[0], " x ", grid[1], " x ", grid[2], "; use a coarser grid");
   check_units(function, grid, {1, 1, 1}, patches);
 }
 
@@ -32,6 +34,13 @@ void check_aspect(const char* function, std::array<double, 2> aspect) {
 Stretch stretch(double low, double high) {
   const auto from = static_cast<float>(std::log2(low) / 2), to = static_cast<float>(std::log2(high) / 2);
   return {from, to - from};
+}
+
+// The sides of which the squares lie between these. A side that is whole but for the rounding of a double is
+// whole: other sides are further from it, as their squares are fractions of numbers below 2^28.
+Span span(double least_square, double most_square) {
+  const auto side = [](double square) { return static_cast<int>(std::ceil(std::sqrt(square) * (1 - 1e-12))); };
+  return {side(least_square), side(most_square)};
 }
 
 BlockLaw checked(const char* function, const Blocks& blocks, int64_t patches) {
@@ -117,8 +126,9 @@ void inverse_block_mask(View<const int64_t, 1> index, Draw draw, const Window& w
   const auto flattest = v / static_cast<double>(columns * columns),
              steepest = static_cast<double>(rows * rows) / v;
   const auto fit = [&](double aspect) { return std::fmin(std::fmax(aspect, flattest), steepest); };
-  const WindowLaw law{static_cast<int>(rows), static_cast<int>(columns),
-                      stretch(fit(window.aspect[0]), fit(window.aspect[1])), window.roll};
+  const double low = fit(window.aspect[0]), high = fit(window.aspect[1]);
+  const WindowLaw law{static_cast<int>(rows),  static_cast<int>(columns), stretch(low, high),
+                      span(v * low, v * high), span(v / high, v / low),   window.roll};
   PYMIM_RUN(inverse_block_mask, index, index, draw, law, board, out, stream);
 }
 
@@ -156,7 +166,7 @@ std::array<int64_t, 2> block_size(Draw draw, Extent grid, std::array<double, 2> 
                                   std::array<double, 2> aspect, uint32_t which, bool together, bool edges) {
   constexpr const char* function = "block_size";
   constexpr int64_t all_images = (int64_t{1} << 40) - 1;
-  check_grid(function, grid, grid[0] * grid[1] * grid[2]);
+  check_grid(function, grid, patches_of(grid));
   check(share[0] > 0 && share[0] <= share[1] && share[1] <= 1, function,
         ": share: expected 0 < low <= high <= 1, got ", share[0], " to ", share[1],
         "; give parts of the grid's area");

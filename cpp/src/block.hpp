@@ -19,9 +19,15 @@ struct BlockLaw {
   int shortest, longest, tries;
 };
 
+// How many rows or columns a window has at least and at most, exactly.
+struct Span {
+  int fewest, most;
+};
+
 struct WindowLaw {
   int rows, columns;
   Stretch stretch;
+  Span height, width;
   bool roll;
 };
 

@@ -29,14 +29,22 @@ inline void check_mask(const char* function, const View<const int64_t, 1>& index
   check_draw(function, index, draw);
 }
 
+// How many patches a grid has; 2^62 where they are more.
+inline int64_t patches_of(Extent grid) {
+  constexpr int64_t most = int64_t{1} << 62;
+  int64_t product = 1;
+  for (int64_t extent : grid) product = extent > 0 && product > most / extent ? most : product * extent;
+  return product;
+}
+
 // Units of `unit` patches tile `grid`, which has `patches`; gives how many patches a unit has.
 inline int64_t check_units(const char* function, Extent grid, Extent unit, int64_t patches) {
   for (size_t axis = 0; axis < 3; ++axis)
     check(unit[axis] > 0 && grid[axis] >= 0 && grid[axis] % unit[axis] == 0, function,
           ": unit: expected a divisor of ", grid[axis], " (grid, axis ", axis, "), got ", unit[axis],
           "; choose another unit or grid");
-  check(grid[0] * grid[1] * grid[2] == patches, function, ": grid: expected ", patches,
-        " patches (V + M), got ", grid[0], " x ", grid[1], " x ", grid[2], "; pass outputs of that size");
+  check(patches_of(grid) == patches, function, ": grid: expected ", patches, " patches (V + M), got ", grid[0],
+        " x ", grid[1], " x ", grid[2], "; pass outputs of that size");
   return unit[0] * unit[1] * unit[2];
 }
 

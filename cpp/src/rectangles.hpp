@@ -124,10 +124,11 @@ PYMIM_HOST_DEVICE inline void show_window(const WindowLaw& law, const Draw& draw
   if (visible == 0) return;
   const Words words = rectangle_words(draw, image, kWindowWords);
   const float side = std::sqrt(static_cast<float>(visible)), stretch = draw_stretch(law.stretch, words.x);
-  const int fewest = (visible + law.columns - 1) / law.columns;
-  const int rows = clamp_int(static_cast<int>(std::ceil(side * stretch)), fewest, law.rows);
-  const int columns =
-      clamp_int(static_cast<int>(std::ceil(side / stretch)), (visible + rows - 1) / rows, law.columns);
+  // Floats may round a whole number up: what they give stays among the sides that the aspects allow.
+  const int rows = clamp_int(static_cast<int>(std::ceil(side * stretch)), law.height.fewest, law.height.most);
+  const int fewest = (visible + rows - 1) / rows;
+  const int columns = clamp_int(static_cast<int>(std::ceil(side / stretch)),
+                                fewest > law.width.fewest ? fewest : law.width.fewest, law.width.most);
   const int top = below_int(words.y, law.roll ? law.rows : law.rows - rows + 1);
   const int left = below_int(words.z, law.roll ? law.columns : law.columns - columns + 1);
   for (int r = 0, rest = visible; rest > 0; ++r) {
