@@ -23,6 +23,7 @@ from pymim.data.source import Source
 from pymim.data.videos import Clip
 from pymim.data.workers import clean_start, default_workers, end_at_exit, live_as_long_as_the_run
 from pymim.errors import ConfigError, DataError
+from pymim.parts import part
 
 if TYPE_CHECKING:
     from pymim.contracts import View
@@ -66,7 +67,7 @@ class Loader:
         self.context = clean_start() if self.workers else None  # early: it starts while the model is built
         self.prefetch = prefetch
         self.limit = min(
-            len(self.source) - 1, max(1, int(tolerate * len(self.source)))
+            len(self.source) - 1, max(1, part(len(self.source), tolerate))
         )  # how many pictures may be broken
         self.steps_per_epoch = max(1, len(self.source) // batch)
         self.waited = 0.0  # seconds that the training has waited for a batch

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pymim.layers.attention import Attention
 from pymim.layers.linear import Linear
 from pymim.layers.rotary import Rotation
+from pymim.parts import fraction
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -62,13 +63,13 @@ class DropPath(nn.Module):
     """x + branch(x), where in training the branch is left out for a share `rate` of the images and scaled for the
     others, so that the expectation stays (stochastic depth, Huang et al. 2016).
 
-    subset: exactly int(B (1 - rate)) images, at least one, are drawn, and the branch is computed for them alone
-        (DINOv2, Oquab et al. 2024; CAPI, Darcet et al. 2025); else each image tosses a coin of its own.
+    subset: exactly B (1 - rate) images, rounded down but at least one, are drawn, and the branch is computed for
+        them alone (DINOv2, Oquab et al. 2024; CAPI, Darcet et al. 2025); else each image tosses a coin of its own.
     """
 
     def __init__(self, rate: float = 0.0, subset: bool = False):
         super().__init__()
-        self.rate, self.subset = rate, subset
+        self.rate, self.subset, self.kept = rate, subset, fraction(1 - rate)
 
     def forward(self, tokens: Float[Tensor, "B L D"], branch: Branch) -> Float[Tensor, "B A D"]:
         """branch(images) is its value [b A D] for these images of the batch: of the last A of their tokens."""
@@ -82,7 +83,7 @@ class DropPath(nn.Module):
         return tokens[:, tokens.shape[1] - made.shape[1] :] + made
 
     def _to_some(self, tokens: Tensor, branch: Branch) -> Tensor:
-        count = max(1, int(len(tokens) * (1 - self.rate)))
+        count = max(1, len(tokens) * self.kept.numerator // self.kept.denominator)
         images = torch.randperm(len(tokens), device=tokens.device)[:count]
         made = branch(images)
         tokens = tokens[:, tokens.shape[1] - made.shape[1] :]

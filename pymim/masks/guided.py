@@ -13,6 +13,7 @@ from pymim.masks.count import Rounding
 from pymim.masks.share import Share
 from pymim.ops import grid as ops
 from pymim.ops import guided
+from pymim.parts import part
 from pymim.schedule import Schedule, at
 
 
@@ -37,7 +38,7 @@ class Ranked(Share):
     def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
         patches = math.prod(grid)
         share = at(self.hard, draw["step"], self.steps)
-        hard = 0 if difficulty is None else int((patches - visible) * share)
+        hard = 0 if difficulty is None else part(patches - visible, share)
         scores = _scores(index, patches, difficulty)
         return guided.ranked(index, scores, visible, hard, hide=self.hide, **draw)
 

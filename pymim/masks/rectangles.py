@@ -12,6 +12,7 @@ from pymim.masks.count import Rounding
 from pymim.masks.share import PlaneShare, Share
 from pymim.ops import block as ops
 from pymim.ops import grid as shapes
+from pymim.parts import part
 from pymim.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class MultiBlock:
         name = {"edges": self.edges, **draw._asdict()}
         target = ops.block_size(grid, share=self.share, aspect=self.aspect, **name)
         context = ops.block_size(grid, share=self.context, which=1, **name)
-        visible = math.prod(grid[:-2]) * int(self.visible * math.prod(grid[-2:]))
+        visible = math.prod(grid[:-2]) * part(math.prod(grid[-2:]), self.visible)
         found = ops.multi_block(
             index,
             grid,

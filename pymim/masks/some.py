@@ -9,6 +9,7 @@ from torch import Tensor
 from pymim.contracts import Draw, Grid, Mask, Policy
 from pymim.masks.hide import one_mask
 from pymim.ops import mask as ops
+from pymim.parts import part
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -24,5 +25,5 @@ class Some:
         self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
     ) -> Mask:
         mask = one_mask(self.policy, index, grid, draw, difficulty, "Some")
-        count = int(mask.hidden.shape[1] * self.share)
+        count = part(mask.hidden.shape[1], self.share)
         return mask._replace(predicted=ops.subset(index, mask.hidden, count, **draw._asdict()))

@@ -12,6 +12,7 @@ from pymim.masks.count import Rounding, visible_count
 from pymim.masks.hide import hide
 from pymim.masks.share import PlaneShare, Share
 from pymim.ops import mask as ops
+from pymim.parts import part
 from pymim.schedule import Schedule, at
 
 if TYPE_CHECKING:
@@ -75,6 +76,6 @@ class Disjoint:
     ) -> list[Mask]:
         patches = math.prod(grid)
         visible = visible_count(patches, at(self.ratio, draw.step, self.steps), self.rounding)
-        covered = None if self.covered is None else round(self.covered * patches)
+        covered = None if self.covered is None else part(patches, self.covered, "round")
         masks = ops.disjoint(index, patches, visible, views=self.draws, covered=covered, **draw._asdict())
         return [hide(mask) for mask in masks]
