@@ -126,7 +126,7 @@ inline X in_register(X x) {
 #endif
 
 // exp2(x) gives 2^(x scale) of each lane, to 2 ulp. In AVX-512 floats are 2^-126 or a little more where it is
-// smaller, at least 2^127 where it is larger, and past 1e9 not always finite.
+// smaller, at least 2^126 where it is larger, and not always finite there.
 template <class R>
 class Exp2 {
  public:
@@ -161,7 +161,9 @@ class Exp2<float> {
     constexpr int32_t zero = 0x48c00000;  // of `magic`
     const __m512 magic = _mm512_set1_ps(393216.f), x = in_register(scores);
     const __m512 sum = _mm512_fmadd_ps(x, scale_, magic);
-    const __m512 r = _mm512_fmsub_ps(x, scale_, _mm512_sub_ps(sum, magic));
+    // Of a large x the rest is no fraction: it is kept to one, NaN to itself.
+    const __m512 rest = _mm512_fmsub_ps(x, scale_, _mm512_sub_ps(sum, magic));
+    const __m512 r = _mm512_min_ps(_mm512_set1_ps(1.f), _mm512_max_ps(_mm512_set1_ps(-1.f), rest));
     const __m512i least = _mm512_max_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(zero - 126 * 32));
     const __m512i m = _mm512_min_epi32(least, _mm512_set1_epi32(zero + 127 * 32));
     const __m512i root = _mm512_permutex2var_epi32(low_, m, high_);

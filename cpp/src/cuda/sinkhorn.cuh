@@ -35,6 +35,15 @@ __device__ R lowest() {
   return std::is_same_v<R, double> ? R(-8e307) : R(-1.7e38f);
 }
 
+// A potential, of a row or column that is to sum to exp(wanted): NaN where its fractions are lost, beyond 2^14
+// in float. It would make sums that are not those wanted.
+template <class R>
+__device__ R with_fractions(R potential, R wanted) {
+  constexpr R most = std::is_same_v<R, double> ? R(0x1p43) : R(0x1p14f);
+  const bool kept = (potential <= most && potential >= -most) || wanted < R(kNothing / 2);
+  return kept ? potential : std::numeric_limits<R>::quiet_NaN();
+}
+
 // All problems, and their scratch. The functions of a block are for problem blockIdx.x.
 template <class T>
 struct Problems {
@@ -171,7 +180,8 @@ __device__ R scale_row(const Problems<T>& p, const T* scores, R wanted, R power,
     shift = -block_reduce(top, [](R a, R b) { return a > b ? a : b; });
     sum = exponentials(p, scores, shift, out);
   }
-  const R scaled = power * (wanted * static_cast<R>(kLog2e) - (log_of_two(sum) - shift));
+  const R scaled =
+      with_fractions(power * (wanted * static_cast<R>(kLog2e) - (log_of_two(sum) - shift)), wanted);
   __syncthreads();  // every thread has read the old potential
   if (threadIdx.x == 0) *potential = scaled * static_cast<R>(kLn2);
   return power_of_two(scaled - shift);
@@ -207,7 +217,7 @@ __global__ void merge_kernel(Problems<T> p, R* log_sums) {
   if (c >= p.l) return;
   R sum = 0;
   for (int64_t part = 0; part < p.parts; ++part) sum += p.sums(part)[c];
-  const bool present = p.column()[c] > R(kNothing / 2);
+  const bool present = !(p.column()[c] <= R(kNothing / 2));  // NaN is: it must stay
   log_sums[blockIdx.x * p.l + c] = present ? log_of_two(sum) - p.column()[c] : R(0);
   if (present && !usable(sum)) p.lost() = 1;
 }
@@ -226,7 +236,7 @@ __global__ void step_kernel(Problems<T> p, const R* columns, R power, R* log_sum
   for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) {
     const int64_t at = blockIdx.x * p.l + c;
     const R wanted = columns[at] * static_cast<R>(kLog2e);
-    const R scaled = (c < p.k ? power : R(1)) * (wanted - log_sums[at]);
+    const R scaled = with_fractions((c < p.k ? power : R(1)) * (wanted - log_sums[at]), wanted);
     const R mass = power_of_two(wanted), ratio = power_of_two(p.column()[c] - scaled) - 1;
     missed += mass > 0 ? mass * (ratio < 0 ? -ratio : ratio) : R(0);
     total += mass;

@@ -135,7 +135,8 @@ __global__ void product_rows_kernel(Problems<T> p, Pass<T> pass, const R* wanted
   for (int64_t i = int64_t{blockIdx.y} * blockDim.x + threadIdx.x; i < p.b;
        i += int64_t{gridDim.y} * blockDim.x) {
     const int64_t at = blockIdx.x * p.b + i;
-    row[at] = power * (wanted[at] - folded<T, R>(p, pass, i) * static_cast<R>(kLn2));
+    row[at] =
+        with_fractions(power * (wanted[at] - folded<T, R>(p, pass, i) * static_cast<R>(kLn2)), wanted[at]);
   }
 }
 

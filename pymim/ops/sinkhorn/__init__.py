@@ -5,8 +5,9 @@ The plan of scores [B K], or of each of S independent problems [S B K], is
     P[b k] = exp(scores[b k] / epsilon + row[b] + column[k])
 
 with the potentials `row` and `column` such that its rows and columns have the wanted sums (Cuturi 2013).
-One read of the scores makes an iteration, nothing of their size is stored, nothing overflows and no row vanishes,
-however wide they are: where the scalings themselves could not be computed with, their logarithms are.
+One read of the scores makes an iteration, nothing of their size is stored, nothing overflows and no row vanishes:
+where the scalings themselves could not be computed with, their logarithms are. Scores so wide that the logarithms
+lose their fractions (potentials beyond 2^14 in float32, 2^43 in float64) are refused: rows would not sum to 1.
 
 What rows and columns sum to: unless told, each row to 1, so that it is a soft label, and each column to B / K
 (CAPI, Darcet et al. 2025; SwAV, Caron et al. 2020, after its final product with B). The side that is scaled last

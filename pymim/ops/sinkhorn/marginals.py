@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops.arrays import fill
+
+NOTHING = -1e29  # above the logarithm of what a side of no mass sums to, -1e30
 
 
 def computed_dtype(scores: Tensor) -> torch.dtype:
@@ -25,12 +28,47 @@ def sum_over_ranks(values: Tensor, group: dist.ProcessGroup | None) -> Tensor:
     return values
 
 
-def check_finite(row: Tensor) -> None:
-    """Scores that are not finite make the potentials NaN; on CUDA, to look would stop the stream."""
-    if not row.is_cuda and not torch.isfinite(row.sum()):
+def widest(dtype: torch.dtype) -> float:
+    """The largest potential at which an exponential still has nine bits or more: 2^14 in float32, 2^43 in
+    float64."""
+    return 2.0**-9 / torch.finfo(dtype).eps
+
+
+def check_potentials(scores: Iterable[Tensor | None], *sides: tuple[Tensor, Tensor]) -> None:
+    """Refuses scores that are not finite, or so wide that the plan would not have the sums it is to have.
+
+    Where a plan has mass, scores / epsilon are as large as the potentials at most, so these are what is looked at.
+    On CUDA, to look would stop the stream: there the kernels make such potentials NaN.
+
+    Args:
+        scores: the scores, or the features and the prototypes; None is passed over.
+        sides: the potentials of a side, and the logarithms of what it sums to; those of nothing may be anything.
+    """
+    if sides[0][0].is_cuda:
+        return
+    most = widest(sides[0][0].dtype)
+    if all(np.abs(potentials.numpy()).max(initial=0) <= most for potentials, _ in sides):  # not so for NaN
+        return
+    for given in scores:
+        _check_finite(given)
+    reach = max(
+        float(potentials[wanted > NOTHING].abs().nan_to_num(torch.inf).max()) for potentials, wanted in sides
+    )
+    if reach > most:
+        kind = str(sides[0][0].dtype).removeprefix("torch.")
         raise ValueError(
-            "sinkhorn: scores: expected finite numbers, got NaN or infinity; look for where they arise"
+            f"sinkhorn: scores: expected scores / epsilon up to {most:.0f} (what {kind} keeps the fractions of), "
+            f"got {reach:.3g}; normalise them, raise epsilon{', or pass float64' * (kind == 'float32')}"
         )
+
+
+def _check_finite(given: Tensor | None) -> None:
+    if given is None or bool(given.isfinite().all()):
+        return
+    row = int((~given.isfinite()).flatten(0, -2).any(-1).nonzero()[0]) % given.shape[-2]
+    raise ValueError(
+        f"sinkhorn: scores: expected finite numbers, got NaN or infinity in row {row}; look for where they arise"
+    )
 
 
 def log_marginals(

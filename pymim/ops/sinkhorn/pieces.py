@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
-from pymim.ops.sinkhorn.marginals import check_finite, log_marginals, sum_over_ranks
+from pymim.ops.sinkhorn.marginals import check_potentials, log_marginals, sum_over_ranks
 from pymim.ops.sinkhorn.scores import Product, apart, in_core, problems, shape_of
 from pymim.ops.sinkhorn.steps import Potentials, Schedule, column_sums, sweep, write_labels, write_plan
 
@@ -128,7 +128,7 @@ def solve_in_steps(
     marginals = log_marginals(values, shape, rows, columns, mass, group)
     pieces = Pieces(scores, schedule.epsilon, group)
     row, column, error, count = iterate(pieces, *marginals, shape[2], schedule)
-    check_finite(row)
+    check_potentials((values, prototypes), *zip((row, column), marginals, strict=True))
     plan = pieces.plan(row, column) if want in ("plan", "solution") else row.new_empty(shape[0], 0, 0)
     labels = pieces.labels(column) if want == "labels" else count.new_empty(shape[0], 0)
     return plan, labels, row, column, error, count
@@ -153,6 +153,7 @@ def plan_sums(scores: Tensor | Product, potentials: Potentials, *, epsilon: floa
     row, column = (each[None] if single else each for each in potentials[:2])
     pieces = Pieces(batched, epsilon, None)
     column = column[:, : shape_of(*apart(batched))[2]].contiguous()
+    check_potentials(apart(batched), (row, row), (column, column))
     wanted, _ = pieces.sweep(row, column, torch.zeros_like(row), 1.0)
     found = (row - wanted).exp(), (column + pieces.column_sums(row, False)).exp()
     return Sums(*(each.squeeze(0) for each in found)) if single else Sums(*found)

@@ -13,6 +13,7 @@ from torch import Tensor
 from pymim import _core
 from pymim.ops.arrays import stream
 from pymim.ops.register import op
+from pymim.ops.sinkhorn.marginals import check_potentials
 from pymim.ops.sinkhorn.scores import shape_of
 
 
@@ -94,6 +95,7 @@ def write_plan(
     """exp(scores / epsilon + row + column), [S B K]."""
     room = scratch(scores, column, column.shape[1], prototypes)
     out = _empty_plan(scores, row, column, epsilon, prototypes)
+    check_potentials((scores, prototypes), (row, row), (column, column))
     _core.sinkhorn.plan(scores, prototypes, epsilon, row, column, out, room, stream(scores))
     return out
 

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
-from pymim.ops.sinkhorn.marginals import check_finite, computed_dtype, sum_over_ranks
+from pymim.ops.sinkhorn.marginals import check_potentials, computed_dtype, sum_over_ranks
 from pymim.ops.sinkhorn.pieces import Pieces
 from pymim.ops.sinkhorn.scores import Product, apart, problems
 from pymim.ops.sinkhorn.steps import Potentials, Solution
@@ -54,7 +54,7 @@ def doubly_stochastic(
         row, count = (row + scaled) / 2, torch.full(error.shape, done, device=error.device)
         if tolerance > 0 and bool((error <= tolerance).all()):
             break
-    check_finite(row)
+    check_potentials(apart(batched), (row, torch.zeros_like(row)))
     found = [pieces.plan(row[:, mine], row), row[:, mine], row, error, count]
     plan, *rest = [each.squeeze(0) for each in found] if single else found
     return Solution(plan, Potentials(*rest))

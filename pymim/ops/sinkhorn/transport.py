@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, fill, stream
 from pymim.ops.register import op
-from pymim.ops.sinkhorn.marginals import check_finite, computed_dtype, log_marginals, power, share
+from pymim.ops.sinkhorn.marginals import check_potentials, computed_dtype, log_marginals, power, share
 from pymim.ops.sinkhorn.pieces import solve_in_steps
 from pymim.ops.sinkhorn.scores import Product, apart, in_core, problems, shape_of
 from pymim.ops.sinkhorn.steps import Potentials, Schedule, Solution, scratch
@@ -68,7 +68,8 @@ def solve(scores: Tensor | Product, **options: Unpack[Options]) -> Solution:
         options: see Options.
     Raises:
         ValueError: an option is out of range, the sums of the two sides have different totals, a shape does not
-            fit, or a score is not finite. (On CUDA, where looking at values would stop the stream, such a
+            fit, or a score is not finite, or so wide that a potential is beyond 2^14 (2^43 in float64), where
+            its fractions are lost. (On CUDA, where looking at values would stop the stream, such a
             score makes the plan NaN.) TypeError: a dtype is not taken.
     Cost: O(S B K) a pass, iterations + 1 reads of the scores, and one write of the plan. For a Product on CUDA two
         products an iteration, and beside the plan memory that is linear in B and K.
@@ -211,5 +212,5 @@ def _transport(
         scratch(scores, column, column.shape[1], prototypes),
         stream(scores),
     )
-    check_finite(row)
+    check_potentials((scores, prototypes), (row, log_rows), (column, log_columns))
     return out
