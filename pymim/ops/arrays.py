@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pymim.ops.door import RAISED, name_of, refuse
+
 Array = Tensor | np.ndarray[Any, Any]
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,18 +31,24 @@ def fill(tensor: Tensor, value: float | Tensor) -> None:
 
 
 def accepts_numpy(function: Callable[P, R]) -> Callable[P, R]:
-    """Lets `function`, written for tensors, take numpy arrays too; its tensors then come back as arrays."""
+    """Lets `function`, written for tensors, take numpy arrays too; its tensors then come back as arrays.
+
+    What fails is said in the name of the op (see `door`).
+    """
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, np.ndarray):
-                break
-        else:  # nothing to convert: a loop, as any() of a generator takes a microsecond
-            return function(*args, **kwargs)
-        tensors = [_to_tensor(value) for value in args]
-        named = {name: _to_tensor(value) for name, value in kwargs.items()}
-        return cast(R, _to_numpy(function(*tensors, **named)))  # type: ignore[arg-type]
+        try:
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, np.ndarray):
+                    break
+            else:  # nothing to convert: a loop, as any() of a generator takes a microsecond
+                return function(*args, **kwargs)
+            tensors = [_to_tensor(value) for value in args]
+            named = {name: _to_tensor(value) for name, value in kwargs.items()}
+            return cast(R, _to_numpy(function(*tensors, **named)))  # type: ignore[arg-type]
+        except RAISED as error:
+            refuse(name_of(function), function, args, kwargs, error)
 
     return wrapper
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,14 +34,23 @@ def empty(index: Tensor, patches: int, visible: int) -> Triple:
     )
 
 
-def extent(grid: Grid) -> tuple[int, int, int]:
+def extent(function: str, grid: Grid, name: str = "grid") -> tuple[int, int, int]:
     """Frames, rows and columns of a grid given by its sizes, or by its number of patches."""
     sizes = (grid,) if isinstance(grid, int) else tuple(grid)
     if not 0 < len(sizes) <= 3 or min(sizes) < 0:
-        raise ValueError(f"grid: expected 1 to 3 sizes, got {grid}; give (frames, rows, columns) or fewer")
+        raise ValueError(
+            f"{function}: {name}: expected 1 to 3 sizes, got {grid}; give (frames, rows, columns) or fewer"
+        )
+    check_patches(function, name, math.prod(sizes))
     return (1,) * (3 - len(sizes)) + sizes  # type: ignore[return-value]
 
 
+def check_patches(function: str, name: str, patches: int) -> None:
+    """Refuses a grid before memory for it is asked for."""
+    if not patches < 2**28:
+        raise ValueError(f"{function}: {name}: expected fewer than 2^28 patches, got {patches}; use a coarser grid")
+
+
 def check_count(function: str, name: str, count: int, most: int, of: str) -> None:
-    if not 0 <= count <= most:
+    if not 0 <= operator.index(count) <= most:
         raise ValueError(f"{function}: {name}: expected 0 to {most} ({of}), got {count}; ask for fewer")

@@ -15,7 +15,7 @@ from torch import Tensor
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
 from pymim.ops.block import Ragged, Targets, block, block_size, inverse_block, multi_block, ragged_block
-from pymim.ops.grid import Grid, Mask, Triple, check_count, empty, extent
+from pymim.ops.grid import Grid, Mask, Triple, check_count, check_patches, empty, extent
 from pymim.ops.guided import priority, ranked, weighted
 from pymim.ops.register import op
 
@@ -84,9 +84,9 @@ def uniform(
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B N), no scratch.
     """
-    sizes = extent(grid)
+    sizes = extent("uniform", grid)
     check_count("uniform", "visible", visible, math.prod(sizes), "patches")
-    return Mask(*uniform_mask(index, sizes, extent(unit), visible, seed, step, view))
+    return Mask(*uniform_mask(index, sizes, extent("uniform", unit, "unit"), visible, seed, step, view))
 
 
 @op("filtered_mask", lambda index, bank, rows, columns, visible, *draw: empty(index, rows * columns, visible))
@@ -128,6 +128,7 @@ def filtered(
     Cost: O(B N), no scratch.
     """
     rows, columns = grid
+    check_patches("filtered", "grid", rows * columns)
     check_count("filtered", "visible", visible, rows * columns, "patches")
     return Mask(*filtered_mask(index, bank, rows, columns, visible, seed, step, view))
 
@@ -171,6 +172,7 @@ def disjoint(
         ValueError: a count is out of range; TypeError: `index` is not int64.
     Cost: O(W B N), no scratch.
     """
+    check_patches("disjoint", "patches", patches)
     check_count("disjoint", "visible", visible, patches, "patches")
     if views < 1:
         raise ValueError(f"disjoint: views: expected 1 or more, got {views}; ask for two")
@@ -216,7 +218,8 @@ def budget(
         ValueError: a count or number is out of range; TypeError: `index` is not int64.
     Cost: O(B N), no scratch.
     """
-    sizes = [math.prod(extent(grid)) for grid in grids]
+    sizes = [math.prod(extent("budget", grid, "grids")) for grid in grids]
+    check_patches("budget", "grids", sum(sizes))
     check_count("budget", "visible", visible, sum(sizes), "patches")
     alphas = [float(alpha)] * len(sizes) if isinstance(alpha, (int, float)) else list(alpha)
     return Mask(*budget_mask(index, sizes, alphas, visible, seed, step, view))
@@ -281,6 +284,6 @@ def expand(boolean: Tensor, grid: Grid, visible: int, *, unit: Grid) -> Mask:
         and end where the outputs end); TypeError: `boolean` is not bool.
     Cost: O(B N), no scratch.
     """
-    sizes = extent(grid)
+    sizes = extent("expand", grid)
     check_count("expand", "visible", visible, math.prod(sizes), "patches")
-    return Mask(*expand_mask(boolean, sizes, extent(unit), visible))
+    return Mask(*expand_mask(boolean, sizes, extent("expand", unit, "unit"), visible))

@@ -5,21 +5,27 @@ torch.library.custom_op does this too, with checks that cost 9 us a call, where 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 
+from pymim.ops.arrays import accepts_numpy
+
 F = TypeVar("F", bound=Callable[..., Any])
 _library = torch.library.Library("pymim", "FRAGMENT")
 
 
-def op(name: str, fake: Callable[..., Any], *, mutates: Sequence[str] = ()) -> Callable[[F], F]:
+def op(
+    name: str, fake: Callable[..., Any], *, mutates: Sequence[str] = (), public: bool = False
+) -> Callable[[F], F]:
     """Makes torch.ops.pymim.<name> of a function.
 
     Args:
         fake: takes the same arguments, and only allocates the outputs.
         mutates: names of the arguments that are written to; the op then returns nothing.
+        public: a function is made of the op that takes arrays too and says what it refuses; the op is its `.op`.
     """
 
     def register(body: F) -> F:
@@ -27,9 +33,19 @@ def op(name: str, fake: Callable[..., Any], *, mutates: Sequence[str] = ()) -> C
         for device in ("CPU", "CUDA"):
             _library.impl(name, body, device)
         torch.library.register_fake(f"pymim::{name}", fake, lib=_library)
-        return getattr(torch.ops.pymim, name).default  # type: ignore[no-any-return]
+        made = getattr(torch.ops.pymim, name).default
+        return _at_the_door(body, made) if public else made
 
     return register
+
+
+def _at_the_door(body: F, made: Any) -> F:
+    @functools.wraps(body)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return made(*args, **kwargs)
+
+    call.op = made  # type: ignore[attr-defined]
+    return accepts_numpy(call)  # type: ignore[return-value]
 
 
 def differentiate(name: str, backward: Callable[..., Any], setup: Callable[..., None]) -> None:

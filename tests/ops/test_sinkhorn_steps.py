@@ -33,8 +33,8 @@ def test_two_ranks_are_one():
 
 def test_registered_half_steps_are_sound():
     scores, row, column = torch.randn(2, 5, 4), torch.zeros(2, 5), torch.zeros(2, 4)
-    torch.library.opcheck(sinkhorn.column_sums, (scores, row, 0.5))
-    torch.library.opcheck(sinkhorn.sweep, (scores, row, column, row, 0.5))
-    torch.library.opcheck(sinkhorn.write_plan, (scores, row, column, 0.5))
-    torch.library.opcheck(sinkhorn.write_labels, (scores, column, 0.5))
+    torch.library.opcheck(sinkhorn.column_sums.op, (scores, row, 0.5))
+    torch.library.opcheck(sinkhorn.sweep.op, (scores, row, column, row, 0.5))
+    torch.library.opcheck(sinkhorn.write_plan.op, (scores, row, column, 0.5))
+    torch.library.opcheck(sinkhorn.write_labels.op, (scores, column, 0.5))
     np.testing.assert_allclose(sinkhorn.column_sums(scores, row, 0.5), torch.logsumexp(scores / 0.5, 1), rtol=1e-5)

@@ -75,9 +75,12 @@ def ragged_block_mask(
 def _law(
     function: str, grid: Grid, hidden: int, area: tuple[float, float | None], duration: tuple[int, int] | None
 ) -> tuple[tuple[int, int, int], tuple[float, float], tuple[int, int]]:
-    sizes = extent(grid)
+    sizes = extent(function, grid)
     check_count(function, "hidden", hidden, math.prod(sizes), "patches")
-    return sizes, (area[0], area[1] or 0), duration or (1, sizes[0])
+    least, most = area
+    if most is not None and not most > 0:
+        raise ValueError(f"{function}: area: expected None or a greatest area above 0, got {most}; name patches")
+    return sizes, (least, 0 if most is None else most), (1, sizes[0]) if duration is None else duration
 
 
 @accepts_numpy

@@ -11,6 +11,7 @@ from torch import Tensor
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
 from pymim.ops.block.board import empty_board
+from pymim.ops.door import speaks
 from pymim.ops.grid import Grid, Mask, Triple, check_count, empty, extent
 from pymim.ops.register import op
 
@@ -106,7 +107,7 @@ def inverse_block(
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B N), N bits of scratch an image.
     """
-    sizes = extent(grid)
+    sizes = extent("inverse_block", grid)
     check_count("inverse_block", "visible", visible, math.prod(sizes), "patches")
     return Mask(*inverse_block_mask(index, sizes, visible, aspect, roll, seed, step, view))
 
@@ -155,7 +156,7 @@ def multi_block(
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B (N + S K)), N bits of scratch an image.
     """
-    sizes = extent(grid)
+    sizes = extent("multi_block", grid)
     check_count("multi_block", "visible", visible, math.prod(sizes), "patches")
     check_count("multi_block", "blocks", blocks, 64, "the most there may be")
     return Targets(
@@ -163,6 +164,7 @@ def multi_block(
     )
 
 
+@speaks("block_size")
 def block_size(
     grid: Grid,
     *,
@@ -191,5 +193,7 @@ def block_size(
     Raises:
         ValueError: a range is out of bounds.
     """
-    rows, columns = _core.block.size(seed, step, view, extent(grid), share, aspect, which, together, edges)
+    rows, columns = _core.block.size(
+        seed, step, view, extent("block_size", grid), share, aspect, which, together, edges
+    )
     return rows, columns

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import operator
+
 import torch
 from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
-from pymim.ops.kmeans.steps import Assignment, Metric, is_cosine
+from pymim.ops.kinds import tensor_fault
+from pymim.ops.kmeans.steps import Assignment, Metric, check_rank, check_rows, is_cosine
 
 
 def _pairwise(points: Tensor, centroids: Tensor, cosine: bool) -> Tensor:
@@ -43,6 +46,19 @@ def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric:
     Cost: O(B K) memory for the distances, O(B K D) time and a few passes over what is still unplaced.
     """
     cosine, clusters = is_cosine("assign_balanced", metric), len(centroids)
+    check_rank("assign_balanced", "points", points, 2)
+    check_rank("assign_balanced", "centroids", centroids, 2)
+    if points.is_complex():
+        raise TypeError(f"assign_balanced: points: {tensor_fault(points)}")
+    if centroids.dtype != torch.float32:
+        got = str(centroids.dtype).removeprefix("torch.")
+        raise TypeError(f"assign_balanced: centroids: expected dtype float32, got {got}; convert it first")
+    if points.shape[1] != centroids.shape[1]:
+        raise ValueError(
+            f"assign_balanced: centroids: expected [K D] of D = {points.shape[1]}, got {list(centroids.shape)}; "
+            "pass an array of that shape"
+        )
+    max_size = min(operator.index(max_size), len(points))  # not beyond what an int64 holds
     if max_size * clusters < len(points):
         raise ValueError(
             f"assign_balanced: max_size: expected room for {len(points)} rows, got {max_size} in each of "
@@ -50,7 +66,9 @@ def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric:
         )
     cost = _pairwise(points.detach().float(), centroids.detach(), cosine)
     if not bool(cost.isfinite().all()):
-        raise ValueError("assign_balanced: points: expected finite distances, got NaN or infinity; remove them")
+        check_rows("assign_balanced", "centroids", centroids)
+        check_rows("assign_balanced", "points", points)
+        raise ValueError("assign_balanced: points: expected finite distances, got an overflow; rescale them")
     limit = cost.new_full((clusters,), torch.inf)  # a full cluster takes only what is nearer than its furthest
     labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     waiting = torch.arange(len(points), device=points.device)

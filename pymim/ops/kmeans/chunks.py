@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from pymim.ops.kinds import tensor_fault
+from pymim.ops.kmeans.steps import check_rows, check_weights
 
 Data = Tensor | np.ndarray[Any, Any] | Iterable[Any]
 
@@ -25,13 +29,19 @@ class Chunks:
                 "KMeans: data: expected an array or an iterable that starts afresh each time, got a one-shot "
                 f"{type(data).__name__}; pass the object it was made from"
             )
+        if not isinstance(data, Iterable):
+            raise TypeError(f"KMeans: data: {tensor_fault(data)}")
         self.data, self.weights, self.rows, self.device = data, weights, rows, device
         self._array = isinstance(data, (Tensor, np.ndarray))
+        if self._array:
+            _check("data", data)
         self.whole = self._array and not isinstance(data, np.memmap)
         if weights is not None and not self._array:
             raise ValueError(
                 "KMeans: weights: expected None beside an iterable, got an array; yield (points, weights) instead"
             )
+        if weights is not None:
+            _check("weights", weights)
         if weights is not None and len(weights) != len(data):  # type: ignore[arg-type]
             raise ValueError(
                 f"KMeans: weights: expected {len(data)} (the rows of data), got {len(weights)}; pass one a row"  # type: ignore[arg-type]
@@ -39,11 +49,25 @@ class Chunks:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         for points, weights in self._pairs():
-            ready = self._ready(points)
+            ready = self._ready("data", points)
             if ready.dim() != 2:
                 raise ValueError(f"KMeans: data: expected 2 axes, got {ready.dim()}; reshape it")
             if len(ready):
-                yield ready, None if weights is None else self._ready(weights)
+                yield ready, None if weights is None else self._ready("weights", weights)
+
+    @contextmanager
+    def rows_named(self) -> Iterator[None]:
+        """Says of what is refused inside which row of the data it is in, through all chunks, draws and restarts."""
+        try:
+            yield
+        except ValueError:
+            first = 0
+            for points, weights in self:
+                check_rows("KMeans", "data", points, first)
+                if weights is not None:
+                    check_weights("KMeans", weights, first)
+                first += len(points)
+            raise
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
         if not self._array:
@@ -57,10 +81,17 @@ class Chunks:
             part = slice(first, first + step)
             yield data[part], None if self.weights is None else self.weights[part]
 
-    def _ready(self, rows: Any) -> Tensor:
+    def _ready(self, name: str, rows: Any) -> Tensor:
+        _check(name, rows)
         if isinstance(rows, np.memmap):
             rows = np.array(rows)
         if isinstance(rows, np.ndarray):
             rows = torch.from_numpy(np.require(rows, requirements=["C", "W"]))
         tensor: Tensor = rows.detach()
         return tensor if self.device is None else tensor.to(self.device)
+
+
+def _check(name: str, rows: Any) -> None:
+    """Refuses what is no dense array of numbers."""
+    if fault := tensor_fault(rows):
+        raise TypeError(f"KMeans: {name}: {fault}")

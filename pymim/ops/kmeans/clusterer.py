@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,31 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from pymim.ops.door import speaks
+from pymim.ops.kinds import tensor_fault
 from pymim.ops.kmeans.balance import assign_balanced
 from pymim.ops.kmeans.chunks import Chunks, Data
 from pymim.ops.kmeans.ranks import Ranks, elsewhere
 from pymim.ops.kmeans.starts import Start, start
 from pymim.ops.kmeans.steps import Assignment, Empty, Metric, Statistics, accumulate, assign, is_cosine, update
+from pymim.ops.memory import check_memory
+
+
+def _check_numbers(
+    clusters: int, iterations: int, restarts: int, rows: int, seed: int, max_size: int | None
+) -> None:
+    for name, value, least, most in (
+        ("clusters", clusters, 1, 2**31 - 1),
+        ("iterations", iterations, 0, 10**6),
+        ("restarts", restarts, 1, 10**4),
+        ("rows", rows, 1, 2**62),
+        ("seed", seed, -(2**63), 2**63 - 1 - restarts),
+        ("max_size", 1 if max_size is None else max_size, 1, 2**62),
+    ):
+        if operator.index(value) < least:
+            raise ValueError(f"KMeans: {name}: expected at least {least}, got {value}; raise it")
+        if value > most:
+            raise ValueError(f"KMeans: {name}: expected at most {most}, got {value}; lower it")
 
 
 class KMeans:
@@ -45,6 +66,7 @@ class KMeans:
         objective: of `centroids` on the data. history: the objective of every pass of the winning run.
     """
 
+    @speaks("KMeans")
     def __init__(
         self,
         clusters: int,
@@ -63,14 +85,14 @@ class KMeans:
         group: dist.ProcessGroup | None = None,
     ):
         is_cosine("KMeans", metric)
-        for name, value, least in (
-            ("clusters", clusters, 1),
-            ("iterations", iterations, 0),
-            ("restarts", restarts, 1),
-            ("rows", rows, 1),
-        ):
-            if value < least:
-                raise ValueError(f"KMeans: {name}: expected at least {least}, got {value}; raise it")
+        _check_numbers(clusters, iterations, restarts, rows, seed, max_size)
+        if empty not in ("split", "keep"):
+            raise ValueError(f"KMeans: empty: expected 'split' or 'keep', got {empty!r}; choose one of them")
+        if not tolerance >= 0:
+            raise ValueError(f"KMeans: tolerance: expected 0 or more, got {tolerance}; 0 never stops early")
+        given = np.asarray(start) if isinstance(start, list) else start
+        if not isinstance(start, str) and (fault := tensor_fault(given)):
+            raise TypeError(f"KMeans: start: {fault}")
         if isinstance(start, str) and start not in ("k-means++", "k-means||", "random"):
             raise ValueError(
                 f"KMeans: start: expected 'k-means++', 'k-means||', 'random' or centroids, got {start!r}; pick one"
@@ -88,6 +110,7 @@ class KMeans:
         self.objective = float("inf")
         self.history: list[float] = []
 
+    @speaks("KMeans")
     def fit(self, data: Data, weights: Any = None) -> KMeans:
         """Clusters `data`: a tensor, an array, a np.memmap, or an iterable of chunks (see `Chunks`).
 
@@ -99,19 +122,22 @@ class KMeans:
                 "KMeans: data: expected one array under max_size, got chunks; load it, or drop max_size"
             )
         self.objective = float("inf")
-        for restart in range(self.restarts):
-            self._run(chunks, self._start(chunks, self.seed + restart))
+        with chunks.rows_named():
+            for restart in range(self.restarts):
+                self._run(chunks, self._start(chunks, self.seed + restart))
         return self
 
+    @speaks("KMeans")
     def partial_fit(self, points: Any, weights: Any = None) -> KMeans:
         """One batch: totals = decay totals + statistics of the batch; centroids = their means.
 
         The first batch chooses the start, unless centroids were given.
         """
         chunks = Chunks(points, weights, self.rows, self.device)
-        if self.centroids is None:
-            self.centroids = self._start(chunks, self.seed)
-        batch = self._pass(chunks, self.centroids)
+        with chunks.rows_named():
+            if self.centroids is None:
+                self.centroids = self._start(chunks, self.seed)
+            batch = self._pass(chunks, self.centroids)
         totals = batch if self.totals is None else self.totals
         if totals is not batch:
             for total, new in zip(totals, batch, strict=True):
@@ -121,11 +147,13 @@ class KMeans:
         self._report(batch)
         return self
 
+    @speaks("KMeans")
     def predict(self, data: Data) -> Tensor:
         """Labels int64 [N] of the nearest centroids, on the device of each chunk."""
         centroids = self._fitted()
         chunks = Chunks(data, None, self.rows, self.device)
-        found = [self._nearest(points, centroids).labels for points, _ in chunks]
+        with chunks.rows_named():
+            found = [self._nearest(points, centroids).labels for points, _ in chunks]
         return torch.cat(found) if found else torch.empty(0, dtype=torch.int64, device=centroids.device)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -135,6 +163,7 @@ class KMeans:
             state["cluster_counts"] = self.counts
         return state | ({} if self.totals is None else self.totals._asdict())
 
+    @speaks("KMeans")
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Takes up where `state_dict` was called."""
         if state["centroids"].shape[0] != self.clusters:
@@ -158,6 +187,8 @@ class KMeans:
         points = next(iter(chunks), (None, None))[0]
         if points is None:
             raise ValueError("KMeans: data: expected at least one row, got none; pass some")
+        if not points.is_cuda:  # centroids, those to come, their sums and their terms
+            check_memory("KMeans", "clusters", self.clusters, 24 * (points.shape[1] + 1))
         if not isinstance(self.start, str):
             return self._given(torch.as_tensor(self.start, device=points.device), points.shape[1])
         ranks = None

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pymim.ops.door import speaks
 from pymim.ops.kmeans.chunks import Chunks, Data
 from pymim.ops.kmeans.clusterer import KMeans
 from pymim.ops.kmeans.ranks import Ranks, elsewhere
@@ -39,6 +40,7 @@ class HierarchicalKMeans(KMeans):
             both levels are those of one process that has all rows.
     """
 
+    @speaks("HierarchicalKMeans")
     def __init__(self, top: int, inside: int, **options: Any):
         for name in ("restarts", "max_size"):
             if options.get(name) is not None:
@@ -47,6 +49,7 @@ class HierarchicalKMeans(KMeans):
         self.inside = inside
         self.top = KMeans(top, **options)
 
+    @speaks("HierarchicalKMeans")
     def fit(self, data: Data, weights: Any = None) -> HierarchicalKMeans:
         """Clusters `data` as KMeans.fit does. Cost: O(N (k1 + k2) D) a pass, and k1 + 1 passes to start."""
         self.top.fit(data, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -10,8 +11,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
+from pymim.ops.kinds import tensor_fault
 from pymim.ops.kmeans.ranks import Drawn, Ranks, gather, skip
-from pymim.ops.kmeans.steps import Metric, Statistics, accumulate, assign
+from pymim.ops.kmeans.steps import Metric, Statistics, accumulate, assign, check_rank, check_rows, check_weights
+from pymim.ops.memory import check_memory
 
 Start = Literal["k-means++", "k-means||", "random"]
 Pairs = Iterable[tuple[Tensor, Tensor | None]]
@@ -23,7 +26,7 @@ ROUNDS = 5  # of k-means||, each drawing two rows a cluster
 
 def generator(seed: int) -> torch.Generator:
     """Randomness comes from the CPU, so that all devices choose alike."""
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(int(operator.index(seed)))
 
 
 def draw(
@@ -82,6 +85,8 @@ def plus_plus(
         int64 [K], ids of the chosen rows.
     Cost: O(B K D) time in K passes over the points.
     """
+    check_rank("plus_plus", "points", points, 2)
+    check_memory("plus_plus", "clusters", clusters, 16)
     if not len(points) or clusters < 1:
         raise ValueError(
             f"plus_plus: clusters: expected at least one, of at least one row, got {clusters} of {len(points)}; "
@@ -90,15 +95,28 @@ def plus_plus(
     random = generator(seed)
     ones = torch.ones(len(points), dtype=torch.float64, device=points.device)
     mass = ones if weights is None else weights.double()
+    if weights is not None and weights.is_complex():
+        raise TypeError(f"plus_plus: weights: {tensor_fault(weights)}")
+    if mass.shape != ones.shape:
+        raise ValueError(
+            f"plus_plus: weights: expected [B] = [{len(ones)}], got {list(mass.shape)}; pass one a row"
+        )
+    check_weights("plus_plus", mass)
     if not bool((mass > 0).any()):
         raise ValueError("plus_plus: weights: expected at least one above zero, got none; pass some")
     chosen = [_pick(mass, random)]
     closest = torch.full_like(mass, torch.inf)
     for _ in range(clusters - 1):
         centre = points[chosen[-1]][None].float()
-        closest = torch.minimum(closest, assign(points, centre, metric=metric).distances.double())
+        try:
+            closest = torch.minimum(closest, assign(points, centre, metric=metric).distances.double())
+        except ValueError:
+            check_rows("plus_plus", "points", points)  # it may be the centre that is refused
+            raise
         left = closest * mass
-        chosen.append(_pick(left, random) if bool((left > 0).any()) else chosen[-1])
+        if not bool((left > 0).any()):
+            return torch.cat([torch.stack(chosen), chosen[-1].expand(clusters - len(chosen))])
+        chosen.append(_pick(left, random))
     return torch.stack(chosen)
 
 

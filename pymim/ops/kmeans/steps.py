@@ -51,12 +51,33 @@ def _scratch(like: Tensor, size: int) -> Tensor:
     return like.new_empty(size, dtype=torch.uint8)
 
 
-def _check_rank(function: str, name: str, tensor: Tensor, rank: int) -> None:
+def check_rank(function: str, name: str, tensor: Tensor, rank: int) -> None:
     if not isinstance(tensor, Tensor):
         got = type(tensor).__name__
         raise TypeError(f"{function}: {name}: expected a tensor or array, got {got}; convert it first")
     if tensor.dim() != rank:
         raise ValueError(f"{function}: {name}: expected {rank} axes, got {tensor.dim()}; reshape it")
+
+
+def check_rows(function: str, name: str, points: Tensor, first: int = 0) -> None:
+    """Refuses rows that distances cannot be computed from, by the number that the caller knows them by."""
+    bad = (~points.float().square().sum(1).isfinite()).nonzero()
+    if len(bad):
+        raise ValueError(
+            f"{function}: {name}: expected rows whose squares sum to a finite float, got row {first + int(bad[0])} "
+            "with NaN, infinity or an overflow; remove or rescale it"
+        )
+
+
+def check_weights(function: str, weights: Tensor, first: int = 0) -> None:
+    """Refuses weights that are negative or not finite."""
+    bad = (~((weights >= 0) & weights.isfinite())).nonzero()
+    if len(bad):
+        row = int(bad[0])
+        raise ValueError(
+            f"{function}: weights: expected finite and not negative, got {float(weights[row])} at row "
+            f"{first + row}; drop such rows instead"
+        )
 
 
 def _empty(points: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
@@ -93,7 +114,7 @@ def assign(points: Tensor, centroids: Tensor, *, metric: Metric = "l2") -> Assig
     Cost: O(B K D) time; O(K D) scratch on the CPU, O((B + K) D) on CUDA: nothing of size B K is stored.
     """
     cosine = is_cosine("assign", metric)
-    _check_rank("assign", "points", points, 2)
+    check_rank("assign", "points", points, 2)
     return Assignment(*_assign(points.detach(), centroids.detach(), cosine))
 
 
@@ -140,8 +161,13 @@ def accumulate(
     Cost: O(B D) time, O(B) scratch on the CPU, O(B + K) on CUDA.
     """
     cosine = is_cosine("accumulate", metric)
-    _check_rank("accumulate", "points", points, 2)
-    weights = None if weights is None else weights.detach()
+    check_rank("accumulate", "points", points, 2)
+    if weights is not None:
+        weights = weights.detach()
+        if weights.shape != points.shape[:1]:  # one of no rows would count as absent
+            raise ValueError(
+                f"accumulate: weights: expected [B] = [{len(points)}], got {list(weights.shape)}; pass one a row"
+            )
     _accumulate(points.detach(), assignment.labels, weights, assignment.distances, cosine, *statistics)
 
 

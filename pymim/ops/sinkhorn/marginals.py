@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pymim.ops.arrays import fill
 
+MOST_ITERATIONS = 10**7
 NOTHING = -1e29  # above the logarithm of what a side of no mass sums to, -1e30
 
 
@@ -47,12 +49,12 @@ def check_potentials(scores: Iterable[Tensor | None], *sides: tuple[Tensor, Tens
     if sides[0][0].is_cuda:
         return
     most = widest(sides[0][0].dtype)
-    if all(np.abs(potentials.numpy()).max(initial=0) <= most for potentials, _ in sides):  # not so for NaN
+    if all(np.abs(potentials.detach().numpy()).max(initial=0) <= most for potentials, _ in sides):  # not so for NaN
         return
     for given in scores:
         _check_finite(given)
     reach = max(
-        float(potentials[wanted > NOTHING].abs().nan_to_num(torch.inf).max()) for potentials, wanted in sides
+        float(potentials[~(wanted <= NOTHING)].abs().nan_to_num(torch.inf).max()) for potentials, wanted in sides
     )
     if reach > most:
         kind = str(sides[0][0].dtype).removeprefix("torch.")
@@ -133,6 +135,18 @@ def _check_totals(rows: Tensor, columns: Tensor) -> None:
         raise ValueError(
             f"sinkhorn: columns: expected the total of the rows, {rows.max().item():g}, "
             f"got {columns.max().item():g}; scale one to the other"
+        )
+
+
+def check_schedule(function: str, iterations: int, tolerance: float) -> None:
+    """Refuses what would not end, or end at once."""
+    if operator.index(iterations) < 1:
+        raise ValueError(f"{function}: iterations: expected at least 1, got {iterations}; ask for more")
+    if iterations > MOST_ITERATIONS:
+        raise ValueError(f"{function}: iterations: expected at most {MOST_ITERATIONS}, got {iterations}; lower it")
+    if not tolerance >= 0:
+        raise ValueError(
+            f"{function}: tolerance: expected 0 or more, got {tolerance}; pass 0 for a fixed number of iterations"
         )
 
 

@@ -121,8 +121,6 @@ def solve_in_steps(
     want: str,
 ) -> tuple[Tensor, ...]:
     """What the op of the core returns, in the same order, for the same options."""
-    if schedule.iterations < 1:
-        raise ValueError(f"sinkhorn: iterations: expected at least 1, got {schedule.iterations}; ask for 3")
     values, prototypes = apart(scores)
     shape = shape_of(values, prototypes)
     marginals = log_marginals(values, shape, rows, columns, mass, group)

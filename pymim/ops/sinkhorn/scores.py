@@ -21,6 +21,8 @@ class Product(NamedTuple):
 def problems(scores: Tensor | Product) -> tuple[Tensor | Product, bool]:
     """The scores as [S B K], or a product of [S B D] with [S K D] or [1 K D]; and whether they were one problem."""
     values, prototypes = apart(scores)
+    if isinstance(scores, Product) and prototypes is None:
+        raise TypeError("sinkhorn: prototypes: expected a tensor or array, got NoneType; pass the scores alone")
     if values.ndim not in (2, 3):
         raise ValueError(
             f"sinkhorn: scores: expected [B K] or [S B K], got {values.ndim} axes, also of features; reshape them"

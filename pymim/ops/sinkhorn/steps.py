@@ -48,7 +48,7 @@ def _empty_columns(
     return row.new_empty(s, k + virtual)
 
 
-@op("sinkhorn_columns", _empty_columns)
+@op("sinkhorn_columns", _empty_columns, public=True)
 def column_sums(
     scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False, prototypes: Tensor | None = None
 ) -> Tensor:
@@ -59,7 +59,11 @@ def column_sums(
     return out
 
 
-@op("sinkhorn_sweep", lambda scores, row, column, *rest: (torch.empty_like(row), torch.empty_like(column)))
+def _empty_sweep(scores: Tensor, row: Tensor, column: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(row), torch.empty_like(column)
+
+
+@op("sinkhorn_sweep", _empty_sweep, public=True)
 def sweep(
     scores: Tensor,
     row: Tensor,
@@ -88,7 +92,7 @@ def _empty_plan(
     return row.new_empty(shape_of(scores, prototypes))
 
 
-@op("sinkhorn_plan", _empty_plan)
+@op("sinkhorn_plan", _empty_plan, public=True)
 def write_plan(
     scores: Tensor, row: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None
 ) -> Tensor:
@@ -104,7 +108,7 @@ def _empty_labels(scores: Tensor, *rest: object) -> Tensor:
     return torch.empty(scores.shape[:2], dtype=torch.int64, device=scores.device)
 
 
-@op("sinkhorn_labels", _empty_labels)
+@op("sinkhorn_labels", _empty_labels, public=True)
 def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
     """The column with the most of each row, int64 [S B], straight from the columns' potentials."""
     room = scratch(scores, column, column.shape[1], prototypes)

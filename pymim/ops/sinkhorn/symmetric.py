@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
-from pymim.ops.sinkhorn.marginals import check_potentials, computed_dtype, sum_over_ranks
+from pymim.ops.sinkhorn.marginals import check_potentials, check_schedule, computed_dtype, sum_over_ranks
 from pymim.ops.sinkhorn.pieces import Pieces
 from pymim.ops.sinkhorn.scores import Product, apart, problems
 from pymim.ops.sinkhorn.steps import Potentials, Solution
@@ -40,8 +40,7 @@ def doubly_stochastic(
         ValueError: as solve(), or the affinity is not symmetric (looked at on the CPU only, and by each rank only
         among its own points).
     """
-    if iterations < 1:
-        raise ValueError(f"doubly_stochastic: iterations: expected at least 1, got {iterations}; ask for 100")
+    check_schedule("doubly_stochastic", iterations, tolerance)
     batched, single = problems(affinity)
     like, _ = apart(batched)
     mine, n = _own_rows(like, group)

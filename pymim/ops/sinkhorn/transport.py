@@ -13,7 +13,14 @@ from typing_extensions import Unpack
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, fill, stream
 from pymim.ops.register import op
-from pymim.ops.sinkhorn.marginals import check_potentials, computed_dtype, log_marginals, power, share
+from pymim.ops.sinkhorn.marginals import (
+    check_potentials,
+    check_schedule,
+    computed_dtype,
+    log_marginals,
+    power,
+    share,
+)
 from pymim.ops.sinkhorn.pieces import solve_in_steps
 from pymim.ops.sinkhorn.scores import Product, apart, in_core, problems, shape_of
 from pymim.ops.sinkhorn.steps import Potentials, Schedule, Solution, scratch
@@ -119,6 +126,7 @@ def _solve(
     for name, side in (("first", first), ("last", last)):
         if side not in ("rows", "columns"):
             raise ValueError(f'sinkhorn: {name}: expected "rows" or "columns", got {side!r}; name one of them')
+    check_schedule("sinkhorn", iterations, tolerance)
     powers = power("row_relax", row_relax, epsilon), power("column_relax", column_relax, epsilon)
     schedule = Schedule(epsilon, iterations, tolerance, first == "rows", last == "rows", *powers)
     batched, single = problems(scores)
