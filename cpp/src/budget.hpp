@@ -44,7 +44,8 @@ PYMIM_HOST_DEVICE inline void share_budget(const Draw& draw, int64_t image, cons
   for (uint32_t g = 0; g < grids; ++g) {
     share[g] = static_cast<float>(visible) * share[g] / sum;
     const auto whole = static_cast<int64_t>(share[g]);
-    counts[g] = whole < budget.sizes[g] ? whole : budget.sizes[g];
+    const int64_t room = budget.sizes[g] < left ? budget.sizes[g] : left;  // a large share may be rounded up
+    counts[g] = whole < room ? whole : room;
     left -= counts[g];
   }
   for (; left > 0; --left) {  // to the grid that is furthest below its share and not full

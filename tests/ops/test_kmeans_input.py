@@ -131,7 +131,7 @@ def test_class_refuses_data():
     refuses(r"KMeans: start: expected \[K D\] = \[2 3\], got \[4 3\]", POINTS, start=POINTS)
     refuses("KMeans: data: expected one array under max_size", [POINTS], max_size=2)
     refuses("assign_balanced: max_size: expected room for 4 rows, got 1", POINTS, max_size=1)
-    refuses("assign_balanced: points: expected finite", NAN, start=CENTROIDS, max_size=2)
+    refuses(r"KMeans: data: expected rows .* got row 1 with NaN", NAN, start=CENTROIDS, max_size=2)
     with pytest.raises(ValueError, match="KMeans: centroids: expected a fitted object"):
         kmeans.KMeans(2).predict(POINTS)
     with pytest.raises(ValueError, match="HierarchicalKMeans: restarts: expected nothing, got 2"):

@@ -211,3 +211,11 @@ def test_policies_compile_without_a_break():
     compiled, eager = torch.compile(draw, fullgraph=True)(index), draw(index)
     assert torch.equal(compiled[1], eager[1])
     assert all(torch.equal(a, b) for a, b in zip(compiled[0], eager[0], strict=True))
+
+
+@pytest.mark.parametrize("visible", [2**24 + 3, 2**24 + 11])
+def test_a_budget_larger_than_floats_count_is_exact(visible):
+    """As a float 2^24 + 3 is 2^24 + 4: one patch more than there is room for."""
+    result = mask.budget(torch.arange(1), [2**24 + 16], visible)
+    assert int(result.boolean.sum()) == 16 + 2**24 - visible
+    assert result.visible[0, -1] < 2**24 + 16

@@ -1,6 +1,8 @@
 // One problem of Sinkhorn on a GPU: where it lies, and what a block does for its rows and columns.
 #pragma once
 
+#include <limits>
+
 #include "../sinkhorn.hpp"
 #include "element.cuh"
 #include "reduce.cuh"
