@@ -85,6 +85,7 @@ def test_rows_sum_to_one_or_are_refused(entry, wide):
         lambda scores: sinkhorn.plan(scores, rows=torch.arange(24.0)),
         lambda scores: sinkhorn.doubly_stochastic(scores @ scores.T),
         lambda scores: sinkhorn.plan_sums(scores, narrowed(scores)),
+        lambda scores: sinkhorn.write_labels(scores[None], scores[None, 0], 0.05),
         lambda scores: sinkhorn.write_plan(scores[None], scores[None, :, 0], scores[None, 0], 0.05),
     ],
 )

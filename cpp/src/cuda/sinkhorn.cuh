@@ -280,7 +280,7 @@ __global__ void labels_kernel(Problems<T> p, int64_t* labels) {
     }
     const R best = warp_max(top);
     label = warp_reduce(top == best ? label : p.k, [](int64_t a, int64_t b) { return a < b ? a : b; });
-    if (lane_id() == 0) labels[blockIdx.x * p.b + i] = label < p.k ? label : 0;
+    if (lane_id() == 0) labels[blockIdx.x * p.b + i] = label < p.k ? label : -1;  // NaN
   }
 }
 

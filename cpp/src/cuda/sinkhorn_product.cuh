@@ -179,7 +179,7 @@ __global__ void product_labels_kernel(Problems<T> p, Pass<T> pass, int64_t* labe
   for (int64_t i = int64_t{blockIdx.y} * blockDim.x + threadIdx.x; i < p.b;
        i += int64_t{gridDim.y} * blockDim.x) {
     R top = lowest<R>();
-    int64_t label = 0;
+    int64_t label = -1;  // and stays it where all is NaN
     for (int64_t part = 0; part < pass.split.parts; ++part) {
       const R other = pass.first(p, part)[i];
       if (other > top) label = reinterpret_cast<const int32_t*>(pass.second(p, part))[i];

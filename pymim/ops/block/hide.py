@@ -78,7 +78,7 @@ def _law(
     sizes = extent(function, grid)
     check_count(function, "hidden", hidden, math.prod(sizes), "patches")
     least, most = area
-    if most is not None and not most > 0:
+    if most == 0:  # what stands for None in the core
         raise ValueError(f"{function}: area: expected None or a greatest area above 0, got {most}; name patches")
     return sizes, (least, 0 if most is None else most), (1, sizes[0]) if duration is None else duration
 

@@ -113,6 +113,7 @@ def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Ten
     """The column with the most of each row, int64 [S B], straight from the columns' potentials."""
     room = scratch(scores, column, column.shape[1], prototypes)
     out = _empty_labels(scores)
+    check_potentials((scores, prototypes), (column, column))
     _core.sinkhorn.labels(scores, prototypes, epsilon, column, out, room, stream(scores))
     return out
 

@@ -77,7 +77,7 @@ def solve(scores: Tensor | Product, **options: Unpack[Options]) -> Solution:
         ValueError: an option is out of range, the sums of the two sides have different totals, a shape does not
             fit, or a score is not finite, or so wide that a potential is beyond 2^14 (2^43 in float64), where
             its fractions are lost. (On CUDA, where looking at values would stop the stream, such a
-            score makes the plan NaN.) TypeError: a dtype is not taken.
+            score makes the plan NaN and labels -1.) TypeError: a dtype is not taken.
     Cost: O(S B K) a pass, iterations + 1 reads of the scores, and one write of the plan. For a Product on CUDA two
         products an iteration, and beside the plan memory that is linear in B and K.
     """
