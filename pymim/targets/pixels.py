@@ -80,8 +80,8 @@ class Pixels(Target):
             return view
         if not self.spread:
             return view[:, :, :: self.thinned]
-        frames = torch.linspace(0, view.shape[2] - 1, view.shape[2] // self.thinned).long()
-        return view[:, :, frames]
+        last, count = view.shape[2] - 1, view.shape[2] // self.thinned
+        return view[:, :, torch.arange(count) * last // max(1, count - 1)]
 
     def _pixels(self, view: Tensor, ids: Tensor | None) -> Tensor:
         patches = patchify(self.shown(view).float(), self.patch, last=True)
