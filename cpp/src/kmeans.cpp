@@ -114,6 +114,8 @@ void accumulate(View<const T, 2> points, View<const int64_t, 1> labels, View<con
                 View<const float, 1> distances, Metric metric, View<uint8_t, 1> workspace, Statistics out,
                 Stream stream) {
   const int64_t b = points[0], k = out.sums[0];
+  check(!on_cuda(points.device) || b < int64_t{1} << 31,
+        "accumulate: points: expected fewer than 2^31 rows on CUDA, got ", b, "; accumulate some at a time");
   check_shape("accumulate", "labels", labels, {b}, "[B]");
   if (weights.present()) check_shape("accumulate", "weights", weights, {b}, "[B]");
   check_shape("accumulate", "distances", distances, {b}, "[B]");

@@ -119,6 +119,7 @@ void expand_mask(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out,
   check_shape("expand_mask", "out.boolean", out.boolean, {coarse[0], out.visible[1] + out.hidden[1]},
               "[B V+M]");
   check_device("expand_mask", coarse, out.visible, out.hidden, out.boolean);
+  check_patches("expand_mask", out.boolean[1]);
   const int64_t size = check_units("expand_mask", grid, unit, out.boolean[1]);
   check(coarse[1] * size == out.boolean[1], "expand_mask: coarse: expected ", out.boolean[1] / size,
         " cells, got ", coarse[1], "; pass the mask of the grid divided by the unit");

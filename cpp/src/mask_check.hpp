@@ -17,6 +17,11 @@ inline void check_draw(const char* function, const View<const int64_t, 1>& index
           "; pass the position of each image in its dataset");
 }
 
+inline void check_patches(const char* function, int64_t patches) {
+  check(patches < int64_t{1} << 28, function, ": N: expected fewer than 2^28 patches, got ", patches,
+        "; use a coarser grid");
+}
+
 inline void check_mask(const char* function, const View<const int64_t, 1>& index, const Draw& draw,
                        const Mask& out) {
   const int64_t b = index[0], v = out.visible[1], m = out.hidden[1];
@@ -24,8 +29,7 @@ inline void check_mask(const char* function, const View<const int64_t, 1>& index
   check_shape(function, "out.hidden", out.hidden, {b, m}, "[B M]");
   check_shape(function, "out.boolean", out.boolean, {b, v + m}, "[B V+M]");
   check_device(function, index, out.visible, out.hidden, out.boolean);
-  check(v + m < int64_t{1} << 28, function, ": N: expected fewer than 2^28 patches, got ", v + m,
-        "; use a coarser grid");
+  check_patches(function, v + m);
   check_draw(function, index, draw);
 }
 
