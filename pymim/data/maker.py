@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from torch import Tensor
 from pymim import philox
 from pymim.contracts import Batch, Draw, Order
 from pymim.data.order import Ids, Shuffled
-from pymim.data.reading import Broken, Moments, Pictures, labels, read
+from pymim.data.reading import Broken, Moments, Pictures, first_of, labels, read
+from pymim.data.sample import chosen
 from pymim.data.source import Source, noted
 from pymim.errors import DataError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pymim.contracts import View
     from pymim.views.view import Drawn
 
+log = logging.getLogger("pymim.data")
 CHUNK = 64  # pictures that `load` holds in their own size
 
 
@@ -106,14 +109,24 @@ def _check_like(views: Sequence[View], number: int) -> None:
         )
 
 
-def load(source: Source, view: View, size: int) -> tuple[Tensor, Tensor]:
-    """`size` pictures spread evenly over a source (or all), prepared by `view`, and their labels."""
-    count = min(size, len(source))
+def load(source: Source, view: View, size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Draw up to `size` pictures, of each class its share, and prepare them by `view`; give their labels too.
+
+    Of a source with labels, those that have one; broken ones are left out, and said. Raises DataError where
+    none can be read.
+    """
+    wanted = chosen(source, size, seed)
     prepared, label = [], []
-    for wanted in np.array_split(np.arange(count) * len(source) // count, -(-count // CHUNK)):
-        images, index, broken = read(source, wanted, limit=len(wanted) - 1)
-        if images is None:
-            raise DataError(f"data.load: source: expected pictures, got {len(wanted)} broken ones: {broken}")
-        prepared.append(view(images, torch.from_numpy(index), None))
-        label.append(labels(source, index))
+    broken: Broken = {}
+    for some in np.array_split(wanted, -(-len(wanted) // CHUNK)):
+        images, index, more = read(source, some, limit=len(some) - 1)
+        broken |= more
+        if images is not None:
+            kept = torch.from_numpy(index == some)
+            prepared.append(view(images, torch.from_numpy(index), None)[kept])
+            label.append(labels(source, some)[kept])
+    if not prepared:
+        raise DataError(f"data.load: source: expected pictures, got {first_of(broken)}; mend or remove them")
+    if broken:
+        log.warning("left out %s", first_of(broken))
     return torch.cat(prepared), torch.cat(label)

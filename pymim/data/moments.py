@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import functools
+import math
+import sys
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pymim.data import opening
-from pymim.data.reading import read
+from pymim.data.reading import first_of, read
+from pymim.data.sample import drawn
 from pymim.data.source import Source
 from pymim.data.videos import Clip
 from pymim.errors import DataError
+from pymim.world import World
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 STILLS, CLIPS = 1000, 32  # that are looked at before a run
+
+
+class Measured(NamedTuple):
+    """Of every channel, float64 [C]."""
+
+    mean: Tensor
+    deviation: Tensor
+    constant: Tensor  # bool: all pixels are equal: there is nothing to scale
 
 
 def measured(source: Source | opening.Data, channels: int = 3, clip: Clip | None = None) -> str | Statistics:
@@ -33,25 +46,53 @@ def _measured(source: Source | opening.Data, channels: int, clip: Clip | None) -
 
 
 def statistics(source: Source, pictures: int = 5000) -> Statistics:
-    """(means, deviations) over all pixels of `pictures` pictures spread evenly over `source`, each counting alike;
-    of 8-bit pictures on [0, 1]. What `views` take as `statistics`."""
-    count = min(pictures, len(source))
-    moments = []
-    for wanted in np.array_split(np.arange(count) * len(source) // count, -(-count // 64)):
-        images, _, _ = read(source, wanted, limit=len(wanted) - 1)
+    """(means, deviations) over all pixels of `pictures` random pictures of `source`, or all, each counting alike;
+    of 8-bit pictures on [0, 1]. What `views` take as `statistics`.
+
+    A channel that is constant is not scaled: its deviation is 1, and this is said. Raises DataError where a
+    pixel is not finite, or pictures are broken.
+    """
+    found = _over(source, drawn(len(source), pictures))
+    for channel, mean in enumerate(found.mean.tolist()):
+        if found.constant[channel] and World.current().leads:
+            print(  # noqa: T201
+                f"statistics: channel {channel} of {len(found.mean)} (from 0) is constant, {mean:.4g} in all "
+                "pixels: its mean is subtracted, and it is not scaled",
+                file=sys.stderr,
+            )
+    deviations = torch.where(found.constant, 1.0, found.deviation).tolist()
+    means = [_rounded(mean, std) for mean, std in zip(found.mean.tolist(), deviations, strict=True)]
+    return tuple(means), tuple(_rounded(std, std) for std in deviations)
+
+
+def _over(source: Source, wanted: np.ndarray) -> Measured:
+    rows = []
+    for some in np.array_split(wanted, -(-len(wanted) // 64)):
+        images, index, broken = read(source, some, limit=len(some) - 1)
         if images is None:
-            raise DataError(f"statistics: source: expected pictures, got {len(wanted)} broken ones; mend them")
-        moments += [_moments(image) for image in images]
-    first, second = torch.stack(moments).mean(0)
-    std = (second - first.square()).clamp_min(0).sqrt()
-    return tuple(_rounded(first)), tuple(_rounded(std))
+            raise DataError(f"statistics: source: expected pictures, got {first_of(broken)}; mend or remove them")
+        rows += [_moments(image, source.path(i)) for image, i in zip(images, index.tolist(), strict=True)]
+    first, second, low, high = torch.stack(rows).unbind(1)
+    mean = first.mean(0)
+    # Within pictures and between them: the difference of two large squares would be lost in rounding.
+    variance = second.mean(0) + (first - mean).square().mean(0)
+    constant = (low.amin(0) == high.amax(0)) | (variance.sqrt().float() == 0)  # pixels are float32
+    return Measured(mean, variance.sqrt(), constant)
 
 
-def _moments(image: Tensor) -> Tensor:
-    """Means of x and of x^2, float64 [2 C]."""
+def _moments(image: Tensor, path: str) -> Tensor:
+    """Mean, variance, least and largest value of each channel, float64 [4 C]. Raises DataError."""
     values = image.double().flatten(1) / (255 if image.dtype == torch.uint8 else 1)
-    return torch.stack((values.mean(1), values.square().mean(1)))
+    mean = values.mean(1)
+    found = torch.stack((mean, (values - mean[:, None]).square().mean(1), values.amin(1), values.amax(1)))
+    if not found.isfinite().all():
+        wrong = values[~values.isfinite()]
+        got = f"{wrong[0]:g}" if len(wrong) else "values whose square is not"
+        raise DataError(f"statistics: {path}: expected finite pixels, got {got}; mend or remove the picture")
+    return found
 
 
-def _rounded(values: Tensor) -> list[float]:
-    return [float(f"{value:.4g}") for value in values.tolist()]
+def _rounded(value: float, deviation: float) -> float:
+    """To four digits, or more where the deviation is small beside the value."""
+    finer = math.log10(abs(value) / deviation) if value and deviation else 0
+    return float(f"{value:.{4 + max(0, int(finer) - 1)}g}")

@@ -53,3 +53,9 @@ def labels(source: Source, index: NDArray[np.int64]) -> Tensor:
     if source.labels is None:
         return torch.full((len(index),), -1)
     return torch.from_numpy(source.labels[index])
+
+
+def first_of(broken: Broken) -> str:
+    """Say how many pictures are broken, and what is wrong with the first of them."""
+    path, reason = next(iter(broken.items()))
+    return f"{len(broken)} broken pictures ({path}: {reason}{'; ...' if len(broken) > 1 else ''})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -34,7 +35,27 @@ class Normalise:
                 f"Normalise: statistics: expected one of {known} or (means, deviations), got {statistics!r}; leave "
                 "STATISTICS out to have DATA's measured"
             )
-        self.mean, self.std = (torch.tensor(each, dtype=torch.float32) for each in found)
+        try:
+            self.mean, self.std = (_numbers(each) for each in found)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"Normalise: statistics: expected numbers, got {statistics!r}; write ((means,), (deviations,))"
+            ) from None
+        self._check()
+
+    def _check(self) -> None:
+        """Raise ValueError where pixels would not be finite, or a channel lacks one of the two."""
+        if len(self.mean) != len(self.std) and 1 not in (len(self.mean), len(self.std)):
+            raise ValueError(
+                f"Normalise: statistics: expected as many means as deviations, got {len(self.mean)} and "
+                f"{len(self.std)}; write one of each for every channel"
+            )
+        for mean, std in zip(*torch.broadcast_tensors(self.mean, self.std), strict=True):
+            if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+                raise ValueError(
+                    f"Normalise: statistics: expected finite means and deviations above 0, got mean {mean:.4g} and "
+                    f"deviation {std:.4g}; write 1 as the deviation of a constant channel"
+                )
 
     def __str__(self) -> str:
         mean, std = (" ".join(f"{value:.4g}" for value in each.tolist()) for each in (self.mean, self.std))
@@ -51,10 +72,15 @@ class Normalise:
         return images * std + mean
 
     def _for(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        if len(self.mean) not in (1, images.shape[1]):
+        given = max(len(self.mean), len(self.std))
+        if given not in (1, images.shape[1]):
             raise ValueError(
-                f"Normalise: statistics: expected {images.shape[1]} channels, got {len(self.mean)}; "
+                f"Normalise: statistics: expected {images.shape[1]} channels, got {given}; "
                 "measure them with python -m pymim.data.statistics DATA"
             )
         shape = (-1,) + (1,) * (images.ndim - 2)
         return self.mean.to(images.device).view(shape), self.std.to(images.device).view(shape)
+
+
+def _numbers(values: Sequence[float] | float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device="cpu").reshape(-1)
