@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from pymim import data
 from pymim.contracts import Encoder
 from pymim.data import opening
+from pymim.data.sample import check_sizes
 from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.probes import KNN, Linear
+from pymim.probes.classes import Labels, hindrance, labels_of, obstacle, remarks, renumbered, supervised
 from pymim.probes.reading import POOLS, Head, Reading, head_of
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ class Evaluation:
 
     Args:
         source, channels, clip: what pymim.data.open takes. view: how an image is prepared, without randomness.
+        train_images, test_images: how many labelled images of each split, drawn of each class in its proportion
+            and the same ones for every run (`pymim.data.sample.stratified`). Classes that the training images
+            lack count as errors, which is said, as is whatever else is left out.
         pool: what the vector of an image is: the "mean" of the encoder's tokens, its "class" token (DINO,
             Caron et al. 2021), what the "encoder" itself pools, or what the "predictor" of the first objective
             pools (CAPI's, Darcet et al. 2025: predictors.Cross.pooled). The untrained encoder is then read by
@@ -66,34 +71,65 @@ class Evaluation:
             raise ValueError(
                 f"Evaluation: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them"
             )
+        check_sizes("Evaluation", train_images=train_images, test_images=test_images, batch=batch)
         self.batch, self.pool, self.layer, self.head = batch, pool, layer, head
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes, self.baselines = (train_images, test_images), baselines
 
     def before_run(self, trainer: Trainer) -> None:
-        """Refuses what could only fail at the end of the training."""
-        Reading(self.pool, self.layer).check(trainer.encoder)
-        self._predictor(trainer)
-        self._head(trainer)
+        """Refuses what could only fail at the end of the training, and says what cannot be measured."""
+        self._check(trainer)
+        if trainer.world.leads:
+            train, test = self._labels(self._sources())
+            self._tell(train, test, trainer.encoder.items)
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
         """Probes the encoder, prints the table and writes evaluation/step-N.json; which head, in head-N.json."""
-        splits = self._splits()
-        if splits is None:
-            _say("no labels: nothing is probed (class folders or a labelled parquet file give some)")
+        self._check(trainer)
+        sources, items = self._sources(), trainer.encoder.items
+        train, test = self._labels(sources)
+        if not self._able(train, test):
+            self._tell(train, test, items)
             return
-        self.before_run(trainer)
         began = time.perf_counter()
+        splits = self._splits(sources)
         baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
         head = self._head(trainer)
         result = self.probe(trainer.encoder, splits, self._predictor(trainer), head)
         folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
         if head is not None and head.chosen is not None:
             folder.write_json(f"evaluation/head-{step:08d}.json", {"step": step, "chosen": head.chosen})
-        train, test = (len(labels) for _, labels in splits)
+        seen = [side._replace(seen=labels) for side, (_, labels) in zip((train, test), splits, strict=True)]
+        counts = [side.counted(f"{word} {items}") for word, side in zip(("training", "test"), seen, strict=True)]
         seconds = time.perf_counter() - began
-        seen = f"({train} training and {test} test {trainer.encoder.items}, {seconds:.0f} s)"
-        _say(f"{table(result, baselines, step)}\n{seen}")
+        _say(f"{table(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
+        self._tell(*seen, items)
+
+    def _check(self, trainer: Trainer) -> None:
+        Reading(self.pool, self.layer).check(trainer.encoder)
+        self._predictor(trainer)
+        self._head(trainer)
+
+    def _able(self, train: Labels, test: Labels) -> list[Probe]:
+        """The probes that these labels serve."""
+        if obstacle(test):
+            return []
+        return [probe for probe in self.probes if not (supervised(probe) and hindrance(train, test))]
+
+    def _serving(self, labels: Tensor, truth: Tensor) -> list[Probe]:
+        return self._able(Labels(labels, len(labels)), Labels(truth, len(truth)))
+
+    def _tell(self, train: Labels, test: Labels, items: str) -> None:
+        """Say what of the labels hinders a probe, or does not count as it seems to."""
+        able = self._able(train, test)
+        skipped = ", ".join(probe.name for probe in self.probes if probe not in able)
+        if skipped:
+            _say(f"evaluation: left out {skipped}: {obstacle(test) or hindrance(train, test)}")
+        for remark in remarks(train, test, items) if able else ():
+            _say(f"evaluation: {remark}")
+        for probe in able:
+            if found := getattr(probe, "remark", _nothing)(train.seen):
+                _say(f"evaluation: {probe.name}: {found}")
 
     def probe(
         self, encoder: Encoder, splits: list[Split], predictor: nn.Module | None = None, head: Head | None = None
@@ -101,7 +137,11 @@ class Evaluation:
         """What each probe says of this encoder, by name; or of what `predictor` pools of it. Probes that take the
         scores of a `head` are left out where there is none."""
         (train, labels), (test, truth) = splits
-        probes = [probe for probe in self.probes if head is not None or probe.takes != "scores"]
+        able = self._serving(labels, truth)
+        labels, truth = renumbered(labels, truth)
+        probes = [probe for probe in able if head is not None or probe.takes != "scores"]
+        if not probes:
+            return {}
         wanted = {probe.takes for probe in probes}
         pool = "mean" if self.pool == "predictor" else self.pool
         reading = Reading(pool, self.layer, predictor, head)
@@ -145,22 +185,31 @@ class Evaluation:
     def _pixels(self, splits: list[Split]) -> dict[str, float]:
         (train, labels), (test, truth) = splits
         flat = [images.flatten(1) for images in (train, test)]
-        pooled = [probe for probe in self.probes if probe.takes == "pooled"]
+        pooled = [probe for probe in self._serving(labels, truth) if probe.takes == "pooled"]
+        labels, truth = renumbered(labels, truth)
         results: dict[str, float] = {}
         for probe in pooled:
             results |= _named(probe, probe(flat[0], labels, flat[1], truth))
         return results
 
-    def _splits(self) -> list[Split] | None:
-        """Images [N C H W] and labels [N] of the training and the test split; None where there are no labels."""
-        splits = []
-        for split, size in zip(("train", "test"), self.sizes, strict=True):
-            source = data.open(self.source, split=split, channels=self.channels, clip=self.clip)
-            if source is None or source.labels is None:
-                return None
-            images, labels = data.load(source, self.view, size)
-            splits.append((images[labels >= 0], labels[labels >= 0]))
-        return splits
+    def _sources(self) -> list[data.Source | None]:
+        """The training and the test split."""
+        return [
+            data.open(self.source, split=split, channels=self.channels, clip=self.clip)
+            for split in ("train", "test")
+        ]
+
+    def _labels(self, sources: list[data.Source | None]) -> list[Labels]:
+        """The labels of what is drawn of each split."""
+        return [labels_of(source, size) for source, size in zip(sources, self.sizes, strict=True)]
+
+    def _splits(self, sources: list[data.Source | None]) -> list[Split]:
+        """Images [N C H W] and labels [N] of what is drawn of each split."""
+        return [
+            data.load(source, self.view, size)
+            for source, size in zip(sources, self.sizes, strict=True)
+            if source is not None
+        ]
 
 
 def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
@@ -186,3 +235,7 @@ def _cell(value: float | None, width: int) -> str:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201
+
+
+def _nothing(_: Tensor) -> str:
+    return ""

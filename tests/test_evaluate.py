@@ -14,6 +14,7 @@ from pymim.io import Folder
 from pymim.method import Method
 from pymim.objective import Objective
 from pymim.run import main
+from pymim.world import World
 
 IMAGES, LABELS = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
 
@@ -65,6 +66,7 @@ class Run:
     def __init__(self, encoder, objectives=()):
         self.encoder, self.untrained = encoder, encoder
         self.method = Method(encoder, objectives) if objectives else None
+        self.world = World.current()
 
 
 def pooled(name="", **options):

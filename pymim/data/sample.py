@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from pymim.data.source import Source
 
 
+def check_sizes(kind: str, **sizes: int) -> None:
+    """Refuse numbers of pictures, of `kind`'s arguments, that are none. Raises ValueError."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(
+                f"{kind}: {name}: expected a whole number, 1 or more, got {size!r}; give one, or leave it out"
+            )
+
+
 def chosen(source: Source, size: int, seed: int = 0) -> Ids:
     """Draw up to `size` pictures of a source: of those with a label where there are any, else of all."""
     if source.labels is None or not (source.labels >= 0).any():
@@ -26,7 +35,7 @@ def chosen(source: Source, size: int, seed: int = 0) -> Ids:
 
 def drawn(length: int, size: int, seed: int = 0) -> Ids:
     """Draw `size` numbers of range(length), ascending; all where there are no more. Raises ValueError."""
-    _check(size)
+    check_sizes("sample", size=size)
     if size >= length:
         return np.arange(length)
     return np.sort(permutation(philox.key(seed, "sample"), 0, length)[:size])
@@ -39,7 +48,7 @@ def stratified(labels: NDArray[np.int64], size: int, seed: int = 0) -> Ids:
     are no more; where it is below the number of classes, one row each of classes that the seed draws,
     which are the same ones in every set with these labels. Raises ValueError.
     """
-    _check(size)
+    check_sizes("sample", size=size)
     known = np.flatnonzero(labels >= 0)
     if size >= len(known):
         return known
@@ -51,7 +60,7 @@ def stratified(labels: NDArray[np.int64], size: int, seed: int = 0) -> Ids:
 
 def of_each(labels: NDArray[np.int64], count: int, seed: int = 0) -> Ids:
     """Draw up to `count` rows of every class, class after class, ascending in each. Raises ValueError."""
-    _check(count)
+    check_sizes("sample", count=count)
     known = np.flatnonzero(labels >= 0)
     rows, place = _by_class(labels[known], seed)
     taken = np.sort(known[rows[place < count]])
@@ -90,8 +99,3 @@ def _by_class(labels: NDArray[np.int64], seed: int) -> tuple[Ids, Ids]:
 def _rank(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """A random number for each class, by its label alone."""
     return philox.words(philox.Name(philox.key(seed, "classes"), 0, classes), blocks=1)[:, 0, 0].astype(np.int64)
-
-
-def _check(size: int) -> None:
-    if not isinstance(size, int | np.integer) or size < 1:
-        raise ValueError(f"sample: size: expected a whole number of pictures, 1 or more, got {size!r}; raise it")

@@ -69,5 +69,7 @@ def _caption(source: Source, members: Tensor) -> str:
     if source.labels is None or source.classes is None:
         return count
     labels = source.labels[members.numpy()]
-    classes = np.bincount(labels[labels >= 0], minlength=1)
-    return f"{count}, {classes.max() / len(members):.0%} of class {source.classes[int(classes.argmax())]}"
+    classes, sizes = np.unique(labels[labels >= 0], return_counts=True)
+    if not len(classes):
+        return f"{count}, without labels"
+    return f"{count}, {sizes.max() / len(members):.0%} of class {source.classes[int(classes[sizes.argmax()])]}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pymim.data.sample import check_sizes
 from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
 from pymim.errors import ConfigError
 from pymim.io import Folder
@@ -24,6 +25,7 @@ class Pictures:
     clips, whose frames take more room."""
 
     def __init__(self, images: int = 12) -> None:
+        check_sizes("Pictures", images=images)
         self.images = images
 
     @torch.no_grad()

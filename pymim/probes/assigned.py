@@ -20,11 +20,13 @@ class Assigned:
     Of S heads these are of the one that was chosen without labels, where the loss remembers the lowest
     (`losses.Sum`), and the mean over heads elsewhere; `assigned_s` is the accuracy of head s.
 
-    training: measure the training split too, as papers on small data sets do: `assigned_train`.
+    training: measure the training split too, as papers on small data sets do: `assigned_train`, where it has
+        labels.
     """
 
     name = "assigned"
     takes = "scores"
+    supervised = False
 
     def __init__(self, training: bool = False) -> None:
         self.training = training
@@ -41,7 +43,7 @@ class Assigned:
         heads = [_agreement(scores, truth) for scores in test.unbind(1)]
         kept = heads if chosen is None else [heads[chosen]]
         found = {f"{self.name}{measure}": _mean([head[measure] for head in kept]) for measure in kept[0]}
-        if self.training:
+        if self.training and (labels >= 0).any():
             seen = [_agreement(scores, labels)[""] for scores in train.unbind(1)]
             found[f"{self.name}_train"] = _mean(seen) if chosen is None else seen[chosen]
         if len(heads) > 1:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from pymim.contracts import Encoder
+from pymim.data.sample import check_sizes, of_each
 from pymim.encoders import Average
 from pymim.optim import AdamW
 from pymim.probes.knn import accuracy
@@ -33,7 +34,8 @@ class Classifier(nn.Module):
 
 class FineTune:
     """Trains the whole encoder and a head on `labels_per_class` labelled images of each class, with layer-wise
-    decay of the learning rate and flips off; the images are those of the probe's training set, in its order.
+    decay of the learning rate and flips off; the images are drawn from the probe's training set. A class that has
+    fewer gives all, which is said.
 
     frozen: train the head alone, a norm and a linear layer: the linear probing of VideoMAE and SIGMA (Salehi et al.
         2024). Its entry is then called "head".
@@ -51,6 +53,7 @@ class FineTune:
         weight_decay: float = 0.05,
         frozen: bool = False,
     ) -> None:
+        check_sizes("FineTune", labels_per_class=labels_per_class, steps=steps, batch=batch)
         self.frozen, self.name = frozen, "head" if frozen else "finetune"
         self.labels_per_class, self.steps, self.batch = labels_per_class, steps, batch
         self.recipe = AdamW(
@@ -61,13 +64,23 @@ class FineTune:
         """Top-1 accuracy on test images [M C H W] after training on some of the training images [N C H W], on the
         encoder's device."""
         device = next(encoder.parameters()).device
-        few = torch.cat([(labels == c).nonzero()[: self.labels_per_class, 0] for c in labels.unique()])
+        few = torch.from_numpy(of_each(labels.numpy(), self.labels_per_class))
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(0)
             model = self._train(encoder, train[few].to(device), labels[few].to(device))
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
             scores = torch.cat([model.eval()(chunk.to(device)).cpu() for chunk in test.split(256)])
         return accuracy(scores, truth)
+
+    def remark(self, labels: Tensor) -> str:
+        """Say so where classes have fewer images than asked for."""
+        counts = labels.unique(return_counts=True)[1]
+        least, most, wanted = int(counts.min()), int(counts.max()), self.labels_per_class
+        if least >= wanted:
+            return ""
+        span = f"{least}" if least == most else f"{least} to {min(most, wanted)}"
+        total = int(counts.clamp_max(wanted).sum())
+        return f"{wanted} images a class are asked for, there are {span}: it learns from {total}"
 
     def _train(self, encoder: Encoder, images: Tensor, labels: Tensor) -> nn.Module:
         model = Classifier(encoder, int(labels.max()) + 1, self.frozen).train().to(images.device)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from pymim.data.sample import check_sizes
+
 
 class KNN:
     """The weighted vote of the k most similar training images (Wu et al. 2018): weights exp(cosine / temperature).
@@ -17,7 +19,13 @@ class KNN:
     takes = "pooled"
 
     def __init__(self, k: int = 20, temperature: float = 0.07, chunk: int = 1024) -> None:
+        check_sizes("KNN", k=k, chunk=chunk)
         self.k, self.temperature, self.chunk = k, temperature, chunk
+
+    def remark(self, labels: Tensor) -> str:
+        """Say so where there are fewer training images than neighbours."""
+        count = len(labels)
+        return f"k is {self.k} of {count} training images: all of them vote" if self.k >= count else ""
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
         """Top-1 accuracy on test features [M D] from training features [N D]."""

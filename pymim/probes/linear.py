@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from pymim.data.sample import check_sizes, stratified
 from pymim.probes.knn import accuracy, standardise
 from pymim.schedule import Cosine
 
@@ -14,24 +15,39 @@ class Linear:
     """Multinomial logistic regression on standardised features, solved by L-BFGS.
 
     minimises  mean cross entropy + strength / 2 |W|^2;  the strength is the one of `strengths` that is best on a
-    held-out tenth of the training set, and the answer is then fitted on all of it.
+    held-out tenth of the training set, drawn of each class in its proportion, and the answer is then fitted on
+    all of it. Classes of one image are not held out; where no class has two, the middle strength is taken.
     """
 
     name = "linear"
     takes = "pooled"
 
     def __init__(self, strengths: tuple[float, ...] = (1e-4, 1e-3, 1e-2), iterations: int = 100) -> None:
+        check_sizes("Linear", iterations=iterations, strengths=len(strengths))
         self.strengths, self.iterations = strengths, iterations
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
         """Top-1 accuracy on test features [M D] from training features [N D]."""
         train, test = standardise(train.float(), test.float())
-        held = torch.arange(len(train)) % 10 == 0
+        return accuracy(self._fit(train, labels, self._best(train, labels))(test), truth)
+
+    def remark(self, labels: Tensor) -> str:
+        """Say so where no strength can be chosen."""
+        middle = f"no class has two images, one to hold out: the strength is {self._middle:g}, unchosen"
+        return "" if held_out(labels).any() or len(self.strengths) == 1 else middle
+
+    @property
+    def _middle(self) -> float:
+        return sorted(self.strengths)[len(self.strengths) // 2]
+
+    def _best(self, train: Tensor, labels: Tensor) -> float:
+        held = held_out(labels)
+        if not held.any():
+            return self._middle
         scores = [
             accuracy(self._fit(train[~held], labels[~held], s)(train[held]), labels[held]) for s in self.strengths
         ]
-        best = self.strengths[scores.index(max(scores))]
-        return accuracy(self._fit(train, labels, best)(test), truth)
+        return self.strengths[scores.index(max(scores))]
 
     def _fit(self, features: Tensor, labels: Tensor, strength: float) -> nn.Linear:
         model = nn.Linear(features.shape[1], int(labels.max()) + 1, device=features.device)
@@ -50,6 +66,16 @@ class Linear:
         return model.requires_grad_(False)
 
 
+def held_out(labels: Tensor) -> Tensor:
+    """Which rows, a tenth of those whose class has two or more, are held out: bool [N], never all of a class."""
+    held = torch.zeros_like(labels, dtype=torch.bool)
+    _, inverse, counts = labels.unique(return_inverse=True, return_counts=True)
+    several = (counts[inverse] > 1).nonzero()[:, 0]
+    if len(several):
+        held[several[torch.from_numpy(stratified(labels[several].numpy(), -(-len(several) // 10)))]] = True
+    return held
+
+
 class LinearSGD:
     """The linear probe of MAE (He et al. 2022): batch norm without affine (eps 1e-6), then a linear layer of normal
     init .01, trained by LARS (You et al. 2017) or plain SGD with momentum and no weight decay.
@@ -61,6 +87,7 @@ class LinearSGD:
     takes = "pooled"
 
     def __init__(self, rate: float = 0.1, epochs: int = 90, batch: int = 1024, lars: bool = True) -> None:
+        check_sizes("LinearSGD", batch=batch)
         self.rate, self.epochs, self.batch, self.lars = rate, epochs, batch, lars
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from pymim.data.sample import check_sizes, drawn
+
 
 class PatchKNN:
     """Each patch takes the label that most of the k most similar training patches bear; of equals the first.
@@ -14,7 +16,8 @@ class PatchKNN:
     paper's segmentation. Or one for each image, [N], borne by its patches: the answer is the share of images whose
     label most of its patches' neighbours bear.
 
-    k: CAPI sweeps 1, 3, 10 and 30. each: how many patches of an image are taken, evenly spread over its tokens.
+    k: CAPI sweeps 1, 3, 10 and 30. each: how many patches of an image are taken, at random places that are the same
+        in all images: evenly spaced ones of a square grid would be its diagonal.
     chunk: queries compared with all training patches at a time.
     """
 
@@ -22,11 +25,12 @@ class PatchKNN:
     takes = "tokens"
 
     def __init__(self, k: int = 10, each: int = 16, chunk: int = 1024) -> None:
+        check_sizes("PatchKNN", k=k, each=each, chunk=chunk)
         self.k, self.each, self.chunk = k, each, chunk
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
         """Top-1 accuracy on test tokens [M T D] from training tokens [N T D]."""
-        taken = torch.linspace(0, train.shape[1] - 1, min(self.each, train.shape[1])).round().long()
+        taken = torch.from_numpy(drawn(train.shape[1], self.each))
         bank, queries = (normalize(tokens[:, taken].flatten(0, 1).float()) for tokens in (train, test))
         named = labels[:, taken] if labels.ndim == 2 else labels[:, None].expand(-1, len(taken))
         votes = self._votes(bank, one_hot(named.flatten()).float(), queries).unflatten(0, (len(test), -1))

@@ -247,11 +247,6 @@ def test_data_are_normalised_by_their_own_statistics(tmp_path):
     np.testing.assert_allclose(images.std((0, 2, 3)), 1, atol=0.1)
 
 
-def test_load_spreads_over_the_source():
-    images, label = data.load(data.Digits(length=100), views.Center(32, share=1), 10)
-    assert images.shape == (10, 3, 32, 32) and label.tolist() == data.Digits(length=100).labels[::10].tolist()
-
-
 @pytest.mark.skipif(not (SHARED / "cifar10_test.parquet").exists(), reason="no CIFAR-10")
 def test_cifar():
     pytest.importorskip("pyarrow")

@@ -1,0 +1,117 @@
+"""What probes can learn from the labels of two splits: which classes, how many pictures, and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pymim.data.reading import labels
+from pymim.data.sample import chosen
+from pymim.data.source import Source
+
+NAMED = 5  # classes that a message lists
+
+
+class Labels(NamedTuple):
+    """The labels [N] of the pictures of one split that probes see, and of how many pictures of the split.
+
+    Below 0: without a label. unlabelled: how many pictures of the split are. names: of the classes, by label.
+    """
+
+    seen: Tensor
+    total: int
+    unlabelled: int = 0
+    names: Sequence[str] | None = None
+
+    def classes(self) -> list[int]:
+        """Those of the pictures that are seen."""
+        found: list[int] = self.seen[self.seen >= 0].unique().tolist()
+        return found
+
+    def named(self, classes: Sequence[int]) -> str:
+        """A list of classes, by name where they have one."""
+        names = self.names or ()
+        shown = [names[c] if c < len(names) else str(c) for c in classes[:NAMED]]
+        return ", ".join(shown) + (", ..." if len(classes) > NAMED else "")
+
+    def counted(self, items: str) -> str:
+        """Such as `5,000 images of 10 classes`."""
+        count = len(self.classes())
+        return f"{len(self.seen):,} {items} of {count:,} {'class' if count == 1 else 'classes'}"
+
+
+def labels_of(source: Source | None, size: int) -> Labels:
+    """The labels of the pictures that `data.load` draws of a source."""
+    if source is None:
+        return Labels(torch.empty(0, dtype=torch.int64), 0)
+    index = chosen(source, size)
+    unlabelled = len(source) if source.labels is None else int((source.labels < 0).sum())
+    return Labels(labels(source, index), len(source), unlabelled, source.classes)
+
+
+def supervised(probe: Any) -> bool:
+    """Whether a probe learns from the labels of the training split: all do that do not say otherwise."""
+    return bool(getattr(probe, "supervised", True))
+
+
+def obstacle(test: Labels) -> str:
+    """Why no probe can be measured, "" where one can."""
+    if not test.classes():
+        return "no picture of the test set has a label; class folders or a labelled parquet file give some"
+    return ""
+
+
+def hindrance(train: Labels, test: Labels) -> str:
+    """Why no supervised probe can be measured, "" where one can."""
+    known = train.classes()
+    if not known:
+        return "no picture of the training set has a label"
+    if len(known) == 1:
+        return f"all labelled pictures of the training set are of one class, {train.named(known)}"
+    if not set(known) & set(test.classes()):
+        return (
+            f"no class of the test set ({test.named(test.classes())}) is among those of the training set "
+            f"({train.named(known)})"
+        )
+    return ""
+
+
+def remarks(train: Labels, test: Labels, items: str) -> list[str]:
+    """What of the two splits does not count as it seems to."""
+    found = [
+        f"{side.unlabelled:,} of {side.total:,} {word} {items} have no label and are left out"
+        for word, side in (("training", train), ("test", test))
+        if side.unlabelled and side.classes()
+    ]
+    known = set(train.classes())
+    unknown = [c for c in test.classes() if c not in known]
+    if known and unknown:
+        rows = int(torch.isin(test.seen, torch.tensor(unknown)).sum())
+        found.append(
+            f"{len(unknown):,} of {len(test.classes()):,} classes of the test set are not among the training "
+            f"{items} that are used ({test.named(unknown)}): their {rows:,} {items} count as errors"
+        )
+    if len(test.classes()) == 1:
+        found.append(f"all test {items} are of one class, {test.named(test.classes())}")
+    return found
+
+
+def renumbered(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels as 0, 1, ... of the classes of the training split, then of others: heads are as wide as that.
+
+    Where all classes of 0 to K - 1 are in the training split, they stay. Labels below 0 stay.
+    """
+    classes = train[train >= 0].unique()
+    others = test[test >= 0].unique()
+    table = torch.cat([classes, others[~torch.isin(others, classes)]])
+    order = table.argsort()
+    found = [torch.where(part < 0, part, _place(table[order], order, part)) for part in (train, test)]
+    return found[0], found[1]
+
+
+def _place(ascending: Tensor, order: Tensor, labels: Tensor) -> Tensor:
+    at = torch.searchsorted(ascending, labels).clamp_max(len(ascending) - 1)
+    return order[at]
