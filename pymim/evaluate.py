@@ -103,7 +103,7 @@ class Evaluation:
         counts = [side.counted(f"{word} {items}") for word, side in zip(("training", "test"), seen, strict=True)]
         seconds = time.perf_counter() - began
         _say(f"{table(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
-        self._tell(*seen, items)
+        self._tell(seen[0], seen[1], items)
 
     def _check(self, trainer: Trainer) -> None:
         Reading(self.pool, self.layer).check(trainer.encoder)

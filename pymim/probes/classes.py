@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,14 +17,15 @@ NAMED = 5  # classes that a message lists
 
 
 class Labels(NamedTuple):
-    """The labels [N] of the pictures of one split that probes see, and of how many pictures of the split.
+    """The labels [N] of the pictures of one split that probes see, below 0 where there is none; and of the split:
 
-    Below 0: without a label. unlabelled: how many pictures of the split are. names: of the classes, by label.
+    total: its pictures. unlabelled: how many of them have no label. kinds: its classes. names: of these, by label.
     """
 
     seen: Tensor
     total: int
     unlabelled: int = 0
+    kinds: int = 0
     names: Sequence[str] | None = None
 
     def classes(self) -> list[int]:
@@ -48,8 +50,10 @@ def labels_of(source: Source | None, size: int) -> Labels:
     if source is None:
         return Labels(torch.empty(0, dtype=torch.int64), 0)
     index = chosen(source, size)
-    unlabelled = len(source) if source.labels is None else int((source.labels < 0).sum())
-    return Labels(labels(source, index), len(source), unlabelled, source.classes)
+    known = np.empty(0, np.int64) if source.labels is None else source.labels[source.labels >= 0]
+    return Labels(
+        labels(source, index), len(source), len(source) - len(known), len(np.unique(known)), source.classes
+    )
 
 
 def supervised(probe: Any) -> bool:
@@ -85,6 +89,12 @@ def remarks(train: Labels, test: Labels, items: str) -> list[str]:
         f"{side.unlabelled:,} of {side.total:,} {word} {items} have no label and are left out"
         for word, side in (("training", train), ("test", test))
         if side.unlabelled and side.classes()
+    ]
+    found += [
+        f"{len(side.classes()):,} of {side.kinds:,} classes are among {len(side.seen):,} {word} {items}: "
+        f"raise Evaluation.{name} to {side.kinds:,} or more"
+        for word, name, side in (("training", "train_images", train), ("test", "test_images", test))
+        if len(side.classes()) < side.kinds
     ]
     known = set(train.classes())
     unknown = [c for c in test.classes() if c not in known]
