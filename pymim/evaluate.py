@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pymim.contracts import View
     from pymim.train import Trainer
 
+TRIED = 8  # images of each split that are prepared before the training, to see that they can be
 Probe = Any
 Split = tuple[Tensor, Tensor]  # images [N C H W] and labels [N]
 
@@ -80,8 +81,11 @@ class Evaluation:
         """Refuses what could only fail at the end of the training, and says what cannot be measured."""
         self._check(trainer)
         if trainer.world.leads:
-            train, test = self._labels(self._sources())
+            sources = self._sources()
+            train, test = self._labels(sources)
             self._tell(train, test, trainer.encoder.items)
+            if self._able(train, test):
+                self._splits(sources, most=TRIED)
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
         """Probes the encoder, prints the table and writes evaluation/step-N.json; which head, in head-N.json."""
@@ -203,10 +207,10 @@ class Evaluation:
         """The labels of what is drawn of each split."""
         return [labels_of(source, size) for source, size in zip(sources, self.sizes, strict=True)]
 
-    def _splits(self, sources: list[data.Source | None]) -> list[Split]:
-        """Images [N C H W] and labels [N] of what is drawn of each split."""
+    def _splits(self, sources: list[data.Source | None], most: int = sys.maxsize) -> list[Split]:
+        """Images [N C H W] and labels [N] of what is drawn of each split, of no more than `most`."""
         return [
-            data.load(source, self.view, size)
+            data.load(source, self.view, min(size, most))
             for source, size in zip(sources, self.sizes, strict=True)
             if source is not None
         ]

@@ -8,6 +8,7 @@ import torch
 
 from pymim import views
 from pymim.encoders import ViT
+from pymim.errors import DataError
 from pymim.evaluate import Evaluation
 from pymim.io import Folder
 from pymim.probes import KNN, Assigned, Clusters, FineTune, Linear, PatchKNN
@@ -33,7 +34,8 @@ def evaluated(folder, train, test, probes=None, run=None, **options):
     splits = {"train": train, "test": test}
     splits = {name: s if s is None or hasattr(s, "labels") else Labelled(s, 0.3) for name, s in splits.items()}
     probes = [KNN(k=3), Linear(iterations=20)] if probes is None else probes
-    look = Evaluation(lambda split: splits[split], views.Center(8, 1, "none"), probes, **options)
+    view = options.pop("view", None) or views.Center(8, 1, "none")
+    look = Evaluation(lambda split: splits[split], view, probes, **options)
     look.before_run(run := run or Run())
     yield
     look(run, Folder(folder), 3)
@@ -115,6 +117,16 @@ def test_classes_that_training_lacks_count_as_errors_and_are_said(tmp_path, caps
     )
     assert before in after and "of 8 classes and 100 test images of 10 classes" in after
     assert found["baselines"]["pixels"]["knn"] == pytest.approx(0.8) and found["knn"] <= 0.8
+
+
+def test_pictures_that_cannot_be_prepared_stop_the_run_before_the_training(tmp_path):
+    broken = Labelled(TURN, broken=range(400))
+    with pytest.raises(DataError, match=r"data.load: source: expected pictures, got 8 broken pictures \(picture"):
+        next(evaluated(tmp_path, TURN, broken))
+    next(evaluated(tmp_path, Labelled(TURN, broken=range(0, 400, 3)), TURN))  # they are told when they are met
+    four = views.Center(8, 1, ((0.1, 0.2, 0.3, 0.4), (1, 1, 1, 1)))
+    with pytest.raises(ValueError, match="Normalise: statistics: expected 3 channels, got 4"):
+        next(evaluated(tmp_path, TURN, TURN, view=four))
 
 
 def test_more_classes_than_pictures_are_said(tmp_path, capsys):
