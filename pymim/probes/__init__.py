@@ -1,4 +1,10 @@
-"""What frozen (or fine-tuned) features are worth: each probe gives one accuracy, or several measures by name."""
+"""What frozen (or fine-tuned) features are worth: each probe gives one accuracy, or several measures by name.
+
+A probe has a `name`, says what it `takes` (pooled features, tokens, scores or images), and is called with training
+features, labels, test features and labels. Labels are 0, 1, ... of the classes of the training images, then of
+others. `supervised = False`: it learns from no label, and is measured where the training images have none.
+`remark(labels)`: what is to be said of the training labels, such as classes with fewer images than asked for.
+"""
 
 from pymim.probes.assigned import Assigned
 from pymim.probes.attentive import Attentive
