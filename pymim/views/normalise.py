@@ -36,26 +36,16 @@ class Normalise:
                 "STATISTICS out to have DATA's measured"
             )
         try:
-            self.mean, self.std = (_numbers(each) for each in found)
+            means, deviations = (
+                torch.tensor(each, dtype=torch.float32, device="cpu").reshape(-1) for each in found
+            )
         except (TypeError, ValueError):
             raise ValueError(
                 f"Normalise: statistics: expected numbers, got {statistics!r}; write ((means,), (deviations,))"
             ) from None
-        self._check()
-
-    def _check(self) -> None:
-        """Raise ValueError where pixels would not be finite, or a channel lacks one of the two."""
-        if len(self.mean) != len(self.std) and 1 not in (len(self.mean), len(self.std)):
-            raise ValueError(
-                f"Normalise: statistics: expected as many means as deviations, got {len(self.mean)} and "
-                f"{len(self.std)}; write one of each for every channel"
-            )
-        for mean, std in zip(*torch.broadcast_tensors(self.mean, self.std), strict=True):
-            if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-                raise ValueError(
-                    f"Normalise: statistics: expected finite means and deviations above 0, got mean {mean:.4g} and "
-                    f"deviation {std:.4g}; write 1 as the deviation of a constant channel"
-                )
+        _check(means, deviations)
+        device = torch.get_default_device()  # "meta" where all is shapes alone
+        self.mean, self.std = means.to(device), deviations.to(device)
 
     def __str__(self) -> str:
         mean, std = (" ".join(f"{value:.4g}" for value in each.tolist()) for each in (self.mean, self.std))
@@ -82,5 +72,16 @@ class Normalise:
         return self.mean.to(images.device).view(shape), self.std.to(images.device).view(shape)
 
 
-def _numbers(values: Sequence[float] | float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device="cpu").reshape(-1)
+def _check(means: Tensor, deviations: Tensor) -> None:
+    """Refuse what would make pixels that are not finite, or lacks a channel. Raises ValueError."""
+    if len(means) != len(deviations) and 1 not in (len(means), len(deviations)):
+        raise ValueError(
+            f"Normalise: statistics: expected as many means as deviations, got {len(means)} and "
+            f"{len(deviations)}; write one of each for every channel"
+        )
+    for mean, std in zip(*torch.broadcast_tensors(means, deviations), strict=True):
+        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+            raise ValueError(
+                f"Normalise: statistics: expected finite means and deviations above 0, got mean {mean:.4g} and "
+                f"deviation {std:.4g}; write 1 as the deviation of a constant channel"
+            )
