@@ -33,5 +33,17 @@ class Stopped(PymimError):
     exit_code = 75
 
 
+class Interrupted(Stopped):
+    """Ctrl-C asked the run to stop, and it saved first."""
+
+    exit_code = 130
+
+
 class Unwritable(PymimError):
     """The disk is full, or a folder cannot be written; what was saved before is whole."""
+
+
+class OutOfMemory(PymimError):
+    """A part of a run found no memory; the message names the knob of that part."""
+
+    exit_code = 5

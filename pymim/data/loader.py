@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
-import multiprocessing
 import queue
 import threading
 import time
@@ -12,16 +12,16 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from pymim.contracts import Batch, Order
-from pymim.data import opening
+from pymim.data import opening, pool
 from pymim.data.maker import Maker
 from pymim.data.order import Ids, InTurn
+from pymim.data.reading import Broken, listed
 from pymim.data.source import Source
 from pymim.data.videos import Clip
-from pymim.data.workers import clean_start, default_workers, end_at_exit, live_as_long_as_the_run
+from pymim.data.workers import clean_start, default_workers
 from pymim.errors import ConfigError, DataError
 from pymim.parts import part
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pymim.contracts import View
 
 log = logging.getLogger("pymim.data")
+
+Made = tuple[Batch | None, Broken]
 
 
 class Loader:
@@ -41,6 +43,7 @@ class Loader:
     batch: images per step over all ranks. workers: processes that decode; by default none where the source lies in
         memory (a thread prepares batches beside the training), else its share of the processors.
     prefetch: batches made ahead, by each worker. tolerate: share of the pictures that may be broken (always one).
+    patience: seconds that a batch is waited for, at most; a wait of a minute is said.
 
     A broken picture is replaced by the next one that is not, logged, and listed in `broken`.
     """
@@ -59,19 +62,20 @@ class Loader:
         channels: int = 3,
         clip: Clip | None = None,
         order: Order | None = None,
+        patience: float = 1800.0,
     ):
         if batch % world:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
         self.source = opening.training_set(source, channels, clip)
         self.workers = default_workers(self.source) if workers is None else workers
         self.context = clean_start() if self.workers else None  # early: it starts while the model is built
-        self.prefetch = prefetch
+        self.prefetch, self.tolerate, self.patience = prefetch, tolerate, patience
         self.limit = min(
             len(self.source) - 1, max(1, part(len(self.source), tolerate))
         )  # how many pictures may be broken
         self.steps_per_epoch = max(1, len(self.source) // batch)
         self.waited = 0.0  # seconds that the training has waited for a batch
-        self.broken: dict[str, str] = {}  # path: what is wrong with it
+        self.broken: Broken = {}
         self.seed, self.rank, self.world = seed, rank, world
         self.make = Maker(self.source, views, batch, seed, rank, world, self.limit, order)
 
@@ -82,23 +86,38 @@ class Loader:
 
     def in_order(self, batch: int, views: Iterable[View] = ()) -> Loader:
         """Give a loader of the same pictures in the order of the source, by other views where some are given."""
-        chosen = list(views) or self.views
-        return Loader(self.source, chosen, batch, self.seed, self.rank, self.world, self.workers, order=InTurn())
+        loader = Loader(
+            self.source,
+            list(views) or self.views,
+            batch,
+            self.seed,
+            self.rank,
+            self.world,
+            self.workers,
+            self.prefetch,
+            self.tolerate,
+            order=InTurn(),
+            patience=self.patience,
+        )
+        loader.broken = self.broken
+        return loader
 
     def batches(self, first: int, last: int) -> Generator[Batch]:
         """The batches of steps first to last; to close it early ends what makes them."""
-        make = self._by_processes if self.workers else self._by_a_thread
-        made = itertools.chain.from_iterable(make(*stretch) for stretch in self._stretches(first, last))
-        while True:
-            began = time.perf_counter()
-            item = next(made, None)
+        for stretch in self._stretches(first, last):
+            with contextlib.closing(self._made(*stretch)) as made:
+                while (item := self._next(made)) is not None:
+                    batch, broken = item
+                    self._count(broken)
+                    assert batch is not None, "too many broken pictures raise above"
+                    yield batch
+
+    def _next(self, made: Iterator[Made]) -> Made | None:
+        began = time.perf_counter()
+        try:
+            return next(made, None)
+        finally:
             self.waited += time.perf_counter() - began
-            if item is None:
-                return
-            batch, broken = item
-            self._count(broken)
-            assert batch is not None, "too many broken pictures raise above"
-            yield batch
 
     def regroup(self, groups: Ids) -> None:
         """Tells an order that goes by groups which one, int64 [N], each picture is in, from the next epoch on."""
@@ -133,46 +152,39 @@ class Loader:
             yield first, end
             first = end
 
-    def _count(self, broken: dict[str, str]) -> None:
+    def _count(self, broken: Broken) -> None:
         for path in broken.keys() - self.broken.keys():
             log.warning("skipped %s: %s", path, broken[path])
         self.broken |= broken
         if len(self.broken) > self.limit:
-            listed = "; ".join(f"{path}: {reason}" for path, reason in list(self.broken.items())[:3])
             raise DataError(
-                f"Loader: source: expected at most {self.limit} broken of {len(self.source)} pictures, "
-                f"got {len(self.broken)}; mend or remove them, or raise Loader.tolerate ({listed}; ...)"
+                f"Loader: source: expected at most {self.limit} broken of {len(self.source)} pictures, got "
+                f"{len(self.broken)}: {listed(self.broken)}; mend or remove them, or raise data.Loader.tolerate"
             )
 
-    def _by_processes(self, first: int, last: int) -> Iterator[tuple[Batch | None, dict[str, str]]]:
-        loader: DataLoader[Any] = DataLoader(
-            self.make,  # type: ignore[arg-type] # it has no end
-            batch_size=None,
-            sampler=range(first, last),
-            num_workers=self.workers,
-            prefetch_factor=self.prefetch,
-            collate_fn=_as_it_is,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=live_as_long_as_the_run,
-            multiprocessing_context=self.context,
-            generator=torch.Generator(),  # torch's own stays where it is
-        )
-        before = set(multiprocessing.active_children())
-        made = iter(loader)
-        end_at_exit(set(multiprocessing.active_children()) - before)
-        yield from made
+    def _made(self, first: int, last: int) -> Generator[Made]:
+        """By processes, or by a thread; where there are processes, one brings their batches into pinned memory."""
+        steps = range(first, last)
+        if not self.workers:
+            return self._by_a_thread((self.make[step] for step in steps), first)
+        made = pool.made(self.make, steps, self.workers, self.prefetch, self.context, self.patience)
+        return self._by_a_thread(made, first) if torch.cuda.is_available() else made
 
-    def _by_a_thread(self, first: int, last: int) -> Iterator[tuple[Batch | None, dict[str, str]]]:
+    def _by_a_thread(self, items: Generator[Made], first: int) -> Generator[Made]:
+        """Have the items, from that of step `first` on, made ahead by a thread."""
         ahead: queue.Queue[Any] = queue.Queue(self.prefetch)
         stop = threading.Event()
         threads = torch.get_num_threads()
         ready = threading.Event()
-        thread = threading.Thread(target=self._work, args=(first, last, ahead, ready, stop), daemon=True)
+        thread = threading.Thread(target=_work, args=(items, ahead, ready, stop), daemon=True)
         thread.start()
         ready.wait()
         torch.set_num_threads(threads)  # of this thread, and of those to come
         try:
-            while (item := ahead.get()) is not None:
+            for step in itertools.count(first):
+                item = _taken(ahead, pool.Wait(f"the batch of step {step}", self.patience))
+                if item is None:
+                    return
                 if isinstance(item, BaseException):
                     raise item
                 yield item
@@ -182,29 +194,31 @@ class Loader:
                 _drain(ahead)
                 thread.join(0.01)
 
-    def _work(
-        self, first: int, last: int, ahead: queue.Queue[Any], ready: threading.Event, stop: threading.Event
-    ) -> None:
-        """Makes batches on one processor: the others train. A thread asks torch for its number of threads at its
-        first operator; asked before, it keeps the one it is given here."""
-        torch.get_num_threads()
-        torch.set_num_threads(1)
-        ready.set()
-        try:
-            for step in range(first, last):
-                if stop.is_set():
-                    return
-                item = self.make[step]
+
+def _taken(ahead: queue.Queue[Any], wait: pool.Wait) -> Any:
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return ahead.get(timeout=pool.GLANCE)
+        wait.look("a thread of this process makes it")
+
+
+def _work(items: Generator[Made], ahead: queue.Queue[Any], ready: threading.Event, stop: threading.Event) -> None:
+    """Makes batches on one processor: the others train. A thread asks torch for its number of threads at its
+    first operator; asked before, it keeps the one it is given here."""
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+    ready.set()
+    try:
+        with contextlib.closing(items):
+            while not stop.is_set():
+                item = next(items, None)
                 ahead.put(pin_memory(item) if torch.cuda.is_available() else item)
-            ahead.put(None)
-        except BaseException as error:
-            ahead.put(error)
+                if item is None:
+                    return
+    except BaseException as error:
+        ahead.put(error)
 
 
 def _drain(ahead: queue.Queue[Any]) -> None:
     while not ahead.empty():
         ahead.get_nowait()
-
-
-def _as_it_is(item: Any) -> Any:
-    return item

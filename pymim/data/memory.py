@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pymim.data.source import Sample, Source, Unreadable, noted
-from pymim.errors import DataError
+
+log = logging.getLogger("pymim.data")
 
 PROBED = 16
 
 
 class Memory:
-    """`source`, each picture of it [C H W] of the same `shape` and kept as uint8 once it was read."""
+    """`source`, its pictures [C H W] kept as uint8 once they were read, so far as they have this `shape`."""
 
     def __init__(self, source: Source, shape: tuple[int, ...]):
         self.source, self.shape = source, shape
         self.classes, self.labels = source.classes, source.labels
+        self.told = False
         self._forget()
 
     def __len__(self) -> int:
@@ -36,18 +39,37 @@ class Memory:
         """What came with these pictures."""
         return noted(self.source, index)
 
-    def take(self, index: NDArray[np.int64]) -> Tensor:
-        """Pictures uint8 [B C H W]."""
-        for i in np.unique(index[~self.known[index]]).tolist():
-            image = self.source[i].image
-            if image.shape != self.shape or image.dtype != torch.uint8:
-                raise DataError(
-                    f"Memory: {self.path(i)}: expected uint8 {list(self.shape)} like the others, "
-                    f"got {image.dtype} {list(image.shape)}; open the source with memory = 0"
-                )
-            self.pixels[i] = image
-            self.known[i] = True
-        return self.pixels[torch.from_numpy(index)]
+    def take(self, index: NDArray[np.int64]) -> Tensor | list[Tensor]:
+        """Pictures uint8 [B C H W]; where one of them is of another shape or type than the rest of the source, as a
+        source that is not in memory gives them: B times [C h w]."""
+        others = {
+            i: image for i in np.unique(index[~self.known[index]]).tolist() if (image := self._read(i)) is not None
+        }
+        kept = self.pixels[torch.from_numpy(index)]
+        return [others.get(i, image) for i, image in zip(index.tolist(), kept, strict=True)] if others else kept
+
+    def _read(self, index: int) -> Tensor | None:
+        """Read a picture and keep it; one that cannot be kept is given."""
+        image = self.source[index].image
+        if image.shape != self.shape or image.dtype != torch.uint8:
+            self._say(index, image)
+            return image
+        self.pixels[index] = image
+        self.known[index] = True
+        return None
+
+    def _say(self, index: int, image: Tensor) -> None:
+        if self.told:
+            return
+        self.told = True
+        log.warning(
+            "%s is %s %s, others are uint8 %s: what is not like them is read from its file each time, by one thread "
+            "unless data.Loader.workers is set",
+            self.path(index),
+            str(image.dtype).removeprefix("torch."),
+            list(image.shape),
+            list(self.shape),
+        )
 
     def _forget(self) -> None:
         self.pixels = torch.empty((len(self.source), *self.shape), dtype=torch.uint8)

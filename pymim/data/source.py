@@ -90,7 +90,7 @@ class Subset:
 class MemorySubset(Subset):
     """The same of a source that lies in memory."""
 
-    def take(self, index: NDArray[np.int64]) -> Tensor:
+    def take(self, index: NDArray[np.int64]) -> Tensor | list[Tensor]:
         try:
             return self.source.take(self.ids[index])  # type: ignore[attr-defined, no-any-return]
         except Unreadable as error:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import pickle
+import random
 import signal
 import threading
+import traceback
 import weakref
-from collections.abc import Iterable
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import numpy as np
+import torch
+
+from pymim.data import passing
 from pymim.data.source import Source
+from pymim.errors import DataError
+from pymim.signals import SIGNALS
 
 MOST_WORKERS = 16  # unless asked for
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _started: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 
 
@@ -31,28 +39,89 @@ def clean_start() -> Any:
     """Workers are forks of a fresh process: forks of this one would inherit the locks of MKL and wait for ever."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pymim.data", "pymim.views"])
-    if threading.current_thread() is threading.main_thread():
-        before = {name: signal.signal(name, signal.SIG_IGN) for name in SIGNALS}
-        forkserver.ensure_running()  # it inherits what is ignored
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    resource_tracker.ensure_running()  # which would let signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        forkserver.ensure_running()  # it inherits what is blocked
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
-def end_at_exit(workers: Iterable[BaseProcess]) -> None:
-    """Python waits at its exit for processes that it has asked to end by a signal, to which ours are deaf. One that
-    was not told in another way, as its loader was never closed or was too busy for torch's patience, is killed."""
-    _started.update(workers)
+def start(context: Any, *arguments: Any) -> tuple[BaseProcess, Connection]:
+    """Start a worker on `work`, and give the end of a pipe that its batches come from."""
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, *arguments), daemon=True)
+    try:
+        process.start()
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        ours.close()
+        raise DataError(
+            f"Loader: source: expected one that can be pickled, and views and an order too, as workers get copies, "
+            f"got: {error}; mend it, or set data.Loader.workers = 0"
+        ) from error
+    finally:
+        theirs.close()
+    _started.add(process)
+    return process, ours
 
 
 @atexit.register  # after multiprocessing's own, which waits: the last one runs first
 def _end_workers() -> None:
+    """Python waits at its exit for processes that it has asked to end by a signal, to which ours are deaf. One that
+    was not ended in another way, as its loader was never closed, is killed."""
     for worker in list(_started):
         if worker.is_alive():
             worker.kill()
 
 
-def live_as_long_as_the_run(_: int) -> None:
+def work(connection: Connection, make: Any, steps: range, ahead: int, seed: int) -> None:
+    """Make the batches of these steps, `ahead` of them before the first is asked for; what goes wrong is sent."""
+    _live_as_long_as_the_run()
+    torch.set_num_threads(1)
+    for draw in (torch.manual_seed, random.seed, np.random.seed):  # for what a user's component may draw from
+        draw(seed)
+    try:
+        for place, step in enumerate(steps):
+            if place >= ahead:
+                connection.recv_bytes()
+            _parcel(make, step).send(connection)
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the run wants no more
+        return
+
+
+def _parcel(make: Any, step: int) -> passing.Parcel:
+    try:
+        return passing.Parcel(make[step])
+    except BaseException as error:
+        return passing.Parcel(Failure(error))
+
+
+class Failure:
+    """What went wrong in a worker, and where, as its traceback says."""
+
+    def __init__(self, error: BaseException):
+        self.error = error if _travels(error) else DataError(f"Loader: source: {type(error).__name__}: {error}")
+        self.where = "".join(traceback.format_exception(error))
+
+    def raised(self) -> BaseException:
+        """The same error here, caused by the worker's words of it."""
+        self.error.__cause__ = _Remote(f"\n{self.where}")
+        return self.error
+
+
+class _Remote(Exception):
+    """The traceback of another process, as text."""
+
+
+def _travels(error: BaseException) -> bool:
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)
+    except Exception:  # whatever a constructor of its own raises
+        return False
+
+
+def _live_as_long_as_the_run() -> None:
     """A signal to the whole group asks the training to save and stop: until then it needs its workers. And when
     it is killed they end, though the fresh process that is their parent does not."""
     for name in SIGNALS:

@@ -1,0 +1,117 @@
+"""Passes batches from one process to another: pickled, their tensors in a file of the system's memory.
+
+The file has no name and is in no folder, so that the size of /dev/shm, 64 MB in a container by default, limits nothing.
+Where the system has no such files, it is one of the folder for temporary ones.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import pickle
+import tempfile
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from pymim.errors import DataError
+
+_ALIGNED = 64  # bytes: where a tensor begins
+_SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # all pages at once, where the system can
+
+Place = tuple[int, torch.dtype, tuple[int, ...]]  # the first byte of a tensor, and what it is
+
+
+class Parcel:
+    """A value ready to be sent; its tensors are dense and on the CPU. Raises DataError where they find no room."""
+
+    def __init__(self, value: Any):
+        stream = io.BytesIO()
+        packed = _Packed(stream)
+        packed.dump(value)
+        self.text, self.size = stream.getvalue(), packed.size
+        self.file = _unnamed() if packed.size else None
+        if self.file is not None:
+            _fill(self.file, packed)
+
+    def send(self, connection: Connection) -> None:
+        """Send it once, to be received by `receive`."""
+        connection.send_bytes(self.text)
+        connection.send_bytes(self.size.to_bytes(8, "little"))
+        if self.file is not None:
+            with self.file:
+                reduction.send_handle(connection, self.file.fileno(), None)
+
+
+def _fill(file: BinaryIO, packed: _Packed) -> None:
+    try:
+        packed.write(file)
+    except OSError as error:
+        file.close()
+        raise DataError(
+            f"Loader: workers: expected room for a batch of {packed.size:,} bytes, got: {error.strerror}; lower "
+            "data.Loader.prefetch, set TMPDIR to a folder with room, or data.Loader.workers = 0"
+        ) from error
+
+
+def receive(connection: Connection) -> Any:
+    """Receive a Parcel's value; its tensors stay in the memory that the other process wrote."""
+    stream = io.BytesIO(connection.recv_bytes())
+    size = int.from_bytes(connection.recv_bytes(), "little")
+    if not size:
+        return pickle.load(stream)
+    handle = reduction.recv_handle(connection)
+    try:
+        memory = mmap.mmap(handle, size, flags=_SHARED)
+    finally:
+        os.close(handle)
+    return _Unpacked(stream, memory).load()
+
+
+def _unnamed() -> BinaryIO:
+    try:
+        return os.fdopen(os.memfd_create("batch"), "wb")
+    except (AttributeError, OSError):
+        return tempfile.TemporaryFile()  # type: ignore[return-value]
+
+
+class _Packed(pickle.Pickler):
+    """Pickles a value without its tensors, and keeps them to be written; each once, however often it occurs."""
+
+    def __init__(self, stream: BinaryIO):
+        super().__init__(stream, pickle.HIGHEST_PROTOCOL)
+        self.size = 0
+        self._tensors: dict[int, tuple[Tensor, Place]] = {}
+
+    def persistent_id(self, value: Any) -> Place | None:
+        if not isinstance(value, Tensor):
+            return None
+        if id(value) not in self._tensors:
+            place = self.size, value.dtype, tuple(value.shape)
+            self._tensors[id(value)] = value, place
+            self.size += -(-value.numel() * value.element_size() // _ALIGNED) * _ALIGNED
+        return self._tensors[id(value)][1]
+
+    def write(self, file: BinaryIO) -> None:
+        for tensor, (first, _, _) in self._tensors.values():
+            file.seek(first)
+            file.write(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+        file.truncate(self.size)
+        file.flush()
+
+
+class _Unpacked(pickle.Unpickler):
+    def __init__(self, stream: BinaryIO, memory: mmap.mmap):
+        super().__init__(stream)
+        self._memory = memory
+
+    def persistent_load(self, place: Place) -> Tensor:
+        first, dtype, shape = place
+        count = torch.Size(shape).numel()
+        if not count:
+            return torch.empty(shape, dtype=dtype)
+        return torch.frombuffer(self._memory, dtype=dtype, count=count, offset=first).view(shape)

@@ -1,0 +1,109 @@
+"""Batches that processes make, in order; what is waited for is said, and never for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Generator
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from pymim import signals
+from pymim.data import passing, workers
+from pymim.errors import DataError
+
+log = logging.getLogger("pymim.data")
+
+GLANCE = 0.5  # seconds between two looks at whether a stop was asked for
+STATES = {"R": "running", "S": "sleeping", "D": "waiting for storage", "T": "stopped by a signal", "t": "traced"}
+
+
+class Wait:
+    """The time that one thing is waited for: said every `every` seconds, and at an end after `most`."""
+
+    def __init__(self, what: str, most: float, every: float = 60.0):
+        self.what, self.most, self.every = what, most, every
+        self.began = time.monotonic()
+        self.told = self.began
+
+    def look(self, state: str) -> None:
+        """Say what is waited for, where it is time to. Raises DataError after the longest wait, Asked on a stop."""
+        signals.check(signals.PATIENCE)
+        now = time.monotonic()
+        if now - self.began >= self.most:
+            raise DataError(
+                f"Loader: {self.what}: expected within {self.most:g} s, got nothing: {state}; see what the storage "
+                "does, or raise data.Loader.patience"
+            )
+        if now - self.told >= self.every:
+            self.told = now
+            log.warning("waited %.0f s for %s: %s", now - self.began, self.what, state)
+
+
+class Worker:
+    """A process that makes the batches of some steps, up to `ahead` before they are asked for."""
+
+    def __init__(self, number: int, context: Any, make: Any, steps: range, ahead: int):
+        self.number = number
+        self.left = len(steps) - ahead  # that are still to be asked for
+        self.process, self.connection = workers.start(context, make, steps, ahead, number)
+
+    def next(self, wait: Wait) -> Any:
+        """The next batch. Raises what was raised in the worker, or DataError where it ended or took too long."""
+        while not connection.wait([self.connection, self.process.sentinel], timeout=GLANCE):
+            wait.look(self.state)
+        try:
+            if not self.connection.poll():
+                raise EOFError
+            made = passing.receive(self.connection)
+            if self.left > 0:
+                self.connection.send_bytes(b"")
+                self.left -= 1
+        except (EOFError, ConnectionError):
+            raise DataError(self._ended(wait.what)) from None
+        if isinstance(made, workers.Failure):
+            raise made.raised()
+        return made
+
+    @property
+    def state(self) -> str:
+        """What the process does, as the system says."""
+        status = Path(f"/proc/{self.process.pid}/stat")
+        letter = ""
+        with contextlib.suppress(OSError, IndexError):
+            letter = status.read_text().rpartition(")")[2].split()[0]
+        return f"worker {self.number} (process {self.process.pid}) is {STATES.get(letter, 'alive')}"
+
+    def end(self) -> None:
+        """End the process at once: it holds nothing."""
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
+
+    def _ended(self, what: str) -> str:
+        self.process.join(5)
+        code = self.process.exitcode
+        who = f"Loader: worker {self.number} (process {self.process.pid})"
+        if code == -signal.SIGKILL:
+            return (
+                f"{who} was killed before {what} was made, as the system does where memory is short; lower "
+                "data.Loader.workers or data.Loader.prefetch, or free memory"
+            )
+        how = f"by {signal.Signals(-code).name}" if code and code < 0 else f"with exit code {code}"
+        return f"{who} ended {how} before {what} was made; data.Loader.workers = 0 shows where"
+
+
+def made(make: Any, steps: range, count: int, ahead: int, context: Any, patience: float) -> Generator[Any]:
+    """What `make` gives for each step, by up to `count` processes; to close it early ends them."""
+    crew: list[Worker] = []
+    try:
+        for number in range(min(count, len(steps))):
+            crew.append(Worker(number, context, make, steps[number::count], ahead))
+        for place, step in enumerate(steps):
+            yield crew[place % count].next(Wait(f"the batch of step {step}", patience))
+    finally:
+        for worker in crew:
+            worker.end()

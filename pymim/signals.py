@@ -1,0 +1,137 @@
+"""Signals that ask a process to stop: SIGTERM, SIGUSR1, SIGHUP and Ctrl-C.
+
+Each raises `Asked` wherever the process is, unless it is in a section that must finish first (`held`). A Ctrl-C after
+that leaves at once, without a word. What is ignored from the start, as SIGHUP under nohup, stays so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from pymim.errors import Interrupted, Stopped
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+SAME = 1.0  # seconds in which a second Ctrl-C is the first one, handed on by a launcher
+PATIENCE = 5.0  # seconds that what is waited for may still take after a request to stop
+
+
+class Asked(BaseException):
+    """A signal asks to stop. No Exception: what takes anything for a broken picture lets it pass."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return "interrupted" if self.number == signal.SIGINT else f"stopped by {signal.Signals(self.number).name}"
+
+    @property
+    def exit_code(self) -> int:
+        return (Interrupted if self.number == signal.SIGINT else Stopped).exit_code
+
+    def error(self, where: str) -> Stopped:
+        """What ends a run, which says where it stopped."""
+        return (Interrupted if self.number == signal.SIGINT else Stopped)(f"{self} {where}")
+
+
+class _State:
+    """What this process was asked, and whether it is in a section that must finish."""
+
+    def __init__(self) -> None:
+        self.handling = self.held = self.over = False
+        self.forget()
+
+    def forget(self) -> None:
+        self.number, self.raised = 0, False
+        self.since = 0.0
+
+    def asked(self) -> Asked:
+        self.raised = True
+        return Asked(self.number)
+
+
+_state = _State()
+
+
+def begin() -> None:
+    """For the first moments of a command, before `handled`: a signal ends the process with one line."""
+    _install(_leave)
+
+
+@contextlib.contextmanager
+def handled() -> Iterator[None]:
+    """Inside, a signal raises Asked; nothing new where this is so already, or in another thread than the main one."""
+    if _state.handling or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = _install(_request)
+    _state.handling = True
+    _state.forget()
+    try:
+        yield
+    finally:
+        _state.handling, _state.over = False, True
+        _state.forget()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held(hold: bool = True) -> Iterator[None]:
+    """A section that finishes though a signal came; it raises Asked at its end, if nobody did before."""
+    before, _state.held = _state.held, hold
+    try:
+        if not hold:
+            check()
+        yield
+    finally:
+        _state.held = before
+    if not (before or _state.raised):
+        check()
+
+
+def released(release: bool = True) -> contextlib.AbstractContextManager[None]:
+    """A part of a held section in which a signal raises Asked at once, where `release`."""
+    return held(not release) if release else contextlib.nullcontext()
+
+
+def requested() -> int:
+    """The signal that asked to stop; 0 where none did."""
+    return _state.number
+
+
+def check(patience: float = 0.0) -> None:
+    """Raise Asked where a stop was asked for `patience` seconds ago, or longer: for loops, and for what waits."""
+    if _state.number and time.monotonic() - _state.since >= patience:
+        raise _state.asked()
+
+
+def _install(handler: Any) -> dict[signal.Signals, Any]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    kept = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+    for number in kept:
+        signal.signal(number, handler)
+    return kept
+
+
+def _request(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGINT and _state.number and time.monotonic() - _state.since > SAME:
+        os._exit(Interrupted.exit_code)
+    if not _state.number:
+        _state.number, _state.since = number, time.monotonic()
+    if not _state.held and not _state.raised:
+        raise _state.asked()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    asked = Asked(number)
+    if not _state.over:
+        os.write(2, f"pymim: {asked} before it began\n".encode())
+    os._exit(asked.exit_code)
