@@ -1,7 +1,7 @@
 """Signals that ask a process to stop: SIGTERM, SIGUSR1, SIGHUP and Ctrl-C.
 
-Each raises `Asked` wherever the process is, unless it is in a section that must finish first (`held`). A Ctrl-C after
-that leaves at once, without a word. What is ignored from the start, as SIGHUP under nohup, stays so.
+Each raises `Asked` wherever the process is, unless it is in a section that must finish first (`held`). A Ctrl-C
+after that leaves at once, without a word. What is ignored from the start, as SIGHUP under nohup, stays so.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def begin() -> None:
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """Inside, a signal raises Asked; nothing new where this is so already, or in another thread than the main one."""
+    """Inside, a signal raises Asked; nothing new where this is so already, or outside the main thread."""
     if _state.handling or threading.current_thread() is not threading.main_thread():
         yield
         return

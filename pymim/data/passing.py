@@ -1,7 +1,7 @@
 """Passes batches from one process to another: pickled, their tensors in a file of the system's memory.
 
-The file has no name and is in no folder, so that the size of /dev/shm, 64 MB in a container by default, limits nothing.
-Where the system has no such files, it is one of the folder for temporary ones.
+The file has no name and is in no folder, so that the size of /dev/shm, 64 MB in a container by default, limits
+nothing. Where the system has no such files, it is one of the folder for temporary ones.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class _Packed(pickle.Pickler):
     def write(self, file: BinaryIO) -> None:
         for tensor, (first, _, _) in self._tensors.values():
             file.seek(first)
-            file.write(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
+            file.write(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         file.truncate(self.size)
         file.flush()
 

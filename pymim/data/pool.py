@@ -46,7 +46,7 @@ class Wait:
 class Worker:
     """A process that makes the batches of some steps, up to `ahead` before they are asked for."""
 
-    def __init__(self, number: int, context: Any, make: Any, steps: range, ahead: int):
+    def __init__(self, number: int, context: Any, make: bytes, steps: range, ahead: int):
         self.number = number
         self.left = len(steps) - ahead  # that are still to be asked for
         self.process, self.connection = workers.start(context, make, steps, ahead, number)
@@ -99,9 +99,10 @@ class Worker:
 def made(make: Any, steps: range, count: int, ahead: int, context: Any, patience: float) -> Generator[Any]:
     """What `make` gives for each step, by up to `count` processes; to close it early ends them."""
     crew: list[Worker] = []
+    copied = workers.pickled(make)
     try:
         for number in range(min(count, len(steps))):
-            crew.append(Worker(number, context, make, steps[number::count], ahead))
+            crew.append(Worker(number, context, copied, steps[number::count], ahead))
         for place, step in enumerate(steps):
             yield crew[place % count].next(Wait(f"the batch of step {step}", patience))
     finally:

@@ -48,20 +48,20 @@ def clean_start() -> Any:
     return context
 
 
+def pickled(make: Any) -> bytes:
+    """What each worker gets a copy of. Raises DataError where it cannot be copied."""
+    try:
+        return pickle.dumps(make)
+    except Exception as error:  # whatever a part of it raises
+        raise _uncopied(error) from error
+
+
 def start(context: Any, *arguments: Any) -> tuple[BaseProcess, Connection]:
     """Start a worker on `work`, and give the end of a pipe that its batches come from."""
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs, *arguments), daemon=True)
-    try:
+    with theirs:
         process.start()
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        ours.close()
-        raise DataError(
-            f"Loader: source: expected one that can be pickled, and views and an order too, as workers get copies, "
-            f"got: {error}; mend it, or set data.Loader.workers = 0"
-        ) from error
-    finally:
-        theirs.close()
     _started.add(process)
     return process, ours
 
@@ -75,24 +75,42 @@ def _end_workers() -> None:
             worker.kill()
 
 
-def work(connection: Connection, make: Any, steps: range, ahead: int, seed: int) -> None:
-    """Make the batches of these steps, `ahead` of them before the first is asked for; what goes wrong is sent."""
+def work(connection: Connection, make: bytes, steps: range, ahead: int, seed: int) -> None:
+    """Make the batches of these steps, `ahead` of them before the first is asked for; what goes wrong is sent.
+
+    make: pickled, step -> batch.
+    """
     _live_as_long_as_the_run()
     torch.set_num_threads(1)
     for draw in (torch.manual_seed, random.seed, np.random.seed):  # for what a user's component may draw from
         draw(seed)
     try:
+        copy = _copied(make)
         for place, step in enumerate(steps):
             if place >= ahead:
                 connection.recv_bytes()
-            _parcel(make, step).send(connection)
+            _parcel(copy, step).send(connection)
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the run wants no more
         return
 
 
+def _copied(make: bytes) -> Any:
+    try:
+        return pickle.loads(make)
+    except Exception as error:
+        return Failure(_uncopied(error))
+
+
+def _uncopied(error: Exception) -> DataError:
+    return DataError(
+        f"Loader: workers: expected a source, views and an order that can be pickled, as workers get copies, got: "
+        f"{error}; define their classes in a module, or set data.Loader.workers = 0"
+    )
+
+
 def _parcel(make: Any, step: int) -> passing.Parcel:
     try:
-        return passing.Parcel(make[step])
+        return passing.Parcel(make if isinstance(make, Failure) else make[step])
     except BaseException as error:
         return passing.Parcel(Failure(error))
 
