@@ -1,7 +1,7 @@
 """python -m pymim.run --gin gin/mae.gin: parse, build, train, evaluate, draw.
 
 Exit codes: 0 done; 2 bad command line or configuration; 3 loss or gradients not finite; 4 data; 5 out of memory;
-75 stopped by a signal after saving (start it again); 130 interrupted; 1 anything else.
+75 stopped by a signal after saving (start it again); 130 interrupted, after saving; 1 anything else.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import errno
 import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pymim import endings, signals
+
+if __name__ == "__main__":
+    signals.begin()  # before what takes a second to import
+
 from pymim import config, stages
-from pymim.errors import ConfigError, PymimError, Unwritable
+from pymim.errors import ConfigError, PymimError
 from pymim.io import Folder
 from pymim.loop import memory
 
@@ -24,9 +28,6 @@ if TYPE_CHECKING:
     from pymim.train import Trainer
 
 ROOT = "train.Trainer"
-OUT_OF_MEMORY = 5
-INTERRUPTED = 130
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 class Parser(argparse.ArgumentParser):
@@ -85,31 +86,27 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command; gives its exit code."""
     words = sys.argv[1:] if argv is None else argv
     try:
-        if words[:1] == ["export"]:
-            from pymim.io.export import main as export
+        with signals.handled():
+            return _command(words)
+    except (Exception, KeyboardInterrupt, signals.Asked) as error:
+        ending = endings.of(error)
+        if not ending.known:
+            raise
+        line = config.told(error) if isinstance(error, PymimError) else ending.reason
+        _complain(line, "-v" in words or "--verbose" in words)
+        return ending.exit_code
 
-            return export(words[1:])
-        args = parse(words)
-        if args.list:
-            print("\n".join(config.describe_shipped()))  # noqa: T201
-            return 0
-        return run(args)
-    except PymimError as error:
-        _complain(config.told(error), "-v" in words or "--verbose" in words)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        _complain(f"{error.filename or 'a file'}: could not be written ({error.strerror}); make room", False)
-        return Unwritable.exit_code
-    except MemoryError:
-        return _out_of_memory()
-    except RuntimeError as error:
-        if "out of memory" not in str(error) and "can't allocate memory" not in str(error):
-            raise
-        return _out_of_memory()
+
+def _command(words: list[str]) -> int:
+    if words[:1] == ["export"]:
+        from pymim.io.export import main as export
+
+        return export(words[1:])
+    args = parse(words)
+    if args.list:
+        print("\n".join(config.describe_shipped()))  # noqa: T201
+        return 0
+    return run(args)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -168,20 +165,29 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
     if resuming:
         first = trainer.restore(_checkpoint(folder, args.resume))
     _announce(trainer, folder, first)
-    code, reason = 1, "failed"
+    ending = endings.DONE
     try:
+        _record(trainer, folder, None)
+        signals.at_once(lambda: _record(trainer, folder, endings.of(KeyboardInterrupt())))
         trainer.run(folder, first)
-        code, reason = 0, "done"
-    except PymimError as error:
-        code, reason = error.exit_code, str(error)
+    except BaseException as error:
+        ending = endings.of(error)
         raise
     finally:
-        if trainer.world.leads:
-            with contextlib.suppress(OSError):  # where the disk is full, why the run ended is said all the same
-                folder.write_json("status.json", {"exit_code": code, "reason": reason})
-        if reason != "failed":  # then others may still wait for this process, and ending would wait for them
+        _record(trainer, folder, ending)
+        if ending.exit_code != 1:  # then others may still wait for this process, and ending would wait for them
             trainer.world.leave()
-    return code
+    return 0
+
+
+def _record(trainer: Trainer, folder: Folder, ending: endings.Ending | None) -> None:
+    """status.json: how the run ended; none while it goes on."""
+    if not trainer.world.leads:
+        return
+    with contextlib.suppress(OSError):  # where the disk is full, why the run ended is said all the same
+        (folder / "status.json").unlink(missing_ok=True)
+        if ending is not None:
+            folder.write_json("status.json", {"exit_code": ending.exit_code, "reason": ending.reason})
 
 
 def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
@@ -264,13 +270,6 @@ def _complain(message: str, verbose: bool) -> None:
     if verbose:
         traceback.print_exc()
     print(f"pymim: {message}", file=sys.stderr)  # noqa: T201
-
-
-def _out_of_memory() -> int:
-    _complain(
-        "out of memory; lower train.Trainer.micro, set train.Trainer.recompute = True, or a smaller DIM", False
-    )
-    return OUT_OF_MEMORY
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -49,12 +50,9 @@ class _State:
         self.forget()
 
     def forget(self) -> None:
-        self.number, self.raised = 0, False
-        self.since = 0.0
-
-    def asked(self) -> Asked:
-        self.raised = True
-        return Asked(self.number)
+        self.number, self.since = 0, 0.0
+        self.raised = False
+        self.last: Callable[[], None] | None = None
 
 
 _state = _State()
@@ -107,10 +105,33 @@ def requested() -> int:
     return _state.number
 
 
+def asked() -> Asked:
+    """What to raise where a process was asked to stop, this one or another."""
+    _state.raised = True
+    return Asked(_state.number or signal.SIGTERM)
+
+
+def run(command: Sequence[str], **options: Any) -> int:
+    """Run a command to its end, and give its exit code; a request to stop is handed on to it, then raises Asked."""
+    with handled(), held(), subprocess.Popen(command, **options) as process:
+        handed_on = False
+        while (code := process.poll()) is None:
+            if requested() and not handed_on:
+                process.send_signal(signal.SIGTERM)
+                handed_on = True
+            time.sleep(0.05)
+    return code
+
+
 def check(patience: float = 0.0) -> None:
     """Raise Asked where a stop was asked for `patience` seconds ago, or longer: for loops, and for what waits."""
     if _state.number and time.monotonic() - _state.since >= patience:
-        raise _state.asked()
+        raise asked()
+
+
+def at_once(action: Callable[[], None]) -> None:
+    """What is still to be done where a second Ctrl-C leaves at once: something short."""
+    _state.last = action
 
 
 def _install(handler: Any) -> dict[signal.Signals, Any]:
@@ -123,11 +144,14 @@ def _install(handler: Any) -> dict[signal.Signals, Any]:
 
 def _request(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGINT and _state.number and time.monotonic() - _state.since > SAME:
+        if _state.last is not None:
+            with contextlib.suppress(Exception):
+                _state.last()
         os._exit(Interrupted.exit_code)
     if not _state.number:
         _state.number, _state.since = number, time.monotonic()
     if not _state.held and not _state.raised:
-        raise _state.asked()
+        raise asked()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -18,17 +18,15 @@ import json
 import os
 import re
 import shlex
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pymim import signals
 from pymim.errors import ConfigError, PymimError, Stopped
 from pymim.io.folder import write_whole
-from pymim.loop.signals import StopSignal
 from pymim.world import World
 
 Bindings = dict[str, Any]
@@ -195,15 +193,12 @@ def _make(stage: Stage, passed: list[str]) -> None:
 def _call(stage: Stage, command: list[str]) -> None:
     """Run a command by itself; a signal that asks this process to stop is handed on."""
     alone = {name: value for name, value in os.environ.items() if not re.match(_OF_THE_LAUNCHER, name)}
-    with StopSignal() as stop, subprocess.Popen(command, env=alone, stdout=sys.stderr) as process:
-        handed_on = False
-        while (code := process.poll()) is None:
-            if stop.requested and not handed_on:
-                process.send_signal(signal.SIGTERM)
-                handed_on = True
-            time.sleep(0.05)
-    if stop.requested or code == Stopped.exit_code:
-        raise Stopped(f"{stage.folder.name}: stopped by a signal; --resume auto goes on with it")
+    try:
+        code = signals.run(command, env=alone, stdout=sys.stderr)
+    except signals.Asked as asked:
+        raise asked.error(f"in stage {stage.folder.name}; --resume auto goes on with it") from None
+    if code == Stopped.exit_code:
+        raise Stopped(f"stage {stage.folder.name} was stopped by a signal; --resume auto goes on with it")
     if code:
         error = PymimError(f"{stage.folder.name}: ended with exit code {code}; alone it is: {shlex.join(command)}")
         error.exit_code = max(code, 1)

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pymim import signals
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
 from pymim.encoders import Average
-from pymim.errors import Stopped
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.loop.gauges import Gauges
+from pymim.loop.keeper import Keeper
 from pymim.loop.progress import Progress
-from pymim.loop.signals import StopSignal
 from pymim.loop.wrap import synchronise_only, wrap
 from pymim.method import Method
 from pymim.optim import AdamW, Recipe
@@ -132,23 +132,34 @@ class Trainer:
         return int(checkpoint.load(path, self.state, self.stepper)["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
-        """Trains from step `first` to the end."""
-        forward = wrap(self.method, self.world, self.compile, self.recompute)
+        """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving."""
         self.step, self.folder = first, folder
-        if first == 0:
+        keeper = Keeper(self, folder.checkpoints, first)
+        with signals.handled(), keeper.among_others():
+            with keeper.between(first):
+                self._prepare()
+            self._train(keeper)
+
+    def _prepare(self) -> None:
+        if self.step == 0:
             self._begin_from_start()
         for part in (self.method, *(look for look, _ in self.looks)):
             if prepare := getattr(part, "before_run", None):
                 prepare(self)
+
+    def _train(self, keeper: Keeper) -> None:
+        first, folder = self.step, self.folder
+        forward = wrap(self.method, self.world, self.compile, self.recompute)
         metrics = Metrics(folder / "metrics.jsonl", first, self.board) if self.world.leads else None
         progress = Progress(
             first, self.steps, self.batch, self.encoder.items, self.loader.steps_per_epoch, metrics, self.log_every
         )
         batches = self.loader.batches(first, self.steps)
-        with StopSignal() as stop, contextlib.closing(progress), contextlib.closing(batches):
+        with signals.held(), contextlib.closing(progress), contextlib.closing(batches):
             for done in range(first + 1, self.steps + 1):
-                self._begin(done - 1)
-                batch = next(batches)
+                with keeper.between(done - 1):
+                    self._begin(done - 1)
+                    batch = next(batches)
                 rate = self.optimizer.set(self.stepper, done - 1, self.steps, self.batch)
                 losses = self.learn(forward, batch.to(self.world.device), done - 1, folder)
                 self.method.after_step(done - 1)
@@ -157,19 +168,20 @@ class Trainer:
                 progress.report(done, rate, losses, self.loader.waited, len(self.loader.broken))
                 for complaint in self.gauges.complaints(losses) if self.gauges and self._is_logged(done) else ():
                     progress.say(complaint)
-                stopping = self.world.any(stop.requested)
+                stopping = self.world.any(bool(signals.requested()))
                 if stopping or done == self.steps or done % self.save_every == 0:
-                    checkpoint.save(folder.checkpoints, done, self.state, self.stepper, self._meta(), self.keep)
+                    keeper.save(done)
                 if stopping:
-                    raise Stopped(f"stopped by a signal after step {done}, which is saved; --resume auto goes on")
-                self._look(folder, done)
+                    raise signals.asked().error(keeper.told(done))
+                self._look(keeper, done)
             if first == self.steps:  # it was stopped while it looked at the end
-                self._look(folder, first)
+                self._look(keeper, first)
 
-    def _look(self, folder: Folder, done: int) -> None:
+    def _look(self, keeper: Keeper, done: int) -> None:
         for look, every in self.looks if self.world.leads else ():
             if done == self.steps or (every and done % every == 0):
-                look(self, folder, done)
+                with keeper.between(done), signals.released():
+                    look(self, self.folder, done)
 
     def _begin_from_start(self) -> None:
         if self.start is None:
@@ -185,7 +197,8 @@ class Trainer:
         self.step = step
         seed_everything(self.seed, step, rank=-1)
         if step % self.loader.steps_per_epoch == 0:
-            self.method.before_epoch(self)
+            with signals.released(self.world.size == 1):
+                self.method.before_epoch(self)
         self.method.before_step(self)
 
     def learn(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
@@ -228,9 +241,6 @@ class Trainer:
 
     def _is_logged(self, done: int) -> bool:
         return done % self.log_every == 0 or done == self.steps
-
-    def _meta(self) -> dict[str, Any]:
-        return {"steps": self.steps, "batch": self.batch, "seed": self.seed, "world": self.world.size}
 
 
 def seed_everything(seed: int, step: int, rank: int) -> None:

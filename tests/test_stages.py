@@ -180,7 +180,7 @@ def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_p
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGTERM)
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 75 and b"1-mae: stopped by a signal; --resume auto goes on with it" in told
+    assert process.returncode == 75 and b"stopped by SIGTERM in stage 1-mae; --resume auto goes on with it" in told
     (saved,) = (folder / "stages/1-mae/checkpoints").iterdir()
     steps = int(saved.name.removeprefix("step-"))
     assert main(command(folder, gin=file)) == 2  # another run is not begun in this folder

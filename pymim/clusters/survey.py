@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pymim import signals
 from pymim.clusters.rows import Rows
 from pymim.contracts import Encoder, Run
 from pymim.layers.still import still
@@ -42,6 +43,8 @@ class Survey:
         world.align(encoder)
         with still(encoder), world.autocast(self.precision):
             for batch in loader.batches(0, -(-total // whole)):
+                if world.any(bool(signals.requested())):
+                    raise signals.asked()
                 for table, view in zip(made, batch.to(world.device).views, strict=True):
                     table.append(encoder(view).pooled.float().cpu())
         first = torch.arange(-(-total // whole)) * whole + world.rank * share

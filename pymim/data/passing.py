@@ -76,7 +76,7 @@ def _unnamed() -> BinaryIO:
     try:
         return os.fdopen(os.memfd_create("batch"), "wb")
     except (AttributeError, OSError):
-        return tempfile.TemporaryFile()  # type: ignore[return-value]
+        return tempfile.TemporaryFile()
 
 
 class _Packed(pickle.Pickler):

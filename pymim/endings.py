@@ -1,0 +1,47 @@
+"""How a command ends: the exit code and the line of whatever it raised; what README lists."""
+
+from __future__ import annotations
+
+import errno
+from typing import NamedTuple
+
+from pymim.errors import Interrupted, OutOfMemory, PymimError, Unwritable
+from pymim.signals import Asked
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_MEMORY = "out of memory; lower train.Trainer.micro, set train.Trainer.recompute = True, or a smaller DIM"
+
+
+class Ending(NamedTuple):
+    """known: whether the reason says all; a mistake of the program needs its traceback too."""
+
+    exit_code: int
+    reason: str
+    known: bool = True
+
+
+DONE = Ending(0, "done")
+
+
+def of(error: BaseException) -> Ending:
+    """The ending that an error makes."""
+    if isinstance(error, PymimError):
+        return Ending(error.exit_code, str(error))
+    if isinstance(error, Asked):
+        return Ending(error.exit_code, str(error))
+    if isinstance(error, KeyboardInterrupt):
+        return Ending(Interrupted.exit_code, "interrupted")
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = error.filename or "a file"
+        return Ending(Unwritable.exit_code, f"{where}: could not be written ({error.strerror}); make room")
+    if _is_memory(error):
+        return Ending(OutOfMemory.exit_code, _MEMORY)
+    words = " ".join(str(error).split())
+    return Ending(1, f"{type(error).__name__}: {words}", known=False)
+
+
+def _is_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    words = ("out of memory", "can't allocate memory", "bad_alloc")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
