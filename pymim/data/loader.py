@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data._utils.pin_memory import pin_memory
 
+from pymim import signals
 from pymim.contracts import Batch, Order
 from pymim.data import opening, pool
 from pymim.data.maker import Maker
@@ -153,7 +154,7 @@ class Loader:
             first = end
 
     def _count(self, broken: Broken) -> None:
-        for path in broken.keys() - self.broken.keys():
+        for path in [path for path in broken if path not in self.broken]:
             log.warning("skipped %s: %s", path, broken[path])
         self.broken |= broken
         if len(self.broken) > self.limit:
@@ -190,9 +191,7 @@ class Loader:
                 yield item
         finally:
             stop.set()
-            while thread.is_alive():
-                _drain(ahead)
-                thread.join(0.01)
+            _end(thread, ahead)
 
 
 def _taken(ahead: queue.Queue[Any], wait: pool.Wait) -> Any:
@@ -219,6 +218,10 @@ def _work(items: Generator[Made], ahead: queue.Queue[Any], ready: threading.Even
         ahead.put(error)
 
 
-def _drain(ahead: queue.Queue[Any]) -> None:
-    while not ahead.empty():
-        ahead.get_nowait()
+def _end(thread: threading.Thread, ahead: queue.Queue[Any]) -> None:
+    """Wait until the thread has heard that it should stop; one that waits for its storage is left to itself."""
+    until = time.monotonic() + signals.PATIENCE
+    while thread.is_alive() and time.monotonic() < until:
+        while not ahead.empty():
+            ahead.get_nowait()
+        thread.join(0.01)
