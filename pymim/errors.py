@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+
+def printable(text: object) -> str:
+    """Write as escapes what a terminal would obey or hide: control characters, line ends, changes of direction.
+
+    Names of files come from whoever made them; every message and line that holds one goes through here.
+    """
+    return "".join(
+        letter
+        if letter.isprintable() or unicodedata.category(letter) == "Zs"
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in str(text)
+    )
+
 
 class PymimError(Exception):
-    """Ends a run with one clear line and `exit_code`."""
+    """Ends a run with one clear line and `exit_code`; what a terminal would obey is written as escapes."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(PymimError):

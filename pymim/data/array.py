@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pymim.data.about import About
 from pymim.data.decode import to_bits, to_channels
+from pymim.data.labels import Labels, labels, unpacked
+from pymim.data.saved import archive, is_archive, loaded, member
 from pymim.data.source import Sample
+from pymim.data.walk import Files
 from pymim.errors import DataError
 
 IMAGES, LABELS = ("images", "x", "data", "arr_0"), ("labels", "label", "y")
@@ -21,23 +25,24 @@ IMAGES, LABELS = ("images", "x", "data", "arr_0"), ("labels", "label", "y")
 class Array:
     """An array [N H W], [N H W C] or [N C H W] of any number type, of one size and so in memory (an .npy file is
     mapped, not read). Labels: an array `labels` of the .npz file, or NAME_labels.npy beside NAME.npy. Every other
-    array of numbers in the .npz file that has N rows is a note, by its name."""
+    array of numbers in the .npz file that has N rows is a note, by its name.
 
-    def __init__(self, path: str | Path, channels: int = 3):
-        self.file, self.channels = Path(path), channels
-        self.pixels = self._open()
-        self.labels = self._labels()
-        self.rows = self._rows() if self.file.suffix == ".npz" else {}
-        self.classes: list[str] | None = None
-        if self.labels is not None:
-            self.classes = [str(label) for label in range(int(self.labels.max()) + 1)]
-        if self.pixels.ndim not in (3, 4) or not len(self.pixels):
-            shape = list(self.pixels.shape)
-            raise DataError(f"Array: path: expected [N H W C] or [N C H W] in {path}, got {shape}; reshape it")
+    classes: names of the training set's, by which a test set's are numbered.
+    """
+
+    def __init__(self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None):
+        self.file, self.channels = file_of(path), channels
+        self.pixels = _pictures(self.file)
+        numbered = labels_of(self.file, len(self.pixels))
+        if numbered and classes is not None:
+            numbered = numbered.like(classes, str(self.file))
+        self.classes, self.labels = unpacked(numbered)
+        self.rows = self._rows() if is_archive(self.file) else {}
+        self.about = About(path if isinstance(path, Files) else Files(self.file.parent, [self.file.name]))
         try:
             to_channels(self.pixels[0], channels)
         except ValueError as error:
-            raise DataError(f"Array: path: {path}: {error}") from None
+            raise DataError(f"Array: path: {self.file}: {error}") from None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -57,24 +62,11 @@ class Array:
         """What came with these pictures, by the names in the file."""
         return {name: torch.from_numpy(rows[index]) for name, rows in self.rows.items()}
 
-    def _open(self) -> NDArray[Any]:
-        if self.file.suffix == ".npy":
-            return np.load(self.file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        return _named(self.file, IMAGES)  # type: ignore[no-any-return]
-
-    def _labels(self) -> NDArray[np.int64] | None:
-        beside = self.file.with_name(f"{self.file.stem}_labels.npy")
-        if self.file.suffix == ".npz":
-            found = _named(self.file, LABELS, needed=False)
-        else:
-            found = np.load(beside, allow_pickle=False) if beside.exists() else None
-        return None if found is None else found.astype(np.int64).reshape(len(self.pixels))
-
     def _rows(self) -> dict[str, NDArray[Any]]:
         """The arrays that are neither pictures nor labels, and have a row for each picture."""
-        with np.load(self.file, allow_pickle=False) as arrays:
+        with archive(self.file) as arrays:
             named = {_first(arrays, IMAGES), _first(arrays, LABELS)}
-            others = {name: arrays[name] for name in arrays.files if name not in named}
+            others = {name: member(self.file, arrays, name) for name in arrays.files if name not in named}
         kept = {name: rows for name, rows in others.items() if rows.ndim and len(rows) == len(self.pixels)}
         return {name: rows for name, rows in kept.items() if rows.dtype.kind in "biuf"}
 
@@ -83,17 +75,57 @@ class Array:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.pixels = self._open()
+        self.pixels = _pictures(self.file)
 
 
-def _named(path: Path, names: tuple[str, ...], needed: bool = True) -> Any:
-    """The first array of those names."""
-    with np.load(path, allow_pickle=False) as arrays:
-        name = _first(arrays, names)
-        if name is None and needed:
-            found = ", ".join(arrays.files)
-            raise DataError(f"Array: path: expected an array {names[0]} in {path}, got {found}; rename one")
-        return None if name is None else arrays[name]
+def file_of(path: str | Path | Files) -> Path:
+    """The one file that is meant. Raises DataError where there are several."""
+    if not isinstance(path, Files):
+        return Path(path)
+    if len(path.names) != 1:
+        raise DataError(
+            f"Array: path: expected one file for each split in {path.root}, got {', '.join(path.names)}; name one"
+        )
+    return path.root / path.names[0]
+
+
+def labels_of(file: Path, rows: int | None = None) -> Labels | None:
+    """The labels that come with a file, of so many `rows`. Raises DataError where they are none."""
+    where, found = file, None
+    if is_archive(file):
+        with archive(file) as arrays:
+            name = _first(arrays, LABELS)
+            found = None if name is None else member(file, arrays, name)
+        where = file / str(name)
+    elif (beside := file.with_name(f"{file.stem}_labels.npy")).exists():
+        where, found = beside, loaded(beside)
+    if found is None:
+        return None
+    values = found.reshape(-1) if found.shape[1:] == (1,) else found
+    if rows is not None and values.shape[:1] != (rows,):
+        raise DataError(
+            f"Array: {where}: expected {rows} labels, one for each picture, got {list(found.shape)}; mend the file"
+        )
+    return labels(values, f"Array: {where}")
+
+
+def _pictures(file: Path) -> NDArray[Any]:
+    """The pictures: mapped where they are a file, else read. Raises DataError where they are none."""
+    if is_archive(file):
+        with archive(file) as arrays:
+            name = _first(arrays, IMAGES)
+            if name is None:
+                found = ", ".join(arrays.files) or "none"
+                raise DataError(f"Array: path: expected an array {IMAGES[0]} in {file}, got {found}; rename one")
+            pixels = member(file, arrays, name)
+    else:
+        pixels = loaded(file, mapped=True)
+    if pixels.ndim not in (3, 4) or not pixels.size:
+        shape = list(pixels.shape)
+        raise DataError(f"Array: path: expected [N H W C] or [N C H W] in {file}, got {shape}; reshape it")
+    if pixels.dtype.kind not in "biuf":
+        raise DataError(f"Array: path: expected numbers in {file}, got {pixels.dtype}; save it as uint8 or float32")
+    return pixels
 
 
 def _first(arrays: Container[str], names: tuple[str, ...]) -> str | None:

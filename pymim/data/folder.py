@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pymim.data.about import About, left_out
 from pymim.data.decode import SUFFIXES, decode
-from pymim.data.source import Sample, Unreadable
+from pymim.data.labels import by_folder, unpacked
+from pymim.data.source import Sample, Unreadable, reason
+from pymim.data.walk import Files, walk
 from pymim.errors import DataError
 
 
 class Folder:
-    """Every picture below `path`, in the order of their names. Where all lie in two sub-folders or more, these are
-    the classes.
+    """Every picture below `path`, in the order of their names. Where most lie in two sub-folders or more, these are
+    the classes; those at the top then have none.
 
+    path: a folder, or files of one that were found already.
     channels: what each is converted to; a picture that cannot be is Unreadable.
+    classes: names of the training set's, by which a test set's are numbered.
     """
 
-    def __init__(self, path: str | Path, channels: int = 3):
-        self.root, self.channels = Path(path), channels
-        self.files = sorted(listed(self.root, SUFFIXES))
-        if not self.files:
-            known = " ".join(SUFFIXES)
-            raise DataError(f"Folder: path: expected pictures in {self.root}, got none; it looks for {known}")
-        self.classes, self.labels = by_folder(self.files)
+    def __init__(self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None):
+        found = files_of(path, SUFFIXES, "Folder", "pictures")
+        self.root, self.files, self.channels = found.root, found.names, channels
+        numbered = by_folder(self.files, classes)
+        self.classes, self.labels = unpacked(numbered)
+        self.about = About(found, () if numbered else (unclassed(self.files),))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -36,26 +36,30 @@ class Folder:
         try:
             image = decode(self.root / self.files[index], self.channels)
         except Exception as error:  # decoders raise whatever they like
-            raise Unreadable(index, str(error)) from error
+            raise Unreadable(index, reason(error)) from error
         return Sample(image, -1 if self.labels is None else int(self.labels[index]))
 
     def path(self, index: int) -> str:
         return str(self.root / self.files[index])
 
 
-def listed(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
-    """Relative names of the files that end so, however deep; hidden files and folders are passed over."""
-    for folder, inner, names in os.walk(root, followlinks=True):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        kept = (name for name in names if name.lower().endswith(suffixes) and not name.startswith("."))
-        yield from (os.path.relpath(Path(folder, name), root) for name in kept)
+def files_of(path: str | Path | Files, suffixes: tuple[str, ...], kind: str, items: str) -> Files:
+    """The files that end so below a folder, or those given. Raises DataError where there are none."""
+    if not isinstance(path, Files):
+        path = walk(Path(path)).ending(suffixes, f"no {items}")
+    if not path.names:
+        left = f" ({left_out(path)})" if path.left else ""
+        raise DataError(
+            f"{kind}: path: expected {items} in {path.root}, got none{left}; it looks for {' '.join(suffixes)}"
+        )
+    return path
 
 
-def by_folder(files: list[str]) -> tuple[list[str] | None, NDArray[np.int64] | None]:
-    """The names of the classes and each file's, where all files lie in two sub-folders or more."""
-    tops = [Path(name).parts[0] if len(Path(name).parts) > 1 else "" for name in files]
-    classes = sorted(set(tops))
-    if len(classes) < 2 or classes[0] == "":
-        return None, None
-    number = {name: label for label, name in enumerate(classes)}
-    return classes, np.array([number[top] for top in tops], np.int64)
+def unclassed(files: Sequence[str]) -> str:
+    """Say why the folders of these files are no classes."""
+    tops = sorted({name.split("/", 1)[0] for name in files if "/" in name})
+    if not tops:
+        return "no classes, as there are no folders"
+    if len(tops) == 1:
+        return f"no classes, as all folders lie in one, {tops[0]}: to make classes of what it holds, name it"
+    return f"no classes, as most files lie beside the folders ({len(tops)})"

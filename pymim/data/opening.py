@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pymim.data import decode, videos
-from pymim.data.array import Array
+from pymim.data import parts
 from pymim.data.digits import BACKGROUNDS, Digits
-from pymim.data.folder import Folder, listed
 from pymim.data.memory import remembered
 from pymim.data.moving import MovingDigits
-from pymim.data.parquet import Parquet
 from pymim.data.source import Source, hold_out
-from pymim.data.videos import Clip, Videos
+from pymim.data.splits import TRAIN
+from pymim.data.videos import Clip
 from pymim.errors import DataError
 
 Data = str | Path | Callable[..., Source]
-TEST = ("test", "val", "validation")
 EMBEDDED = {"digits": BACKGROUNDS[0]} | {f"digits-{name}": name for name in BACKGROUNDS}
 MOVING = "digits-moving"
 NAMES = (*EMBEDDED, MOVING)
@@ -44,18 +41,14 @@ def open(
         return Digits(split, background=EMBEDDED[str(data)])
     if str(data) == MOVING:
         return MovingDigits(split, frames=clip.frames) if clip else MovingDigits(split)
-    path = Path(data).expanduser()
-    if not path.exists():
-        raise DataError(
-            f"data.open: data: expected a file, a folder or one of {', '.join(NAMES)}, got {data}; see its spelling"
-        )
-    test = _test_beside(path)
-    if split == "test" and test is not None:
-        return remembered(_read(test, channels, clip), memory)
-    source = remembered(_read(path / "train" if (path / "train").is_dir() else path, channels, clip), memory)
-    if test is not None:
-        return source
-    return hold_out(source, split)
+    found = parts.parts(_there(data))
+    held = parts.held_out(found)
+    if split == "train":
+        source = remembered(_training(found, held).open(channels, clip), memory)
+        return source if held else hold_out(source, split)
+    if held:
+        return remembered(found[held].open(channels, clip, found[TRAIN].classes()), memory)
+    return hold_out(remembered(found[TRAIN].open(channels, clip), memory), split)
 
 
 def training_set(source: Source | Data, channels: int = 3, clip: Clip | None = None) -> Source:
@@ -67,22 +60,23 @@ def training_set(source: Source | Data, channels: int = 3, clip: Clip | None = N
     return opened
 
 
-def _read(path: Path, channels: int, clip: Clip | None) -> Source:
-    if path.is_dir():
-        shards = sorted(path.glob("*.parquet"))
-        if shards:
-            return Parquet(shards, channels)
-        first = next(listed(path, (*decode.SUFFIXES, *videos.SUFFIXES)), "")
-        return Videos(path, channels, clip) if first.lower().endswith(videos.SUFFIXES) else Folder(path, channels)
-    kinds: dict[str, Callable[..., Source]] = {".parquet": Parquet, ".npy": Array, ".npz": Array}
-    if path.suffix not in kinds:
-        raise DataError(f"data.open: data: expected a file {', '.join(kinds)}, got {path}; or name its folder")
-    return kinds[path.suffix](path, channels)
+def _there(data: str | Path) -> Path:
+    """The path, which must be there."""
+    path = Path(data).expanduser()
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        why = "see its spelling" if isinstance(error, FileNotFoundError) else str(getattr(error, "strerror", error))
+        raise DataError(
+            f"data.open: data: expected a file, a folder or one of {', '.join(NAMES)}, got {data}; {why}"
+        ) from None
+    return path
 
 
-def _test_beside(path: Path) -> Path | None:
-    """Where the test pictures are."""
-    beside = [path / name for name in TEST]
-    if path.is_file() and "train" in path.name:
-        beside = [path.with_name(path.name.replace("train", name)) for name in TEST]
-    return next((candidate for candidate in beside if candidate.exists()), None)
+def _training(found: parts.Parts, held: str | None) -> parts.Part:
+    """What is trained on; splits that are not evaluated on either are left out."""
+    part = found[TRAIN]
+    for split, other in found.items():
+        if split not in (TRAIN, held):
+            part = part.without(f"of the split {split}", other.files.names)
+    return part

@@ -2,94 +2,80 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pymim.data.about import About
 from pymim.data.decode import decode
-from pymim.data.source import Sample, Unreadable
+from pymim.data.labels import unpacked
+from pymim.data.shards import inside, labels_of, read
+from pymim.data.source import Sample, Unreadable, reason
+from pymim.data.walk import Files
 from pymim.errors import DataError
-
-LABELS = ("label", "labels", "fine_label", "class")
 
 
 class Parquet:
-    """Rows of one parquet file, or of several, as pictures. The encoded pictures lie in memory, as plain bytes.
+    """Rows of one parquet file, or of several, as pictures. The encoded pictures lie in memory, as plain bytes; one
+    that is named by a path alone is read from there, below the folder of its parquet file.
 
     label: name of the label's column; by default the first of the usual ones that is there.
+    classes: names of the training set's, by which a test set's are numbered.
     """
 
-    def __init__(self, path: str | Path | Sequence[str | Path], channels: int = 3, label: str | None = None):
-        self.files = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
+    def __init__(
+        self,
+        path: str | Path | Sequence[str | Path] | Files,
+        channels: int = 3,
+        label: str | None = None,
+        classes: Sequence[str] | None = None,
+    ):
+        found = path if isinstance(path, Files) else _given(path)
+        self.files = [found.root / name for name in found.names]
         self.channels = channels
-        table = _table(self.files)
-        image, name = self._columns(table, label)
-        self.labels = None if name is None else table[name].to_numpy().astype(np.int64)
-        self.classes = _class_names(table, name)
-        if self.classes is None and self.labels is not None:
-            self.classes = [str(number) for number in range(int(self.labels.max()) + 1)]
-        self.blob, self.ends = _bytes(table, image)
-        if not len(self):
+        shards = [read(file, label, pictures=True) for file in self.files]
+        self.firsts = np.cumsum([0] + [shard.length for shard in shards])
+        rows = [row for shard in shards for row in shard.pictures]
+        if not rows:
             raise DataError(
                 f"Parquet: path: expected pictures in {self.files[0]}, got no rows; choose another file"
             )
+        self.ends = np.cumsum([0] + [len(file or b"") for file, _ in rows], dtype=np.int64)
+        self.blob = np.frombuffer(b"".join(file or b"" for file, _ in rows), np.uint8)
+        self.names = {i: name for i, (file, name) in enumerate(rows) if not file and name}
+        numbered = labels_of(shards)
+        if numbered and classes is not None:
+            numbered = numbered.like(classes, str(self.files[0]))
+        self.classes, self.labels = unpacked(numbered)
+        self.about = About(found)
 
     def __len__(self) -> int:
         return len(self.ends) - 1
 
     def __getitem__(self, index: int) -> Sample:
         try:
-            image = decode(self.blob[self.ends[index] : self.ends[index + 1]].tobytes(), self.channels)
+            image = decode(self._file(index), self.channels)
         except Exception as error:  # decoders raise whatever they like
-            raise Unreadable(index, str(error)) from error
+            raise Unreadable(index, reason(error)) from error
         return Sample(image, -1 if self.labels is None else int(self.labels[index]))
 
     def path(self, index: int) -> str:
-        return f"{self.files[0]}[{index}]"
+        """The parquet file, and the row in it."""
+        file = int(np.searchsorted(self.firsts, index, "right")) - 1
+        return f"{self.files[file]}[{index - self.firsts[file]}]"
 
-    def _columns(self, table: Any, label: str | None) -> tuple[str, str | None]:
-        """Names of the column of pictures and of that of labels."""
-        names = table.column_names
-        images = [n for n, kind in zip(names, table.schema.types, strict=True) if "bytes: binary" in str(kind)]
-        if not images:
-            found = ", ".join(names)
-            raise DataError(
-                f"Parquet: path: expected a column struct<bytes, path> in {self.files[0]}, got {found}; "
-                "save the pictures in the Hugging Face layout"
-            )
-        if label is not None and label not in names:
-            raise DataError(f"Parquet: label: expected one of {', '.join(names)}, got {label}; name one of them")
-        return images[0], label or next((n for n in LABELS if n in names), None)
+    def _file(self, index: int) -> bytes | Path:
+        if index not in self.names:
+            if self.ends[index] == self.ends[index + 1]:
+                raise ValueError("no picture in this row")
+            return self.blob[self.ends[index] : self.ends[index + 1]].tobytes()
+        file = int(np.searchsorted(self.firsts, index, "right")) - 1
+        return inside(self.files[file].parent, self.names[index])
 
 
-def _table(files: list[Path]) -> Any:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise DataError(f"{files[0]}: needs pyarrow; pip install 'pymim[parquet]'") from None
-    try:
-        return pyarrow.concat_tables([parquet.ParquetFile(file).read() for file in files])
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise DataError(f"Parquet: path: expected a parquet file, got {files[0]}: {error}") from None
-
-
-def _bytes(table: Any, image: str) -> tuple[np.ndarray, np.ndarray]:
-    """All pictures one after another, uint8, and where each begins, int64 [N + 1]. A missing one has no bytes."""
-    pictures = [chunk.field("bytes").to_numpy(zero_copy_only=False) for chunk in table[image].chunks]
-    rows = [row or b"" for chunk in pictures for row in chunk]
-    ends = np.concatenate(([0], np.cumsum([len(row) for row in rows], dtype=np.int64)))
-    return np.frombuffer(b"".join(rows), np.uint8), ends
-
-
-def _class_names(table: Any, label: str | None) -> list[str] | None:
-    """As the hub's metadata has them."""
-    try:
-        features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
-        names: list[str] = features[label]["names"]
-    except (KeyError, TypeError):
-        return None
-    return names
+def _given(path: str | Path | Sequence[str | Path]) -> Files:
+    paths = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
+    root = Path(os.path.commonpath([p.parent for p in paths]))
+    return Files(root, [str(p.relative_to(root)) for p in paths])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pymim.data.about import About
 from pymim.errors import DataError
 
 
@@ -28,6 +30,14 @@ class Unreadable(Exception):
         self.index, self.reason = index, reason
 
 
+def reason(error: Exception) -> str:
+    """Say in one line what a decoder complains of: not where in memory a file was, but what kind of error it is
+    where the words alone would not tell."""
+    words = re.sub(r"<_io\.\w+ object at 0x\w+>", "the bytes", " ".join(str(error).split()))
+    plain = words and isinstance(error, OSError | ValueError | DataError)
+    return words if plain else f"{type(error).__name__}: {words}".rstrip(": ")
+
+
 class Source(Protocol):
     """Pictures by number, picklable and cheap to copy into a worker.
 
@@ -35,7 +45,7 @@ class Source(Protocol):
     then makes whole batches at once, in its own process. One of videos has `clip(index, moment)`, uint8 [C T H W]:
     the loader draws the moment in [0, 1), where in the video a clip begins, for each epoch anew. One whose pictures
     came with more than a label has `notes(index [B])`, arrays of numbers by name, their first axis B: a time, a
-    ground distance, boxes. They reach targets as `Batch.notes`.
+    ground distance, boxes. They reach targets as `Batch.notes`. One that was read from files says in `about` which.
     """
 
     classes: list[str] | None
@@ -72,6 +82,7 @@ class Subset:
         self.source, self.ids = source, ids
         self.classes = source.classes
         self.labels = None if source.labels is None else source.labels[ids]
+        self.about: About | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -125,4 +136,7 @@ def hold_out(source: Source, split: str, every: int = 5) -> Source | None:
     held = rank % every == every - 1
     if not held.any():
         return source if split == "train" else None
-    return subset(source, np.flatnonzero(held == (split == "test")))
+    part = subset(source, np.flatnonzero(held == (split == "test")))
+    which = "these are every fifth of each class" if split == "test" else "every fifth of each class is held out"
+    part.about = About(notes=(f"{which}, as there is no test set",))
+    return part

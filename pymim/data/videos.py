@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pymim.data.folder import by_folder, listed
+from pymim.data.about import About
+from pymim.data.folder import files_of, unclassed
+from pymim.data.labels import by_folder, unpacked
 from pymim.data.source import Sample, Unreadable
+from pymim.data.walk import Files
 from pymim.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,16 +45,23 @@ class Videos:
     shorter than a clip repeats its last frame. threads: of a decoder; each of a loader's workers has one decoder.
     """
 
-    def __init__(self, path: str | Path, channels: int = 3, clip: Clip | None = None, threads: int = 1):
-        self.root, self.form, self.threads = Path(path), clip or Clip(), threads
+    def __init__(
+        self,
+        path: str | Path | Files,
+        channels: int = 3,
+        clip: Clip | None = None,
+        threads: int = 1,
+        classes: Sequence[str] | None = None,
+    ):
+        self.form, self.threads = clip or Clip(), threads
         if channels not in FORMATS:
             raise DataError(f"Videos: channels: expected 1 or 3, got {channels}; videos have grey or colour")
         self.format = FORMATS[channels]
-        self.files = sorted(listed(self.root, SUFFIXES))
-        if not self.files:
-            known = " ".join(SUFFIXES)
-            raise DataError(f"Videos: path: expected videos in {self.root}, got none; it looks for {known}")
-        self.classes, self.labels = by_folder(self.files)
+        found = files_of(path, SUFFIXES, "Videos", "videos")
+        self.root, self.files = found.root, found.names
+        numbered = by_folder(self.files, classes)
+        self.classes, self.labels = unpacked(numbered)
+        self.about = About(found, () if numbered else (unclassed(self.files),))
 
     def __len__(self) -> int:
         return len(self.files)

@@ -1,0 +1,83 @@
+"""What a source holds, in one line: how many pictures of which classes, from which files, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pymim.data.walk import Files
+from pymim.errors import printable
+
+if TYPE_CHECKING:
+    from pymim.data.source import Source
+
+NAMED = 3  # of each kind, at most
+
+
+@dataclass(frozen=True)
+class About:
+    """Where a source's pictures come from, and what else must be known of it, in whole clauses."""
+
+    files: Files | None = None
+    notes: tuple[str, ...] = ()
+
+
+def describe(source: Source, items: str = "pictures") -> str:
+    """Say in one line what is in a source."""
+    abouts = _abouts(source)
+    found = [about.files for about in abouts if about.files]
+    place = " ".join([f"{len(source):,} {items} {_classes(source)}", *(f"in {_files(files)}" for files in found)])
+    notes = [note for about in abouts for note in about.notes]
+    return printable("; ".join([place, *notes, *(left_out(files) for files in found if files.left)]))
+
+
+def left_out(files: Files) -> str:
+    """Say what a walk has left out, and why."""
+    parts = [f"{len(names):,} {reason} ({_some(names)})" for reason, names in files.left.items()]
+    return f"left out: {', '.join(parts)}"
+
+
+def untested(source: Source) -> str:
+    """Say why nothing of a training set could be held out to evaluate on."""
+    if source.labels is None:
+        return "no test set and no labels"
+    return "no test set, and fewer than five pictures in each class, of which every fifth is held out"
+
+
+def _abouts(source: Source | None) -> list[About]:
+    """What a source and those that it is a part of say of themselves, the innermost first."""
+    found: list[About] = []
+    while source is not None:
+        about = getattr(source, "about", None)
+        if about is not None:
+            found.insert(0, about)
+        source = getattr(source, "source", None)
+    return found
+
+
+def _classes(source: Source) -> str:
+    if source.labels is None or not (source.labels >= 0).any():
+        return "without labels"
+    counts = np.bincount(source.labels[source.labels >= 0])
+    found = counts[counts > 0]
+    few, most = int(found.min()), int(found.max())
+    size = f"{few:,} each" if few == most else f"{few:,} to {most:,} each"
+    total = max(len(source.classes or ()), len(counts))
+    of = f"{len(found):,}" if len(found) == total else f"{len(found):,} of the {total:,}"
+    without = int((source.labels < 0).sum())
+    return f"of {of} classes ({size}{f', {without:,} without a class' if without else ''})"
+
+
+def _files(files: Files) -> str:
+    if len(files.names) == 1:
+        return str(files.root / files.names[0])
+    return f"{len(files.names):,} files of {files.root}" + (
+        f" ({', '.join(files.names)})" if len(files.names) <= NAMED else ""
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

@@ -1,0 +1,125 @@
+"""Labels of pictures: class numbers and the classes' names, from numbers or words; shared by all sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymim.errors import DataError
+
+NONE = -1
+LARGEST = 100_000  # ids from here on, and above the number of rows, are names and no numbers of classes
+TAKEN = "whole numbers or words, one a row"
+
+
+class Labels(NamedTuple):
+    """Class numbers int64 [N], -1 for none, and the names of the classes."""
+
+    numbers: NDArray[np.int64]
+    names: list[str]
+
+    def like(self, names: Sequence[str], where: str) -> Labels:
+        """Number the classes as a training set does that has these `names`; its own classes come after them.
+
+        Raises DataError where no class that occurs here is among them.
+        """
+        present = [self.names[number] for number in np.unique(self.numbers[self.numbers >= 0])]
+        others = [name for name in present if name not in set(names)]
+        if present and len(others) == len(present):
+            raise DataError(
+                f"data.open: {where}: expected the training set's classes ({_some(names)}), got others "
+                f"({_some(present)}); name them the same"
+            )
+        numbered = {name: number for number, name in enumerate([*names, *others])}
+        table = np.array([numbered.get(name, NONE) for name in self.names] + [NONE], np.int64)
+        return Labels(table[self.numbers], [*names, *others])
+
+
+def unpacked(found: Labels | None) -> tuple[list[str] | None, NDArray[np.int64] | None]:
+    """Give the names of the classes and the numbers; None twice where there are no labels."""
+    return (None, None) if found is None else (found.names, found.numbers)
+
+
+def labels(values: NDArray[Any], where: str, names: Sequence[str] | None = None) -> Labels | None:
+    """Read labels [N] of whole numbers, in any type, or of words (which are the names of classes, in order).
+
+    A number below zero, NaN, None or an empty word is no label; None where there is none at all.
+    where: the file and what in it, for messages. names: of the numbers 0, 1, ... Raises DataError.
+    """
+    if values.ndim != 1:
+        raise DataError(f"{where}: expected {TAKEN}, got an array {list(values.shape)}; make it [N]")
+    if values.dtype.kind in "OUS":
+        return _words(values, where, names)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{where}: expected {TAKEN}, got {values.dtype}; rename or drop it")
+    if values.dtype.kind == "f":
+        values = _whole(values, where)
+    return _numbers(values, where, names)
+
+
+def by_folder(files: Sequence[str], names: Sequence[str] | None = None) -> Labels | None:
+    """Number files by the folder that each is in: classes where there are two or more, with most of the files.
+
+    Files at the top are of no class. names: of the training set's classes, by which a test set's are numbered.
+    """
+    tops = [name.split("/", 1)[0] if "/" in name else "" for name in files]
+    found = set(tops) - {""}
+    if 2 * sum(bool(top) for top in tops) < len(tops) or (len(found) < 2 and not found & set(names or ())):
+        return None
+    own = labels(np.array(tops, object), "folders")
+    return own if own is None or names is None else own.like(names, f"folders {_some(sorted(found))}")
+
+
+def _numbers(values: NDArray[Any], where: str, names: Sequence[str] | None) -> Labels | None:
+    known = values[values >= 0] if values.dtype.kind != "b" else values
+    if not len(known):
+        return None
+    largest = int(known.max())
+    if names is not None and largest >= len(names):
+        raise DataError(
+            f"{where}: expected labels below {len(names)}, the number of names in the metadata, got {largest}; "
+            "mend the metadata"
+        )
+    if names is None and largest >= max(LARGEST, len(values)):
+        ids, numbers = np.unique(known, return_inverse=True)
+        all_numbers = np.full(len(values), NONE, np.int64)
+        all_numbers[values >= 0] = numbers
+        return Labels(all_numbers, [str(one) for one in ids])
+    numbers = np.where(values >= 0, values, NONE).astype(np.int64) if values.dtype.kind == "i" else values
+    named = [str(number) for number in range(largest + 1)] if names is None else [*names]
+    return Labels(numbers.astype(np.int64), named)
+
+
+def _whole(values: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Floating-point numbers as integers; NaN as none."""
+    odd = values[~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) >= 2**62))]
+    if len(odd):
+        raise DataError(f"{where}: expected {TAKEN}, got {values.dtype}, such as {odd[0]:.6g}; rename or drop it")
+    return np.where(np.isnan(values), NONE, values).astype(np.int64)
+
+
+def _words(values: NDArray[Any], where: str, names: Sequence[str] | None) -> Labels | None:
+    words = [_word(value, where) for value in values.tolist()]
+    found = sorted({word for word in words if word})
+    if not found:
+        return None
+    known = [*names] if names is not None and set(found) <= set(names) else found
+    number = {word: i for i, word in enumerate(known)}
+    return Labels(np.array([number.get(word, NONE) for word in words], np.int64), known)
+
+
+def _word(value: Any, where: str) -> str:
+    if value is None or value != value:  # NaN
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip("\0")
+    if isinstance(value, str | int | np.integer):
+        return str(value)
+    raise DataError(f"{where}: expected {TAKEN}, got {type(value).__name__}; rename or drop it")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

@@ -1,0 +1,69 @@
+"""Reads numpy's files: whatever is wrong with one is said in a line, and nothing is unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymim.errors import DataError
+
+BROKEN = (
+    *(OSError, ValueError, EOFError, KeyError, SyntaxError, OverflowError, MemoryError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+def is_archive(file: Path) -> bool:
+    """Whether it is an .npz file, of several arrays by name."""
+    return file.suffix.lower() == ".npz"
+
+
+def loaded(file: Path, mapped: bool = False) -> NDArray[Any]:
+    """Read the array of an .npy file, or map it. Raises DataError."""
+    found = _load(file, "r" if mapped else None)
+    if not isinstance(found, np.ndarray):
+        raise DataError(f"Array: path: expected one array in {file}, got several; call it .npz")
+    return found
+
+
+def archive(file: Path) -> Any:
+    """Open an .npz file. Raises DataError."""
+    found = _load(file)
+    if isinstance(found, np.ndarray):
+        raise DataError(f"Array: path: expected named arrays in {file}, got one; call it .npy")
+    return found
+
+
+def _load(file: Path, mode: Literal["r"] | None = None) -> Any:
+    """What numpy reads; its errors as one line. Nothing is unpickled."""
+    try:
+        if not file.stat().st_size:
+            raise EOFError("it is empty")
+        return np.load(file, mmap_mode=mode, allow_pickle=False)
+    except BROKEN as error:
+        raise _broken(file, error) from None
+
+
+def member(file: Path, arrays: Any, name: str) -> NDArray[Any]:
+    """Read an array of an opened .npz file. Raises DataError."""
+    try:
+        return arrays[name]  # type: ignore[no-any-return]
+    except BROKEN as error:
+        raise _broken(file / name, error) from None
+
+
+def _broken(file: Path, error: Exception) -> DataError:
+    """numpy advises to unpickle what it does not know, which would run what a file says."""
+    words = str(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        words = "it says to be larger than the memory"
+    elif "pickle" in words:
+        words = "neither numbers nor text, or no file of numpy's"
+    elif "mmap" in words or "reshape" in words or "EOF" in words:
+        words = "it is cut short"
+    return DataError(f"Array: path: expected an array in {file}, got what cannot be read: {words}; save it again")

@@ -1,0 +1,132 @@
+"""Reads parquet files: their pictures, still encoded, and their labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pymim.data.columns import Encoded, class_names, encoded, is_encoded, label_column, label_values, picture_column
+from pymim.data.labels import NONE, Labels, labels
+from pymim.data.source import reason
+from pymim.data.walk import Files
+from pymim.errors import DataError
+
+
+class Shard(NamedTuple):
+    """What was read of one file. `names`: of the classes, from its metadata."""
+
+    file: Path
+    length: int
+    pictures: list[Encoded]
+    column: str | None
+    values: NDArray[Any] | None
+    names: list[str] | None
+
+
+def class_names_of(files: Files) -> list[str] | None:
+    """Names of the classes in these files; of their columns, only the labels are read."""
+    numbered = labels_of([read(files.root / name, None, pictures=False) for name in files.names])
+    return None if numbered is None else numbered.names
+
+
+def holds_pictures(file: Path) -> bool:
+    """Whether a parquet file has a column of encoded pictures; not, where it cannot be read."""
+    try:
+        with _opened(file) as opened:
+            schema = opened.schema_arrow
+    except DataError:
+        return False
+    name = picture_column(schema)
+    return name is not None and is_encoded(schema.field(name).type)
+
+
+def labels_of(shards: Sequence[Shard]) -> Labels | None:
+    """Labels of all rows; names that one file's metadata lacks are those of another one."""
+    usual = next((shard.names for shard in shards if shard.names), None)
+    parts = [
+        None
+        if shard.values is None
+        else labels(shard.values, f"{shard.file}: column {shard.column}", shard.names or usual)
+        for shard in shards
+    ]
+    return joined(parts, [shard.length for shard in shards])
+
+
+def joined(parts: Sequence[Labels | None], sizes: Sequence[int]) -> Labels | None:
+    """Labels of several files as one: their classes by name, where the names differ."""
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    names = max((part.names for part in known), key=len)
+    if any(part.names != names[: len(part.names)] for part in known):
+        names = sorted({name for part in known for name in part.names})
+    numbered = {name: number for number, name in enumerate(names)}
+    numbers = [
+        np.full(size, NONE) if part is None else np.array([*map(numbered.get, part.names), NONE])[part.numbers]
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    return Labels(np.concatenate(numbers).astype(np.int64), names)
+
+
+def read(file: Path, label: str | None, pictures: bool) -> Shard:
+    """Read the labels of a file, and its `pictures` or not. Raises DataError."""
+    with _opened(file) as opened:
+        schema, count = opened.schema_arrow, opened.metadata.num_rows
+        rows = _pictures(file, opened) if pictures else []
+        column = label_column(schema.names, label)
+        values = label_values(opened.read([column])[column], f"{file}: column {column}") if column else None
+    return Shard(file, count, rows, column, values, class_names(schema, column) if column else None)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """A file of pyarrow's; what is wrong with it is said in one line."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise DataError(f"{file}: needs pyarrow; pip install 'pymim[parquet]'") from None
+    try:
+        with parquet.ParquetFile(file) as opened:
+            yield opened
+    except (pyarrow.ArrowException, OSError, KeyError) as error:
+        raise DataError(f"Parquet: path: expected a parquet file, got {file}: {reason(error)}") from None
+
+
+def _pictures(file: Path, opened: Any) -> list[Encoded]:
+    """The rows of the column of pictures. Raises DataError where there is none."""
+    schema = opened.schema_arrow
+    name = picture_column(schema)
+    rows = [] if name is None else encoded(opened.read([name])[name], f"{file}: column {name}")
+    first = None if any(data for data, _ in rows) else next((path for _, path in rows if path), None)
+    if name is None or (first is not None and not _is_there(file.parent, first)):
+        found = ", ".join(f"{n}: {str(k)[:60]}" for n, k in zip(schema.names, schema.types, strict=True))
+        missing = "" if first is None else f"; {name} names no file beside it, such as {first[:80]}"
+        raise DataError(
+            f"Parquet: path: expected a column struct<bytes, path> in {file}, or one of binary values or of paths "
+            f"relative to it, got {found}{missing}; save the pictures in the Hugging Face layout"
+        )
+    return rows
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return inside(folder, name).is_file()
+    except ValueError:
+        return False
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A file by its name relative to `folder`. Raises ValueError where it is elsewhere, or no regular file."""
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(os.path.normpath(folder)):
+        raise ValueError(f"expected a file below {folder}, got {name}")
+    if not path.is_file():
+        raise ValueError(f"no bytes, and no file {path}")
+    return path
