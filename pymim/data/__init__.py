@@ -1,5 +1,6 @@
 """Sources of images and clips, and the loader that makes batches of them."""
 
+from pymim.data.about import describe
 from pymim.data.array import Array
 from pymim.data.digits import Digits
 from pymim.data.folder import Folder
@@ -15,5 +16,5 @@ from pymim.data.videos import Clip, Videos
 
 __all__ = [
     "Array", "Balanced", "Clip", "Digits", "Folder", "InTurn", "Loader", "MovingDigits", "Parquet",
-    "Sample", "Shuffled", "Source", "Subset", "Unreadable", "Videos", "load", "measured", "open",
+    "Sample", "Shuffled", "Source", "Subset", "Unreadable", "Videos", "describe", "load", "measured", "open",
 ]  # fmt: skip

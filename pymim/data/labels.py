@@ -95,9 +95,10 @@ def _numbers(values: NDArray[Any], where: str, names: Sequence[str] | None) -> L
 
 def _whole(values: NDArray[Any], where: str) -> NDArray[np.int64]:
     """Floating-point numbers as integers; NaN as none."""
+    values = values.astype(np.float64)
     odd = values[~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) >= 2**62))]
     if len(odd):
-        raise DataError(f"{where}: expected {TAKEN}, got {values.dtype}, such as {odd[0]:.6g}; rename or drop it")
+        raise DataError(f"{where}: expected {TAKEN}, got numbers such as {odd[0]:.6g}; rename or drop it")
     return np.where(np.isnan(values), NONE, values).astype(np.int64)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from pymim.data import decode, videos
@@ -32,6 +32,17 @@ class Part:
 
     def open(self, channels: int, clip: Clip | None, classes: Sequence[str] | None = None) -> Source:
         """Read them. classes: of the training set, by whose names those of a test set are numbered."""
+        source = self._open(channels, clip, classes)
+        own = (source.classes or [])[len(classes) :] if classes else []
+        if own:
+            count = f"{len(own)} classes" if len(own) > 1 else "class"
+            note = f"{count} of no training picture: {', '.join(own[:4])}"
+            source.about = replace(source.about, notes=(*source.about.notes, note))
+        return source
+
+    def _open(
+        self, channels: int, clip: Clip | None, classes: Sequence[str] | None
+    ) -> Parquet | Array | Videos | Folder:
         if self.kind == "parquet":
             return Parquet(self.files, channels, classes=classes)
         if self.kind == "array":

@@ -52,7 +52,7 @@ def labels_of(shards: Sequence[Shard]) -> Labels | None:
     parts = [
         None
         if shard.values is None
-        else labels(shard.values, f"{shard.file}: column {shard.column}", shard.names or usual)
+        else labels(shard.values, f"Parquet: {shard.file}: column {shard.column}", shard.names or usual)
         for shard in shards
     ]
     return joined(parts, [shard.length for shard in shards])
@@ -80,7 +80,7 @@ def read(file: Path, label: str | None, pictures: bool) -> Shard:
         schema, count = opened.schema_arrow, opened.metadata.num_rows
         rows = _pictures(file, opened) if pictures else []
         column = label_column(schema.names, label)
-        values = label_values(opened.read([column])[column], f"{file}: column {column}") if column else None
+        values = label_values(opened.read([column])[column], f"Parquet: {file}: column {column}") if column else None
     return Shard(file, count, rows, column, values, class_names(schema, column) if column else None)
 
 
@@ -103,7 +103,7 @@ def _pictures(file: Path, opened: Any) -> list[Encoded]:
     """The rows of the column of pictures. Raises DataError where there is none."""
     schema = opened.schema_arrow
     name = picture_column(schema)
-    rows = [] if name is None else encoded(opened.read([name])[name], f"{file}: column {name}")
+    rows = [] if name is None else encoded(opened.read([name])[name], f"Parquet: {file}: column {name}")
     first = None if any(data for data, _ in rows) else next((path for _, path in rows if path), None)
     if name is None or (first is not None and not _is_there(file.parent, first)):
         found = ", ".join(f"{n}: {str(k)[:60]}" for n, k in zip(schema.names, schema.types, strict=True))
