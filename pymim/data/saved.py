@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pymim.errors import DataError
 
 BROKEN = (
-    *(OSError, ValueError, EOFError, KeyError, SyntaxError, OverflowError, MemoryError, NotImplementedError),
+    *(OSError, ValueError, EOFError, KeyError, SyntaxError, ArithmeticError, MemoryError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error),
 )
 
@@ -44,7 +44,11 @@ def _load(file: Path, mode: Literal["r"] | None = None) -> Any:
     try:
         if not file.stat().st_size:
             raise EOFError("it is empty")
-        return np.load(file, mmap_mode=mode, allow_pickle=False)
+        with file.open("rb") as stream:
+            if stream.read(2) == b"PK":
+                zipfile.ZipFile(stream).close()  # numpy leaves open what it cannot read
+        with np.errstate(over="raise"):
+            return np.load(file, mmap_mode=mode, allow_pickle=False)
     except BROKEN as error:
         raise _broken(file, error) from None
 
@@ -52,9 +56,12 @@ def _load(file: Path, mode: Literal["r"] | None = None) -> Any:
 def member(file: Path, arrays: Any, name: str) -> NDArray[Any]:
     """Read an array of an opened .npz file. Raises DataError."""
     try:
-        return arrays[name]  # type: ignore[no-any-return]
+        found = arrays[name]
     except BROKEN as error:
         raise _broken(file / name, error) from None
+    if not isinstance(found, np.ndarray):  # bytes that are no array's
+        raise _broken(file / name, ValueError("no array of numpy's"))
+    return found
 
 
 def _broken(file: Path, error: Exception) -> DataError:
@@ -62,7 +69,7 @@ def _broken(file: Path, error: Exception) -> DataError:
     words = str(error) or type(error).__name__
     if isinstance(error, MemoryError):
         words = "it says to be larger than the memory"
-    elif "pickle" in words:
+    elif "pickle" in words or "Python objects" in words:
         words = "neither numbers nor text, or no file of numpy's"
     elif "mmap" in words or "reshape" in words or "EOF" in words:
         words = "it is cut short"
