@@ -20,6 +20,7 @@ if __name__ == "__main__":
     signals.begin()  # before what takes a second to import
 
 from pymim import config, stages
+from pymim.data import lines
 from pymim.errors import ConfigError, PymimError
 from pymim.io import Folder
 from pymim.loop import memory
@@ -133,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
     look = trainer.evaluate if args.mode == "eval" else trainer.draw
     if look is None:
         raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{args.mode}; add one")
+    _say_data(trainer)
     look(trainer, folder, step)
     return 0
 
@@ -236,6 +238,15 @@ def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
     )
     if normalise := getattr(trainer.loader.views[0], "normalise", None):
         print(f"pixels: {normalise}", file=sys.stderr)  # noqa: T201
+    _say_data(trainer)
+
+
+def _say_data(trainer: Trainer) -> None:
+    """Which pictures, classes and files are trained on and evaluated on, and what was left out."""
+    if trainer.world.leads:
+        source, items = trainer.loader.source, trainer.encoder.items
+        print(lines.trains_on(source, items), file=sys.stderr)  # noqa: T201
+        print(lines.evaluates_on(source, trainer.evaluate, items), file=sys.stderr)  # noqa: T201
 
 
 def _default_workdir(args: argparse.Namespace) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import queue
 import threading
 import time
@@ -17,6 +16,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 from pymim import signals
 from pymim.contracts import Batch, Order
 from pymim.data import opening, pool
+from pymim.data.log import log
 from pymim.data.maker import Maker
 from pymim.data.order import Ids, InTurn
 from pymim.data.reading import Broken, listed
@@ -28,8 +28,6 @@ from pymim.parts import part
 
 if TYPE_CHECKING:
     from pymim.contracts import View
-
-log = logging.getLogger("pymim.data")
 
 Made = tuple[Batch | None, Broken]
 

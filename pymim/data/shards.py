@@ -80,7 +80,9 @@ def read(file: Path, label: str | None, pictures: bool) -> Shard:
         schema, count = opened.schema_arrow, opened.metadata.num_rows
         rows = _pictures(file, opened) if pictures else []
         column = label_column(schema.names, label)
-        values = label_values(opened.read([column])[column], f"Parquet: {file}: column {column}") if column else None
+        values = (
+            label_values(opened.read([column])[column], f"Parquet: {file}: column {column}") if column else None
+        )
     return Shard(file, count, rows, column, values, class_names(schema, column) if column else None)
 
 

@@ -133,7 +133,7 @@ def by_folders(files: Files) -> dict[str, Files]:
 
 
 def _below(files: Files, folders: Mapping[str, str]) -> dict[str, Files]:
-    """The files of each split, by its folder, and what is left out there; what is elsewhere, of the training set."""
+    """The files of each split, by its folder. What is left out elsewhere is of the training set."""
     owner = {folder: split for split, folder in folders.items()}
 
     def of(split: str, names: Iterable[str]) -> list[str]:

@@ -6,8 +6,8 @@ import pytest
 from pymim import data
 from pymim.data.labels import labels
 from pymim.errors import DataError
-from tests.data.trees import each, names_of_classes, plant, write_arrays, write_parquet
 from tests.data.test_videos import write_video
+from tests.data.trees import each, names_of_classes, plant, write_arrays, write_parquet
 
 WORDS = ["dog", "cat", "dog", "ant"]
 TAKEN = [  # what is given, the numbers, the names
@@ -56,7 +56,9 @@ def test_columns_of_labels(tmp_path, make, numbers, names):
     assert source.labels.tolist() == numbers and source.classes == names
 
 
-@pytest.mark.parametrize("make", [lambda a: a.nulls(5), lambda a: a.array([None] * 5, a.int64()), lambda a: [-1] * 5])
+@pytest.mark.parametrize(
+    "make", [lambda a: a.nulls(5), lambda a: a.array([None] * 5, a.int64()), lambda a: [-1] * 5]
+)
 def test_labels_that_are_all_missing_are_none(tmp_path, make):
     write_parquet(tmp_path / "x.parquet", make(pytest.importorskip("pyarrow")))
     source = data.open(tmp_path / "x.parquet")
@@ -180,7 +182,9 @@ def test_a_test_set_is_numbered_by_the_training_sets_names(tmp_path, write, test
 @pytest.mark.parametrize("write", [folders, words, metadata, arrays])
 def test_a_test_set_of_other_classes_is_refused(tmp_path, write):
     write(tmp_path, ["ant", "bee"], ["Ant", "Bee"])
-    with pytest.raises(DataError, match=r"expected the training set's classes \(ant, bee\), got others \((Ant, Bee|Bee, Ant)\)"):
+    with pytest.raises(
+        DataError, match=r"expected the training set's classes \(ant, bee\), got others \((Ant, Bee|Bee, Ant)\)"
+    ):
         data.open(tmp_path, "test")
 
 

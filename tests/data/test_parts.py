@@ -7,8 +7,8 @@ import torch
 from pymim import data
 from pymim.data.about import untested
 from pymim.errors import DataError
-from tests.data.trees import each, plant, png, write_arrays, write_parquet
 from tests.data.test_videos import write_video
+from tests.data.trees import each, plant, png, write_arrays, write_parquet
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,9 @@ def test_pictures_are_read_only_below_the_parquet_file(tmp_path):
     rows = [{"bytes": None, "path": name} for name in names]
     source = data.Parquet(write_parquet(tmp_path / "in" / "x.parquet", image=a.array(rows)))
     assert source[0].image.shape == (3, 5, 6)
-    for row, reason in zip(range(1, 6), ["below", "below", "no file", "no file", "no picture in this row"], strict=True):
+    for row, reason in zip(
+        range(1, 6), ["below", "below", "no file", "no file", "no picture in this row"], strict=True
+    ):
         with pytest.raises(data.Unreadable, match=reason):
             source[row]
 

@@ -1,6 +1,7 @@
 """Small data sets on disk: folders of pictures, parquet files and arrays, written in a line each."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -47,8 +48,6 @@ def write_parquet(path, label=None, rows=5, metadata=None, **columns):
 
 def names_of_classes(*names, label="label"):
     """The hub's metadata of a column of labels with names."""
-    import json
-
     return {"huggingface": json.dumps({"info": {"features": {label: {"names": names, "_type": "ClassLabel"}}}})}
 
 

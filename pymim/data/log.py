@@ -1,0 +1,16 @@
+"""The log of the sources and the loader: names of files in it are printable."""
+
+from __future__ import annotations
+
+import logging
+
+from pymim.errors import printable
+
+
+def _printable(record: logging.LogRecord) -> bool:
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
+
+
+log = logging.getLogger("pymim.data")
+log.addFilter(_printable)
