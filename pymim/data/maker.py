@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from pymim import philox
 from pymim.contracts import Batch, Draw, Order
+from pymim.data.log import log
 from pymim.data.order import Ids, Shuffled
 from pymim.data.reading import Broken, Moments, Pictures, first_of, labels, read
 from pymim.data.sample import chosen
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pymim.contracts import View
     from pymim.views.view import Drawn
 
-log = logging.getLogger("pymim.data")
+
 CHUNK = 64  # pictures that `load` holds in their own size
 
 

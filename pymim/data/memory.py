@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pymim.data.log import log
 from pymim.data.source import Sample, Source, Unreadable, noted
-
-log = logging.getLogger("pymim.data")
 
 PROBED = 16
 

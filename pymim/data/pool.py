@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import time
 from collections.abc import Generator
@@ -13,9 +12,8 @@ from typing import Any
 
 from pymim import signals
 from pymim.data import passing, workers
+from pymim.data.log import log
 from pymim.errors import DataError
-
-log = logging.getLogger("pymim.data")
 
 GLANCE = 0.5  # seconds between two looks at whether a stop was asked for
 STATES = {"R": "running", "S": "sleeping", "D": "waiting for storage", "T": "stopped by a signal", "t": "traced"}
