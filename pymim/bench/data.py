@@ -71,7 +71,8 @@ def _pillow(size: int, inputs: Any) -> Thunk:
     mirrored = philox.uniforms(name, 1, first=CHANGE - 1)[:, 0, 0] < 0.5
 
     def one(given: Any, number: int, box: list[int]) -> Any:
-        image = Image.open(io.BytesIO(given)) if isinstance(given, bytes) else Image.fromarray(given)
+        encoded = isinstance(given, bytes)
+        image = Image.open(io.BytesIO(given), formats=["JPEG"]) if encoded else Image.fromarray(given)
         top, left, height, width = box
         edges = (left, top, left + width, top + height)
         image = image.crop(edges).resize((size, size), Image.Resampling.BICUBIC)

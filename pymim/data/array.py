@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pymim.data.about import About
-from pymim.data.decode import to_bits, to_channels
+from pymim.data.channels import to_bits, to_channels
 from pymim.data.labels import Labels, labels, unpacked
 from pymim.data.saved import archive, is_archive, loaded, member
 from pymim.data.source import Sample

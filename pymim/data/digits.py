@@ -140,7 +140,9 @@ def _photos() -> Tensor:
     """uint8 [2 H W 3], at half their size so that a piece shows something."""
     from PIL import Image
 
-    photos = [Image.open(_shipped(f"images/{name}.jpg")).reduce(2) for name in ("china", "flower")]
+    photos = [
+        Image.open(_shipped(f"images/{name}.jpg"), formats=["JPEG"]).reduce(2) for name in ("china", "flower")
+    ]
     return torch.stack([torch.from_numpy(np.array(photo)) for photo in photos])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from torch import Tensor
 
 from pymim.data.about import About
 from pymim.data.folder import files_of, unclassed
+from pymim.data.frames import Short, Timeline, Video, library
 from pymim.data.labels import by_folder, unpacked
 from pymim.data.source import Sample, Unreadable
+from pymim.data.turning import Turn, by_matrix
 from pymim.data.walk import Files
 from pymim.errors import DataError
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".ts", ".wmv", ".flv")
 FORMATS = {1: "gray", 3: "rgb24"}
-MISSING = 1.0  # seconds that may be missing at the end of what a file says it holds
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Videos:
     """Every video below `path`, in the order of their names; classes as in `Folder`.
 
     source[i] is the clip in the middle of video i; `source.clip(i, moment)` begins elsewhere. A video that is
-    shorter than a clip repeats its last frame. threads: of a decoder; each of a loader's workers has one decoder.
+    shorter than a clip repeats its last frame. Frames are turned as the file says.
+
+    threads: of a decoder; each of a loader's workers has one decoder.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Videos:
         if channels not in FORMATS:
             raise DataError(f"Videos: channels: expected 1 or 3, got {channels}; videos have grey or colour")
         self.format = FORMATS[channels]
+        self.lines: dict[int, Timeline] = {}  # of the videos that were read
         found = files_of(path, SUFFIXES, "Videos", "videos")
         self.root, self.files = found.root, found.names
         numbered = by_folder(self.files, classes)
@@ -74,60 +78,55 @@ class Videos:
 
     def clip(self, index: int, moment: float) -> Tensor:
         """uint8 [C T H W]: `moment` in [0, 1) is where in the video it begins, of all places where it fits."""
-        av = _library()
+        path = Path(self.path(index))
+        av = library()
         try:
-            with av.open(self.path(index)) as container:
-                stream = container.streams.video[0]
-                stream.thread_type, stream.codec_context.thread_count = "AUTO", self.threads
-                pictures = self._pictures(container, stream, moment)
-        except (av.FFmpegError, OSError, IndexError, ValueError) as error:
-            raise Unreadable(index, str(error) or type(error).__name__) from error
+            if not path.is_file():
+                raise ValueError("expected a file, got a folder, a pipe or a device")
+            pictures = self._pictures(index, moment)
+        except av.FFmpegError as error:
+            raise Unreadable(index, error.strerror or type(error).__name__) from error
+        except (OSError, ValueError, OverflowError) as error:
+            raise Unreadable(index, str(error)) from error
         clip = torch.from_numpy(np.stack(pictures))
         return clip[None] if clip.ndim == 3 else clip.permute(3, 0, 1, 2)
 
-    def _pictures(self, container: Any, stream: Any, moment: float) -> list[UInt8[np.ndarray, "H W *C"]]:
-        """The frames nearest to the clip's times."""
-        times, last = self._times(container, stream, moment)
-        container.seek(int(times[0] / float(stream.time_base)), stream=stream)
-        shown: list[NDArray[np.uint8]] = []
-        for frame, until in _spans(container.decode(stream)):
-            due = int(np.searchsorted(times, until)) - len(shown)
-            shown += [self._pixels(frame)] * due if due > 0 else []
-            if len(shown) == len(times):
-                return shown
-        raise ValueError(f"expected {last:.1f} s of video, got less")
+    def _pictures(self, index: int, moment: float) -> list[UInt8[np.ndarray, "H W *C"]]:
+        """The frames nearest to the clip's times. Where a header is wrong, the packets have them."""
+        with Video(self.path(index), self.threads) as video:
+            line = self.lines.get(index) or video.timeline()
+            try:
+                pictures = self._shown(video, line, moment)
+            except Short:
+                line = video.timeline(thorough=True)
+                pictures = self._shown(video, line, moment)
+        self.lines[index] = line
+        return pictures
 
-    def _times(self, container: Any, stream: Any, moment: float) -> tuple[Float64[np.ndarray, " T"], float]:
-        """When each frame of the clip is shown, in seconds on the stream's clock, and when the stream ends."""
-        own = float(stream.average_rate or stream.guessed_rate or 25)
-        step = self.form.stride / (self.form.fps or own)
-        first = float((stream.start_time or 0) * stream.time_base)
-        length = float(stream.duration * stream.time_base if stream.duration else (container.duration or 0) / 1e6)
-        last = first + max(0.0, length - 1 / own)
-        begin = first + moment * max(0.0, last - first - step * (self.form.frames - 1))
-        return np.minimum(begin + step * np.arange(self.form.frames), last), last
+    def _shown(self, video: Video, line: Timeline, moment: float) -> list[UInt8[np.ndarray, "H W *C"]]:
+        shown: list[NDArray[np.uint8]] = []
+        before = None
+        for frame in video.at(self._times(line, moment), line):
+            shown.append(shown[-1] if frame is before else self._pixels(frame))
+            before = frame
+        return shown
+
+    def _times(self, line: Timeline, moment: float) -> Float64[np.ndarray, " T"]:
+        """When each frame of the clip is shown, in seconds on the stream's clock."""
+        step = self.form.stride / (self.form.fps or line.rate)
+        begin = line.first + moment * max(0.0, line.last - line.first - step * (self.form.frames - 1))
+        return np.minimum(begin + step * np.arange(self.form.frames), line.last)
 
     def _pixels(self, frame: Any) -> NDArray[np.uint8]:
         scale = min(1.0, self.form.short / min(frame.width, frame.height))
         width, height = round(frame.width * scale), round(frame.height * scale)
-        return frame.to_ndarray(width=width, height=height, format=self.format, interpolation="AREA")  # type: ignore[no-any-return]
+        pixels: NDArray[np.uint8] = frame.to_ndarray(
+            width=width, height=height, format=self.format, interpolation="AREA"
+        )
+        return _turn(frame)(pixels)
 
 
-def _spans(frames: Iterator[Any]) -> Iterator[tuple[Any, float]]:
-    """Each frame, and until when it is the nearest one."""
-    before = None
-    for frame in frames:
-        if frame.time is not None:
-            if before is not None:
-                yield before, (before.time + frame.time) / 2
-            before = frame
-    if before is not None:
-        yield before, before.time + MISSING
-
-
-def _library() -> Any:
-    try:
-        import av
-    except ImportError:
-        raise DataError("Videos: path: expected PyAV, got none; pip install 'pymim[video]'") from None
-    return av
+def _turn(frame: Any) -> Turn:
+    """How a frame is to be seen. Raises ValueError where that is not by quarters."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return by_matrix(None if matrix is None else bytes(matrix))

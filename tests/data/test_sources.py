@@ -121,7 +121,7 @@ def test_a_mistyped_split_is_an_error():
         data.open("digits", "tset")
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_of_any_mode(tmp_path, mode, channels):
     image = picture(0, mode=mode)
@@ -143,7 +143,7 @@ def test_twelve_channels(tmp_path, layout):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 24), np.uint8)
     np.save(tmp_path / "x.npy", pixels.transpose(layout))
     assert np.array_equal(data.Folder(tmp_path, 12)[0].image, pixels)
-    with pytest.raises(data.Unreadable, match="expected 3 channels, got 12; set channels = 12"):
+    with pytest.raises(data.Unreadable, match="expected 3 channels, got 12; set CHANNELS=12"):
         data.Folder(tmp_path, 3)[0]
     batch, _ = first_batch(data.Folder(tmp_path, 12), workers=0)
     assert batch.views[0].shape == (8, 12, 16, 16)

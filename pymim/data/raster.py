@@ -1,0 +1,115 @@
+"""Encoded pictures of 8 bits and more, as they are to be seen, by Pillow: only formats that it decodes itself."""
+
+from __future__ import annotations
+
+import functools
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pymim.data.channels import Planes, as_seen, to_bits
+from pymim.data.turning import AS_STORED, Turn, by_orientation
+
+# Whatever a file's name says. Pillow knows more, and starts other programs for some: Ghostscript for EPS.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+ORIENTATION = 0x0112
+TURNED = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+PNG = b"\x89PNG\r\n\x1a\n"
+
+log = logging.getLogger("pymim.data")
+
+
+@contextmanager
+def opened(file: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Any]:
+    """Open a picture of one of these formats. Raises ValueError where it has too many pixels to be one."""
+    with Image.open(io.BytesIO(file), formats=formats) as image:
+        fits(*image.size)
+        yield image
+
+
+def fits(width: int, height: int) -> None:
+    """Raises ValueError for more pixels than Pillow takes without a warning: few bytes may claim any number."""
+    if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+        raise ValueError(f"{width} x {height} pixels, more than {Image.MAX_IMAGE_PIXELS}; cut it into tiles")
+
+
+def raster(file: bytes, channels: int) -> NDArray[Any]:
+    """Give the pixels [C H W] of a picture, turned as it is to be seen, on white where it is transparent."""
+    with opened(file) as image:
+        if _deep_png(file, image):
+            image.load()  # what comes after the pixels, and whether all of them are there
+            return _orientation(image)(_deep(file, channels).transpose(1, 2, 0)).transpose(2, 0, 1)
+        _refuse_cut(image)
+        if image.format != "MPO" and getattr(image, "is_animated", False):  # an MPO's others are for depth
+            say_once("of an animation (%s) the first frame is the picture", str(image.format))
+        return pixels(image, channels)
+
+
+def pixels(image: Image.Image, channels: int) -> NDArray[Any]:
+    """Give [C H W] of an opened picture, of which Pillow keeps every bit."""
+    image.load()
+    turn = _orientation(image)
+    if image.mode[0] in "IF":
+        return as_seen(to_bits(turn(np.asarray(image))[None]), channels, alpha=False)
+    if channels in (1, 3) and (image.mode in ALPHA or "transparency" in image.info):
+        image = _on_white(image)
+    rows = turn(np.asarray(image.convert(MODES.get(channels, image.mode))))
+    return rows[None] if rows.ndim == 2 else rows.transpose(2, 0, 1)
+
+
+@functools.lru_cache
+def say_once(text: str, *words: object) -> None:
+    """Log what is done with a kind of file, once in each process."""
+    log.warning(text, *words)
+
+
+def needed(name: str, what: str) -> Any:
+    """Import what decodes more than 8 bits. Raises ValueError where it is not installed."""
+    try:
+        return __import__(name)
+    except ImportError:
+        raise ValueError(f"{what} needs {name}; pip install 'pymim[deep]'") from None
+
+
+def _orientation(image: Image.Image) -> Turn:
+    """How a loaded picture is turned; nothing where its EXIF data are damaged."""
+    if TURNED.isdisjoint(image.info) and image.format != "TIFF":
+        return AS_STORED
+    try:
+        return by_orientation(image.getexif().get(ORIENTATION))
+    except Exception:  # Pillow raises whatever it likes
+        return AS_STORED
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    layers = image.convert("RGBA")
+    if layers.getchannel("A").getextrema() == (255, 255):
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layers).convert("RGB")
+
+
+def _deep_png(file: bytes, image: Image.Image) -> bool:
+    """Whether Pillow would cut it to 8 bits: one of 16 with colour or alpha. Its header is of fixed length."""
+    return file.startswith(PNG) and file[24] == 16 and (image.mode[0] != "I" or "transparency" in image.info)
+
+
+def _deep(file: bytes, channels: int) -> Planes:
+    rows = needed("imagecodecs", "a PNG of 16 bits with colour or alpha").png_decode(file)
+    rows = rows[..., None] if rows.ndim == 2 else rows
+    return as_seen(to_bits(rows.transpose(2, 0, 1)), channels, alpha=rows.shape[2] in (2, 4))
+
+
+def _refuse_cut(image: Any) -> None:
+    """Refuse a PPM whose colours Pillow would scale to 8 bits; the largest value is an argument of its decoder."""
+    if image.format == "PPM" and image.mode == "RGB":
+        given = image.tile[0][3]
+        if isinstance(given, tuple) and isinstance(given[-1], int) and given[-1] > 255:
+            raise ValueError(f"a PPM with values up to {given[-1]}, of which 8 bits would be left; save it as PNG")

@@ -1,0 +1,104 @@
+"""TIFF files: of any depth, of several pages."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
+
+from pymim.data.channels import Planes, as_seen, to_bits
+from pymim.data.raster import fits, needed, opened, pixels, say_once
+from pymim.data.turning import by_orientation
+
+STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SUBFILE, BITS, COLOURS, EXTRA, SIGN, TURN = 254, 258, 262, 338, 339, 274
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
+SMALLER_OR_MASK = 1 | 4  # bits of the tag NewSubfileType
+PREMULTIPLIED = 1  # a kind of alpha in the tag ExtraSamples; 2: not so
+
+
+def tiff(file: bytes, channels: int) -> NDArray[Any]:
+    """Give the pixels [C H W] of a TIFF. Its pages are channels: all of them, as many as `channels` says.
+
+    Pillow reads what it keeps every bit of, tifffile the rest.
+
+    Raises: ValueError where pages and channels do not match, or colours are of a kind that is not read.
+    """
+    try:
+        with opened(file, ("TIFF",)) as image:
+            if _kept_whole(image):
+                return pixels(image, channels)
+    except UnidentifiedImageError:
+        pass  # a layout that Pillow does not know
+    return _any(file, channels)
+
+
+def _kept_whole(image: Any) -> bool:
+    """Whether it is one page whose samples all come through Pillow as they are."""
+    tags: dict[int, Any] = image.tag_v2
+    if _pages(image) > 1 or 0 in tags.get(EXTRA, ()):
+        return False
+    if image.mode[0] in "IF":
+        unsigned = max(tags.get(BITS, (1,))) == 32 and image.mode[0] == "I" and tags.get(SIGN, (1,))[0] == 1
+        return bool(tags.get(COLOURS) == BLACK_IS_ZERO and not unsigned)
+    return bool(max(tags.get(BITS, (1,))) <= 8)
+
+
+def _pages(image: Any) -> int:
+    """How many pages are not smaller copies or masks of another."""
+    kinds = []
+    for number in range(image.n_frames):
+        image.seek(number)
+        kinds.append(image.tag_v2.get(SUBFILE, 0))
+    image.seek(0)
+    return 1 + sum(not kind & SMALLER_OR_MASK for kind in kinds[1:])
+
+
+def _any(file: bytes, channels: int) -> Planes:
+    library = needed("tifffile", "a TIFF of several pages or more than 8 bits in several channels")
+    with library.TiffFile(io.BytesIO(file)) as opened_file:
+        series = [one for one in opened_file.series if not int(one.keyframe.subfiletype) & SMALLER_OR_MASK]
+        if len(series) != 1:
+            shapes = ", ".join(str(list(one.shape)) for one in series) or "none"
+            raise ValueError(f"expected pages of one size, got {shapes}; save one picture in a file")
+        return _planes(series[0], channels)
+
+
+def _planes(series: Any, channels: int) -> Planes:
+    page, axes = series.keyframe, series.axes
+    fits(page.imagewidth, page.imagelength)
+    if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR):
+        raise ValueError(f"expected grey or RGB, got {page.photometric.name}; convert it")
+    extra = tuple(page.extrasamples)
+    count = int(np.prod(series.shape)) // (page.imagewidth * page.imagelength)
+    alpha = count == len(extra) + (3 if page.photometric == RGB else 1) and extra in ((1,), (2,))
+    if len(series) > 1 and count != channels:
+        raise ValueError(_mismatch(len(series), count, channels))
+    if len(series) > 1:
+        say_once("a TIFF of %d pages is one picture, its pages are its channels", len(series))
+    order = [*(n for n, axis in enumerate(axes) if axis not in "SYX"), *(axes.index(a) for a in "SYX" if a in axes)]
+    planes = series.asarray().transpose(order).reshape(count, page.imagelength, page.imagewidth)
+    if page.photometric == WHITE_IS_ZERO and planes.dtype.kind == "u":
+        planes = np.iinfo(planes.dtype).max - planes
+    turn = by_orientation(page.tags.valueof(TURN))
+    planes = turn(planes.transpose(1, 2, 0)).transpose(2, 0, 1)
+    return as_seen(_apart(to_bits(planes), extra), channels, alpha)
+
+
+def _mismatch(pages: int, count: int, channels: int) -> str:
+    return (
+        f"expected {channels} channels, got {pages} pages of {count // pages}; set CHANNELS={count}, or save each "
+        "page as a file"
+    )
+
+
+def _apart(planes: Planes, extra: tuple[int, ...]) -> Planes:
+    """Divide colours by an alpha that they were multiplied by."""
+    if extra != (PREMULTIPLIED,) or planes.dtype == np.uint8:
+        return planes
+    cover = planes[-1:]
+    colour = np.divide(planes[:-1], cover, out=np.zeros_like(planes[:-1]), where=cover > 0)
+    return np.concatenate([colour, cover])

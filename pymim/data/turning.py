@@ -1,0 +1,63 @@
+"""How a picture or a video is turned for its viewer: by quarters and mirrored, as its file says."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+QUARTER = 1 << 16  # one, in the fixed-point numbers of a display matrix
+
+
+class Turn(NamedTuple):
+    """Rows and columns change places first; then the order of rows, or of columns, is reversed."""
+
+    swap: bool = False
+    rows: bool = False
+    columns: bool = False
+
+    def __call__(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Turn an array [H W] or [H W C]; a view of it."""
+        turned = pixels.swapaxes(0, 1) if self.swap else pixels
+        return turned[:: -1 if self.rows else 1, :: -1 if self.columns else 1]
+
+
+AS_STORED = Turn()
+
+# By the number that the tag Orientation has in EXIF 2.3 and TIFF 6.0.
+ORIENTATIONS = {
+    1: AS_STORED,
+    2: Turn(columns=True),
+    3: Turn(rows=True, columns=True),
+    4: Turn(rows=True),
+    5: Turn(swap=True),
+    6: Turn(swap=True, columns=True),
+    7: Turn(swap=True, rows=True, columns=True),
+    8: Turn(swap=True, rows=True),
+}
+
+
+def by_orientation(number: object) -> Turn:
+    """Give the turn of a tag; what is no such number turns nothing."""
+    return ORIENTATIONS.get(number, AS_STORED) if isinstance(number, int) else AS_STORED
+
+
+def by_matrix(matrix: bytes | None) -> Turn:
+    """Give the turn of a display matrix, int32 [3 3]: (x, y) is shown at (a x + c y, b x + d y), where the matrix
+    begins a, b, _, c, d.
+
+    Raises: ValueError where it turns by less than a quarter, or scales.
+    """
+    if matrix is None:
+        return AS_STORED
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    straight, turned = (abs(a), abs(d)), (abs(b), abs(c))
+    if straight == (QUARTER, QUARTER) and turned == (0, 0):
+        return Turn(rows=d < 0, columns=a < 0)
+    if turned == (QUARTER, QUARTER) and straight == (0, 0):
+        return Turn(swap=True, rows=b < 0, columns=c < 0)
+    raise ValueError(
+        f"it is to be shown by the matrix {[round(x / QUARTER, 2) for x in (a, b, c, d)]}, which is no turn by "
+        "quarters; encode it as it is to be seen"
+    )
