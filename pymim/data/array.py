@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pymim.data.about import About
-from pymim.data.channels import to_bits, to_channels
+from pymim.data.channels import to_bits, to_channels, whole
 from pymim.data.labels import Labels, labels, unpacked
 from pymim.data.saved import archive, is_archive, loaded, member
-from pymim.data.source import Sample
+from pymim.data.source import Sample, Unreadable
 from pymim.data.walk import Files
 from pymim.errors import DataError
 
@@ -48,12 +48,19 @@ class Array:
         return len(self.pixels)
 
     def __getitem__(self, index: int) -> Sample:
-        image = to_channels(self.pixels[index], self.channels)
+        image = self._picture(self.pixels[index], index)
         return Sample(image, -1 if self.labels is None else int(self.labels[index]))
 
     def take(self, index: NDArray[np.int64]) -> Tensor:
         """Pictures [B C H W], uint8 or float32."""
-        return torch.stack([to_channels(image, self.channels) for image in to_bits(self.pixels[index])])
+        pictures = zip(to_bits(self.pixels[index]), index.tolist(), strict=True)
+        return torch.stack([self._picture(pixels, number) for pixels, number in pictures])
+
+    def _picture(self, pixels: NDArray[Any], index: int) -> Tensor:
+        try:
+            return whole(to_channels(pixels, self.channels))
+        except ValueError as error:
+            raise Unreadable(index, str(error)) from error
 
     def path(self, index: int) -> str:
         return f"{self.file}[{index}]"

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from pymim.data.raster import FORMATS, PNG, raster
 
 PILLOW = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 SUFFIXES = (*PILLOW, ".npy")
+
+EMPTY = "an empty file, 0 bytes"
 
 # How files begin, for messages.
 KINDS = {
@@ -48,7 +51,7 @@ def decode(file: bytes | Path, channels: int) -> Tensor:
         if isinstance(file, Path):
             _regular(file)
             if file.suffix.lower() == ".npy":
-                return whole(to_channels(np.lib.format.open_memmap(file, mode="r"), channels))
+                return whole(to_channels(_mapped(file), channels))
         blob = file if isinstance(file, bytes) else file.read_bytes()
         read = tiff.tiff if blob.startswith(tiff.STARTS) else raster
         return whole(fitted(to_bits(read(blob, channels)), channels))
@@ -58,8 +61,19 @@ def decode(file: bytes | Path, channels: int) -> Tensor:
 
 def _regular(path: Path) -> None:
     """To open a pipe or a device would wait for ever."""
-    if not stat.S_ISREG(path.stat().st_mode):
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
         raise ValueError("expected a file, got a folder, a pipe or a device")
+    if not found.st_size:
+        raise ValueError(EMPTY)
+
+
+def _mapped(path: Path) -> NDArray[np.generic]:
+    """An array that lies in a file: one that is cut short is found at once, and nothing is unpickled."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        raise ValueError(f"an .npy that is damaged, cut short or holds objects: {error}") from None
 
 
 def _reason(error: Exception, blob: bytes) -> str:
@@ -68,8 +82,8 @@ def _reason(error: Exception, blob: bytes) -> str:
     if isinstance(error, UnidentifiedImageError):
         return _unknown(blob, kind)
     if isinstance(error, ValueError | OSError | SyntaxError | Image.DecompressionBombError | Warning):
-        words = getattr(error, "strerror", None) or str(error)
-        return " ".join(words.split()) or f"{kind or 'a file'} that is damaged"
+        words = " ".join((getattr(error, "strerror", None) or str(error)).split())
+        return f"{kind}: {words}" if kind and words else words or "a file that is damaged"
     if isinstance(error, MemoryError):
         return "too large for the memory"
     return f"{kind or 'a file'} that is damaged ({type(error).__name__})"
@@ -77,7 +91,7 @@ def _reason(error: Exception, blob: bytes) -> str:
 
 def _unknown(blob: bytes, kind: str) -> str:
     if not blob:
-        return "an empty file, 0 bytes"
+        return EMPTY
     if kind.removeprefix("a ").upper() in FORMATS:
         return f"{kind} that is damaged or cut short, {len(blob)} bytes"
     return f"expected {', '.join(FORMATS)}, got {kind or f'a file that begins with {blob[:12]!r}'}"

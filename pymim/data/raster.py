@@ -76,7 +76,7 @@ def needed(name: str, what: str) -> Any:
     try:
         return __import__(name)
     except ImportError:
-        raise ValueError(f"{what} needs {name}; pip install 'pymim[deep]'") from None
+        raise ValueError(f"{what} need {name}; pip install 'pymim[deep]'") from None
 
 
 def _orientation(image: Image.Image) -> Turn:
@@ -102,7 +102,7 @@ def _deep_png(file: bytes, image: Image.Image) -> bool:
 
 
 def _deep(file: bytes, channels: int) -> Planes:
-    rows = needed("imagecodecs", "a PNG of 16 bits with colour or alpha").png_decode(file)
+    rows = needed("imagecodecs", "16 bits with colour or alpha").png_decode(file)
     rows = rows[..., None] if rows.ndim == 2 else rows
     return as_seen(to_bits(rows.transpose(2, 0, 1)), channels, alpha=rows.shape[2] in (2, 4))
 

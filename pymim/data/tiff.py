@@ -58,11 +58,13 @@ def _pages(image: Any) -> int:
 
 
 def _any(file: bytes, channels: int) -> Planes:
-    library = needed("tifffile", "a TIFF of several pages or more than 8 bits in several channels")
+    library = needed("tifffile", "several pages, or bands of more than 8 bits,")
     with library.TiffFile(io.BytesIO(file)) as opened_file:
         series = [one for one in opened_file.series if not int(one.keyframe.subfiletype) & SMALLER_OR_MASK]
-        if len(series) != 1:
-            shapes = ", ".join(str(list(one.shape)) for one in series) or "none"
+        if not series:
+            raise ValueError("expected a page, got none; it may be cut short")
+        if len(series) > 1:
+            shapes = ", ".join(str(list(one.shape)) for one in series)
             raise ValueError(f"expected pages of one size, got {shapes}; save one picture in a file")
         return _planes(series[0], channels)
 

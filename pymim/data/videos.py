@@ -120,10 +120,9 @@ class Videos:
     def _pixels(self, frame: Any) -> NDArray[np.uint8]:
         scale = min(1.0, self.form.short / min(frame.width, frame.height))
         width, height = round(frame.width * scale), round(frame.height * scale)
-        pixels: NDArray[np.uint8] = frame.to_ndarray(
-            width=width, height=height, format=self.format, interpolation="AREA"
-        )
-        return _turn(frame)(pixels)
+        pixels = frame.to_ndarray(width=width, height=height, format=self.format, interpolation="AREA")
+        turned: NDArray[np.uint8] = _turn(frame)(pixels)
+        return turned
 
 
 def _turn(frame: Any) -> Turn:

@@ -179,6 +179,8 @@ def test_real_videos_have_the_frames_that_all_of_them_in_order_have():
         pytest.skip("no videos here")
     source = data.Videos(SHARED / "videos", channels=1, clip=data.Clip(frames=3, stride=2, short=32))
     for number, name in enumerate(source.files):
+        if (SHARED / "videos" / name).stat().st_size > 1e6:
+            continue  # decoding all of it takes seconds
         with av.open(str(SHARED / "videos" / name)) as file:
             every = [source._pixels(frame) for frame in file.decode(video=0)]
         for moment in (0.0, 0.37, 0.8):

@@ -1,0 +1,268 @@
+"""Pictures as they are to be seen: turned, transparent, deep, of several frames; or broken, with the reason."""
+
+import ast
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from pymim import data
+from pymim.data import raster
+from pymim.data.decode import decode
+from tests.data import pictures as made
+from tests.sources import LIBRARY, name_of, tree
+
+
+def rows(image):
+    """[C H W] as [H W C] or [H W]."""
+    return image.permute(1, 2, 0).numpy().squeeze(-1) if len(image) == 1 else image.permute(1, 2, 0).numpy()
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_said():
+    raster.say_once.cache_clear()
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("number", range(1, 9))
+def test_pictures_are_turned_as_their_exif_data_say(tmp_path, kind, number):
+    blob = made.encoded(made.levels(), kind, exif=made.oriented(number))
+    with Image.open(io.BytesIO(blob)) as image:
+        right = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    (tmp_path / f"x.{kind}").write_bytes(blob)
+    assert right.shape[:2] == ((12, 20) if number < 5 else (20, 12))
+    assert np.array_equal(rows(decode(blob, 3)), right)
+    assert torch.equal(decode(tmp_path / f"x.{kind}", 3), decode(blob, 3))
+
+
+TURNS = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: np.rot90(a, 2),
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("number", TURNS)
+def test_every_way_to_read_turns(number):
+    """By hand: grey and deep pictures, and those that another library reads."""
+    pytest.importorskip("imagecodecs"), pytest.importorskip("tifffile")
+    deep, grey = made.levels(dtype=np.uint16), made.levels(bands=1, dtype=np.uint16)
+    exif, tag = made.oriented(number).tobytes().removeprefix(b"Exif\0\0"), [(274, 3, 1, number, True)]
+    for pixels in (deep, grey):
+        right = TURNS[number](pixels) / 65535
+        for blob in (made.deep_png(pixels, (b"eXIf", exif)), made.tiff(pixels, extratags=tag)):
+            np.testing.assert_allclose(rows(decode(blob, 1 if pixels.ndim == 2 else 3)), right, atol=1e-6)
+
+
+def test_folders_and_parquet_files_turn(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    blob = made.encoded(made.levels(), "png", exif=made.oriented(6))
+    (tmp_path / "x.png").write_bytes(blob)
+    parquet.write_table(pyarrow.table({"image": [{"bytes": blob, "path": None}]}), tmp_path / "x.parquet")
+    right = np.rot90(made.levels(), -1)
+    assert np.array_equal(rows(data.Folder(tmp_path)[0].image), right)
+    assert np.array_equal(rows(data.Parquet(tmp_path / "x.parquet")[0].image), right)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nonsense", b"\0" * 9])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_data_turn_nothing(exif):
+    plain, damaged = (made.encoded(made.levels(), "jpeg", **given) for given in ({}, {"exif": exif}))
+    assert torch.equal(decode(damaged, 3), decode(plain, 3))
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_of_any_kind_keep_their_depth(bands, channels):
+    pytest.importorskip("imagecodecs")
+    pixels = made.levels(bands=bands, dtype=np.uint16)
+    real = (pixels / 65535).reshape(12, 20, bands)
+    colour, alpha = (real[..., :-1], real[..., -1:]) if bands in (2, 4) else (real, np.ones((12, 20, 1)))
+    if channels == 4:
+        right = np.concatenate([np.broadcast_to(colour, (12, 20, 3)), alpha], -1)
+    else:
+        seen = made.on_white(np.concatenate([colour, alpha], -1))
+        grey = seen @ [0.299, 0.587, 0.114] if seen.shape[2] == 3 else seen[..., 0]
+        right = grey[..., None] if channels == 1 else np.broadcast_to(seen, (12, 20, 3))
+    read = decode(made.deep_png(pixels), channels)
+    assert read.dtype == torch.float32
+    np.testing.assert_allclose(read.permute(1, 2, 0), right, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("blob", "name"),
+    [(lambda: made.deep_png(made.levels(dtype=np.uint16)), "imagecodecs"), (None, "tifffile")],
+)
+def test_depth_is_never_cut_where_a_library_is_missing(monkeypatch, blob, name):
+    pytest.importorskip("tifffile")
+    given = blob() if blob else made.tiff(made.levels(dtype=np.uint16), photometric="rgb")
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ValueError, match=rf"need {name}; pip install 'pymim\[deep\]'"):
+        decode(given, 3)
+
+
+def test_a_deep_ppm_is_refused_as_pillow_cuts_it():
+    pixels = made.levels(dtype=np.uint16).astype(">u2")
+    with pytest.raises(ValueError, match="a PPM with values up to 65535, of which 8 bits would be left"):
+        decode(b"P6\n20 12\n65535\n" + pixels.tobytes(), 3)
+    grey = pixels[..., 0]
+    read = decode(b"P5\n20 12\n65535\n" + grey.tobytes(), 1)
+    np.testing.assert_allclose(rows(read), grey / 65535, atol=1e-6)
+
+
+MODES = {"RGBA": 4, "LA": 2}
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "tiff"])
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_transparent_is_laid_on_white(kind, mode):
+    pixels = made.levels(bands=MODES[mode])
+    pixels[:4, ..., -1], pixels[4:8, ..., -1] = 0, 255
+    blob = made.encoded(
+        Image.fromarray(pixels), kind, **({"lossless": True, "exact": True} if kind == "webp" else {})
+    )
+    real = pixels / 255
+    right = np.broadcast_to(made.on_white(real) * 255, (12, 20, 3))
+    read = rows(decode(blob, 3)).astype(float)
+    np.testing.assert_allclose(read, right, atol=1)
+    assert (read[:4] == 255).all() and np.array_equal(read[4:8], right[4:8].round())
+    np.testing.assert_allclose(rows(decode(blob, 1)), right @ [0.299, 0.587, 0.114], atol=1.5)
+    assert np.array_equal(rows(decode(blob, 4))[..., -1], pixels[..., -1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_opaque_alpha_changes_no_bit(channels):
+    for image in (Image.fromarray(made.levels()), Image.fromarray(made.levels(bands=1)).convert("L")):
+        layered = image.convert("RGBA" if image.mode == "RGB" else "LA")
+        assert layered.getchannel("A").getextrema() == (255, 255)
+        assert torch.equal(
+            decode(made.encoded(layered, "png"), channels), decode(made.encoded(image, "png"), channels)
+        )
+
+
+def test_an_opaque_alpha_of_sixteen_bits_changes_no_bit():
+    pytest.importorskip("imagecodecs")
+    pixels = made.levels(bands=4, dtype=np.uint16)
+    pixels[..., 3] = 65535
+    with_alpha, without = decode(made.deep_png(pixels), 3), decode(made.deep_png(pixels[..., :3]), 3)
+    assert torch.equal(with_alpha, without)
+
+
+@pytest.mark.parametrize("kind", ["png", "gif"])
+def test_a_transparent_colour_of_a_palette_is_white(kind):
+    image = Image.fromarray(made.levels()).quantize(8)
+    index = np.asarray(image)
+    palette = np.array(image.getpalette()[:24]).reshape(8, 3)
+    read = rows(decode(made.encoded(image, kind, transparency=3), 3))
+    assert (read[index == 3] == 255).all() and np.array_equal(read[index != 3], palette[index[index != 3]])
+
+
+@pytest.mark.parametrize("kind", ["RGB", "L"])
+def test_a_colour_that_stands_for_transparent_is_white(kind):
+    pixels = made.levels(bands=3 if kind == "RGB" else 1) // 2
+    key = tuple(int(level) for level in pixels[0, 0]) if kind == "RGB" else int(pixels[0, 0])
+    read = rows(decode(made.encoded(pixels, "png", transparency=key), 3))
+    same = (pixels == key).all(-1) if kind == "RGB" else pixels == key
+    assert (read[same] == 255).all()
+    assert np.array_equal(read[~same], pixels[~same] if kind == "RGB" else pixels[~same][:, None].repeat(3, 1))
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "webp"])
+def test_of_an_animation_the_first_frame_is_the_picture_and_that_is_said(caplog, kind):
+    frames = [Image.new("RGB", (20, 12), colour) for colour in ("red", "green", "blue")]
+    lossless = {"lossless": True} if kind == "webp" else {}
+    blob = made.encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=40, **lossless)
+    for _ in range(2):
+        assert np.array_equal(rows(decode(blob, 3)), np.asarray(frames[0]))
+    assert caplog.messages == [f"of an animation ({kind.upper()}) the first frame is the picture"]
+
+
+def test_pictures_beside_the_one_in_a_jpeg_are_not_asked_for(caplog):
+    first, second = (Image.fromarray(made.levels(seed=seed)) for seed in (0, 1))
+    blob = made.encoded(first, "mpo", save_all=True, append_images=[second])
+    with Image.open(io.BytesIO(blob)) as image:
+        assert image.format == "MPO" and np.array_equal(rows(decode(blob, 3)), np.asarray(image))
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.tif", "x.gif"])
+def test_no_file_starts_another_program(tmp_path, monkeypatch, name):
+    """Pillow knows EPS by its content and starts Ghostscript."""
+
+    def start(*given, **_):
+        raise AssertionError(f"started {given}")
+
+    for place, call in ((subprocess, "Popen"), (subprocess, "check_call"), (os, "system")):
+        monkeypatch.setattr(place, call, start)
+    (tmp_path / name).write_bytes(made.EPS)
+    with pytest.raises(ValueError, match=r"expected JPEG, PNG, .*, got PostScript"):
+        decode(tmp_path / name, 3)
+    with pytest.raises(data.Unreadable, match="got PostScript"):
+        data.Folder(tmp_path)[0]
+
+
+def test_pictures_are_opened_by_a_list_of_formats_everywhere():
+    calls = [
+        (name_of(path), call)
+        for path in LIBRARY
+        if "Image.open" in path.read_text()
+        for call in ast.walk(tree(path))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Image.open"
+    ]
+    assert len(calls) >= 3
+    assert not [name for name, call in calls if "formats" not in {word.arg for word in call.keywords}]
+
+
+@pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
+def test_a_picture_of_too_many_pixels_is_broken(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 150)
+    with (
+        pytest.warns(Image.DecompressionBombWarning),
+        pytest.raises(ValueError, match=r"20 x 12 pixels, more than 150"),
+    ):
+        decode(made.encoded(made.levels(), "png"), 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(ValueError, match="exceeds limit of 100 pixels"):
+        decode(made.encoded(made.levels(), "png"), 3)
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.npy", "x.tif"])
+def test_only_regular_files_are_read(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match="expected a file, got a folder, a pipe or a device"):
+        decode(tmp_path / name, 3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_a_picture_with_a_number_that_is_not_finite_is_broken(tmp_path, value):
+    pytest.importorskip("tifffile")
+    for number in range(8):
+        pixels = np.full((1, 12, 20), number, np.float64)
+        pixels[0, 3, 4] = value if number == 5 else 0
+        np.save(tmp_path / f"{number}.npy", pixels)
+    with pytest.raises(data.Unreadable, match="1 of 240 numbers are infinite or not a number; fill them"):
+        data.Folder(tmp_path, 1)[5]
+    (tmp_path / "5.npy").unlink()
+    (tmp_path / "5.tif").write_bytes(made.tiff(np.full((12, 20), value, np.float64)))
+    with pytest.raises(data.Unreadable, match="240 of 240 numbers are infinite"):
+        data.Folder(tmp_path, 1)[5]
+    stack = np.zeros((8, 1, 12, 20))
+    stack[5, 0, 3, 4] = value
+    np.save(tmp_path / "stack.npy", stack)
+    for source in (data.Array(tmp_path / "stack.npy", 1), data.open(tmp_path / "stack.npy", channels=1)):
+        with pytest.raises(data.Unreadable) as error:
+            source.take(np.arange(8))
+        assert error.value.index == 5
+        with pytest.raises(data.Unreadable, match="1 of 240 numbers"):
+            source[5]
