@@ -115,7 +115,8 @@ class Videos:
         """When each frame of the clip is shown, in seconds on the stream's clock."""
         step = self.form.stride / (self.form.fps or line.rate)
         begin = line.first + moment * max(0.0, line.last - line.first - step * (self.form.frames - 1))
-        return np.minimum(begin + step * np.arange(self.form.frames), line.last)
+        times: NDArray[np.float64] = np.minimum(begin + step * np.arange(self.form.frames), line.last)
+        return times
 
     def _pixels(self, frame: Any) -> NDArray[np.uint8]:
         scale = min(1.0, self.form.short / min(frame.width, frame.height))
