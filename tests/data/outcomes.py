@@ -48,3 +48,4 @@ def refuse(monkeypatch, name):
         return opening(file, *rest, **options)
 
     monkeypatch.setattr(builtins, "open", open)
+    monkeypatch.setattr("io.open", open)  # what pathlib calls
