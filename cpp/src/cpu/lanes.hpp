@@ -126,7 +126,7 @@ inline X in_register(X x) {
 #endif
 
 // exp2(x) gives 2^(x scale) of each lane, to 2 ulp. In AVX-512 floats are 2^-126 or a little more where it is
-// smaller, at least 2^126 where it is larger, and not always finite there.
+// smaller, at least 2^127 where it is larger, and past 1e9 anything: there `checked` gives NaN.
 template <class R>
 class Exp2 {
  public:
@@ -141,6 +141,7 @@ class Exp2 {
     std::memcpy(&x, values, sizeof x);
     return x;
   }
+  Lanes checked(Lanes x) const { return (*this)(x); }
 
  private:
   R scale_;
@@ -161,15 +162,18 @@ class Exp2<float> {
     constexpr int32_t zero = 0x48c00000;  // of `magic`
     const __m512 magic = _mm512_set1_ps(393216.f), x = in_register(scores);
     const __m512 sum = _mm512_fmadd_ps(x, scale_, magic);
-    // Of a large x the rest is no fraction: it is kept to one, NaN to itself.
-    const __m512 rest = _mm512_fmsub_ps(x, scale_, _mm512_sub_ps(sum, magic));
-    const __m512 r = _mm512_min_ps(_mm512_set1_ps(1.f), _mm512_max_ps(_mm512_set1_ps(-1.f), rest));
+    const __m512 r = _mm512_fmsub_ps(x, scale_, _mm512_sub_ps(sum, magic));
     const __m512i least = _mm512_max_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(zero - 126 * 32));
     const __m512i m = _mm512_min_epi32(least, _mm512_set1_epi32(zero + 127 * 32));
     const __m512i root = _mm512_permutex2var_epi32(low_, m, high_);
     const __m512 power = _mm512_castsi512_ps(_mm512_add_epi32(root, _mm512_slli_epi32(m, 18)));
     const __m512 slope = _mm512_fmadd_ps(r, _mm512_set1_ps(0.2402265f), _mm512_set1_ps(0.69315733f));
     return _mm512_fmadd_ps(_mm512_mul_ps(power, r), slope, power);
+  }
+
+  __m512 checked(__m512 x) const {
+    const __mmask16 large = _mm512_cmp_ps_mask(_mm512_abs_ps(x * scale_), _mm512_set1_ps(1e9f), _CMP_GT_OQ);
+    return _mm512_mask_mov_ps((*this)(x), large, _mm512_set1_ps(NAN));
   }
 
  private:
@@ -188,6 +192,7 @@ class Exp2<double> {
     const __m512d n = _mm512_max_pd(_mm512_maskz_roundscale_pd(0xff, t, nearest), _mm512_set1_pd(-9000.));
     return _mm512_maskz_scalef_pd(0xff, exp2_polynomial<double>(t - n), n);
   }
+  __m512d checked(__m512d x) const { return (*this)(x); }
 
  private:
   __m512d scale_;

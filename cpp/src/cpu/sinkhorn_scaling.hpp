@@ -93,7 +93,9 @@ class Scaling {
     std::fill(next_ + p_.l, next_ + p_.width, R(0));
   }
 
-  // A row of the kernel, of zero scores beyond K, and its product with v.
+  // A row of the kernel, of zero scores beyond K, and its product with v. The first time that scores are read
+  // they are checked: those too large for an exponential make NaN, and the problem one for the log domain.
+  template <bool checked>
   R make_row(const T* scores, R* terms) const {
     constexpr Packed<R> packed;
     constexpr int64_t lanes = Packed<R>::kLanes;
@@ -102,7 +104,7 @@ class Scaling {
     const Exp2<R> kernel(p_.scale);
     typename Packed<R>::Lanes dot{};
     const auto make = [&](auto values, int64_t c) {
-      const auto term = kernel(values);
+      const auto term = checked ? kernel.checked(values) : kernel(values);
       store(packed, terms + c, term);
       dot += term * load(packed, v + c);
     };
@@ -124,7 +126,11 @@ class Scaling {
       else
         for (int64_t j = 0; j < n; ++j) dot_rows(terms + j * p_.width, v_, p_.width, dots_ + i + j, kOne);
     } else {
-      for (int64_t j = 0; j < n; ++j) dots_[i + j] = make_row(p_.scores + (i + j) * p_.k, terms + j * p_.width);
+      for (int64_t j = 0; j < n; ++j) {
+        const T* scores = p_.scores + (i + j) * p_.k;
+        R* row = terms + j * p_.width;
+        dots_[i + j] = made_ ? make_row<false>(scores, row) : make_row<true>(scores, row);
+      }
     }
     return terms;
   }
@@ -171,6 +177,7 @@ class Scaling {
           for (int64_t j = 0; j < n; ++j) add_made_rows(scores + j * p_.k, factors + j, sums, kOne);
       }
     });
+    made_ = true;
     backwards_ = !backwards_;
   }
 
@@ -183,7 +190,7 @@ class Scaling {
     const Exp2<R> kernel(p_.scale);
     const auto add = [&](int64_t c, auto... values) {
       auto sum = load(packed, sums + c);
-      ((sum += kernel(values) * factors[n]), ...);
+      ((sum += kernel.checked(values) * factors[n]), ...);
       store(packed, sums + c, sum);
     };
     int64_t c = 0;
@@ -255,7 +262,8 @@ class Scaling {
   R *v_, *next_, *columns_;  // [width] scalings, those to come, wanted sums
   R *rows_, *dots_;          // [B] wanted sums, the kernel's products with v
   R* kernel_;                // [B width], or null where it is made anew
-  bool made_ = false, backwards_ = false, lost_ = false;
+  bool made_ = false,        // all scores have been read, and the kernel is there where it is kept
+      backwards_ = false, lost_ = false;
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ class Pieces:
     def __init__(self, scores: Tensor | Product, epsilon: float, group: dist.ProcessGroup | None) -> None:
         self._scores, self._epsilon, self._group = scores, epsilon, group
         _, count, k = shape_of(*apart(scores))
-        self._rows = count if in_core(scores) else min(count, max(64, 2**21 // k))  # of a chunk
+        self._rows = max(1, count if in_core(scores) else min(count, max(64, 2**21 // max(1, k))))  # of a chunk
         self._count = -(-count // self._rows)
         self._memory: Tensor | None = None
 
