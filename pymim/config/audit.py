@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gin import config as gin_config
 
 from pymim.config.brackets import complaint
-from pymim.config.hints import UNKNOWN, hint
+from pymim.config.fits import fits, said
+from pymim.config.hints import hint
 from pymim.config.messages import nearest
 from pymim.config.names import shown
 from pymim.config.references import MACRO, macro_name, macro_value, references, resolved
 from pymim.errors import ConfigError
-
-LITERALS = (int, float, str, bool, type(None))
 
 
 def defined() -> list[str]:
@@ -79,22 +76,12 @@ def _wrong(value: Any, expected: Any) -> str | None:
     if found := complaint(value, expected):
         return found
     value = resolved(value)
-    if expected is UNKNOWN or _fits(value, expected):
+    if fits(value, expected, _is_reference):
         return None
-    return f"expected {_type_name(expected)}, got {value!r}; check the value (strings need quotes in gin files)"
+    whole = isinstance(value, float) and value.is_integer() and fits(int(value), expected)
+    remedy = f"write {value:.0f}" if whole else "check the value (strings need quotes in gin files)"
+    return f"expected {said(expected)}, got {value!r}; {remedy}"
 
 
-def _fits(value: Any, expected: Any) -> bool:
-    """Whether a literal fits an annotation made of plain types; what is not plain is let through."""
-    if isinstance(value, gin_config.ConfigurableReference):
-        return True
-    options = typing.get_args(expected) if isinstance(expected, types.UnionType) else (expected,)
-    if any(option not in LITERALS for option in options):
-        return True
-    if isinstance(value, bool):
-        return bool in options
-    return isinstance(value, tuple(options)) or (isinstance(value, int) and float in options)
-
-
-def _type_name(expected: Any) -> str:
-    return getattr(expected, "__name__", None) or str(expected).replace("typing.", "").replace("NoneType", "None")
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, gin_config.ConfigurableReference)

@@ -2,23 +2,87 @@
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterable
+import tokenize
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
+from gin import config as gin_config
+from gin import config_parser
+
+from pymim.config.audit import defined
+from pymim.config.fits import fits
+from pymim.config.slots import expected_by
 from pymim.errors import ConfigError
 
 
-def quoted(binding: str) -> str:
-    """Quote the value of NAME=VALUE where it is a bare word or a path, for which gin wants a string.
+class Reference(NamedTuple):
+    """@name, @name() or %name on a command line."""
 
-    Raises: ConfigError where there is no '='.
+    name: str
+    mark: str
+
+
+class _Marks(config_parser.ParserDelegate):  # type: ignore[misc]
+    """Leaves references as they are written: what they name need not be imported yet."""
+
+    def configurable_reference(self, name: str, evaluate: bool) -> Reference:
+        return Reference(name, "@()" if evaluate else "@")
+
+    def macro(self, name: str) -> Reference:
+        return Reference(name, "%")
+
+
+def quoted(binding: str) -> str:
+    """Quote the value of NAME=VALUE where it is text, for which gin wants a string.
+
+    It is text where gin cannot read it, or reads a number, True or None, and text is what NAME takes: so DATA may
+    be a folder called `my photos`, `2024` or `None`. A bare word is text everywhere.
+
+    Raises: ConfigError where there is no '=', or nothing behind it.
     """
     name, equals, value = binding.partition("=")
+    name, value = name.strip(), value.strip()
     if not equals:
         raise ConfigError(f"-b {binding!r}: expected NAME=VALUE, got no '='; write it as -b 'NAME=VALUE'")
-    value = value.strip()
-    bare = re.fullmatch(r"[A-Za-z_.~/][\w./~+:-]*", value) and value not in ("True", "False", "None")
-    return f"{name.strip()} = {value!r}" if bare else f"{name.strip()} = {value}"
+    if not re.fullmatch(r"(\w+/)*[A-Za-z_]\w*(\.\w+)*", name):
+        raise ConfigError(
+            f"-b {binding!r}: expected NAME=VALUE, got {name!r} for a name; write NAME or component.argument"
+        )
+    if not value:
+        raise ConfigError(f"-b {binding!r}: expected NAME=VALUE, got no value; leave it out, or give one")
+    return f"{name} = {value!r}" if _is_text(value, expected_by(name)) else f"{name} = {value}"
+
+
+def _is_text(value: str, expected: Sequence[Any]) -> bool:
+    takes_text = any(fits("text", each) for each in expected)
+    try:
+        read = _read(value)
+    except (SyntaxError, tokenize.TokenError, ValueError):
+        return takes_text or re.fullmatch(r"[A-Za-z_.~/][\w./~+:-]*", value) is not None
+    if isinstance(read, Reference):
+        return takes_text and _names_nothing(read)
+    return takes_text and not any(fits(read, each, lambda part: isinstance(part, Reference)) for each in expected)
+
+
+def _names_nothing(read: Reference) -> bool:
+    """Whether it is a file's name rather than a misspelt component or macro, which have capitals and dots."""
+    if read.mark == "%":
+        return read.name not in defined() and not read.name.isupper() and "." not in read.name
+    return read.mark == "@" and "." not in read.name and not gin_config._REGISTRY.matching_selectors(read.name)
+
+
+def _read(value: str) -> Any:
+    """Read a value of gin's, all of it. Raises: SyntaxError, TokenError or ValueError where it is none."""
+    tokens = tokenize.generate_tokens(io.StringIO(value).readline)
+    if any(token.type == tokenize.COMMENT for token in tokens):
+        raise ValueError("a comment on a command line")
+    parser = config_parser.ConfigParser(value, _Marks())
+    found = parser.parse_value()
+    if parser.current_token.type not in (tokenize.NEWLINE, tokenize.ENDMARKER):
+        raise ValueError(f"left over: {parser.current_token.string}")
+    return found
 
 
 def flags(words: Iterable[str]) -> list[str]:

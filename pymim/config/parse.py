@@ -25,7 +25,7 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> str:
     paths = [find(name) for name in files]
     for path in paths:
         read_from(path.resolve().parent)
-        _parse(f"include '{path.resolve()}'\n", str(path))
+        _parse(f"include {str(path.resolve())!r}\n", str(path))
     known = defined()
     for binding in bindings:
         _parse(source(binding), f"-b {binding!r}")

@@ -1,0 +1,46 @@
+"""What an argument, or whatever reads a macro, is annotated with, by its name on a command line."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from gin import config as gin_config
+
+from pymim.config.hints import elements, hint
+from pymim.config.names import importable
+from pymim.config.references import MACRO, macro_name, references
+
+
+def expected_by(name: str) -> list[Any]:
+    """Give the annotations of all that NAME, an argument or a macro, is bound to; none where nobody knows."""
+    place, dot, argument = name.rpartition(".")
+    if not dot:
+        return _of_macro(name, ())
+    component = _component(place.rpartition("/")[2])
+    return [] if component is None else [hint(component, argument)]
+
+
+def _of_macro(name: str, above: tuple[str, ...]) -> list[Any]:
+    found: list[Any] = []
+    for (scope, selector), arguments in gin_config._CONFIG.items():
+        for argument, value in arguments.items():
+            whole = macro_name(value) == name
+            if not whole and all(macro_name(each) != name for each in references(value)):
+                continue
+            if selector == MACRO:
+                outer = [] if scope in above else _of_macro(scope, (*above, name))
+            else:
+                outer = [hint(gin_config._REGISTRY[selector].wrapped, argument)]
+            found += outer if whole else map(elements, outer)
+    return found
+
+
+def _component(name: str) -> Any:
+    registered = gin_config._REGISTRY.matching_selectors(name)
+    if len(registered) == 1:
+        return gin_config._REGISTRY[registered[0]].wrapped
+    package, _, kind = name.rpartition(".")
+    if package not in importable():
+        return None
+    return getattr(importlib.import_module(f"pymim.{package}"), kind, None)
