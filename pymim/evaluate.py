@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from pymim import data
+from pymim.checks import whole
 from pymim.contracts import Encoder
 from pymim.data import opening
-from pymim.data.sample import check_sizes
 from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.probes import KNN, Linear
@@ -67,12 +67,12 @@ class Evaluation:
         layer: int | None = None,
         head: str = "",
     ) -> None:
+        whole(self, 1, train_images=train_images, test_images=test_images, batch=batch)
         self.source, self.view, self.channels, self.clip = source, view, channels, clip
         if pool not in POOLS:
             raise ValueError(
                 f"Evaluation: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them"
             )
-        check_sizes("Evaluation", train_images=train_images, test_images=test_images, batch=batch)
         self.batch, self.pool, self.layer, self.head = batch, pool, layer, head
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes, self.baselines = (train_images, test_images), baselines

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import finite
 from pymim.contracts import Builds, Encoder, Loss, Made, Pair, Predictor, Source, Target, WantsWidth
 from pymim.errors import ConfigError
 from pymim.schedule import Schedule
@@ -59,6 +60,7 @@ class Objective(nn.Module):
         name: str = "",
     ):
         super().__init__()
+        finite(self, weight=weight)
         _check_choice("on", on, ON)
         _check_choice("pairs", pairs, ("", *PAIRS))
         self.loss, self.on, self.weight, self.steps = loss, on, weight, steps

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from pymim.checks import finite, positive, share, whole
+
 Schedule = Callable[[int, int], float]  # (step, steps of the run) -> value
 
 
@@ -24,6 +26,7 @@ class Constant:
     """The same value at every step."""
 
     def __init__(self, value: float) -> None:
+        finite(self, value=value)
         self.value = value
 
     def __call__(self, step: int, steps: int) -> float:
@@ -50,6 +53,9 @@ class Cosine:
         truncate: float = 1.0,
         inclusive: bool = False,
     ) -> None:
+        finite(self, peak=peak, end=end, start=start)
+        finite(self, 0, warmup=warmup)
+        share(self, truncate=truncate)
         self.peak, self.end, self.start = peak, end, start
         self.warmup, self.truncate, self.inclusive = warmup, truncate, inclusive
 
@@ -66,6 +72,8 @@ class Linear:
     """From `start` to `end` in a straight line over the first `until` of the run, `end` afterwards."""
 
     def __init__(self, start: float, end: float, until: float = 1.0) -> None:
+        finite(self, start=start, end=end)
+        finite(self, 0, until=until)
         self.start, self.end, self.until = start, end, until
 
     def __call__(self, step: int, steps: int) -> float:
@@ -80,6 +88,7 @@ class Stairs:
     """
 
     def __init__(self, schedule: Schedule, count: int, ahead: bool = False) -> None:
+        whole(self, 1, count=count)
         self.schedule, self.count, self.ahead = schedule, count, ahead
 
     def __call__(self, step: int, steps: int) -> float:
@@ -92,6 +101,8 @@ class Steps:
     """
 
     def __init__(self, values: Sequence[float], at: Sequence[float]) -> None:
+        finite(self, values=values)
+        finite(self, 0, at=at)
         if len(values) != len(at) + 1 or list(at) != sorted(at):
             raise ValueError(
                 f"Steps: at: expected {len(values) - 1} ascending places, one between each two values, got {at}; "
@@ -112,6 +123,8 @@ class Delayed:
     """
 
     def __init__(self, value: float | Schedule, until: float) -> None:
+        finite(self, value=value)
+        finite(self, 0, until=until)
         self.value, self.until = value, until
 
     def __call__(self, step: int, steps: int) -> float:
@@ -126,6 +139,10 @@ class Drops:
     def __init__(
         self, peak: float, at: Sequence[float], factor: float = 0.1, start: float = 0.0, warmup: float = 0
     ) -> None:
+        finite(self, peak=peak, start=start)
+        share(self, at=at)
+        positive(self, factor=factor)
+        finite(self, 0, warmup=warmup)
         self.peak, self.at, self.factor = peak, at, factor
         self.start, self.warmup = start, warmup
 

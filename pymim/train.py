@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pymim import signals
+from pymim.checks import positive, share, whole
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
 from pymim.encoders import Average
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
@@ -78,6 +79,10 @@ class Trainer:
         start: str | Path | None = None,
         stages: Stages | None = None,
     ) -> None:
+        whole(self, 1, steps=steps, batch=batch, micro=micro, log_every=log_every, save_every=save_every, keep=keep)
+        whole(self, 0, evaluate_every=evaluate_every, draw_every=draw_every)
+        positive(self, clip=clip)
+        share(self, "from 0 to below 1", average=average)
         self.steps, self.batch, self.seed, self.micro = steps, batch, seed, micro
         self.precision, self.compile, self.recompute, self.clip = precision, compile, recompute, clip
         self.log_every, self.save_every, self.keep = log_every, save_every, keep

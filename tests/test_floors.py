@@ -6,7 +6,7 @@ import pytest
 
 from tests.sources import LIBRARY, ROOT, imports_at_run_time, module_of, name_of, tree
 
-GROUND = {"errors", "contracts", "schedule", "world", "measures", "parts", "philox"}
+GROUND = {"errors", "checks", "contracts", "schedule", "world", "measures", "parts", "philox"}
 SLOTS = {
     *("masks", "views", "encoders", "targets", "predictors", "losses", "rankers", "clusters", "layers", "data"),
 }

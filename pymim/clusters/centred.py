@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from pymim.checks import positive, share, whole
 from pymim.schedule import Schedule, at
 from pymim.world import all_ranks
 
@@ -30,6 +31,9 @@ class Centred(nn.Module):
 
     def __init__(self, momentum: float = 0.9, temperature: float | Schedule = 0.04, steps: int = 0):
         super().__init__()
+        share(self, momentum=momentum)
+        positive(self, temperature=temperature)
+        whole(self, 0, steps=steps)
         self.momentum, self.temperature, self.steps = momentum, temperature, steps
         self._made: list[Tensor] = []  # sums of scores [S K+1] of this forward pass, images counted last
         self._kept: list[Tensor] = []  # of all forward passes of this step

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from pymim.checks import whole
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -22,6 +24,7 @@ class Prototypes(nn.Module):
 
     def __init__(self, width: int, clusters: int):
         super().__init__()
+        whole(self, 1, width=width, clusters=clusters)
         self.weight = nn.Parameter(normalize(torch.randn(clusters, width), dim=1))
 
     def forward(self, tokens: Float[Tensor, "*B D"], detach: bool = False) -> Float[Tensor, "*B K"]:

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from pymim.checks import whole
 from pymim.errors import ConfigError
 from pymim.world import all_ranks, gathered
 
@@ -35,6 +36,8 @@ class Queue(nn.Module):
 
     def __init__(self, width: int, size: int = 3840, views: Sequence[int] = (0, 1), start: int = 0):
         super().__init__()
+        whole(self, 1, width=width, size=size)
+        whole(self, 0, views=views, start=start)
         self.size, self.views, self.start = size, list(views), start
         self.register_buffer("rows", torch.zeros(len(self.views), size, width))
         self.register_buffer("count", torch.zeros(len(self.views), dtype=torch.int64))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pymim import signals
+from pymim.checks import whole
 from pymim.clusters.rows import Rows
 from pymim.contracts import Encoder, Run
 from pymim.layers.still import still
@@ -29,6 +30,7 @@ class Survey:
     """
 
     def __init__(self, views: Sequence[View] = (), batch: int = 256, precision: str = "float32"):
+        whole(self, 1, batch=batch)
         self.views, self.batch, self.precision = list(views), batch, precision
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.functional import pad
 
+from pymim.checks import finite, positive, share, whole
 from pymim.ops import sinkhorn
 from pymim.schedule import Schedule, at
 from pymim.world import all_ranks
@@ -62,6 +63,10 @@ class Transport:
         tolerance: float = 0.0,
         steps: int = 0,
     ):
+        positive(self, epsilon=epsilon, column_relax=column_relax)
+        share(self, "above 0, to 1", mass=mass)
+        finite(self, 0, tolerance=tolerance)
+        whole(self, 1, iterations=iterations)
         if by not in BY:
             raise ValueError(f"Transport: by: expected one of {', '.join(BY)}, got {by!r}; name one of them")
         self.epsilon, self.iterations, self.by = epsilon, iterations, by

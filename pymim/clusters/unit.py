@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from pymim.checks import finite
 from pymim.clusters.rows import Rows
 
 
@@ -11,6 +12,7 @@ class Unit:
     """x -> x / (|x| + epsilon), each row by itself (ClusterFit, Yan et al. 2020: as its release does)."""
 
     def __init__(self, epsilon: float = 1e-5):
+        finite(self, 0, epsilon=epsilon)
         self.epsilon = epsilon
 
     def __call__(self, rows: Rows, device: torch.device) -> Rows:

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from pymim.checks import whole
 from pymim.clusters.rows import Rows
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Whitening:
     """
 
     def __init__(self, dim: int = 256):
+        whole(self, 1, dim=dim)
         self.dim = dim
 
     def __call__(self, rows: Rows, device: torch.device) -> Rows:

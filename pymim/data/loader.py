@@ -14,6 +14,7 @@ import torch
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from pymim import signals
+from pymim.checks import share, whole
 from pymim.contracts import Batch, Order
 from pymim.data import opening, pool
 from pymim.data.log import log
@@ -63,6 +64,9 @@ class Loader:
         order: Order | None = None,
         patience: float = 1800.0,
     ):
+        whole(self, 1, batch=batch, prefetch=prefetch)
+        whole(self, 0, workers=workers)
+        share(self, tolerate=tolerate)
         if batch % world:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
         self.source = opening.training_set(source, channels, clip)

@@ -11,19 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymim import philox
+from pymim.checks import whole
 from pymim.data.order import Ids, permutation
 
 if TYPE_CHECKING:
     from pymim.data.source import Source
-
-
-def check_sizes(kind: str, **sizes: int) -> None:
-    """Refuse numbers of pictures, of `kind`'s arguments, that are none. Raises ValueError."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise ValueError(
-                f"{kind}: {name}: expected a whole number, 1 or more, got {size!r}; give one, or leave it out"
-            )
 
 
 def chosen(source: Source, size: int, seed: int = 0) -> Ids:
@@ -35,7 +27,7 @@ def chosen(source: Source, size: int, seed: int = 0) -> Ids:
 
 def drawn(length: int, size: int, seed: int = 0) -> Ids:
     """Draw `size` numbers of range(length), ascending; all where there are no more. Raises ValueError."""
-    check_sizes("sample", size=size)
+    whole("sample", 1, size=size)
     if size >= length:
         return np.arange(length)
     return np.sort(permutation(philox.key(seed, "sample"), 0, length)[:size])
@@ -48,7 +40,7 @@ def stratified(labels: NDArray[np.int64], size: int, seed: int = 0) -> Ids:
     are no more; where it is below the number of classes, one row each of classes that the seed draws,
     which are the same ones in every set with these labels. Raises ValueError.
     """
-    check_sizes("sample", size=size)
+    whole("sample", 1, size=size)
     known = np.flatnonzero(labels >= 0)
     if size >= len(known):
         return known
@@ -60,7 +52,7 @@ def stratified(labels: NDArray[np.int64], size: int, seed: int = 0) -> Ids:
 
 def of_each(labels: NDArray[np.int64], count: int, seed: int = 0) -> Ids:
     """Draw up to `count` rows of every class, class after class, ascending in each. Raises ValueError."""
-    check_sizes("sample", count=count)
+    whole("sample", 1, count=count)
     known = np.flatnonzero(labels >= 0)
     rows, place = _by_class(labels[known], seed)
     taken = np.sort(known[rows[place < count]])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pymim.data.sample import check_sizes
+from pymim.checks import whole
 from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
 from pymim.errors import ConfigError
 from pymim.io import Folder
@@ -25,7 +25,7 @@ class Pictures:
     clips, whose frames take more room."""
 
     def __init__(self, images: int = 12) -> None:
-        check_sizes("Pictures", images=images)
+        whole(self, 1, images=images)
         self.images = images
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.encoders.ended import Ended
 from pymim.layers.patch import cells, sides
@@ -61,6 +62,7 @@ class ResNet(Encoder):
         at: int = 3,
     ):
         super().__init__()
+        whole(self, 1, depths=depths, dim=dim, image=image, channels=channels)
         _check_hidden(hidden, at, len(depths))
         if stem not in STEMS:
             raise ValueError(f"ResNet: stem: expected one of {', '.join(STEMS)}, got {stem!r}; name one of them")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from pymim.checks import whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.encoders.ended import Ended
 from pymim.layers.patch import sides
@@ -46,6 +47,7 @@ class Stacked(Encoder):
         taps: Sequence[int] = (),
     ):
         super().__init__()
+        whole(self, 1, image=image, channels=channels)
         if pool not in POOLS:
             raise ValueError(f"Stacked: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them")
         self.channels, self.pool, self.layers = channels, pool, [tuple(layer) for layer in layers]

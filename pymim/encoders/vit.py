@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import finite, positive, share, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
 from pymim.layers.gather import rows
@@ -74,6 +75,11 @@ class ViT(Positioned, Encoder):
         resampling: str = "size",
     ):
         super().__init__()
+        whole(self, 1, dim=dim, depth=depth, heads=heads, image=image, patch=patch, channels=channels)
+        whole(self, 0, registers=registers)
+        positive(self, mlp_ratio=mlp_ratio)
+        finite(self, 0, layer_scale=layer_scale)
+        share(self, "from 0 to below 1", drop_path=drop_path)
         _check_choice("hidden", hidden, ("drop", "token", "add", "mix"))
         _check_choice("drop", drop, ("ramp", "subset"))
         _check_choice("pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm"))

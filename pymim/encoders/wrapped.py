@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pymim.checks import share, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.encoders.ended import Ended
 from pymim.layers.init import init_weights
@@ -78,6 +79,8 @@ class Projected(Wrapped):
         dropout: float = 0.0,
         unit: bool = False,
     ):
+        whole(self, 1, layers=layers)
+        share(self, "from 0 to below 1", dropout=dropout)
         super().__init__(trunk)
         if norm not in NORMS:
             raise ValueError(f"Projected: norm: expected one of {', '.join(NORMS)}, got {norm!r}; name one of them")
@@ -114,6 +117,7 @@ class Sobel(Wrapped):
     filters: Tensor
 
     def __init__(self, trunk: Encoder, channels: int = 3):
+        whole(self, 1, channels=channels)
         super().__init__(trunk)
         if trunk.channels != 2:
             raise ValueError(f"Sobel: trunk: expected 2 channels, got {trunk.channels}; set its channels = 2")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pymim.checks import whole
 from pymim.layers.linear import Linear
 from pymim.layers.rotary import Rotation, rotate
 
@@ -54,6 +55,7 @@ class Attention(nn.Module):
 
     def __init__(self, dim: int, heads: int, bias: bool = True):
         super().__init__()
+        whole(self, 1, dim=dim, heads=heads)
         if dim % heads:
             raise ValueError(f"Attention: heads: expected a divisor of dim {dim}, got {heads}; change either")
         self.heads = heads

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pymim.checks import whole
 from pymim.layers.block import MLP, DropPath, Images, make_norm
 from pymim.layers.linear import Linear
 from pymim.layers.rotary import Rotation, rotate
@@ -20,6 +21,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int, bias: bool = True, context: int | None = None):
         super().__init__()
+        whole(self, 1, dim=dim, heads=heads)
         if dim % heads:
             raise ValueError(f"CrossAttention: heads: expected a divisor of dim {dim}, got {heads}; change either")
         self.heads = heads

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pymim.checks import finite, whole
 from pymim.contracts import GivesGauges, KnowsChance, Output
 from pymim.method import Method
 from pymim.objective import Objective
@@ -32,6 +33,8 @@ class Gauges:
     """
 
     def __init__(self, tokens: int = 2048, near: float = 0.01, patience: int = 10) -> None:
+        whole(self, 1, tokens=tokens, patience=patience)
+        finite(self, 0, near=near)
         self.tokens, self.near, self.patience = tokens, near, patience
         self._sitting: dict[str, int] = {}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pymim.checks import positive, whole
 from pymim.errors import ConfigError
 from pymim.world import gathered
 
@@ -27,6 +28,7 @@ class Agreement:
     """
 
     def __init__(self, temperature: float = 1.0):
+        positive(self, temperature=temperature)
         self.temperature = temperature
 
     def __call__(self, prediction: Float[Tensor, "B M K"], target: Float[Tensor, "B M K"]) -> Float[Tensor, "B M"]:
@@ -50,6 +52,8 @@ class MeanEntropy:
     together = True
 
     def __init__(self, sets: int = 1, temperature: float = 1.0):
+        whole(self, 1, sets=sets)
+        positive(self, temperature=temperature)
         self.sets, self.temperature = sets, temperature
 
     def __call__(

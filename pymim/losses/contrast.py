@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from pymim.checks import positive
 from pymim.world import all_ranks, gathered
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Contrast:
     together = True
 
     def __init__(self, temperature: float = 0.1):
+        positive(self, temperature=temperature)
         self.temperature = temperature
 
     def __call__(self, prediction: Float[Tensor, "B M D"], target: Float[Tensor, "B M D"]) -> Float[Tensor, "B M"]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import Tensor
 
+from pymim.checks import positive
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -29,6 +31,7 @@ class SmoothL1:
     """mean over T of d^2 / (2 beta) where |d| < beta, and |d| - beta / 2 beyond."""
 
     def __init__(self, beta: float = 1.0):
+        positive(self, beta=beta)
         self.beta = beta
 
     def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pymim.checks import positive
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
@@ -19,6 +21,7 @@ class CrossEntropy:
     """
 
     def __init__(self, temperature: float = 1.0):
+        positive(self, temperature=temperature)
         self.temperature = temperature
 
     def __call__(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pymim.checks import positive
 from pymim.contracts import Grid
 from pymim.layers.patch import unpatchify
 
@@ -37,6 +38,7 @@ class Spectrum:
     whole = True  # its numbers are not of patches
 
     def __init__(self, gamma: float = 1.0, mean: str = "image"):
+        positive(self, gamma=gamma)
         if mean not in MEANS:
             raise ValueError(f"Spectrum: mean: expected one of {', '.join(MEANS)}, got {mean!r}; name one of them")
         self.gamma, self.mean = gamma, mean

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import finite, whole
 from pymim.contracts import HOOKS, Encoder
 from pymim.contracts import Loss as Part
 from pymim.errors import ConfigError
@@ -47,6 +48,8 @@ class Sum(nn.Module):
         judge: Sequence[float] = (),
     ):
         super().__init__()
+        whole(self, 1, sets=sets)
+        finite(self, weights=weights, judge=judge)
         self.parts, self.sets = list(parts), sets
         self.weights = tuple(weights) or (1.0,) * len(self.parts)
         self.judge = tuple(judge) or self.weights

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import positive, whole
 from pymim.clusters.prototypes import Prototypes
 from pymim.clusters.transport import SCHEDULED, Transport
 from pymim.contracts import Encoder
@@ -43,6 +44,8 @@ class Swapped(nn.Module):
 
     def __init__(self, clusters: int = 3000, temperature: float = 0.1, transport: Transport | None = None):
         super().__init__()
+        whole(self, 2, clusters=clusters)
+        positive(self, temperature=temperature)
         self.clusters, self.chance = clusters, 2 * math.log(clusters)
         self.transport = transport or Transport(0.05, 10, by="batch")
         self.cross_entropy = CrossEntropy(temperature)

@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 
+from pymim.checks import positive, whole
 from pymim.contracts import Grid
 from pymim.masks.count import Rounding
 from pymim.masks.noise import Band, patterns
@@ -32,6 +33,8 @@ class Noise(PlaneShare):
         rounding: Rounding = "keep-floor",
         steps: int = 0,
     ):
+        whole(self, 1, count=count, size=size)
+        positive(self, sigma=sigma, wide=wide)
         super().__init__(ratio, rounding, steps)
         self.law = {"count": count, "size": size, "band": band, "sigma": sigma, "wide": wide}
         self.bank: Tensor | None = None

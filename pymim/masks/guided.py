@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pymim.checks import share
 from pymim.contracts import Grid
 from pymim.masks.count import Rounding
 from pymim.masks.share import Share
@@ -32,6 +33,7 @@ class Ranked(Share):
         rounding: Rounding = "keep-floor",
         steps: int = 0,
     ):
+        share(self, hard=hard)
         super().__init__(ratio, rounding, steps)
         self.hard, self.hide = hard, hide
 

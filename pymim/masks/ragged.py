@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from pymim.checks import ascending, positive, share, whole
 from pymim.contracts import Draw, Grid, Mask
 from pymim.errors import ConfigError
 from pymim.masks.count import Rounding, visible_count
@@ -60,6 +61,10 @@ class RaggedBlock:
         mean: Literal["patch", "image"] = "patch",
         steps: int = 0,
     ):
+        share(self, ratio=ratio)
+        ascending(self, positive, area=area, aspect=aspect)
+        ascending(self, whole, 1, duration=duration)
+        whole(self, 1, tries=tries)
         if mean not in ("patch", "image"):
             raise ValueError(f"RaggedBlock: mean: expected 'patch' or 'image', got {mean!r}; name one of them")
         self.ratio, self.rounding, self.steps = ratio, rounding, steps

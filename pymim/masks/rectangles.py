@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pymim import checks
 from pymim.contracts import Draw, Grid, Mask
 from pymim.masks.count import Rounding
 from pymim.masks.share import PlaneShare, Share
@@ -35,6 +36,8 @@ class Block(Share):
         duration: tuple[int, int] | None = None,
         steps: int = 0,
     ):
+        checks.ascending(self, checks.positive, area=area, aspect=aspect)
+        checks.ascending(self, checks.whole, 1, duration=duration)
         super().__init__(ratio, rounding, steps)
         self.area, self.aspect, self.duration = area, aspect, duration
 
@@ -57,6 +60,7 @@ class InverseBlock(PlaneShare):
         roll: bool = True,
         steps: int = 0,
     ):
+        checks.ascending(self, checks.positive, aspect=aspect)
         super().__init__(ratio, rounding, steps)
         self.aspect, self.roll = aspect, roll
 
@@ -93,6 +97,10 @@ class MultiBlock:
         edges: bool = True,
         raster: bool = False,
     ):
+        checks.share(self, "above 0, to 1", visible=visible)
+        checks.ascending(self, checks.share, "above 0, to 1", share=share, context=context)
+        checks.ascending(self, checks.positive, aspect=aspect)
+        checks.whole(self, 1, blocks=blocks)
         self.visible, self.blocks = visible, blocks
         self.share, self.aspect, self.context = share, aspect, context
         self.edges, self.raster = edges, raster

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pymim.checks import share, whole
 from pymim.contracts import Draw, Grid, Mask
 from pymim.masks.count import Rounding, visible_count
 from pymim.masks.hide import hide
@@ -28,6 +29,8 @@ class Share(ABC):
     """
 
     def __init__(self, ratio: float | Schedule, rounding: Rounding, steps: int):
+        share(self, ratio=ratio)
+        whole(self, 0, steps=steps)
         self.ratio, self.rounding, self.steps = ratio, rounding, steps
 
     def __call__(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pymim import checks
 from pymim.contracts import Draw, Grid, Mask, Policy
 from pymim.masks.hide import one_mask
 from pymim.ops import mask as ops
@@ -19,6 +20,7 @@ class Some:
     """Another policy's masks, of whose hidden patches a random share is predicted (CAPI, Darcet et al. 2025)."""
 
     def __init__(self, policy: Policy, share: float = 0.05):
+        checks.share(self, "above 0, to 1", share=share)
         self.policy, self.share = policy, share
 
     def __call__(

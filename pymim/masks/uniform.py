@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pymim.checks import share, whole
 from pymim.contracts import Draw, Grid, Mask
 from pymim.masks.count import Rounding, visible_count
 from pymim.masks.hide import hide
@@ -34,6 +35,7 @@ class Uniform(Share):
         unit: int | tuple[int, ...] = 1,
         steps: int = 0,
     ):
+        whole(self, 1, unit=unit)
         super().__init__(ratio, rounding, steps)
         self.unit = unit
 
@@ -68,6 +70,9 @@ class Disjoint:
         rounding: Rounding = "keep-floor",
         steps: int = 0,
     ):
+        share(self, ratio=ratio)
+        share(self, "above 0, to 1", covered=covered)
+        whole(self, 1, draws=draws)
         self.ratio, self.rounding, self.steps = ratio, rounding, steps
         self.draws, self.covered = draws, covered
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import finite, positive, share, whole
 from pymim.schedule import Cosine, Schedule, at
 
 
@@ -34,6 +35,9 @@ class Group:
         momentum: float = 0.9,
         end: float = 0.0,
     ) -> None:
+        finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay, end=end)
+        share(self, "from 0 to below 1", betas=betas, momentum=momentum)
+        whole(self, 1, scale_by=scale_by)
         self.names, self.rate, self.warmup, self.scale_by = re.compile(names), rate, warmup, scale_by
         self.end = end
         self.weight_decay, self.vectors = weight_decay, vectors
@@ -64,6 +68,8 @@ class Recipe:
         multipliers: dict[str, float] | None = None,
         layer_decay: float = 1.0,
     ) -> None:
+        positive(self, layer_decay=layer_decay)
+        finite(self, 0, multipliers=[*(multipliers or {}).values()])
         self.groups, self.layer_decay = groups, layer_decay
         self.no_decay, self.multipliers = re.compile(no_decay), multipliers or {}
 

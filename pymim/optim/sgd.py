@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pymim.checks import positive
 from pymim.optim.recipe import Group, Recipe
 from pymim.schedule import Schedule
 
@@ -36,6 +37,7 @@ class SGD(Recipe):
         scale_by: int = 256,
         groups: Sequence[Group] = (),
     ) -> None:
+        positive(self, trust=trust)
         rest = Group("", rate, warmup, weight_decay, scale_by=scale_by, vectors=True, momentum=momentum)
         super().__init__((*groups, rest), no_decay, multipliers, layer_decay)
         self.trust = trust

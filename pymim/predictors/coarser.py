@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from pymim.checks import whole
 from pymim.contracts import Encoder, Features, Grid, Mask, Predictor, PredictsEverywhere
 from pymim.errors import ConfigError
 from pymim.layers.linear import Linear
@@ -28,6 +29,7 @@ class Coarser(Predictor):
 
     def __init__(self, encoder: Encoder, width: int, of: Callable[..., nn.Module], by: int = 2):
         super().__init__()
+        whole(self, 1, by=by)
         self.of, self.by = _made(of, encoder, width, "Coarser"), by
 
     def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B C T"]:  # type: ignore[override]
@@ -57,6 +59,8 @@ class Finer(Predictor):
 
     def __init__(self, encoder: Encoder, width: int, of: Callable[..., nn.Module], by: int = 4, dim: int = 128):
         super().__init__()
+        whole(self, 2, by=by)
+        whole(self, 1, dim=dim)
         if by % 2 or width % by**2:
             raise ConfigError(
                 f"Finer: by: expected an even number whose square divides the width {width}, got {by}; "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import positive, share, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import make_norm
 from pymim.layers.cosine import CosineLinear
@@ -61,6 +62,9 @@ class Cross(Positioned):
         drop_path: float = 0.0,
     ):
         super().__init__()
+        whole(self, 1, dim=dim, depth=depth, heads=heads)
+        positive(self, mlp_ratio=mlp_ratio)
+        share(self, "from 0 to below 1", drop_path=drop_path)
         if head not in HEADS:
             raise ValueError(f"Cross: head: expected one of {', '.join(HEADS)}, got {head!r}; name one of them")
         if not embed and positions not in FORMS:

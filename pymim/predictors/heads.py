@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import positive, whole
 from pymim.clusters.prototypes import Prototypes
 from pymim.contracts import Encoder, Features, Grid, Mask, Predictor
 from pymim.layers.cosine import CosineLinear
@@ -52,6 +53,8 @@ class Heads(Predictor):
         layers: Sequence[int] = (),
     ):
         super().__init__()
+        whole(self, 1, sets=sets, layers=layers)
+        positive(self, gain=gain)
         _check(kind, gain, learned)
         self.sets, self.width = sets, width
         sizes = [encoder.embedding, *layers]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import finite, whole
 from pymim.contracts import Encoder, Features, Grid, Mask, Run
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Renewed(nn.Module):
 
     def __init__(self, encoder: Encoder, width: int, std: float = 0.01):
         super().__init__()
+        finite(self, 0, std=std)
         self.std = std
         self.head = nn.Linear(encoder.embedding, width)
         self._forget()
@@ -50,6 +52,7 @@ class Centroids(nn.Module):
 
     def __init__(self, encoder: Encoder, width: int, sets: int = 3):
         super().__init__()
+        whole(self, 1, sets=sets)
         self.register_buffer("centroids", torch.zeros(sets, width, encoder.embedding))
 
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B S K"]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import positive, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
 from pymim.layers.gather import gather, raster, rows
@@ -52,6 +53,9 @@ class Transformer(Positioned):
         sparse: bool = False,
     ):
         super().__init__()
+        whole(self, 1, dim=dim, heads=heads)
+        whole(self, 0 if encoder.dense else 1, depth=depth)
+        positive(self, mlp_ratio=mlp_ratio)
         if sparse and encoder.dense:
             kind = type(encoder).__name__
             raise ValueError(

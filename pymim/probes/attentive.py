@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pymim.data.sample import check_sizes
+from pymim.checks import positive, whole
 from pymim.probes.knn import accuracy
 from pymim.schedule import Cosine
 
@@ -36,7 +36,8 @@ class Attentive:
     takes = "tokens"
 
     def __init__(self, rate: float = 2e-3, epochs: int = 20, batch: int = 256, heads: int = 4) -> None:
-        check_sizes("Attentive", batch=batch, heads=heads)
+        positive(self, rate=rate)
+        whole(self, 1, epochs=epochs, batch=batch, heads=heads)
         self.rate, self.epochs, self.batch, self.heads = rate, epochs, batch, heads
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from pymim.checks import finite, whole
 from pymim.contracts import Encoder
-from pymim.data.sample import check_sizes, of_each
+from pymim.data.sample import of_each
 from pymim.encoders import Average
 from pymim.optim import AdamW
 from pymim.probes.knn import accuracy
@@ -53,7 +54,8 @@ class FineTune:
         weight_decay: float = 0.05,
         frozen: bool = False,
     ) -> None:
-        check_sizes("FineTune", labels_per_class=labels_per_class, steps=steps, batch=batch)
+        whole(self, 1, labels_per_class=labels_per_class, steps=steps, batch=batch)
+        finite(self, 0, rate=rate)
         self.frozen, self.name = frozen, "head" if frozen else "finetune"
         self.labels_per_class, self.steps, self.batch = labels_per_class, steps, batch
         self.recipe = AdamW(

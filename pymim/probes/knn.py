@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from pymim.data.sample import check_sizes
+from pymim.checks import positive, whole
 
 
 class KNN:
@@ -19,7 +19,8 @@ class KNN:
     takes = "pooled"
 
     def __init__(self, k: int = 20, temperature: float = 0.07, chunk: int = 1024) -> None:
-        check_sizes("KNN", k=k, chunk=chunk)
+        whole(self, 1, k=k, chunk=chunk)
+        positive(self, temperature=temperature)
         self.k, self.temperature, self.chunk = k, temperature, chunk
 
     def remark(self, labels: Tensor) -> str:

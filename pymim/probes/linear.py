@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pymim.data.sample import check_sizes, stratified
+from pymim.checks import finite, positive, whole
+from pymim.data.sample import stratified
 from pymim.probes.knn import accuracy, standardise
 from pymim.schedule import Cosine
 
@@ -23,7 +24,8 @@ class Linear:
     takes = "pooled"
 
     def __init__(self, strengths: tuple[float, ...] = (1e-4, 1e-3, 1e-2), iterations: int = 100) -> None:
-        check_sizes("Linear", iterations=iterations, strengths=len(strengths))
+        whole(self, 1, iterations=iterations, strengths=len(strengths))
+        finite(self, 0, strengths=strengths)
         self.strengths, self.iterations = strengths, iterations
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
@@ -87,7 +89,8 @@ class LinearSGD:
     takes = "pooled"
 
     def __init__(self, rate: float = 0.1, epochs: int = 90, batch: int = 1024, lars: bool = True) -> None:
-        check_sizes("LinearSGD", batch=batch)
+        positive(self, rate=rate)
+        whole(self, 1, epochs=epochs, batch=batch)
         self.rate, self.epochs, self.batch, self.lars = rate, epochs, batch, lars
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from pymim.data.sample import check_sizes, drawn
+from pymim.checks import whole
+from pymim.data.sample import drawn
 
 
 class PatchKNN:
@@ -25,7 +26,7 @@ class PatchKNN:
     takes = "tokens"
 
     def __init__(self, k: int = 10, each: int = 16, chunk: int = 1024) -> None:
-        check_sizes("PatchKNN", k=k, each=each, chunk=chunk)
+        whole(self, 1, k=k, each=each, chunk=chunk)
         self.k, self.each, self.chunk = k, each, chunk
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pymim.checks import finite
 from pymim.ops import rank
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Relative:
     """
 
     def __init__(self, epsilon: float = 0.0):
+        finite(self, 0, epsilon=epsilon)
         self.epsilon = epsilon
 
     def __call__(self, scores: Float[Tensor, "B M"], losses: Float[Tensor, "B M"]) -> Float[Tensor, "B M"]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import finite, positive, whole
 from pymim.contracts import Batch, Branch, Draw, Encoder, Ranker
 from pymim.layers.block import Block
 from pymim.layers.init import init_weights
@@ -57,6 +58,9 @@ class Sampler(Ranker):
         share: bool = True,
     ):
         super().__init__()
+        whole(self, 1, heads=heads)
+        positive(self, mlp_ratio=mlp_ratio)
+        finite(self, 0, weight=weight)
         embed = getattr(encoder.bare, "patch_embed", None)
         if not isinstance(embed, PatchEmbed):
             kind = type(encoder).__name__

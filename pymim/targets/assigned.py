@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import whole
 from pymim.clusters.queue import Queue
 from pymim.clusters.transport import Transport
 from pymim.contracts import Asked, Batch, Encoder, Features, Output, Source, Target
@@ -44,6 +45,7 @@ class Assigned(Target):
         queue: Callable[..., Queue] | None = None,
     ):
         super().__init__()
+        whole(self, 2, clusters=clusters)
         self.width, self.transport, self.hard = clusters, transport or Transport(), hard
         self.queue = None if queue is None else queue(encoder.embedding)
         self._predictor: list[nn.Module] = []  # in a list: it is the objective's module

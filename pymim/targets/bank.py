@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pymim.checks import whole
 from pymim.clusters.rows import Clustering, Rows, cluster
 from pymim.clusters.survey import Survey
 from pymim.contracts import Encoder, Run, Source
@@ -46,6 +47,7 @@ class Bank(Table):
         iterations: int = 10,
         every: int = 1,
     ):
+        whole(self, 1, crops=crops, iterations=iterations)
         super().__init__(clusters, sets, every)
         self.survey, self.crops, self.iterations = survey or Survey(), crops, iterations
         self.register_buffer("bank", torch.empty(crops, 0, encoder.embedding))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pymim.checks import share, whole
 from pymim.contracts import Asked, Encoder, Made, Target
 from pymim.measures import usage
 
@@ -35,6 +36,8 @@ class Confident(Target):
         self, encoder: Encoder, clusters: int, threshold: float = 0.99, balance: bool = True, of: str = ""
     ):
         super().__init__()
+        whole(self, 2, clusters=clusters)
+        share(self, "from 0 to below 1", threshold=threshold)
         self.width, self.threshold, self.balance, self.of = clusters, threshold, balance, of
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pymim.checks import whole
 from pymim.clusters.rows import Clustering, cluster
 from pymim.clusters.survey import Survey
 from pymim.clusters.unit import Unit
@@ -39,6 +40,7 @@ class Epochwise(Table):
         every: int = 1,
         teacher: Callable[[Encoder], Average] | None = None,
     ):
+        whole(self, 1, iterations=iterations)
         super().__init__(clusters, every=every)
         self.teacher = None if teacher is None else teacher(encoder)
         self.survey, self.whitening, self.iterations = survey, whitening, iterations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pymim.checks import whole
 from pymim.clusters.neighbours import nearest
 from pymim.clusters.survey import Survey
 from pymim.contracts import Encoder, Run
@@ -47,6 +48,8 @@ class Neighbours(Predicted):
         of: str = "",
         graph: bool = True,
     ):
+        whole(self, 2, clusters=clusters)
+        whole(self, 1, count=count)
         super().__init__(encoder, clusters, of, graph)
         self.survey, self.count, self.itself = survey, count, itself
         self.register_buffer("neighbours", torch.empty(0, 0, dtype=torch.int32))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from pymim.checks import positive, whole
 from pymim.clusters.transport import Transport
 from pymim.contracts import Asked, Encoder, Made, Target
 from pymim.layers.gather import gather
@@ -54,6 +55,8 @@ class Online(Target):
         precision: str = "float32",
     ):
         super().__init__()
+        whole(self, 2, clusters=clusters)
+        positive(self, temperature=temperature)
         if precision not in PRECISIONS:
             choices = ", ".join(PRECISIONS)
             raise ValueError(f"Online: precision: expected one of {choices}, got {precision!r}; name one of them")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from pymim.checks import whole
 from pymim.contracts import Asked, Encoder, Follows, Made, Target
 from pymim.layers.init import init_weights
 from pymim.layers.linear import Linear
@@ -32,6 +33,7 @@ class Projected(Target):
         self, encoder: Encoder, of: Callable[[Encoder], nn.Module], widths: Sequence[int] = (1024, 1024, 512, 256)
     ):
         super().__init__()
+        whole(self, 1, widths=widths)
         self.of, self.width = of(encoder), widths[-1]
         self.reads = getattr(self.of, "reads", "pixels")
         sizes: list[int] = [self.of.width, *widths]  # type: ignore[list-item]

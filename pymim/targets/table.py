@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pymim.checks import whole
 from pymim.clusters.rows import Clustering
 from pymim.contracts import Asked, Relabelled, Run, Target
 from pymim.measures import mutual_information, usage
@@ -39,6 +40,9 @@ class Table(Target):
 
     def __init__(self, clusters: int, sets: int = 1, every: int = 1):
         super().__init__()
+        whole(self, 2, clusters=clusters)
+        whole(self, 1, sets=sets)
+        whole(self, 0, every=every)
         self.width, self.sets, self.every = clusters, sets, every
         self.register_buffer("labels", torch.empty(sets, 0, dtype=torch.int64))
         self.register_buffer("distances", torch.empty(sets, 0))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pymim.checks import whole
 from pymim.clusters.centred import Centred
 from pymim.clusters.transport import Transport
 from pymim.contracts import Asked, Encoder, Target
@@ -39,6 +40,7 @@ class Taught(Target):
         assignment: Centred | Transport | None = None,
     ):
         super().__init__()
+        whole(self, 2, clusters=clusters)
         self.width, made = clusters, teacher(encoder)
         if not isinstance(made, Momentum):
             raise ValueError(

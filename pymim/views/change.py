@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pymim import philox
+from pymim.checks import ascending, finite, share
 from pymim.views.resample import separable
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601
@@ -27,6 +28,8 @@ class Jitter:
         hue: float = 0.1,
         p: float = 0.8,
     ):
+        finite(self, 0, brightness=brightness, contrast=contrast, saturation=saturation)
+        share(self, hue=hue, p=p)
         self.strengths, self.hue, self.p = torch.tensor((brightness, contrast, saturation)), hue, p
         self.colours = saturation > 0 or hue > 0
 
@@ -46,6 +49,7 @@ class Grey:
     """Three channels alike, as bright as before."""
 
     def __init__(self, p: float = 0.2):
+        share(self, p=p)
         self.p = p
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
@@ -57,6 +61,8 @@ class Blur:
     """A Gaussian of a deviation uniform in `sigma`, in pixels."""
 
     def __init__(self, sigma: tuple[float, float] = (0.1, 2.0), p: float = 0.5):
+        ascending(self, finite, 0, sigma=sigma)
+        share(self, p=p)
         self.sigma, self.p = sigma, p
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
@@ -72,6 +78,8 @@ class Solarise:
     """Turns values of `threshold` and above into their negatives."""
 
     def __init__(self, threshold: float = 0.5, p: float = 0.2):
+        finite(self, threshold=threshold)
+        share(self, p=p)
         self.threshold, self.p = threshold, p
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pymim import philox
+from pymim.checks import ascending, finite, share, whole
 from pymim.views.change import drawn
 
 
@@ -19,6 +20,9 @@ class Cutout:
     """
 
     def __init__(self, side: tuple[int, int] = (1, 16), fill: float | Sequence[float] = 0.0, p: float = 1.0):
+        ascending(self, whole, 1, side=side)
+        finite(self, fill=fill)
+        share(self, p=p)
         if not 0 < side[0] <= side[1]:
             raise ValueError(f"Cutout: side: expected two ascending numbers above 0, got {side}; swap them")
         self.side, self.p = side, p

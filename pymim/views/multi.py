@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pymim.checks import whole
 from pymim.contracts import View
 
 
@@ -11,6 +12,7 @@ class MultiCrop:
     """counts[k] times views[k]: of each picture two large and six small crops, say; to be the views of a loader."""
 
     def __init__(self, views: Sequence[View], counts: Sequence[int]):
+        whole(self, 1, counts=counts)
         if len(views) != len(counts):
             raise ValueError(
                 f"MultiCrop: counts: expected one for each of {len(views)} views, got {len(counts)}; give as many"

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample
 
 from pymim import philox
+from pymim.checks import whole
 from pymim.views.change import drawn, luminance
 
 Operation = Callable[[Tensor, Tensor], Tensor]  # pictures [b C *T H W], strength [b] on [0, 1) -> the same
@@ -30,6 +31,7 @@ class Operations:
     """
 
     def __init__(self, count: int = 4, names: Sequence[str] = ()):
+        whole(self, 1, count=count)
         self.count, self.names = count, tuple(names) or tuple(BY_NAME)
         unknown = [name for name in self.names if name not in BY_NAME]
         if unknown:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pymim.checks import whole
 from pymim.errors import ConfigError
 from pymim.views.normalise import Normalise, Statistics
 from pymim.views.resample import resample
@@ -28,6 +29,8 @@ class Rectangle:
     def __init__(
         self, size: int | tuple[int, int], statistics: Statistics, channels: Channels, nearest: Sequence[int]
     ):
+        whole(self, 1, size=size)
+        whole(self, 0, nearest=nearest)
         self.size, self.normalise = pair(size), Normalise(statistics)
         self.channels, self.nearest = channels, tuple(nearest)
         taken = self._numbers

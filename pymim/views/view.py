@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from pymim import philox
+from pymim import checks, philox
 from pymim.contracts import Draw
 from pymim.errors import ConfigError
 from pymim.views.crop import centre_boxes, random_boxes, shapes
@@ -63,6 +63,9 @@ class Pretrain(Rectangle):
         like: int | None = None,
         same_changes: bool = False,
     ):
+        checks.ascending(self, checks.share, "above 0, to 1", scale=scale)
+        checks.ascending(self, checks.positive, ratio=ratio)
+        checks.share(self, flip=flip)
         super().__init__(size, statistics, channels, nearest)
         if same_changes and like is None:
             raise ValueError(
@@ -110,6 +113,7 @@ class Center(Rectangle):
         channels: Channels = None,
         nearest: Sequence[int] = (),
     ):
+        checks.share(self, "above 0, to 1", share=share)
         super().__init__(size, statistics, channels, nearest)
         self.share = share
 

@@ -1,0 +1,100 @@
+"""What a number may be. Constructors ask here, so that every refusal names the argument and says what to give.
+
+Each check takes who asks (an object, for its class's name, or a name) and the values by their arguments' names. A
+sequence is checked item by item. None and schedules pass: what may be None says its annotation, and what a schedule
+gives is known at its step alone.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from pymim.errors import ConfigError
+
+MOST = 2**31 - 1  # of a size or a count
+Check = Callable[[Any], bool]
+
+
+def whole(of: object, least: int, /, **given: Any) -> None:
+    """Refuse what is no whole number from `least` on. Raises: ConfigError."""
+    for name, value in _items(given):
+        if not _is_whole(value) or not least <= value <= MOST:
+            _refuse(of, name, f"a whole number from {least} to {MOST}", value, _rounded(value, least))
+
+
+def finite(of: object, least: float = -math.inf, /, **given: Any) -> None:
+    """Refuse what is no finite number from `least` on. Raises: ConfigError."""
+    wanted = "a number" if least == -math.inf else f"a number from {least:g} on"
+    _check(of, given, wanted, lambda value: value >= least)
+
+
+def positive(of: object, /, **given: Any) -> None:
+    """Refuse what is no finite number above 0. Raises: ConfigError."""
+    _check(of, given, "a number above 0", lambda value: value > 0)
+
+
+def share(of: object, bounds: str = "from 0 to 1", /, **given: Any) -> None:
+    """Refuse what is no share; its `bounds` are one of BOUNDS. Raises: ConfigError, which knows percents."""
+    _check(of, given, f"a share {bounds}", BOUNDS[bounds], _as_share)
+
+
+BOUNDS: dict[str, Check] = {
+    "from 0 to 1": lambda value: 0 <= value <= 1,
+    "from 0 to below 1": lambda value: 0 <= value < 1,
+    "above 0, to 1": lambda value: 0 < value <= 1,
+    "above 0 and below 1": lambda value: 0 < value < 1,
+}
+
+
+def ascending(of: object, check: Callable[..., None], /, *bounds: Any, **given: Any) -> None:
+    """Refuse what are not two numbers, the lesser first, each as `check` wants it. Raises: ConfigError."""
+    for name, pair in given.items():
+        if pair is None:
+            continue
+        check(of, *bounds, **{name: pair})
+        if not isinstance(pair, Sequence) or len(pair) != 2:
+            _refuse(of, name, "two numbers", pair, "give the least and the greatest")
+        if None not in pair and pair[0] > pair[1]:
+            _refuse(of, name, "two ascending numbers", pair, "swap them")
+
+
+def _check(
+    of: object, given: dict[str, Any], wanted: str, check: Check, remedy: Callable[[Any], str] | None = None
+) -> None:
+    for name, value in _items(given):
+        if not _is_number(value) or not math.isfinite(value) or not check(value):
+            _refuse(of, name, wanted, value, remedy(value) if remedy else "change it")
+
+
+def _items(given: dict[str, Any]) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in given.items():
+        parts = value if isinstance(value, tuple | list) else (value,)
+        found += [(name, part) for part in parts if part is not None and not callable(part)]
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _rounded(value: Any, least: int) -> str:
+    fits = _is_number(value) and math.isfinite(value) and least <= value <= MOST
+    return f"write {math.floor(value)}" if fits else "change it"
+
+
+def _as_share(value: Any) -> str:
+    percent = _is_number(value) and 1 < value <= 100
+    return f"did you mean {value / 100:g}?" if percent else "change it"
+
+
+def _refuse(of: object, name: str, wanted: str, value: Any, remedy: str) -> NoReturn:
+    asking = of if isinstance(of, str) else type(of).__name__
+    raise ConfigError(f"{asking}: {name}: expected {wanted}, got {value!r}; {remedy}")
