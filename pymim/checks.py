@@ -18,11 +18,16 @@ MOST = 2**31 - 1  # of a size or a count
 Check = Callable[[Any], bool]
 
 
-def whole(of: object, least: int, /, **given: Any) -> None:
-    """Refuse what is no whole number from `least` on. Raises: ConfigError."""
+def whole(of: object, least: int, most: int = MOST, /, **given: Any) -> None:
+    """Refuse what is no whole number from `least` to `most`. Raises: ConfigError."""
     for name, value in _items(given):
-        if not _is_whole(value) or not least <= value <= MOST:
-            _refuse(of, name, f"a whole number from {least} to {MOST}", value, _rounded(value, least))
+        if not _is_whole(value) or not least <= value <= most:
+            _refuse(of, name, f"a whole number from {least} to {most}", value, _rounded(value, least))
+
+
+def seed(of: object, /, **given: Any) -> None:
+    """Refuse what is no whole number from 0 on, of 63 bits. Raises: ConfigError."""
+    whole(of, 0, 2**63 - 1, **given)
 
 
 def finite(of: object, least: float = -math.inf, /, **given: Any) -> None:

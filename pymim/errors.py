@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 
@@ -27,8 +28,8 @@ class PymimError(Exception):
         return printable(super().__str__())
 
 
-class ConfigError(PymimError):
-    """The command line or a gin file is wrong."""
+class ConfigError(PymimError, ValueError):
+    """The command line, a gin file or an argument is wrong."""
 
     exit_code = 2
 
@@ -65,3 +66,8 @@ class OutOfMemory(PymimError):
     """A part of a run found no memory; the message names the knob of that part."""
 
     exit_code = 5
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Say whether an error is one of ours that refuses a value, and no bug: `who: what: expected ..., got ...`."""
+    return re.match(r"[^:\n]+: [^:\n]+: expected ", str(error)) is not None

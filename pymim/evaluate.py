@@ -67,7 +67,7 @@ class Evaluation:
         layer: int | None = None,
         head: str = "",
     ) -> None:
-        whole(self, 1, train_images=train_images, test_images=test_images, batch=batch)
+        whole(self, 1, train_images=train_images, test_images=test_images, batch=batch, layer=layer)
         self.source, self.view, self.channels, self.clip = source, view, channels, clip
         if pool not in POOLS:
             raise ValueError(

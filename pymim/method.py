@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pymim import compatible
+from pymim.checks import seed as seeds
 from pymim.contracts import Batch, Branch, Draw, Encoder, Follows, Learns, Mask, Output, Policy, Ranker, Run, Source
 from pymim.errors import ConfigError
 from pymim.forward import Pass, side_by_side
@@ -41,6 +42,7 @@ class Method(nn.Module):
         seed: int = 0,
     ):
         super().__init__()
+        seeds(self, seed=seed)
         self.encoder, self.mask, self.seed = encoder, mask, seed
         self.draws: int = getattr(mask, "draws", 1)
         compatible.check_encoder(encoder)
@@ -64,6 +66,10 @@ class Method(nn.Module):
         for objective in active:
             name, made = objective.name, objective(taken)
             pairs[name], losses[name] = made, side_by_side([pair.losses for pair in made])
+            if not losses[name].numel():
+                raise ConfigError(
+                    f"Objective {name}: on: expected patches to predict at step {step}, got none; raise the ratio"
+                )
             terms.append(at(objective.weight, step, objective.steps) * losses[name].mean())
         ranked = self._rank(taken.branches, losses)
         own = taken.own_losses() | ({"ranker": side_by_side(ranked)} if ranked else {}) | _of_encoder(taken)

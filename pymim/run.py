@@ -22,7 +22,7 @@ if __name__ == "__main__":
 from pymim import config, stages
 from pymim.data import lines
 from pymim.errors import ConfigError, PymimError
-from pymim.io import Folder
+from pymim.io import Folder, measured, resume
 from pymim.loop import memory
 
 if TYPE_CHECKING:
@@ -126,11 +126,12 @@ def run(args: argparse.Namespace) -> int:
     text, taken = stages.load(files, args.bindings, folder.path, training, ROOT)
     if args.mode == "explain":
         return _explain(args, Path(files[-1]).stem, taken)
+    text = measured.once(text, ROOT, folder / "config.gin")
     trainer = build()
     _check_used(args, taken, trainer.world.leads)
     if training:
         return _train(trainer, folder, text, args)
-    step = trainer.restore(_checkpoint(folder, args.resume if args.resume != "never" else "auto"))
+    step = resume.restore(trainer, _checkpoint(folder, args.resume if args.resume != "never" else "auto"), text)
     look = trainer.evaluate if args.mode == "eval" else trainer.draw
     if look is None:
         raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{args.mode}; add one")
@@ -165,7 +166,7 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
         _save_config(folder, text, resuming)
         folder.describe_machine()
     if resuming:
-        first = trainer.restore(_checkpoint(folder, args.resume))
+        first = resume.go_on(trainer, _checkpoint(folder, args.resume), text)
     _announce(trainer, folder, first)
     ending = endings.DONE
     try:

@@ -33,6 +33,7 @@ Bindings = dict[str, Any]
 Entry = str | tuple[str | Bindings, ...]
 
 DATA = ("DATA", "IMAGE", "CHANNELS", "CLIP", "STATISTICS", "SEED")  # a stage sees the data of the run
+_STRING = r"""(['"])(?:\\.|(?!\1).)*\1"""
 _OF_THE_LAUNCHER = r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_.*|ROLE_.*|MASTER_.*|TORCHELASTIC_.*)$"
 
 
@@ -155,13 +156,17 @@ def _named(value: str) -> list[str]:
 
 def _arguments(component: str, text: str) -> list[str]:
     """What a text of gin's binds of a component, so far as it is no macro."""
-    return re.findall(rf"^{re.escape(component)}\.\w+ = [^%\\\n]+$", text, re.MULTILINE)
+    from pymim import config
+
+    own = {name: value for name, value in config.bindings(text).items() if name.rpartition(".")[0] == component}
+    return [f"{name} = {value}" for name, value in own.items() if "%" not in re.sub(_STRING, "", value)]
 
 
 def _macros(text: str) -> dict[str, str]:
     """Every macro in a text of gin's, and its value as it is written, in one line."""
-    found = re.findall(r"^([A-Z][A-Z0-9_]*) *= *(.*(?:\n[ \t]+.*)*)", text, re.MULTILINE)
-    return {name: re.sub(r"\s*\\?\n\s*", " ", value).strip() for name, value in found}
+    from pymim import config
+
+    return {name: value for name, value in config.bindings(text).items() if re.fullmatch(r"[A-Z][A-Z0-9_]*", name)}
 
 
 def _make(stage: Stage, passed: list[str]) -> None:

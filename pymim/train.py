@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from pymim import signals
 from pymim.checks import positive, share, whole
+from pymim.checks import seed as seeds
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
 from pymim.encoders import Average
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
@@ -80,6 +81,7 @@ class Trainer:
         stages: Stages | None = None,
     ) -> None:
         whole(self, 1, steps=steps, batch=batch, micro=micro, log_every=log_every, save_every=save_every, keep=keep)
+        seeds(self, seed=seed)
         whole(self, 0, evaluate_every=evaluate_every, draw_every=draw_every)
         positive(self, clip=clip)
         share(self, "from 0 to below 1", average=average)

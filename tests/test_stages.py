@@ -200,3 +200,8 @@ def test_two_processes_wait_for_one_stage(finished, tmp_path):
     for part in ("loss", "mimic", "pixels"):
         first, second = (read(run / "metrics.jsonl")[-1][part] for run in (finished, folder))
         assert second == pytest.approx(first, rel=2e-2)
+
+
+def test_a_stage_is_given_the_text_of_a_run_whatever_characters_it_has():
+    text = "data.Folder.path = 'a 100% \\\\ path'\ndata.Folder.channels = %CHANNELS\ndata.Other.path = 'c'\n"
+    assert stages._arguments("data.Folder", text) == ["data.Folder.path = 'a 100% \\\\ path'"]

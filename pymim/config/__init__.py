@@ -6,16 +6,20 @@ when it is parsed, and after the build every binding of the command line and of 
 had an effect.
 """
 
+from pymim.config.differ import bindings, changed
 from pymim.config.files import describe_shipped, find
 from pymim.config.graph import graph
 from pymim.config.line import flags
 from pymim.config.messages import told
-from pymim.config.parse import build, load, operative, parts, value
+from pymim.config.parse import add, build, load, operative, parts, value
 from pymim.config.reads import reads
 from pymim.config.used import check_used, repeated
 
 __all__ = [
+    "add",
+    "bindings",
     "build",
+    "changed",
     "check_used",
     "describe_shipped",
     "find",

@@ -12,7 +12,7 @@ from pymim.config.fits import fits, said
 from pymim.config.hints import hint
 from pymim.config.messages import nearest
 from pymim.config.names import shown
-from pymim.config.references import MACRO, macro_name, macro_value, references, resolved
+from pymim.config.references import MACRO, macro_name, macro_value, references, unfolded
 from pymim.errors import ConfigError
 
 
@@ -75,7 +75,7 @@ def _bound() -> Iterator[tuple[str, Any]]:
 def _wrong(value: Any, expected: Any) -> str | None:
     if found := complaint(value, expected):
         return found
-    value = resolved(value)
+    value = unfolded(value)
     if fits(value, expected, _is_reference):
         return None
     whole = isinstance(value, float) and value.is_integer() and fits(int(value), expected)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util  # noqa: F401 - gin needs it imported and does not do so itself
 import tokenize
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gin
@@ -14,7 +15,7 @@ from pymim.config.files import find, read_from
 from pymim.config.messages import explain, one_line, unset
 from pymim.config.references import resolved
 from pymim.config.written import source
-from pymim.errors import ConfigError
+from pymim.errors import ConfigError, is_refusal
 
 _ERRORS = (SyntaxError, tokenize.TokenError, ValueError, TypeError, KeyError, AttributeError, OSError, NameError)
 
@@ -36,21 +37,38 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> str:
     return str(gin.config_str())
 
 
+def add(binding: str) -> str:
+    """Parse one more binding over what is loaded. Gives the configuration as one gin text."""
+    _parse(source(binding), f"-b {binding!r}")
+    return str(gin.config_str())
+
+
 def build(selector: str, slot: str | None = None) -> Any:
     """The object that `selector`, or one slot of it, is the root of, with everything below it."""
-    try:
+    with _refusing():
         if slot is None:
             return gin.get_configurable(selector)()
         return gin.query_parameter(f"{selector}.{slot}").scoped_configurable_fn()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Refuse in one line what a component refuses while it is built."""
+    try:
+        yield
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
-        raise ConfigError(unset(error) or one_line(error)) from error
+        where = "" if is_refusal(error) else "; -v shows where"
+        raise ConfigError(unset(error) or one_line(error) + where) from error
 
 
 def parts(selector: str, slot: str) -> list[Any]:
     """The objects that a slot holds, one or several; none where nothing is bound to it."""
     bound = value(selector, slot, ())
     references = bound if isinstance(bound, tuple | list) else (bound,)
-    made = [reference.scoped_configurable_fn() for reference in references]
+    with _refusing():
+        made = [reference.scoped_configurable_fn() for reference in references]
     return [part for one in made for part in (one if isinstance(one, Iterable) else (one,))]
 
 

@@ -29,6 +29,14 @@ def resolved(value: Any) -> Any:
     return value
 
 
+def unfolded(value: Any) -> Any:
+    """Follow macros as `resolved` does, in what a container holds too."""
+    value = resolved(value)
+    if isinstance(value, dict):
+        return {key: unfolded(item) for key, item in value.items()}
+    return type(value)(map(unfolded, value)) if isinstance(value, tuple | list) else value
+
+
 def references(value: Any) -> Iterator[Any]:
     """Yield every reference that stands in `value`, macros included and not followed."""
     if isinstance(value, gin_config.ConfigurableReference):

@@ -31,10 +31,21 @@ class Measured(NamedTuple):
     constant: Tensor  # bool: all pixels are equal: there is nothing to scale
 
 
-def measured(source: Source | opening.Data, channels: int = 3, clip: Clip | None = None) -> str | Statistics:
+def measured(
+    source: Source | opening.Data,
+    channels: int = 3,
+    clip: Clip | None = None,
+    known: Statistics | None = None,
+) -> str | Statistics:
     """Those of the training set of what `data.open` takes: of embedded data by their name, of others measured on
-    1,000 of the pictures, or 32 of the clips, the same ones in every process and whenever a run goes on. Where all
-    is shapes alone, as for --mode explain, nothing is read: "none"."""
+    1,000 of the pictures, or 32 of the clips, the same ones in every process. Where all is shapes alone, as for
+    --mode explain, nothing is read: "none".
+
+    known: what was measured before, which is given as it is. A run writes it into its config.gin, so that whatever
+        goes on with the run or looks at it has the same, also where the data are others by then, or absent.
+    """
+    if known is not None:
+        return known
     if isinstance(source, str) and source in opening.NAMES:
         return source
     return "none" if torch.get_default_device().type == "meta" else _measured(source, channels, clip)  # type: ignore[arg-type]

@@ -62,6 +62,7 @@ class ResNet(Encoder):
         at: int = 3,
     ):
         super().__init__()
+        whole(self, 1, len(depths), taps=taps)
         whole(self, 1, depths=depths, dim=dim, image=image, channels=channels)
         _check_hidden(hidden, at, len(depths))
         if stem not in STEMS:

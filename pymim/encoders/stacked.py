@@ -47,6 +47,8 @@ class Stacked(Encoder):
         taps: Sequence[int] = (),
     ):
         super().__init__()
+        whole(self, 1, len(layers), taps=taps)
+        whole(self, 0, layers=[size for layer in layers for size in layer])
         whole(self, 1, image=image, channels=channels)
         if pool not in POOLS:
             raise ValueError(f"Stacked: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them")

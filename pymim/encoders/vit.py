@@ -76,6 +76,7 @@ class ViT(Positioned, Encoder):
     ):
         super().__init__()
         whole(self, 1, dim=dim, depth=depth, heads=heads, image=image, patch=patch, channels=channels)
+        whole(self, 1, depth, taps=taps)
         whole(self, 0, registers=registers)
         positive(self, mlp_ratio=mlp_ratio)
         finite(self, 0, layer_scale=layer_scale)

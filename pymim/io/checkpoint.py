@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -174,8 +175,16 @@ def _check_same(path: Path, tensors: dict[str, Tensor], saved: dict[str, Tensor]
     for name, tensor in tensors.items():
         if shapes.get(name) != tuple(tensor.shape):
             raise ConfigError(
-                f"resume: {path}: expected {name} of shape {list(tensor.shape)}, got "
+                f"resume: {path}: expected {_known(name)} of shape {list(tensor.shape)}, got "
                 f"{list(shapes[name]) if name in shapes else 'nothing'}; it was saved by another configuration"
             )
     if extra := sorted(set(shapes) - set(tensors)):
-        raise ConfigError(f"resume: {path}: holds {extra[0]}, which this configuration has not; use its own config")
+        raise ConfigError(
+            f"resume: {path}: expected what this configuration has, got {_known(extra[0])} besides; "
+            "it was saved by another configuration"
+        )
+
+
+def _known(name: str) -> str:
+    """Write a tensor's name as a message does: without where a run keeps it."""
+    return re.sub(r"^(optimizer\.state\.)?(method\.)+", "", name)

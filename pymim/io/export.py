@@ -42,7 +42,7 @@ def export(encoder: Encoder, folder: Path, mean: list[float], std: list[float]) 
     encoder = getattr(encoder, "bare", encoder)
     weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     weights.pop("mask_token", None)
-    if not isinstance(encoder, ViT) or _PLAIN - weights.keys():
+    if not isinstance(encoder, ViT) or _PLAIN - weights.keys() or len(encoder.patch) != 2:
         return [_write(folder, weights, None, encoder.traits)]
     written = [_write(folder, weights, timm_config(encoder, mean, std), encoder.traits)]
     if encoder.prefix == 1 and not any("ls1" in name for name in weights):
@@ -67,7 +67,7 @@ def timm_config(encoder: ViT, mean: list[float], std: list[float]) -> dict[str, 
         "num_classes": 0,
         "model_args": {
             "img_size": image,
-            "patch_size": encoder.patch[0],
+            "patch_size": _patch(encoder),
             "in_chans": encoder.channels,
             "embed_dim": encoder.width,
             "depth": len(encoder.blocks),
@@ -89,7 +89,7 @@ def transformers_config(encoder: ViT) -> dict[str, Any]:
         "num_attention_heads": encoder.heads,
         "intermediate_size": _mlp_width(encoder),
         "image_size": [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)],
-        "patch_size": encoder.patch[0],
+        "patch_size": _patch(encoder),
         "num_channels": encoder.channels,
         "layer_norm_eps": 1e-6,
         "hidden_act": "gelu",
@@ -115,6 +115,11 @@ def for_transformers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+def _patch(encoder: ViT) -> int | list[int]:
+    """Rows and columns of a patch; of a square, one number, which every reader takes."""
+    return encoder.patch[0] if len(set(encoder.patch)) == 1 else list(encoder.patch)
+
+
 def _mlp_width(encoder: ViT) -> int:
     return int(encoder.blocks[0].mlp.fc1.out_features)  # type: ignore[union-attr, arg-type]
 
@@ -122,7 +127,7 @@ def _mlp_width(encoder: ViT) -> int:
 def main(words: list[str]) -> int:
     """The command line."""
     from pymim import config
-    from pymim.io import checkpoint
+    from pymim.io import checkpoint, measured, weights
 
     parser = argparse.ArgumentParser(prog="pymim export", description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the run's folder")
@@ -130,10 +135,11 @@ def main(words: list[str]) -> int:
     args = parser.parse_args(words)
     if not (args.run / "config.gin").exists():
         raise ConfigError(f"export: {args.run}: expected a run's folder, got one without config.gin")
-    config.load([str(args.run / "config.gin")])
-    trainer = config.build("train.Trainer")
-    trainer.restore(checkpoint.newest(args.run))
-    normalise = trainer.loader.views[0].normalise
-    written = export(trainer.encoder, args.to, normalise.mean.tolist(), normalise.std.tolist())
+    root = "train.Trainer"
+    measured.once(config.load([str(args.run / "config.gin")]), root, args.run / "config.gin")
+    encoder: Encoder = config.build(root, "method").encoder
+    weights.load(encoder, checkpoint.newest(args.run), whole=True)  # alone: the data may be elsewhere by now
+    normalise = config.parts("data.Loader", "views")[0].normalise
+    written = export(encoder, args.to, normalise.mean.tolist(), normalise.std.tolist())
     print("\n".join(str(path / "model.safetensors") for path in written))  # noqa: T201
     return 0

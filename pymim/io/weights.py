@@ -45,9 +45,17 @@ class Fit(NamedTuple):
         return "\n".join(lines)
 
 
-def load(encoder: nn.Module, path: Path) -> Fit:
-    """Put the file's tensors into `encoder`, as far as they fit. Raises ConfigError where none does."""
+def load(encoder: nn.Module, path: Path, whole: bool = False) -> Fit:
+    """Put the file's tensors into `encoder`, as far as they fit. Raises ConfigError where none does.
+
+    whole: raise it also where one of the encoder's is missing, or of another shape.
+    """
     fit = match(encoder, path)
+    if whole and (fit.missing or fit.misshapen):
+        raise ConfigError(
+            f"export: {path}: expected all tensors of the encoder, got none or others of "
+            f"{_listed([*fit.missing, *fit.misshapen])}; take the configuration that it was trained with"
+        )
     own = encoder.state_dict()
     with safe_open(fit.file, "pt") as opened, torch.no_grad():
         for here, there in fit.loaded.items():
@@ -81,10 +89,15 @@ def match(encoder: nn.Module, path: Path) -> Fit:
         else:
             fit.loaded[name] = there
     fit.left_over.extend(names.values())
+    if not fit.loaded and fit.misshapen:
+        raise ConfigError(
+            f"start: {path}: expected tensors of the encoder's shapes, got others: {_listed(fit.misshapen[:3])}; "
+            "give the encoder the sizes (DIM, PATCH, IMAGE, CHANNELS) that it was trained with"
+        )
     if not fit.loaded:
         raise ConfigError(
             f"start: {path}: expected an encoder's tensors, such as {_listed(list(own)[:3])}, got "
-            f"{_listed(list(theirs)[:3])}: none fits by name and shape; name another file"
+            f"{_listed([_bare(name) for name in theirs][:3])}: none fits by name and shape; name another file"
         )
     return fit
 

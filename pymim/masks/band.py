@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from pymim.checks import positive, share
 from pymim.contracts import Draw, Grid, Mask
 from pymim.ops import mask as ops
 
@@ -59,11 +60,9 @@ class Band:
     """
 
     def __init__(self, radius: float = 16.0, low: float = 0.5):
-        if radius <= 0:
-            raise ValueError(f"Band: radius: expected more than 0, got {radius}; give cycles across the picture")
-        if not 0 <= low <= 1:
-            raise ValueError(f"Band: low: expected 0 to 1, got {low}; give the share that keeps low frequencies")
-        self.radius, self.low = radius, low
+        positive(self, radius=radius)
+        share(self, low=low)
+        self.radius, self.low = float(radius), low
 
     def __call__(
         self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None

@@ -10,7 +10,20 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from pymim.errors import ConfigError
+
 Rounding = Literal["keep-floor", "mask-floor", "ceil", "round"]
+
+
+def some_visible(of: object, patches: int, ratio: float, rounding: Rounding) -> int:
+    """Give `visible_count`, which is above 0. Raises: ConfigError where all is hidden, naming who asks."""
+    found = visible_count(patches, ratio, rounding)
+    if patches and not found:
+        raise ConfigError(
+            f"{type(of).__name__}: ratio: expected one that leaves some of {patches} patches visible, got "
+            f"{ratio:g}, which hides all; lower it"
+        )
+    return found
 
 
 def visible_count(patches: int, ratio: float, rounding: Rounding = "keep-floor") -> int:

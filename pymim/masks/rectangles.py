@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pymim import checks
 from pymim.contracts import Draw, Grid, Mask
+from pymim.errors import ConfigError
 from pymim.masks.count import Rounding
 from pymim.masks.share import PlaneShare, Share
 from pymim.ops import block as ops
@@ -112,6 +113,11 @@ class MultiBlock:
         target = ops.block_size(grid, share=self.share, aspect=self.aspect, **name)
         context = ops.block_size(grid, share=self.context, which=1, **name)
         visible = math.prod(grid[:-2]) * part(math.prod(grid[-2:]), self.visible)
+        if not visible:
+            raise ConfigError(
+                f"MultiBlock: visible: expected a share that leaves a patch of a grid of {grid} visible, got "
+                f"{self.visible}; raise it"
+            )
         found = ops.multi_block(
             index,
             grid,

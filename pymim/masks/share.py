@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pymim.checks import share, whole
 from pymim.contracts import Draw, Grid, Mask
-from pymim.masks.count import Rounding, visible_count
+from pymim.masks.count import Rounding, some_visible
 from pymim.masks.hide import hide
 from pymim.ops import grid as ops
 from pymim.schedule import Schedule, at
@@ -53,8 +53,8 @@ class Share(ABC):
     def visible(self, grid: Grid, step: int) -> int:
         """Give how many patches stay visible at a step."""
         size = math.prod(self.cell(grid))
-        ratio = at(self.ratio, step, self.steps)
-        return size * visible_count(math.prod(grid) // size, ratio, self.rounding)
+        units, ratio = math.prod(grid) // size, at(self.ratio, step, self.steps)
+        return size * some_visible(self, units, ratio, self.rounding)
 
 
 class PlaneShare(Share):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pymim.checks import share, whole
 from pymim.contracts import Draw, Grid, Mask
-from pymim.masks.count import Rounding, visible_count
+from pymim.masks.count import Rounding, some_visible
 from pymim.masks.hide import hide
 from pymim.masks.share import PlaneShare, Share
 from pymim.ops import mask as ops
@@ -80,7 +80,7 @@ class Disjoint:
         self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
     ) -> list[Mask]:
         patches = math.prod(grid)
-        visible = visible_count(patches, at(self.ratio, draw.step, self.steps), self.rounding)
+        visible = some_visible(self, patches, at(self.ratio, draw.step, self.steps), self.rounding)
         covered = None if self.covered is None else part(patches, self.covered, "round")
         masks = ops.disjoint(index, patches, visible, views=self.draws, covered=covered, **draw._asdict())
         return [hide(mask) for mask in masks]

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pymim.checks import finite
 from pymim.optim.recipe import Group, Recipe
 from pymim.schedule import Schedule
 
@@ -33,6 +34,7 @@ class AdamW(Recipe):
         groups: Sequence[Group] = (),
         end: float = 0.0,
     ) -> None:
+        finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay)  # named after whom a user asks
         rest = Group("", rate, warmup, weight_decay, betas, scale_by, end=end)
         super().__init__((*groups, rest), no_decay, multipliers, layer_decay)
 

@@ -105,6 +105,7 @@ class Recipe:
         """Puts the values of this step into `optimizer`; gives the learning rate outside `groups`."""
         rates = [group.schedule(batch)(step, steps) for group in self.groups]
         decays = [at(group.weight_decay, step, steps) for group in self.groups]
+        finite(self, 0, rate=rates, weight_decay=decays)
         for part in optimizer.param_groups:
             part["lr"] = rates[part["group"]] * part["multiplier"]
             part["weight_decay"] = decays[part["group"]] if part["decayed"] else 0.0

@@ -37,7 +37,7 @@ class Confident(Target):
     ):
         super().__init__()
         whole(self, 2, clusters=clusters)
-        share(self, "from 0 to below 1", threshold=threshold)
+        share(self, threshold=threshold)
         self.width, self.threshold, self.balance, self.of = clusters, threshold, balance, of
 
     @torch.no_grad()

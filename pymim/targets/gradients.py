@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pymim.checks import positive, whole
+from pymim.checks import finite, whole
 from pymim.contracts import Asked, Encoder, Grid, Made, Mask, Target
 from pymim.errors import ConfigError
 from pymim.layers.gather import gather
@@ -60,8 +60,9 @@ class Gradients(Target):
         frame: int = 0,
     ):
         super().__init__()
-        positive(self, cells=cells)
         whole(self, 1, bins=bins)
+        whole(self, 0, frame=frame)
+        finite(self, cells=cells)
         for name, value in (("kernel", kernel), ("zero", zero), ("normalise", normalise)):
             if value not in CHOICES[name]:
                 known = ", ".join(CHOICES[name])

@@ -23,8 +23,6 @@ class Cutout:
         ascending(self, whole, 1, side=side)
         finite(self, fill=fill)
         share(self, p=p)
-        if not 0 < side[0] <= side[1]:
-            raise ValueError(f"Cutout: side: expected two ascending numbers above 0, got {side}; swap them")
         self.side, self.p = side, p
         self.fill = torch.tensor([fill] if isinstance(fill, int | float) else list(fill), dtype=torch.float32)
 

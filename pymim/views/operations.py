@@ -31,14 +31,12 @@ class Operations:
     """
 
     def __init__(self, count: int = 4, names: Sequence[str] = ()):
-        whole(self, 1, count=count)
+        whole(self, 1, 64 // STREAM, count=count)
         self.count, self.names = count, tuple(names) or tuple(BY_NAME)
         unknown = [name for name in self.names if name not in BY_NAME]
         if unknown:
             known = ", ".join(BY_NAME)
             raise ValueError(f"Operations: names: expected some of {known}, got {', '.join(unknown)}; name others")
-        if not 0 < count <= 64 // STREAM:
-            raise ValueError(f"Operations: count: expected 1 to {64 // STREAM}, got {count}; change it")
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
         changed = images.clone()

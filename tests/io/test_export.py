@@ -58,3 +58,25 @@ def test_other_encoders_are_written_without_their_projection(tmp_path):
     ResNet((1, 1), dim=4, image=16).load_state_dict(load_file(tmp_path / "model.safetensors"))
     assert not (tmp_path / "config.json").exists()
     assert len(export(Projected(encoder(), (8, 4)), tmp_path, [0.5] * 3, [0.5] * 3)) == 2
+
+
+def test_both_sides_of_a_patch_are_written(tmp_path):
+    """A library that reads the configuration makes the same tokens."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    ours = ViT(32, 1, 4, image=(16, 24), patch=(4, 8)).eval()
+    export(ours, tmp_path, [0.5] * 3, [0.5] * 3)
+    assert json.loads((tmp_path / "config.json").read_text())["model_args"]["patch_size"] == [4, 8]
+    theirs = transformers.ViTModel.from_pretrained(tmp_path / "transformers", add_pooling_layer=False).eval()
+    view = torch.randn(2, 3, 16, 24)
+    with torch.no_grad():
+        tokens = theirs(view).last_hidden_state[:, 1:]
+    torch.testing.assert_close(tokens, ours(view).tokens, atol=1e-5, rtol=1e-4)
+
+
+def test_an_encoder_of_clips_is_written_without_a_promise(tmp_path):
+    """Neither library's ViT has a third axis."""
+    ours = ViT(24, 1, 2, image=(4, 8, 8), patch=(2, 4, 4))
+    assert export(ours, tmp_path, [0.0], [1.0]) == [tmp_path]
+    assert not (tmp_path / "config.json").exists()
+    ours.load_state_dict(load_file(tmp_path / "model.safetensors"))

@@ -66,7 +66,7 @@ def test_low_is_the_share_that_keeps_the_disc(low):
 
 
 def test_impossible_bands_are_refused():
-    with pytest.raises(ValueError, match="Band: radius: expected more than 0, got 0"):
+    with pytest.raises(ValueError, match="Band: radius: expected a number above 0, got 0"):
         Band(radius=0)
-    with pytest.raises(ValueError, match=r"Band: low: expected 0 to 1, got 1.5"):
+    with pytest.raises(ValueError, match=r"Band: low: expected a share from 0 to 1, got 1.5"):
         Band(low=1.5)
