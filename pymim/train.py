@@ -211,6 +211,7 @@ class Trainer:
     def learn(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
         """Forward, backward, clip, optimise; the mean of each loss over the batch, and gauges of its last piece."""
         seed_everything(self.seed, step, self.world.rank)
+        self.stepper.zero_grad(set_to_none=True)  # whatever a look or a hook left there
         pieces = batch.split(self.micro or len(batch.index))
         total: dict[str, Tensor] = {}
         for piece in pieces:

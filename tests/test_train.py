@@ -14,6 +14,7 @@ from pymim.io.metrics import read
 from pymim.method import Method
 from pymim.objective import Objective
 from pymim.optim import SGD
+from pymim.probes import FineTune
 from pymim.schedule import Constant
 from pymim.train import Trainer
 from tests.launch import one_of_two
@@ -171,3 +172,24 @@ def test_the_start_is_not_applied_again(tmp_path):
     assert torch.equal(whole.method.encoder.cls_token, again.method.encoder.cls_token)
     with pytest.raises(ConfigError, match=r"start: expected a safetensors file, .* where there is none"):
         trainer(start=tmp_path / "start").check()
+
+
+def fine_tunes(run, folder, step):
+    """A look that trains a copy of the encoder, as the fine-tuning probe does."""
+    images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(step))
+    before = [parameter.clone() for parameter in run.encoder.parameters()]
+    model = FineTune(4, steps=2, rate=0.1)._train(run.encoder, images, torch.arange(8) % 2)
+    moved = [not torch.equal(*both) for both in zip(before, model.encoder.parameters(), strict=True)]
+    assert sum(moved) > len(moved) - 3, "the copy's own blocks learn (the mask token has no gradient)"
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"recompute": True}, {"micro": 4}, {"average": 0.9, "recompute": True}], ids=str
+)
+def test_weights_are_the_same_with_looks_and_without(options, tmp_path):
+    plain = trainer(**options)
+    plain.run(Folder(tmp_path / "plain"))
+    looked = trainer(evaluate=fine_tunes, evaluate_every=2, **options)
+    looked.run(Folder(tmp_path / "looked"))
+    for one, other in zip(plain.state.state_dict().values(), looked.state.state_dict().values(), strict=True):
+        assert torch.equal(one, other)

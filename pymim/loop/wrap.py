@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -107,5 +108,5 @@ def _recompute_blocks(method: nn.Module) -> None:
     """Each block forgets its activations and computes them again in the backward pass (Chen et al. 2016)."""
     for module in method.modules():
         for block in getattr(module, "blocks", ()):
-            plain = block.forward
-            block.forward = lambda *args, plain=plain, **kw: checkpoint(plain, *args, use_reentrant=False, **kw)
+            # Not a function that remembers the block: a copy of the block would run the original.
+            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
