@@ -216,9 +216,10 @@ class Trainer:
         total: dict[str, Tensor] = {}
         for piece in pieces:
             share = len(piece.index) / len(batch.index)
-            with synchronise_only(forward, piece is pieces[-1]), self.world.autocast(self.precision):
-                output = forward(piece, step)
-                (output.loss * share).backward()
+            with synchronise_only(forward, piece is pieces[-1]):
+                with self.world.autocast(self.precision):
+                    output = forward(piece, step)
+                (output.loss * share).backward()  # outside: what was made in float32 goes back in float32
             self.method.after_forward(piece, output)
             for name, value in {"loss": output.loss, **output.losses}.items():
                 total[name] = total.get(name, 0) + value.detach().mean() * share

@@ -193,3 +193,32 @@ def test_weights_are_the_same_with_looks_and_without(options, tmp_path):
     looked.run(Folder(tmp_path / "looked"))
     for one, other in zip(plain.state.state_dict().values(), looked.state.state_dict().values(), strict=True):
         assert torch.equal(one, other)
+
+
+class Back(torch.autograd.Function):
+    """The same; backwards it makes a product of float32, whose type is what it is made in."""
+
+    @staticmethod
+    def forward(ctx, values, made):
+        ctx.made = made
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        ctx.made.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+        return gradient, None
+
+
+class GoesBack(losses.MSE):
+    def __init__(self):
+        self.made = []
+
+    def __call__(self, prediction, target):
+        return Back.apply(super().__call__(prediction, target), self.made)
+
+
+def test_what_is_made_in_float32_goes_back_in_float32(tmp_path):
+    loss = GoesBack()
+    run = trainer([Objective(targets.Pixels, TINY, loss)], precision="bf16", steps=1)
+    run.run(Folder(tmp_path))
+    assert loss.made == [torch.float32]

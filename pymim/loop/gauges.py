@@ -77,14 +77,19 @@ class Gauges:
 
     def _some(self, tokens: Tensor) -> Float[Tensor, "n D"]:
         flat = tokens.detach().flatten(0, -2)
-        return flat[:: max(1, len(flat) // self.tokens)]
+        if len(flat) <= self.tokens:
+            return flat
+        # Drawn: a stride may meet that of the grid, and see one place of every picture.
+        drawn = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0))[: self.tokens]
+        return flat[drawn.to(flat.device)]
 
 
 def effective_rank(tokens: Float[Tensor, "n D"]) -> Tensor:
     """exp of the entropy of the normalised singular values of the centred tokens (Roy & Vetterli 2007; RankMe,
     Garrido et al. 2023): how many directions they spread over. 0 where all are equal."""
-    centred = tokens.float() - tokens.float().mean(0)
+    tokens = tokens.double()  # the square root of a rounding error of float32 is no small share of the whole
+    centred = tokens - tokens.mean(0)
     values = torch.linalg.eigvalsh(centred.T @ centred).clamp_min(0).sqrt()
     total = values.sum()
     rank = torch.special.entr(values / total.clamp_min(1e-12)).sum().exp()
-    return torch.where(total > 1e-6 * len(tokens) ** 0.5, rank, torch.zeros_like(rank))
+    return torch.where(total > 1e-6 * len(tokens) ** 0.5, rank, torch.zeros_like(rank)).float()

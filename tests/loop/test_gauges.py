@@ -20,6 +20,24 @@ def test_effective_rank_counts_directions():
     assert effective_rank(torch.randn(500, 6).bfloat16() + 100).dtype == torch.float32
 
 
+def test_a_collapse_is_below_the_alarm_in_any_width():
+    """As singular values of float64 say: rounding of float32 squared is no direction."""
+    torch.manual_seed(0)
+    one = torch.randn(2048, 1) * torch.randn(1, 768)
+    values = torch.linalg.svdvals(one.double() - one.double().mean(0))
+    shares = values / values.sum()
+    expected = float(torch.special.entr(shares).sum().exp())
+    assert effective_rank(one).item() == pytest.approx(expected, abs=0.02) and expected < 1.01
+
+
+def test_tokens_of_every_place_are_looked_at():
+    """49 visible of each picture, where a stride of 49 sees the first one alone."""
+    places = torch.arange(49.0).expand(2048, 49)[..., None]
+    seen = Gauges()._some(places)
+    assert len(seen) == 2048 and len(seen.unique()) == 49
+    assert torch.equal(seen, Gauges()._some(places))
+
+
 class Chance(Labels):
     chance = math.log(7)
 
