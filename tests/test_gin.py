@@ -56,6 +56,12 @@ def test_every_recipe_is_explained_without_being_allocated(recipe, tmp_path, cap
     assert "parameters" in capsys.readouterr().out
 
 
+def test_a_recipe_with_a_misspelt_pattern_is_refused(tmp_path, capsys):
+    words = ["--gin", "gin/recipe/mae_video.gin", "-b", "optim.AdamW.no_decay='maks_token'"]
+    assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 2
+    assert "got 'maks_token', which matches none; did you mean 'mask_token'?" in capsys.readouterr().err
+
+
 PARTIAL = sorted(str(path.relative_to(GIN)) for path in GIN.glob("*/*.gin") if path.parent.name != "recipe")
 
 

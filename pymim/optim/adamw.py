@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pymim.checks import finite
-from pymim.optim.recipe import Group, Recipe
+from pymim.optim.recipe import NONE, Group, Recipe
 from pymim.schedule import Schedule
 
 
@@ -27,7 +27,7 @@ class AdamW(Recipe):
         warmup: float = 0.05,
         weight_decay: float | Schedule = 0.05,
         betas: tuple[float, float] = (0.9, 0.95),
-        no_decay: str = r"^$",
+        no_decay: str = NONE,
         multipliers: dict[str, float] | None = None,
         layer_decay: float = 1.0,
         scale_by: int = 256,

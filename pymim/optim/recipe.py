@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pymim.checks import finite, positive, share, whole
+from pymim.errors import ConfigError
 from pymim.schedule import Cosine, Schedule, at
+
+NONE = r"^$"  # matches no name
 
 
 class Group:
@@ -58,13 +62,13 @@ class Recipe:
     `layer_decay` scales the rate of block i of an encoder of L blocks by layer_decay^(L + 1 - i), i from 1, and of
     what stands before the blocks by layer_decay^(L + 1), for fine-tuning. What stands behind them, as the final
     norm does, has the rate itself (BEiT, Bao et al. 2022; MAE, He et al. 2022).
-    Parameters whose names match `no_decay` are not decayed.
+    Parameters whose names match `no_decay` are not decayed. An expression that matches no parameter is refused.
     """
 
     def __init__(
         self,
         groups: Sequence[Group],
-        no_decay: str = r"^$",
+        no_decay: str = NONE,
         multipliers: dict[str, float] | None = None,
         layer_decay: float = 1.0,
     ) -> None:
@@ -83,6 +87,7 @@ class Recipe:
 
     def __call__(self, module: nn.Module) -> torch.optim.Optimizer:
         """An optimiser with a parameter group for each group here, rate multiplier and decay."""
+        self.check(module)
         named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         layers = _layers([name for name, _ in module.named_parameters()])
         parts: dict[tuple[int, float, bool], list[Tensor]] = {}
@@ -94,6 +99,21 @@ class Recipe:
         return self.make(
             [{"params": p, "group": g, "multiplier": m, "decayed": d} for (g, m, d), p in parts.items()]
         )
+
+    def check(self, module: nn.Module) -> None:
+        """Refuse an expression that matches no parameter, as one misspelt does. Raises ConfigError."""
+        names = [name for name, _ in module.named_parameters()]
+        given = [("no_decay", self.no_decay.pattern)] if self.no_decay.pattern != NONE else []
+        given += [("multipliers", pattern) for pattern in self.multipliers]
+        given += [("groups", group.names.pattern) for group in self.groups[:-1]]
+        for argument, pattern in given:
+            if not any(re.search(pattern, name) for name in names):
+                close = get_close_matches(pattern, {part for name in names for part in name.split(".")}, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"see the names, such as {names[0]}"
+                raise ConfigError(
+                    f"{type(self).__name__}: {argument}: expected a regular expression that matches a parameter's "
+                    f"name, got {pattern!r}, which matches none; {hint}"
+                )
 
     def _multiplier(self, name: str, above: int) -> float:
         multiplier = self.layer_decay**above

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pymim.checks import finite, positive
-from pymim.optim.recipe import Group, Recipe
+from pymim.optim.recipe import NONE, Group, Recipe
 from pymim.schedule import Schedule
 
 
@@ -31,7 +31,7 @@ class SGD(Recipe):
         weight_decay: float | Schedule = 1e-5,
         momentum: float = 0.9,
         trust: float | None = None,
-        no_decay: str = r"^$",
+        no_decay: str = NONE,
         multipliers: dict[str, float] | None = None,
         layer_decay: float = 1.0,
         scale_by: int = 256,

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from pymim.errors import ConfigError
 from pymim.optim import AdamW, Group
 from pymim.schedule import Constant
 
@@ -76,3 +77,16 @@ def test_a_group_may_decay_its_vectors():
 def test_the_end_is_scaled_by_the_batch_too():
     schedule = AdamW(rate=1.5e-4, end=1e-5).schedule(640)
     assert [schedule(step, 100) for step in (0, 100)] == [0, pytest.approx(2.5e-5)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"no_decay": "wieght"}, "no_decay: expected .* 'wieght', which matches none; did you mean 'weight'?"),
+        ({"multipliers": {"patch_embed": 0.2}}, "multipliers: .* 'patch_embed', .* the names, such as 0.weight"),
+        ({"groups": (Group("prototypes"),)}, "groups: .* 'prototypes', which matches none"),
+    ],
+)
+def test_a_pattern_that_matches_no_parameter_is_refused(options, message):
+    with pytest.raises(ConfigError, match=f"AdamW: {message}"):
+        AdamW(**options)(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
