@@ -1,8 +1,8 @@
 """What a number may be. Constructors ask here, so that every refusal names the argument and says what to give.
 
 Each check takes who asks (an object, for its class's name, or a name) and the values by their arguments' names. A
-sequence is checked item by item. None and schedules pass: what may be None says its annotation, and what a schedule
-gives is known at its step alone.
+sequence is checked item by item. Schedules pass: what one gives is known at its step alone. What may be None is
+asked of through `given`.
 """
 
 from __future__ import annotations
@@ -18,67 +18,71 @@ MOST = 2**31 - 1  # of a size or a count
 Check = Callable[[Any], bool]
 
 
-def whole(of: object, least: int, most: int = MOST, /, **given: Any) -> None:
+def given(**values: Any) -> dict[str, Any]:
+    """Give the values that are not None, to be checked."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def whole(of: object, least: int, most: int = MOST, /, **values: Any) -> None:
     """Refuse what is no whole number from `least` to `most`. Raises: ConfigError."""
-    for name, value in _items(given):
+    for name, value in _items(values):
         if not _is_whole(value) or not least <= value <= most:
-            _refuse(of, name, f"a whole number from {least} to {most}", value, _rounded(value, least))
+            small = most == MOST and not (_is_number(value) and value > most)
+            wanted = f"{least} or more" if small else f"from {least} to {most}"
+            _refuse(of, name, f"a whole number, {wanted}", value, _rounded(value, least))
 
 
-def seed(of: object, /, **given: Any) -> None:
+def seed(of: object, /, **values: Any) -> None:
     """Refuse what is no whole number from 0 on, of 63 bits. Raises: ConfigError."""
-    whole(of, 0, 2**63 - 1, **given)
+    whole(of, 0, 2**63 - 1, **values)
 
 
-def finite(of: object, least: float = -math.inf, /, **given: Any) -> None:
+def finite(of: object, least: float = -math.inf, /, **values: Any) -> None:
     """Refuse what is no finite number from `least` on. Raises: ConfigError."""
     wanted = "a number" if least == -math.inf else f"a number from {least:g} on"
-    _check(of, given, wanted, lambda value: value >= least)
+    _check(of, values, wanted, lambda value: value >= least)
 
 
-def positive(of: object, /, **given: Any) -> None:
+def positive(of: object, /, **values: Any) -> None:
     """Refuse what is no finite number above 0. Raises: ConfigError."""
-    _check(of, given, "a number above 0", lambda value: value > 0)
+    _check(of, values, "a number above 0", lambda value: value > 0)
 
 
-def share(of: object, bounds: str = "from 0 to 1", /, **given: Any) -> None:
+def share(of: object, bounds: str = "from 0 to 1", /, **values: Any) -> None:
     """Refuse what is no share; its `bounds` are one of BOUNDS. Raises: ConfigError, which knows percents."""
-    _check(of, given, f"a share {bounds}", BOUNDS[bounds], _as_share)
+    _check(of, values, f"a share {bounds}", BOUNDS[bounds], _as_share)
 
 
 BOUNDS: dict[str, Check] = {
     "from 0 to 1": lambda value: 0 <= value <= 1,
     "from 0 to below 1": lambda value: 0 <= value < 1,
     "above 0, to 1": lambda value: 0 < value <= 1,
-    "above 0 and below 1": lambda value: 0 < value < 1,
 }
 
 
-def ascending(of: object, check: Callable[..., None], /, *bounds: Any, **given: Any) -> None:
+def ascending(of: object, check: Callable[..., None], /, *bounds: Any, **values: Any) -> None:
     """Refuse what are not two numbers, the lesser first, each as `check` wants it. Raises: ConfigError."""
-    for name, pair in given.items():
-        if pair is None:
-            continue
-        check(of, *bounds, **{name: pair})
-        if not isinstance(pair, Sequence) or len(pair) != 2:
+    for name, pair in values.items():
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             _refuse(of, name, "two numbers", pair, "give the least and the greatest")
+        check(of, *bounds, **{name: [each for each in pair if each is not None]})
         if None not in pair and pair[0] > pair[1]:
             _refuse(of, name, "two ascending numbers", pair, "swap them")
 
 
 def _check(
-    of: object, given: dict[str, Any], wanted: str, check: Check, remedy: Callable[[Any], str] | None = None
+    of: object, values: dict[str, Any], wanted: str, check: Check, remedy: Callable[[Any], str] | None = None
 ) -> None:
-    for name, value in _items(given):
+    for name, value in _items(values):
         if not _is_number(value) or not math.isfinite(value) or not check(value):
             _refuse(of, name, wanted, value, remedy(value) if remedy else "change it")
 
 
-def _items(given: dict[str, Any]) -> list[tuple[str, Any]]:
+def _items(values: dict[str, Any]) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
-    for name, value in given.items():
+    for name, value in values.items():
         parts = value if isinstance(value, tuple | list) else (value,)
-        found += [(name, part) for part in parts if part is not None and not callable(part)]
+        found += [(name, part) for part in parts if not callable(part)]
     return found
 
 

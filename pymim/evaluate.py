@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from pymim import data
-from pymim.checks import whole
+from pymim.checks import given, whole
 from pymim.contracts import Encoder
 from pymim.data import opening
 from pymim.errors import ConfigError
@@ -67,7 +67,7 @@ class Evaluation:
         layer: int | None = None,
         head: str = "",
     ) -> None:
-        whole(self, 1, train_images=train_images, test_images=test_images, batch=batch, layer=layer)
+        whole(self, 1, train_images=train_images, test_images=test_images, batch=batch, **given(layer=layer))
         self.source, self.view, self.channels, self.clip = source, view, channels, clip
         if pool not in POOLS:
             raise ValueError(

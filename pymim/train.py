@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pymim import signals
-from pymim.checks import positive, share, whole
+from pymim.checks import given, positive, share, whole
 from pymim.checks import seed as seeds
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
 from pymim.encoders import Average
@@ -80,11 +80,20 @@ class Trainer:
         start: str | Path | None = None,
         stages: Stages | None = None,
     ) -> None:
-        whole(self, 1, steps=steps, batch=batch, micro=micro, log_every=log_every, save_every=save_every, keep=keep)
+        whole(
+            self,
+            1,
+            steps=steps,
+            batch=batch,
+            log_every=log_every,
+            save_every=save_every,
+            keep=keep,
+            **given(micro=micro),
+        )
         seeds(self, seed=seed)
         whole(self, 0, evaluate_every=evaluate_every, draw_every=draw_every)
-        positive(self, clip=clip)
-        share(self, "from 0 to below 1", average=average)
+        positive(self, **given(clip=clip))
+        share(self, "from 0 to below 1", **given(average=average))
         self.steps, self.batch, self.seed, self.micro = steps, batch, seed, micro
         self.precision, self.compile, self.recompute, self.clip = precision, compile, recompute, clip
         self.log_every, self.save_every, self.keep = log_every, save_every, keep

@@ -4,6 +4,7 @@ import inspect
 import json
 import math
 import re
+import types
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,9 @@ def test_a_knob_is_right_or_refused_in_one_line(paper, knob):
         (["RATIO=0.999"], "got 0.999, which hides all; lower it"),
         (["RATIO=0"], "expected patches to predict, got none, as Uniform hides nothing"),
         (["RATIO=75"], "Uniform: ratio: expected a share from 0 to 1, got 75; did you mean 0.75?"),
-        (["DEPTH=-1"], "ViT: depth: expected a whole number from 1"),
-        (["HEADS=0"], "ViT: heads: expected a whole number from 1"),
-        (["BATCH=0"], "Trainer: batch: expected a whole number from 1"),
+        (["DEPTH=-1"], "ViT: depth: expected a whole number, 1 or more"),
+        (["HEADS=0"], "ViT: heads: expected a whole number, 1 or more"),
+        (["BATCH=0"], "Trainer: batch: expected a whole number, 1 or more"),
         (["optim.AdamW.rate=-1"], "AdamW: rate: expected a number from 0 on, got -1"),
         (["CHANNELS=4", "STATISTICS=cifar10"], "ViT: view: expected 4 channels, got 3"),  # at the first step
     ],
@@ -206,7 +207,8 @@ def test_a_number_that_has_no_meaning_is_refused_by_its_name(kind, needed, name)
         pytest.skip("checked where it is used")
     given = {each: GIVEN[each]() for each in needed} | SPECIAL.get(kind, {})
     kind(**given)
-    for value in (math.nan, math.inf, -math.inf, "many", *(() if name in ANY else (-1e9, -7))):
+    absent = () if types.NoneType in options(hint(kind, name)) else (None,)
+    for value in (math.nan, math.inf, -math.inf, "many", *absent, *(() if name in ANY else (-1e9, -7))):
         if isinstance(value, str) and str in options(hint(kind, name)):
             continue
         with pytest.raises(ValueError, match=f": {name}: expected .*, got .*; "):

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pymim.checks import finite, positive, share, whole
+from pymim.checks import finite, given, positive, share, whole
 from pymim.ops import sinkhorn
 from pymim.schedule import Schedule, at
 from pymim.world import all_ranks
@@ -63,8 +63,8 @@ class Transport:
         tolerance: float = 0.0,
         steps: int = 0,
     ):
-        positive(self, epsilon=epsilon, column_relax=column_relax)
-        share(self, "above 0, to 1", mass=mass)
+        positive(self, epsilon=epsilon, **given(column_relax=column_relax))
+        share(self, "above 0, to 1", **given(mass=mass))
         finite(self, 0, tolerance=tolerance)
         whole(self, 1, iterations=iterations)
         if by not in BY:

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from pymim import signals
-from pymim.checks import share, whole
+from pymim.checks import given, share, whole
 from pymim.contracts import Batch, Order
 from pymim.data import opening, pool
 from pymim.data.log import log
@@ -65,7 +65,7 @@ class Loader:
         patience: float = 1800.0,
     ):
         whole(self, 1, batch=batch, prefetch=prefetch)
-        whole(self, 0, workers=workers)
+        whole(self, 0, **given(workers=workers))
         share(self, tolerate=tolerate)
         if batch % world:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pymim.checks import positive, whole
+from pymim.checks import given, positive, whole
 from pymim.data.about import About
 from pymim.data.folder import files_of, unclassed
 from pymim.data.frames import Short, Timeline, Video, library
@@ -41,7 +41,7 @@ class Clip:
 
     def __post_init__(self) -> None:
         whole(self, 1, frames=self.frames, stride=self.stride, short=self.short)
-        positive(self, fps=self.fps)
+        positive(self, **given(fps=self.fps))
 
 
 class Videos:

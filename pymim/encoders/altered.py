@@ -73,7 +73,7 @@ class Fill(nn.Module):
 
     def __init__(self, encoder: Encoder, value: str | float = "mean"):
         super().__init__()
-        finite(self, value=None if isinstance(value, str) else value)
+        finite(self, value=0.0 if isinstance(value, str) else value)
         if isinstance(value, str) and value not in ("mean", "learned"):
             raise ValueError(f"Fill: value: expected mean, learned or a number, got {value!r}; give one of them")
         self.value, self.patch, self._grid = value, encoder.patch, encoder.grid

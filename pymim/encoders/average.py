@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pymim.checks import share
+from pymim.checks import given, share
 from pymim.contracts import Run
 from pymim.schedule import Cosine, Schedule, at
 
@@ -52,7 +52,7 @@ class Momentum(Average):
     """
 
     def __init__(self, source: nn.Module, momentum: float | Schedule | None = None, steps: int = 0) -> None:
-        share(self, momentum=momentum)
+        share(self, **given(momentum=momentum))
         super().__init__(source)
         self.momentum = Cosine(0.996, end=1.0) if momentum is None else momentum
         self.steps = steps

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.checks import finite, positive, share, whole
+from pymim.checks import finite, given, positive, share, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
 from pymim.layers.gather import rows
@@ -79,7 +79,7 @@ class ViT(Positioned, Encoder):
         whole(self, 1, depth, taps=taps)
         whole(self, 0, registers=registers)
         positive(self, mlp_ratio=mlp_ratio)
-        finite(self, 0, layer_scale=layer_scale)
+        finite(self, 0, **given(layer_scale=layer_scale))
         share(self, "from 0 to below 1", drop_path=drop_path)
         _check_choice("hidden", hidden, ("drop", "token", "add", "mix"))
         _check_choice("drop", drop, ("ramp", "subset"))

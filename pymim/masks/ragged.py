@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from pymim.checks import ascending, positive, share, whole
+from pymim.checks import ascending, given, positive, share, whole
 from pymim.contracts import Draw, Grid, Mask
 from pymim.errors import ConfigError
 from pymim.masks.count import Rounding, visible_count
@@ -63,7 +63,7 @@ class RaggedBlock:
     ):
         share(self, ratio=ratio)
         ascending(self, positive, area=area, aspect=aspect)
-        ascending(self, whole, 1, duration=duration)
+        ascending(self, whole, 1, **given(duration=duration))
         whole(self, 1, tries=tries)
         if mean not in ("patch", "image"):
             raise ValueError(f"RaggedBlock: mean: expected 'patch' or 'image', got {mean!r}; name one of them")

@@ -38,7 +38,7 @@ class Block(Share):
         steps: int = 0,
     ):
         checks.ascending(self, checks.positive, area=area, aspect=aspect)
-        checks.ascending(self, checks.whole, 1, duration=duration)
+        checks.ascending(self, checks.whole, 1, **checks.given(duration=duration))
         super().__init__(ratio, rounding, steps)
         self.area, self.aspect, self.duration = area, aspect, duration
 

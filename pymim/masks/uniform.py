@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from pymim.checks import share, whole
+from pymim.checks import given, share, whole
 from pymim.contracts import Draw, Grid, Mask
 from pymim.masks.count import Rounding, some_visible
 from pymim.masks.hide import hide
@@ -71,7 +71,7 @@ class Disjoint:
         steps: int = 0,
     ):
         share(self, ratio=ratio)
-        share(self, "above 0, to 1", covered=covered)
+        share(self, "above 0, to 1", **given(covered=covered))
         whole(self, 1, draws=draws)
         self.ratio, self.rounding, self.steps = ratio, rounding, steps
         self.draws, self.covered = draws, covered

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pymim.checks import finite, positive
+from pymim.checks import finite, given, positive
 from pymim.optim.recipe import NONE, Group, Recipe
 from pymim.schedule import Schedule
 
@@ -37,7 +37,7 @@ class SGD(Recipe):
         scale_by: int = 256,
         groups: Sequence[Group] = (),
     ) -> None:
-        positive(self, trust=trust)
+        positive(self, **given(trust=trust))
         finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay)
         rest = Group("", rate, warmup, weight_decay, scale_by=scale_by, vectors=True, momentum=momentum)
         super().__init__((*groups, rest), no_decay, multipliers, layer_decay)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pymim import measures
-from pymim.checks import whole
+from pymim.checks import given, whole
 from pymim.ops.kmeans import KMeans
 
 
@@ -24,7 +24,7 @@ class Clusters:
     supervised = False
 
     def __init__(self, clusters: int | None = None, restarts: int = 5) -> None:
-        whole(self, 1, clusters=clusters, restarts=restarts)
+        whole(self, 1, restarts=restarts, **given(clusters=clusters))
         self.clusters, self.restarts = clusters, restarts
 
     def remark(self, labels: Tensor) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.checks import finite, whole
+from pymim.checks import finite, given, whole
 from pymim.contracts import Batch, Branch, Draw, Encoder, Mask
 from pymim.encoders.average import Momentum, followed
 from pymim.layers.linear import LinearMean
@@ -56,7 +56,7 @@ class PredictedLoss(nn.Module):
         weight: float = 1.0,
     ):
         super().__init__()
-        whole(self, 1, width=width)
+        whole(self, 1, **given(width=width))
         finite(self, 0, weight=weight)
         objective = chosen("PredictedLoss", objectives, of)
         self.of, self.compare, self.weight = objective.name, compare or Relative(), weight

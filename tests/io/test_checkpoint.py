@@ -176,7 +176,7 @@ def test_what_is_kept_elsewhere_is_left_out_and_its_checksum_noted(tmp_path):
     save_file(saved | {"method.teacher.weight": torch.zeros(3, 4)}, path / "state.safetensors")  # as 0.1 did
     checkpoint.load(path, again, fresh)
     again["method"]["teacher"].file = None
-    with pytest.raises(ConfigError, match=r"expected method.teacher.bias of shape \[3\], got nothing"):
+    with pytest.raises(ConfigError, match=r"expected teacher.bias of shape \[3\], got nothing"):
         checkpoint.load(path, again, fresh)
 
 

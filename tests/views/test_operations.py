@@ -127,5 +127,5 @@ def test_clips_are_changed_frame_by_frame_alike(shape):
 def test_unknown_operations_are_refused():
     with pytest.raises(ValueError, match=r"Operations: names: expected some of identity, .* got blur; name others"):
         views.Operations(names=("rotate", "blur"))
-    with pytest.raises(ValueError, match="Operations: count: expected a whole number from 1 to 32, got 0"):
+    with pytest.raises(ValueError, match="Operations: count: expected a whole number, from 1 to 32, got 0"):
         views.Operations(0)
