@@ -59,7 +59,9 @@ class Interrupted(Stopped):
 
 
 class Unwritable(PymimError):
-    """The disk is full, or a folder cannot be written; what was saved before is whole."""
+    """A file cannot be written: the disk is full, the folder is gone; what was saved before is whole."""
+
+    exit_code = 6
 
 
 class OutOfMemory(PymimError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
+
+from pymim.io.disk import write_whole
 
 Picture = NDArray[np.float32]  # [H W 3] in [0, 1]
 MOST = 8  # frames of a strip
@@ -50,8 +53,7 @@ def save_grid(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Pictur
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG, whole: beside, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    figure.savefig(beside, format="png", dpi=110)
-    beside.replace(path)
+    """Write a figure as PNG, whole. Raises Unwritable."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    write_whole(path, drawn.getvalue())

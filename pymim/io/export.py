@@ -13,12 +13,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from pymim.contracts import Encoder
 from pymim.encoders import ViT
 from pymim.errors import ConfigError
+from pymim.io.disk import write_whole
 
 _NAMES = {
     "cls_token": "embeddings.cls_token",
@@ -52,10 +53,9 @@ def export(encoder: Encoder, folder: Path, mean: list[float], std: list[float]) 
 
 
 def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None, traits: dict[str, str]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt", **traits})
+    write_whole(folder / "model.safetensors", to_bytes(weights, metadata={"format": "pt", **traits}))
     if config is not None:
-        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        write_whole(folder / "config.json", json.dumps(config, indent=1) + "\n")
     return folder
 
 

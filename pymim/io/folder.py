@@ -12,15 +12,8 @@ from typing import Any
 import torch
 
 from pymim import __version__
-from pymim.errors import ConfigError
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a small file beside, then renames it: a kill or a full disk leaves the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.writing")
-    beside.write_text(text)
-    beside.replace(path)
+from pymim.errors import ConfigError, Unwritable
+from pymim.io.disk import write_whole
 
 
 class Folder:
@@ -58,6 +51,12 @@ class Folder:
             ) from error
 
     def write(self, name: str, text: str) -> None:
+        """Write a small file, whole. Raises Unwritable, also where the run's folder is gone: none is made."""
+        if not self.path.is_dir():
+            raise Unwritable(
+                f"{self / name}: could not be written: the folder {self.path} is gone; "
+                "was it deleted or renamed while the run went on?"
+            )
         write_whole(self / name, text)
 
     def write_json(self, name: str, value: Any) -> None:

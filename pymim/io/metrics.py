@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from pymim.errors import ConfigError
-from pymim.io.folder import write_whole
+from pymim.errors import ConfigError, Unwritable
+from pymim.io.disk import said, write_whole
 
 
 class Metrics:
@@ -16,19 +17,35 @@ class Metrics:
 
     def __init__(self, path: Path, first_step: int = 0, board: Any = None) -> None:
         self.path = path
-        kept = [json.dumps(row) + "\n" for row in read(path) if row["step"] <= first_step]
-        write_whole(path, "".join(kept))
-        self._file = path.open("a")
+        write_rows(path, [row for row in read(path) if row["step"] <= first_step])
+        self._file = path.open("ab", buffering=0)
         self._board = board and board(str(path.parent / "tensorboard"))
 
     def write(self, step: int, **values: Any) -> None:
-        """One row, on disk when this returns."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        """Write one row, which outlives the process when this returns.
+
+        Raises: Unwritable where the disk is full, and then no part of the row stays; or the file is gone.
+        """
+        self._append((json.dumps({"step": step, **values}) + "\n").encode())
         if self._board is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._board.add_scalar(name, value, step)
+
+    def _append(self, row: bytes) -> None:
+        mine = os.fstat(self._file.fileno())
+        if mine.st_nlink == 0 or not self.path.exists():
+            raise Unwritable(
+                f"{self.path}: is gone; was the run's folder deleted or renamed while the run went on?"
+            )
+        with said(self.path, len(row)):
+            try:
+                written = 0
+                while written < len(row):
+                    written += self._file.write(row[written:])
+            except OSError:
+                os.ftruncate(self._file.fileno(), mine.st_size)
+                raise
 
     def close(self) -> None:
         self._file.close()
@@ -36,14 +53,21 @@ class Metrics:
             self._board.close()
 
 
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a file of rows, whole."""
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl; a last line that a kill cut short is left out."""
+    """Give the rows of metrics.jsonl. What is no row is left out: a line that a kill cut short, a damaged one."""
     rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
-            break
+            continue
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            rows.append(row)
     return rows
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NoReturn
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from pymim.contracts import Batch
-from pymim.errors import Diverged
+from pymim.errors import Diverged, Unwritable
+from pymim.io.disk import write_whole
 from pymim.io.folder import Folder
 
 
@@ -21,10 +22,14 @@ def keep_and_raise(
     checkpoint, trained on to it."""
     name = f"nan/step-{step:08d}-rank-{rank}"
     values = {"step": step, "seed": seed, "rank": rank, "losses": {k: str(v) for k, v in losses.items()}}
-    folder.write_json(f"{name}.json", values)
-    save_file(_by_name(batch), folder / f"{name}.safetensors")
+    kept = f"the batch is in {folder / name}.safetensors"
+    try:
+        folder.write_json(f"{name}.json", values)
+        write_whole(folder / f"{name}.safetensors", to_bytes(_by_name(batch)))
+    except Unwritable as error:
+        kept = f"the batch is lost: {error}"
     raise Diverged(
-        f"{what} at step {step}; the batch is in {folder / name}.safetensors; "
+        f"{what} at step {step}; {kept}; "
         "lower the learning rate, clip the gradient (train.Trainer.clip = 1.0) or try precision = 'float32'"
     )
 
