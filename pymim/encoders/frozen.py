@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -52,9 +52,15 @@ class Frozen(Average):
         """
         if self._read:
             return
-        with safe_open(self._file(), "pt") as opened:
-            named = opened.metadata() or {}
-            found = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+        try:
+            with safe_open(self._file(), "pt") as opened:
+                named = opened.metadata() or {}
+                found = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ConfigError(
+                f"Frozen: path: expected a safetensors file, got {self._file()}, which is cut short or none "
+                f"({error}); export the run again"
+            ) from error
         for name, value in self.traits.items():
             if named.get(name, value) != value:
                 raise self._another(f"{name} {value}", named[name])

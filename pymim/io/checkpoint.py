@@ -1,21 +1,24 @@
 """Checkpoints: the state of a run at a step, whole or not there at all.
 
 Tensors are in state.safetensors, numbers in meta.json: nothing is pickled. All processes have the same, and the
-first one writes, under another name that is changed at the end: a kill at any moment leaves the checkpoint before.
+first one writes, under another name that is changed at the end, when all is on the disk: a kill or a power cut at
+any moment leaves the checkpoint before. Checksums are compared before anything is read (`pymim.io.seal`).
 What is a pure function of (seed, step) - the data order, the masks, the schedules, the random state of a step -
 is not saved, for the step is.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import logging
 import re
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -23,8 +26,12 @@ from torch import Tensor, nn
 from pymim import __version__
 from pymim.contracts import KeptElsewhere
 from pymim.errors import ConfigError, Unwritable
+from pymim.io import aside, seal
+from pymim.io.disk import publish, reason, write_synced
+from pymim.io.seal import Damaged
 
-_TENSORS = "state.safetensors"
+TENSORS = "state.safetensors"
+log = logging.getLogger("pymim.io")
 
 
 def save(
@@ -35,42 +42,52 @@ def save(
     meta: dict[str, Any],
     keep: int,
 ) -> Path:
-    """Writes step-NNNNNNNN under `folder` and drops all but the newest `keep`; Unwritable where it cannot."""
+    """Writes step-NNNNNNNN under `folder` and drops all but the newest `keep`; Unwritable where it cannot.
+
+    Later ones than `step` are of another branch of the run: they are set aside (`pymim.io.aside`).
+    """
     final = folder / f"step-{step:08d}"
     failure = ""
     if is_leader():
         sums = {name: part.checksum for name, part in _elsewhere(module).items()}
-        try:
-            _write(final, _tensors(module, optimizer), {"step": step, **meta, "kept_elsewhere": sums})
-        except OSError as error:
-            failure = error.strerror or str(error)
+        failure = _write(final, _tensors(module, optimizer), {"step": step, **meta, "kept_elsewhere": sums})
     if failure := _told_by_the_leader(failure):
-        raise Unwritable(
-            f"checkpoint: {final}: could not be written ({failure}); those before it are whole: make room, "
-            "then --resume auto goes on from the last"
-        )
+        raise Unwritable(f"checkpoint: {final}: could not be written ({failure}")
     if is_leader():
+        aside.move_numbered(folder.parent, step)
+        aside.drop(folder.parent, step)
         for old in steps(folder)[:-keep]:
             shutil.rmtree(old)
     return final
 
 
-def _write(final: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+def _write(final: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> str:
+    """Write a checkpoint; give why it could not be written and what to do, or nothing."""
+    if not final.parents[1].is_dir():
+        return "the run's folder is gone); was it deleted or renamed while the run went on?"
     beside = final.with_name(f".writing-{final.name}")
     shutil.rmtree(beside, ignore_errors=True)
+    data = to_bytes({name: tensor.contiguous() for name, tensor in tensors.items()})
+    state = {"pymim": __version__, "torch": torch.__version__, **meta}
     try:
-        beside.mkdir(parents=True)
-        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        with (beside / _TENSORS).open("wb") as file:  # and not save_file, whose error hides the system's
-            file.write(to_bytes(whole))
-            file.flush()
-            os.fsync(file.fileno())  # on the disk before the name says so
-        state = {"pymim": __version__, "torch": torch.__version__, **meta}
-        (beside / "meta.json").write_text(json.dumps(state, indent=1))
-        shutil.rmtree(final, ignore_errors=True)
-        beside.rename(final)
+        final.parent.mkdir(exist_ok=True)
+        beside.mkdir()
+        _write_files(beside, data, state)
+        publish(beside, final)
+    except OSError as error:
+        why = reason(final, len(data), error)
+        return f"{why}); those before it are whole: make room, then --resume auto goes on from the last"
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+    return ""
+
+
+def _write_files(folder: Path, data: bytes, meta: dict[str, Any]) -> None:
+    with ThreadPoolExecutor(1) as beside:  # the checksum takes no time of its own
+        checksum = beside.submit(seal.checksum, data)
+        write_synced(folder / TENSORS, data)
+    files = {TENSORS: {"bytes": len(data), "crc32": checksum.result()}}
+    write_synced(folder / seal.META, seal.text({**meta, "files": files}).encode())
 
 
 def _told_by_the_leader(word: str) -> str:
@@ -87,21 +104,48 @@ def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     A parameter that had no gradient yet has no optimiser's state in the file, and then none here. What is kept
     elsewhere is told which checksum its tensors must have.
 
-    Raises: ConfigError where the tensors it holds are not the ones this configuration has.
+    Raises: Damaged where it is not what was saved, and then nothing has changed; ConfigError where the tensors it
+        holds are not the ones this configuration has.
     """
+    meta, saved = _read(path)
     materialise(optimizer)
     elsewhere = _elsewhere(module)
-    saved = _renamed(load_file(path / _TENSORS), elsewhere)
+    saved = _renamed(saved, elsewhere)
     _drop_missing(saved, module, optimizer)
     tensors = _tensors(module, optimizer)
     _check_same(path, tensors, saved)
     for name, value in saved.items():
         tensors[name].copy_(value)
-    meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
     for name, checksum in meta.get("kept_elsewhere", {}).items():
         if name in elsewhere:
             elsewhere[name].checksum = checksum
     return meta
+
+
+def check(path: Path) -> int:
+    """Compare the files of a checkpoint with their checksums; give its step. Raises Damaged."""
+    return int(_read(path)[0]["step"])
+
+
+def peek(path: Path) -> dict[str, Any]:
+    """Give the meta of a checkpoint that may be damaged: nothing, then."""
+    try:
+        return seal.read(path)
+    except Damaged:
+        return {}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    meta = seal.read(path)
+    seal.check(path, meta)
+    if "files" not in meta and is_leader():
+        log.warning("%s: was saved without checksums: what is in it is not checked", path)
+    try:
+        return meta, load_file(path / TENSORS)
+    except (SafetensorError, OSError) as error:
+        missing = not (path / TENSORS).exists()
+        what = "is missing" if missing else f"is cut short or changed ({error})"
+        raise Damaged(f"{path / TENSORS}: {what}") from error
 
 
 def _renamed(saved: dict[str, Tensor], elsewhere: dict[str, KeptElsewhere]) -> dict[str, Tensor]:
@@ -121,16 +165,43 @@ def _drop_missing(saved: dict[str, Tensor], module: nn.Module, optimizer: torch.
 
 
 def steps(folder: Path) -> list[Path]:
-    """The whole checkpoints under `folder`, oldest first: those that have their meta.json."""
-    return sorted(path.parent for path in folder.glob("step-*/meta.json"))
+    """The checkpoints under `folder`, oldest first: those that have their meta.json."""
+    return [path for path in begun(folder) if (path / seal.META).exists()]
+
+
+def begun(folder: Path) -> list[Path]:
+    """Everything under `folder` that has a checkpoint's name, whole or not, oldest first."""
+    named = ((seal.step_of(path), path) for path in folder.glob("step-*") if path.is_dir())
+    return [path for _, path in sorted((step, path) for step, path in named if step is not None)]
 
 
 def newest(run: Path) -> Path:
-    """The last whole checkpoint of the run in this folder; ConfigError where it has none."""
-    found = steps(run / "checkpoints")
-    if not found:
+    """Give the last whole checkpoint of the run in this folder, as `restore_newest` finds it."""
+    return restore_newest(run, check)[0]
+
+
+def restore_newest(run: Path, restore: Callable[[Path], int]) -> tuple[Path, int]:
+    """Call `restore` on the last checkpoint of the run in this folder that is whole; give it, and its step.
+
+    `restore` raises Damaged where one is not: what is wrong is said, and the one before is taken. One that a
+    training dropped meanwhile is passed over.
+
+    Raises: ConfigError where there is no whole one.
+    """
+    wrong: dict[Path, str] = {}
+    while found := [path for path in begun(run / "checkpoints") if path not in wrong]:
+        try:
+            return found[-1], restore(found[-1])
+        except Damaged as error:
+            wrong[found[-1]] = str(error)
+            if found[-1].exists():
+                log.warning("%s; the checkpoint before it is tried", error)
+    if not wrong:
         raise ConfigError(f"{run}: holds no checkpoint; train first, or name another run's folder")
-    return found[-1]
+    raise ConfigError(
+        f"{run}: holds no whole checkpoint, of {len(wrong)}: {next(iter(wrong.values()))}; remove "
+        f"{run / 'checkpoints'} to begin again"
+    )
 
 
 def materialise(optimizer: torch.optim.Optimizer) -> None:

@@ -67,7 +67,7 @@ def match(encoder: nn.Module, path: Path) -> Fit:
     """Say what of the encoder a file has.
 
     path: a safetensors file, a folder with a model.safetensors (`pymim export`), a checkpoint, or a run's folder,
-        of which the newest checkpoint counts, and in it the average where one was kept.
+        of which the newest whole checkpoint counts, and in it the average where one was kept.
     Raises: ConfigError where there is no such file, or nothing in it fits.
     """
     file = _file(path)
@@ -103,11 +103,13 @@ def match(encoder: nn.Module, path: Path) -> Fit:
 
 
 def _file(path: Path) -> Path:
-    places = [path, path / "model.safetensors", path / "state.safetensors"]
-    places += [step / "state.safetensors" for step in checkpoint.steps(path / "checkpoints")[-1:]]
-    for place in places:
+    for place in (path, path / "model.safetensors", path / checkpoint.TENSORS):
         if place.is_file():
+            if place.name == checkpoint.TENSORS and (place.parent / "meta.json").exists():
+                checkpoint.check(place.parent)
             return place
+    if checkpoint.begun(path / "checkpoints"):
+        return checkpoint.newest(path) / checkpoint.TENSORS
     raise ConfigError(
         f"start: expected a safetensors file, an exported encoder or a run's folder, got {path}, where there is "
         "none; set train.Trainer.start to one"
