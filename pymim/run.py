@@ -1,7 +1,8 @@
 """python -m pymim.run --gin gin/mae.gin: parse, build, train, evaluate, draw.
 
 Exit codes: 0 done; 2 bad command line or configuration; 3 loss or gradients not finite; 4 data; 5 out of memory;
-75 stopped by a signal after saving (start it again); 130 interrupted, after saving; 1 anything else.
+6 a file could not be written; 75 stopped by a signal after saving (start it again); 130 interrupted, after saving;
+1 anything else.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -19,10 +21,11 @@ from pymim import endings, signals
 if __name__ == "__main__":
     signals.begin()  # before what takes a second to import
 
-from pymim import config, stages
+from pymim import config, resume, stages
 from pymim.data import lines
-from pymim.errors import ConfigError, PymimError
-from pymim.io import Folder, measured, resume
+from pymim.errors import ConfigError, PymimError, Unwritable
+from pymim.io import Folder, measured
+from pymim.io.lock import Lock
 from pymim.loop import memory
 
 if TYPE_CHECKING:
@@ -114,6 +117,12 @@ def run(args: argparse.Namespace) -> int:
     """One mode, on one run's folder."""
     memory.keep()
     folder = Folder(args.workdir or _default_workdir(args))
+    alone = args.mode == "train" and os.environ.get("RANK", "0") == "0"
+    with Lock(folder.path) if alone else contextlib.nullcontext():
+        return _run(args, folder)
+
+
+def _run(args: argparse.Namespace, folder: Folder) -> int:
     resuming = args.resume != "never" or args.mode in ("eval", "draw")
     files = args.gin
     if not files and resuming and (folder / "config.gin").exists():
@@ -131,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     _check_used(args, taken, trainer.world.leads)
     if training:
         return _train(trainer, folder, text, args)
-    step = resume.restore(trainer, _checkpoint(folder, args.resume if args.resume != "never" else "auto"), text)
+    step = resume.look(trainer, folder, args.resume, text)
     look = trainer.evaluate if args.mode == "eval" else trainer.draw
     if look is None:
         raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{args.mode}; add one")
@@ -158,15 +167,17 @@ def build() -> Trainer:
 
 def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace) -> int:
     # A run that was killed before its first checkpoint begins again.
-    resuming = args.resume != "never" and (args.resume != "auto" or _has_checkpoint(folder))
+    resuming = resume.goes_on(folder, args.resume)
     first = 0
     trainer.check(resuming)
     if trainer.world.leads:
         folder.create()
+        for line in resume.differences(trainer, folder, text, args.resume) if resuming else ():
+            print(f"resume: {line}", file=sys.stderr)  # noqa: T201
         _save_config(folder, text, resuming)
         folder.describe_machine()
     if resuming:
-        first = resume.go_on(trainer, _checkpoint(folder, args.resume), text)
+        first = resume.restore(trainer, folder, args.resume, text)
     _announce(trainer, folder, first)
     ending = endings.DONE
     try:
@@ -187,7 +198,7 @@ def _record(trainer: Trainer, folder: Folder, ending: endings.Ending | None) -> 
     """status.json: how the run ended; none while it goes on."""
     if not trainer.world.leads:
         return
-    with contextlib.suppress(OSError):  # where the disk is full, why the run ended is said all the same
+    with contextlib.suppress(OSError, Unwritable):  # where the disk is full, why the run ended is said all the same
         (folder / "status.json").unlink(missing_ok=True)
         if ending is not None:
             folder.write_json("status.json", {"exit_code": ending.exit_code, "reason": ending.reason})
@@ -199,6 +210,7 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
 
     from pymim.draw.graph import svg
     from pymim.explain import example, measure, text
+    from pymim.io.disk import write_whole
 
     with torch.device("meta"):
         views = config.parts("data.Loader", "views")
@@ -209,8 +221,7 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
         root = config.graph(ROOT)  # in the scopes that it was built in
         cost = measure(method, example(method, root, views), root)
     path = (args.workdir or Path()) / f"{name}.svg"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(svg(root, cost, name))
+    write_whole(path, svg(root, cost, name))
     print(f"{text(root, cost)}\n\ndrawn in {path}")  # noqa: T201
     return 0
 
@@ -259,25 +270,6 @@ def _default_workdir(args: argparse.Namespace) -> Path:
     if args.mode != "train" or args.resume != "never":
         return max(taken, key=lambda p: p.stat().st_mtime, default=Path("runs", stem))
     return Path("runs", f"{stem}-{len(taken) + 1}" if taken else stem)
-
-
-def _has_checkpoint(folder: Folder) -> bool:
-    from pymim.io import checkpoint
-
-    return bool(checkpoint.steps(folder.checkpoints))
-
-
-def _checkpoint(folder: Folder, resume: str) -> Path:
-    """The checkpoint that --resume means."""
-    from pymim.io import checkpoint
-
-    if resume != "auto":
-        if not (Path(resume) / "meta.json").exists():
-            raise ConfigError(
-                f"--resume {resume}: expected auto, never or a checkpoint's folder (one with meta.json)"
-            )
-        return Path(resume)
-    return checkpoint.newest(folder.path)
 
 
 def _complain(message: str, verbose: bool) -> None:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from pymim import signals
 from pymim.errors import ConfigError, PymimError, Stopped
-from pymim.io.folder import write_whole
+from pymim.io.disk import write_whole
 from pymim.world import World
 
 Bindings = dict[str, Any]
@@ -115,7 +115,7 @@ def load(
         config.check_used((), bindings, root, taken)  # before a stage is trained
     for number in range(1, len(entries) + 1):
         stage = Stage.of(number, config.build(root, "stages").files[number - 1], folder)
-        if _macros(text).get(stage.macro, "None") != "None":
+        if macros(text).get(stage.macro, "None") != "None":
             continue
         if running:
             _make(stage, passed(stage, text, bound))
@@ -127,7 +127,7 @@ def load(
 def _taken(entries: Sequence[Entry], text: str, bound: Sequence[str], folder: Path) -> set[str]:
     """The macros that the stages take on which have no encoder yet."""
     every = [Stage.of(number, entry, folder) for number, entry in enumerate(entries, 1)]
-    wanting = [stage for stage in every if _macros(text).get(stage.macro, "None") == "None"]
+    wanting = [stage for stage in every if macros(text).get(stage.macro, "None") == "None"]
     return {word.partition("=")[0] for stage in wanting for word in passed(stage, text, bound)}
 
 
@@ -136,12 +136,12 @@ def passed(stage: Stage, text: str, bound: Sequence[str], root: str = "train.Tra
     from pymim import config
 
     files, own = stage.files, [word for word in stage.words if word not in stage.files]
-    theirs, ours = _macros(config.load(files, own)), _macros(text)
-    kept = {*_macros("\n".join(own)), "STAGES", "START"}
+    theirs, ours = macros(config.load(files, own)), macros(text)
+    kept = {*macros("\n".join(own)), "STAGES", "START"}
     if theirs.get("STAGES", "()") != "()":
         kept |= {name for name in theirs if re.fullmatch(r"STAGE_\d+", name)}
     data = {name: ours[name] for name in DATA if name in ours and ours[name] != theirs.get(name)}
-    passed = data | _macros("\n".join(bound))
+    passed = data | macros("\n".join(bound))
     words = {name: f"{name}={value}" for name, value in passed.items() if name in theirs and name not in kept}
     config.load(files, [*own, *words.values()])
     read = config.reads(root).macros
@@ -162,7 +162,7 @@ def _arguments(component: str, text: str) -> list[str]:
     return [f"{name} = {value}" for name, value in own.items() if "%" not in re.sub(_STRING, "", value)]
 
 
-def _macros(text: str) -> dict[str, str]:
+def macros(text: str) -> dict[str, str]:
     """Every macro in a text of gin's, and its value as it is written, in one line."""
     from pymim import config
 
@@ -178,8 +178,8 @@ def _make(stage: Stage, passed: list[str]) -> None:
         while not stage.done.exists():  # where the first process fails, the launcher ends this one
             time.sleep(0.2)
         return
-    if stage.done.exists():
-        if json.loads(stage.done.read_text())["command"] != command[3:]:
+    if (made := _made(stage)) is not None:
+        if made != command[3:]:
             _say(stage, "was made by another command, and is kept: a new --workdir makes it again")
         return
     _say(stage, shlex.join(command))
@@ -193,6 +193,14 @@ def _make(stage: Stage, passed: list[str]) -> None:
     seconds = time.perf_counter() - began
     write_whole(stage.done, json.dumps({"command": command[3:], "seconds": round(seconds, 1)}))
     _say(stage, f"done in {seconds:.0f} s")
+
+
+def _made(stage: Stage) -> list[str] | None:
+    """The command that made the stage; None where none has, or its file is damaged: it is made again, quickly."""
+    try:
+        return list(json.loads(stage.done.read_text())["command"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _call(stage: Stage, command: list[str]) -> None:

@@ -13,7 +13,7 @@ SLOTS = {
 # What holds the slots together, runs them and looks at them.
 ABOVE = {
     *("method", "objective", "forward", "train", "run", "evaluate", "explain", "compare", "io", "loop", "draw"),
-    *("config", "bench", "stages"),
+    *("config", "bench", "stages", "resume"),
 }
 WRITES = {
     *("print", "open", "write", "write_text", "write_bytes", "mkdir", "savefig", "save", "save_file", "dump"),

@@ -1,0 +1,96 @@
+"""Who trains in a run's folder: one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+
+from pymim.errors import ConfigError
+from pymim.io.disk import said
+from pymim.io.folder import Folder
+
+NAME = ".lock"
+_HELD = {errno.EACCES, errno.EAGAIN}
+log = logging.getLogger("pymim.io")
+
+
+class Lock:
+    """Inside `with`, this process alone trains in `folder`, which is made where there is none.
+
+    The lock is POSIX's, on the file .lock: it ends with its process, however that ends, and processes that this one
+    forks have no part in it. It is known to all hosts where NFS has locks; a file system without locks is said, and
+    then nothing is refused. A folder that was made here is removed at the end where nothing else is in it.
+
+    Raises: ConfigError where another process has it, with its number, its host and since when; or the folder cannot
+        be made or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / NAME
+        self._handle, self._made = -1, False
+
+    def __enter__(self) -> Lock:
+        self._made = not self.folder.exists()
+        Folder(self.folder).create()
+        with said(self.path, 0):
+            self._handle = self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            if self._is_named():
+                self.path.unlink()
+            if self._made:
+                self.folder.rmdir()
+        os.close(self._handle)
+
+    def _open(self) -> int:
+        """Open and lock the file; once more, where the one that had it removed it in between."""
+        while True:
+            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in _HELD:
+                    raise self._refused() from None
+                log.warning("%s: this file system has no locks (%s): start no run in it twice", self.path, error)
+                return self._handle
+            if self._is_named():
+                with contextlib.suppress(OSError):  # a full disk hides who has it, no more
+                    os.ftruncate(self._handle, 0)
+                    os.pwrite(self._handle, json.dumps(_me()).encode(), 0)
+                return self._handle
+            os.close(self._handle)
+
+    def _is_named(self) -> bool:
+        """Whether the file that is open is the one that the name is of."""
+        try:
+            return os.path.samestat(os.fstat(self._handle), os.stat(self.path))  # noqa: PTH116
+        except FileNotFoundError:
+            return False
+
+    def _refused(self) -> ConfigError:
+        text = os.pread(self._handle, 4096, 0)
+        os.close(self._handle)
+        try:
+            holder = "process {process} on {host}, since {since}".format(**json.loads(text))
+        except (ValueError, KeyError, TypeError):  # it has only begun
+            holder = "another process"
+        return ConfigError(
+            f"workdir: {self.folder}: expected a folder that nobody trains in, got one that has {holder}; wait "
+            "until it ends, or choose another --workdir"
+        )
+
+
+def _me() -> dict[str, str | int]:
+    return {"process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}

@@ -1,0 +1,144 @@
+"""Go on with a run: from which checkpoint, what is set aside for it, and what of the run is another now."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pymim.errors import ConfigError, PymimError
+from pymim.io.seal import Damaged
+from pymim.stages import DATA, macros
+
+if TYPE_CHECKING:
+    from pymim.io import Folder
+    from pymim.train import Trainer
+
+
+def goes_on(folder: Folder, resume: str) -> bool:
+    """Say whether --resume finds something to go on from: a run that was killed before its first checkpoint begins
+    again."""
+    from pymim.io import checkpoint
+
+    return resume != "never" and (resume != "auto" or bool(checkpoint.begun(folder.checkpoints)))
+
+
+def look(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
+    """Restore what is looked at, and give its step: the newest whole checkpoint, or one that is named."""
+    from pymim.io import checkpoint
+
+    if resume in ("auto", "never"):
+        return checkpoint.restore_newest(folder.path, lambda path: _fitting(trainer, path, text))[1]
+    return _fitting(trainer, _named(resume), text)
+
+
+def restore(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
+    """Restore every process from what --resume means, and give its step.
+
+    The first process chooses. What the run's folder has of later steps is set aside, and said; a checkpoint from
+    elsewhere is copied into it, so that the run goes on from there if it is killed before it saves.
+
+    text: the configuration now.
+    Raises: ConfigError where nothing is whole, the checkpoint is of another configuration, or its step is past the
+        last; Unwritable.
+    """
+    chosen: list[Any] = [None, 0, None]
+    if trainer.world.leads:
+        try:
+            chosen[:2] = _begin(trainer, folder, resume, text)
+        except PymimError as error:
+            chosen[2] = error
+    if trainer.world.size > 1:
+        torch.distributed.broadcast_object_list(chosen)
+    path, step, failure = chosen
+    if failure is not None:
+        raise failure
+    return step if trainer.world.leads else trainer.restore(path)
+
+
+def _begin(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[Path, int]:
+    """Restore the first process, and make the run's folder that of this step."""
+    from pymim.io import aside, checkpoint
+    from pymim.io.disk import said
+
+    if resume == "auto":
+        path, step = checkpoint.restore_newest(folder.path, lambda path: _fitting(trainer, path, text))
+    else:
+        path, step = _named(resume), _fitting(trainer, _named(resume), text)
+    if step > trainer.steps:
+        raise ConfigError(
+            f"resume: {path}: expected train.Trainer.steps of {step} or more, as it has done {step} steps, got "
+            f"{trainer.steps}; set STEPS to more, or begin a new run in another --workdir"
+        )
+    with said(folder / "aside", 0):
+        later = aside.move(folder.path, step) + aside.adopt(folder.path, path, step)
+    if later:
+        kept = f"set aside in {folder / 'aside'} until the run has passed it"
+        _say(f"goes on from step {step}; what is of later steps is {kept}: {', '.join(later)}")
+    return path, step
+
+
+def _fitting(trainer: Trainer, path: Path, text: str) -> int:
+    """Restore a checkpoint, and give its step.
+
+    Raises: Damaged; ConfigError where the checkpoint does not fit, with what its run's config.gin says otherwise.
+    """
+    from pymim import config
+
+    try:
+        return trainer.restore(path)
+    except Damaged:
+        raise
+    except ConfigError as error:
+        saved = path.parent.parent / "config.gin"
+        changed = config.changed(saved.read_text(), text) if saved.exists() else []
+        raise ConfigError(f"{error}: {', '.join(changed)}" if changed else str(error)) from error
+
+
+def differences(trainer: Trainer, folder: Folder, text: str, resume: str) -> list[str]:
+    """Say what makes the result another than the uninterrupted run's: data, seed, batch, processes.
+
+    text: the configuration now.
+    """
+    from pymim.io import checkpoint
+
+    path = checkpoint.begun(folder.checkpoints)[-1] if resume == "auto" else _named(resume)
+    saved = checkpoint.peek(path)
+    config = path.parents[1] / "config.gin" if len(path.parents) > 1 else path
+    before, now = (macros(each) for each in (config.read_text() if config.is_file() else "", text))
+    pairs: dict[str, tuple[Any, Any]] = {
+        name: (before.get(name), now.get(name)) for name in DATA if name != "SEED" and before
+    }
+    pairs |= {"SEED": (saved.get("seed"), trainer.seed), "BATCH": (saved.get("batch"), trainer.batch)}
+    lines = [
+        f"{name} was {old}, and is {new}: the run does not end as it would have"
+        for name, (old, new) in pairs.items()
+        if old != new and (before or old is not None)
+    ]
+    processes = saved.get("world", trainer.world.size)
+    if processes != trainer.world.size:
+        lines.append(f"processes were {processes}, and are {trainer.world.size}: {_limit(trainer)}")
+    return lines
+
+
+def _limit(trainer: Trainer) -> str:
+    """Say what another number of processes changes: the order of sums, which AdamW's steps do not forget."""
+    limit = "the same steps up to rounding, not bit for bit: sums are taken in another order"
+    shares = trainer.world.device.type == "cpu" and any(
+        isinstance(part, nn.modules.batchnorm._BatchNorm) for part in trainer.method.modules()
+    )
+    return limit + ("; batch norms on CPUs see a process's share of the batch" if shares else "")
+
+
+def _say(line: str) -> None:
+    print(f"resume: {line}", file=sys.stderr)  # noqa: T201
+
+
+def _named(resume: str) -> Path:
+    path = Path(resume)
+    if not path.is_dir():
+        raise ConfigError(f"--resume {resume}: expected auto, never or a checkpoint's folder (one with meta.json)")
+    return path

@@ -1,0 +1,201 @@
+"""Going on: from the newest whole checkpoint or the one that is named, with a word on what is another now."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from pymim import resume
+from pymim.io import Folder, checkpoint
+from pymim.io.metrics import read
+from pymim.run import main
+from pymim.train import Trainer
+from tests.io.test_damage import DAMAGES
+from tests.launch import in_two_processes
+from tests.test_run import bare
+
+
+def command(folder, *more):
+    return bare(folder, "-b", "WORKERS=0", "-b", "train.Trainer.keep=4", *more)
+
+
+def checkpoints(folder):
+    return [int(path.name[-8:]) for path in checkpoint.begun(folder / "checkpoints")]
+
+
+def weights(folder, step):
+    return load_file(folder / f"checkpoints/step-{step:08d}/state.safetensors")
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    assert not [name for name in first if not torch.equal(first[name], second[name])]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of six steps that keeps steps 2, 4 and 6."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert main(command(folder)) == 0
+    return folder
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "run")
+
+
+def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole, capsys):
+    """Its own bits to step 5, and not the old branch's of step 6, are resumed, evaluated and exported."""
+    early = run / "checkpoints/step-00000002"
+    (run / "evaluation").mkdir()
+    (run / "evaluation/step-00000006.json").write_text("{}")
+    assert main(command(run, "--resume", str(early), "-b", "STEPS=5", "-b", "train.Trainer.save_every=1")) == 0
+    said = capsys.readouterr().err
+    assert f"resume: goes on from step 2; what is of later steps is set aside in {run / 'aside'} until" in said
+    assert (
+        "checkpoints/step-00000004, checkpoints/step-00000006, evaluation/step-00000006.json, 4 rows of m" in said
+    )
+    assert checkpoints(run) == [2, 3, 4, 5] and checkpoints(run / "aside") == [6]
+    assert [row["step"] for row in read(run / "metrics.jsonl")] == [1, 2, 3, 4, 5]
+    assert not list((run / "evaluation").iterdir())
+    assert main(["export", str(run), "--to", str(run / "export")]) == 0
+    branch, exported = weights(run, 5), load_file(run / "export/model.safetensors")
+    name = "blocks.0.attn.qkv.weight"
+    assert torch.equal(exported[name], branch[f"method.encoder.{name}"])
+    assert not torch.equal(exported[name], weights(whole, 6)[f"method.encoder.{name}"])
+    assert main(command(run, "--resume", "auto")) == 0
+    assert checkpoints(run) == [3, 4, 5, 6] and not (run / "aside").exists()
+
+
+def test_a_checkpoint_of_another_run_is_gone_on_from_after_a_kill(whole, tmp_path):
+    """What is killed before it has saved goes on from where it was begun, and not from the start."""
+    first = whole / "checkpoints/step-00000004"
+    assert main(command(tmp_path / "run", "--resume", str(first), "-b", "STEPS=4")) == 0
+    assert checkpoints(tmp_path / "run") == [4]
+    assert main(command(tmp_path / "run", "--resume", "auto")) == 0
+    assert_same(weights(tmp_path / "run", 6), weights(whole, 6))
+
+
+@pytest.mark.parametrize("what", ["flipped", "missing", "meta empty"])
+def test_a_damaged_checkpoint_costs_its_steps_only(what, run, whole, capsys, caplog):
+    name, damage, said = DAMAGES[what]
+    damage(run / "checkpoints/step-00000006" / name)
+    assert main(["export", str(run), "--to", str(run / "export")]) == 0
+    exported = load_file(run / "export/model.safetensors")["norm.weight"]
+    assert torch.equal(exported, weights(whole, 4)["method.encoder.norm.weight"])
+    assert main(command(run, "--resume", str(run / "checkpoints/step-00000006"))) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"pymim: {run / 'checkpoints/step-00000006' / name}: ") and said in told
+    caplog.clear()
+    assert main(command(run, "--resume", "auto")) == 0
+    assert said in caplog.text and "the checkpoint before it is tried" in caplog.text
+    assert_same(weights(run, 6), weights(whole, 6))
+
+
+def test_where_no_checkpoint_is_whole_nothing_begins_again(run, capsys):
+    for path in checkpoint.begun(run / "checkpoints"):
+        (path / "meta.json").unlink()
+    before = (run / "metrics.jsonl").read_bytes()
+    for words in (command(run, "--resume", "auto"), ["export", str(run), "--to", str(run / "export")]):
+        assert main(words) == 2
+        assert "holds no whole checkpoint, of 3: " in capsys.readouterr().err
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+SAVED = {"seed": 0, "batch": 8, "world": 1}
+
+
+@pytest.mark.parametrize(
+    ("config", "seed", "batch", "size", "norm", "said"),
+    [
+        ("DATA = 'digits'\nSEED = 0\n", 0, 8, 1, False, []),
+        (
+            "DATA = 'x.npy'\n",
+            0,
+            8,
+            1,
+            False,
+            ["DATA was 'digits', and is 'x.npy': the run does not end as it would"],
+        ),
+        (
+            "DATA = 'digits'\n",
+            1,
+            16,
+            1,
+            False,
+            ["SEED was 0, and is 1: the run", "BATCH was 8, and is 16: the run"],
+        ),
+        ("DATA = 'digits'\n", 0, 8, 2, False, ["processes were 1, and are 2: the same steps up to rounding"]),
+        ("DATA = 'digits'\n", 0, 8, 2, True, ["batch norms on CPUs see a process's share of the batch"]),
+    ],
+)
+def test_what_changes_the_result_is_named(config, seed, batch, size, norm, said, tmp_path):
+    path = tmp_path / "checkpoints/step-00000002"
+    path.mkdir(parents=True)
+    (path / "meta.json").write_text(json.dumps({"step": 2, **SAVED}))
+    (tmp_path / "config.gin").write_text("DATA = 'digits'\nSEED = 0\n")
+    world = SimpleNamespace(size=size, device=torch.device("cpu"))
+    method = nn.Sequential(nn.BatchNorm1d(3) if norm else nn.LayerNorm(3))
+    trainer = SimpleNamespace(seed=seed, batch=batch, world=world, method=method)
+    for named in ("auto", str(path)):
+        found = resume.differences(trainer, Folder(tmp_path), config, named)
+        assert len(found) == len(said)
+        assert all(words in line for words, line in zip(said, found, strict=True))
+
+
+def test_what_changes_the_result_is_named_before_the_configuration(run, capsys):
+    early = run / "checkpoints/step-00000004"
+    assert main(command(run, "--resume", str(early), "-b", "SEED=3")) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "resume: SEED was 0, and is 3: the run does not end as it would have"
+    assert any(line.startswith("config: ") for line in told[1:])
+
+
+def test_two_processes_go_on_with_what_one_began_up_to_rounding(run, whole):
+    early = run / "checkpoints/step-00000002"
+    in_two_processes(command(run, "--resume", str(early)))
+    assert checkpoints(run) == [2, 4, 6] and not (run / "aside").exists()
+    losses = [[row["loss"] for row in read(folder / "metrics.jsonl")] for folder in (run, whole)]
+    torch.testing.assert_close(*(torch.tensor(each) for each in losses), rtol=2e-2, atol=0)
+
+
+def test_a_second_start_is_refused_while_the_first_trains(tmp_path, capsys):
+    folder = tmp_path / "run"
+    words = [sys.executable, "-m", "pymim.run", *command(folder, "-b", "STEPS=100000")]
+    first = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in first.stderr:
+            if line.startswith("step 1/"):
+                break
+        before = (folder / "config.gin").read_bytes()
+        assert main(command(folder, "--resume", "auto")) == 2
+        told = capsys.readouterr().err
+        assert f"got one that has process {first.pid} on " in told and told.count("\n") == 1
+        assert (folder / "config.gin").read_bytes() == before
+    finally:
+        first.send_signal(signal.SIGTERM)
+        first.communicate()
+    assert first.returncode == 75 and not (folder / ".lock").exists()
+
+
+def test_a_folder_that_is_deleted_under_the_run_ends_it_in_a_line(tmp_path, capsys, monkeypatch):
+    folder, learn = tmp_path / "run", Trainer.learn
+
+    def delete(trainer, forward, batch, step, folder):
+        if step == 3:
+            shutil.rmtree(folder.path)
+        return learn(trainer, forward, batch, step, folder)
+
+    monkeypatch.setattr(Trainer, "learn", delete)
+    assert main(command(folder)) == 6
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"pymim: {folder}/metrics.jsonl: is gone; was the run's folder deleted or renamed")
+    assert not folder.exists()
