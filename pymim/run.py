@@ -72,6 +72,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="go on from the newest checkpoint, or from PATH",
     )
     add("--mode", choices=("train", "eval", "draw", "explain"), default="train")
+    add("--trust", action="store_true", help="let gin files run code that is not pymim's")
     add("--list", action="store_true", help="name every shipped configuration")
     add("-v", "--verbose", action="store_true", help="show tracebacks")
     args, rest = parser.parse_known_args(argv)
@@ -110,7 +111,8 @@ def _command(words: list[str]) -> int:
     if args.list:
         print("\n".join(config.describe_shipped()))  # noqa: T201
         return 0
-    return run(args)
+    with config.trusting(args.trust):
+        return run(args)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -182,11 +182,12 @@ def _make(stage: Stage, passed: list[str]) -> None:
         if made != command[3:]:
             _say(stage, "was made by another command, and is kept: a new --workdir makes it again")
         return
-    _say(stage, shlex.join(command))
+    trust = config.trust_flag()
+    _say(stage, shlex.join([*command, *trust]))
     began = time.perf_counter()
     try:
-        _call(stage, command)
-        _call(stage, [*command[:3], "export", str(stage.folder), "--to", str(stage.encoder)])
+        _call(stage, [*command, *trust])
+        _call(stage, [*command[:3], "export", str(stage.folder), "--to", str(stage.encoder), *trust])
     except BaseException:
         World.leave()
         raise

@@ -44,7 +44,7 @@ def test_the_first_command_runs_small(tmp_path):
     assert run.main(words) == 0
 
 
-def test_adding_a_method_really_adds_one(tmp_path, monkeypatch):
+def test_adding_a_method_really_adds_one(tmp_path, monkeypatch, capsys):
     page = README[README.index("## Add a method") : README.index("## The core, called")]
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (gin,) = re.findall(r"```\n(# .*?)```", page, re.DOTALL)
@@ -53,8 +53,12 @@ def test_adding_a_method_really_adds_one(tmp_path, monkeypatch):
     (tmp_path / "contrast.gin").write_text(gin)
     monkeypatch.syspath_prepend(tmp_path)
     quick = "-b STEPS=2 -b train.Trainer.evaluate=None -b train.Trainer.draw=None"
-    words = f"--gin {tmp_path / 'contrast.gin'} {TINY} {quick} --workdir {tmp_path / 'run'}"
-    assert run.main(shlex.split(words)) == 0
+    words = shlex.split(f"--gin {tmp_path / 'contrast.gin'} {TINY} {quick} --workdir {tmp_path / 'run'}")
+    assert run.main(words) == 2 and "add --trust" in capsys.readouterr().err
+    assert run.main([*words, "--trust"]) == 0
+    theirs = ["export", str(tmp_path / "run"), "--to", str(tmp_path / "to")]
+    assert run.main(theirs) == 2 and "import contrast: expected a module" in capsys.readouterr().err
+    assert run.main([*theirs, "--trust"]) == 0
     from contrast import Contrast
 
     light = torch.zeros(1, 3, 8, 8)

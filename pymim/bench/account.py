@@ -132,9 +132,10 @@ def main(words: list[str] | None = None) -> int:
     options, rest = parser.parse_known_args(words)
     memory.keep()
     given = run.parse(rest)
-    config.load(given.gin, given.bindings)
-    trainer = run.build()
-    config.check_used(given.gin, given.bindings)
+    with config.trusting(given.trust):
+        config.load(given.gin, given.bindings)
+        trainer = run.build()
+        config.check_used(given.gin, given.bindings)
     found = account(trainer, options.steps)
     print(json.dumps(found._asdict()) if options.json else table(found))
     return 0

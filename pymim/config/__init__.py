@@ -13,6 +13,7 @@ from pymim.config.line import flags
 from pymim.config.messages import told
 from pymim.config.parse import add, build, load, operative, parts, value
 from pymim.config.reads import reads
+from pymim.config.trust import trust_flag, trusting
 from pymim.config.used import check_used, repeated
 
 __all__ = [
@@ -31,5 +32,7 @@ __all__ = [
     "reads",
     "repeated",
     "told",
+    "trust_flag",
+    "trusting",
     "value",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 import re
+import sys
 import tokenize
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ def explain(error: Exception) -> str:
         return "a bracket or a quote is not closed"
     message = one_line(error)
     if match := re.search(r"Couldn't resolve selector (\S+?);.*?<module '([\w.]+)'", message):
-        names = [name for name in dir(importlib.import_module(match[2])) if name[0].isupper()]
+        names = [name for name in dir(sys.modules.get(match[2])) if name[0].isupper()]
         return f"no component is called {match[1]}{nearest(match[1].split('.')[-1], names)}"
     if match := re.search(r"Configurable '(\S+)' doesn't have a parameter named '(\w+)'", message):
         return f"{match[1]} has no argument {match[2]}{nearest(match[2], _arguments(match[1]))}"
@@ -28,7 +28,13 @@ def explain(error: Exception) -> str:
         return f"no component is called {match[1]}{nearest(match[1].split('.')[-1], components())}"
     if match := re.search(r"Unable to open file: (\S+?)[.,]? ", message):
         return f"cannot include {match[1]}: no such file"
-    return message
+    return _placed(message)
+
+
+def _placed(message: str) -> str:
+    """Keep of gin's trail of files the innermost one."""
+    words, *trail = re.split(r' In (?:file "(.+?)",|bindings string) line (\d+) ', message)
+    return f"{words} ({trail[0]}, line {trail[1]})" if trail and trail[0] else words
 
 
 def unset(error: Exception) -> str | None:

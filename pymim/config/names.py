@@ -34,6 +34,11 @@ def importable() -> list[str]:
     return [name for name in (*_ROOTS, *_PACKAGES) if name in present]
 
 
+def offering() -> tuple[str, ...]:
+    """List the packages and modules whose components any gin file may name."""
+    return (*_ROOTS, *_PACKAGES, "layers", "objective")
+
+
 def imports() -> str:
     """Give the gin lines that import them."""
     return HEADER + "".join(f"from pymim import {name}\n" for name in importable())

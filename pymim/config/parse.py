@@ -14,6 +14,7 @@ from pymim.config.audit import check_macros, check_names, check_required, check_
 from pymim.config.files import find, read_from
 from pymim.config.messages import explain, one_line, unset
 from pymim.config.references import resolved
+from pymim.config.trust import checked
 from pymim.config.written import source
 from pymim.errors import ConfigError, is_refusal
 
@@ -87,8 +88,9 @@ def operative() -> str:
 
 def _parse(text: str, place: str) -> None:
     try:
-        gin.parse_config(text)
+        with checked():
+            gin.parse_config(text)
     except _ERRORS as error:
         raise ConfigError(f"{place}: {explain(error)}") from error
     except ImportError as error:
-        raise ConfigError(f"{place}: {one_line(error)}; check the import lines of the gin file") from error
+        raise ConfigError(f"{place}: {explain(error)}; check the import lines of the gin file") from error

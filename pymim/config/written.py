@@ -14,6 +14,7 @@ from pymim.config.files import located
 from pymim.config.line import quoted
 from pymim.config.names import importable, imports, shown
 from pymim.config.references import MACRO
+from pymim.config.trust import checked
 
 
 class Binding(NamedTuple):
@@ -75,7 +76,7 @@ def source(line: str) -> str:
 def _read(text: str, place: str, folder: Path | None = None) -> Iterator[Binding]:
     """Statements are read as a whole: gin resolves names by the imports of one text, while it is read."""
     included: list[Binding] = []
-    with gin_config._parse_scope() as context:
+    with checked(), gin_config._parse_scope() as context:
         for statement in config_parser.ConfigParser(text, gin_config.ParserDelegate()):
             if isinstance(statement, config_parser.ImportStatement):
                 context.process_import(statement)

@@ -132,11 +132,13 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="pymim export", description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--trust", action="store_true", help="let its config.gin run code that is not pymim's")
     args = parser.parse_args(words)
     if not (args.run / "config.gin").exists():
         raise ConfigError(f"export: {args.run}: expected a run's folder, got one without config.gin")
     root = "train.Trainer"
-    measured.once(config.load([str(args.run / "config.gin")]), root, args.run / "config.gin")
+    with config.trusting(args.trust):
+        measured.once(config.load([str(args.run / "config.gin")]), root, args.run / "config.gin")
     encoder: Encoder = config.build(root, "method").encoder
     weights.load(encoder, checkpoint.newest(args.run), whole=True)  # alone: the data may be elsewhere by now
     normalise = config.parts("data.Loader", "views")[0].normalise
