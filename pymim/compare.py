@@ -4,10 +4,11 @@
         'low: gin/mae.gin RATIO=0.25' 'paper: gin/mae.gin RATIO=0.75'
 
 Each variant is NAME: its gin files, then its bindings; -b adds a binding to all. Every run is a `python -m
-pymim.run` of its own, in WORKDIR/NAME/seed-N; one that is done is not run again, and one that was stopped goes
-on, so the same command after an interruption finishes the comparison. Leaves table.md, table.json and compare.png
-in WORKDIR: the last evaluation of each variant, mean and standard deviation over the seeds, and the baselines of
-the first variant.
+pymim.run` of its own, in WORKDIR/NAME/seed-N. One that is done is not run again, and one that was stopped goes on,
+so the same command after an interruption finishes the comparison; but only where it was made of the same whole
+configuration, code and data, which WORKDIR/NAME/seed-N/made_of.json keeps. Leaves table.md, table.json and
+compare.png in WORKDIR: the last evaluation of each variant, mean and standard deviation over the seeds, and the
+baselines of the first variant.
 """
 
 from __future__ import annotations
@@ -15,21 +16,23 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from typing import NoReturn
 
-from matplotlib.figure import Figure
+from pymim import children, endings, signals
+
+if __name__ == "__main__":
+    signals.begin()  # before what takes a second to import
 
 from pymim import config
-from pymim.draw.image import save
 from pymim.errors import ConfigError, PymimError
-from pymim.io import Folder
+from pymim.tables import Scores, Table, check_names, markdown, printable
 
-Scores = dict[str, list[float]]  # by measure, one a seed
-Table = dict[str, Scores]  # by variant
+AGAIN = "while it compared; the same command goes on"
+BASELINES = "evaluate.Evaluation.baselines"
+MADE_OF = "made_of.json"
 
 
 def compare(
@@ -38,37 +41,53 @@ def compare(
     """Runs what has not been run, and writes and gives the table.
 
     variants: by name, the words of each: gin files, then bindings. common: bindings of all.
-    Raises: ConfigError where a run fails, with its command.
+    Raises: ConfigError where a name is no folder's, a folder holds a run of something else, or a run fails, with
+        its command; Stopped where a signal came.
     """
+    from pymim.draw.comparison import draw
+    from pymim.io import Folder
+
+    check_names(variants)
+    if seeds < 1:
+        raise ConfigError(f"compare: seeds: expected 1 or more, got {seeds}; give as many as the spread needs")
+    runs = {
+        (name, seed): ([*words, *common, f"SEED={seed}", *_alone(name, variants)], workdir / name / f"seed-{seed}")
+        for seed in range(seeds)
+        for name, words in variants.items()
+    }
+    made = {key: _checked(key[0], *run) for key, run in runs.items()}  # before the first is run
+    for key, (words, folder) in runs.items():
+        if not (folder / MADE_OF).exists():
+            Folder(folder).write_json(MADE_OF, made[key])
+        _run(words, folder)
     table: Table = {}
-    first = next(iter(variants))
-    for seed in range(seeds):
-        for name, words in variants.items():
-            alone = [f"SEED={seed}", *([] if name == first else ["evaluate.Evaluation.baselines=False"])]
-            _run([*words, *common, *alone], workdir / name / f"seed-{seed}")
     for name in variants:
         table[name] = _side_by_side([_evaluation(workdir / name / f"seed-{seed}") for seed in range(seeds)])
-    files = [workdir / first / f"seed-{seed}/evaluation/baselines.json" for seed in range(seeds)]
-    baselines = [json.loads(file.read_text()) for file in files]
-    for name in baselines[0]:
-        table[name] = _side_by_side([of_a_seed[name] for of_a_seed in baselines])
-    folder = Folder(workdir)
-    folder.write_json("table.json", table)
-    folder.write("table.md", markdown(table))
-    draw(table, workdir / "compare.png", grey=baselines[0].keys())
+    baselines = _baselines([workdir / next(iter(variants)) / f"seed-{seed}" for seed in range(seeds)])
+    check_names([*variants, *baselines])
+    table |= baselines
+    Folder(workdir).write_json("table.json", table)
+    Folder(workdir).write("table.md", markdown(table))
+    draw(table, workdir / "compare.png", grey=baselines.keys())
     return table
 
 
 def show(variants: Mapping[str, Sequence[str]], given: argparse.Namespace, common: Sequence[str] = ()) -> None:
     """Compares as a command line says, with `common` before its own bindings, and prints the table.
 
-    Raises: SystemExit, after one line, where a run fails.
+    Raises: SystemExit, after one line, where a run fails, or a signal comes.
     """
     try:
-        print(markdown(compare(variants, given.workdir, given.seeds, [*common, *given.common])), end="")  # noqa: T201
-    except PymimError as error:
-        print(f"pymim: {error}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(error.exit_code) from None
+        with signals.handled(), config.trusting(given.trust):
+            found = compare(variants, given.workdir, given.seeds, [*common, *given.common])
+        print(markdown(found), end="")  # noqa: T201
+    except (PymimError, OSError, signals.Asked) as error:
+        ending = endings.of(error.error(AGAIN) if isinstance(error, signals.Asked) else error)
+        if not ending.known:
+            raise
+        line = config.told(error) if isinstance(error, PymimError) else ending.reason
+        print(f"pymim: {printable(line)}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(ending.exit_code) from None
 
 
 def options(purpose: str | None, workdir: str, data: str = "digits", **numbers: int) -> argparse.Namespace:
@@ -81,7 +100,7 @@ def options(purpose: str | None, workdir: str, data: str = "digits", **numbers: 
     parser.add_argument("--workdir", type=Path, default=Path(workdir), help="goes on where it was stopped")
     for name, value in {"seeds": 3, **numbers}.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"number of {name}")
-    parser.add_argument("-b", action="append", default=[], dest="common", metavar="'NAME = VALUE'", help="for all")
+    _of_all(parser)
     given = parser.parse_args()
     given.common.insert(0, f"DATA={given.data}")
     if "cifar10" in given.data:
@@ -91,21 +110,49 @@ def options(purpose: str | None, workdir: str, data: str = "digits", **numbers: 
     return given
 
 
+def _of_all(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-b", action="append", default=[], dest="common", metavar="'NAME = VALUE'", help="for all")
+    parser.add_argument("--trust", action="store_true", help="let gin files run code that is not pymim's")
+
+
+def _alone(name: str, variants: Mapping[str, Sequence[str]]) -> list[str]:
+    """What only some have: the baselines of the first variant serve all."""
+    return [] if name == next(iter(variants)) else [f"{BASELINES}=False"]
+
+
+def _checked(name: str, words: Sequence[str], folder: Path) -> dict[str, str]:
+    """What the run would be made of. Raises: ConfigError where its folder holds a run of something else."""
+    from pymim.making import first_difference, made_of
+
+    try:
+        now = made_of(words, folder)
+    except ConfigError as error:
+        raise ConfigError(f"compare: {name}: {error}") from error
+    if not any((folder / held).exists() for held in ("config.gin", "stages")):
+        return now
+    if not (folder / MADE_OF).exists():
+        _refuse(folder, "that does not say what it was made of")
+    then = json.loads((folder / MADE_OF).read_text())
+    if now.get(BASELINES) == "False":  # it may have measured them: the table has those of the first variant
+        then[BASELINES] = now[BASELINES]
+    if difference := first_difference(then, now):
+        _refuse(folder, f"made of something else ({difference})")
+    return now
+
+
+def _refuse(folder: Path, what: str) -> NoReturn:
+    raise ConfigError(
+        f"compare: {folder}: expected this run or none, got one {what}; move it away, or choose another --workdir"
+    )
+
+
 def _run(words: Sequence[str], folder: Path) -> None:
     status = folder / "status.json"
     if status.exists() and json.loads(status.read_text())["exit_code"] == 0:
         return
-    command = [
-        sys.executable,
-        "-m",
-        "pymim.run",
-        *config.flags(words),
-        "--workdir",
-        str(folder),
-        "--resume",
-        "auto",
-    ]
-    if (code := subprocess.run(command, check=False).returncode) != 0:
+    command = [sys.executable, "-m", "pymim.run", *config.flags(words), "--workdir", str(folder)]
+    command += ["--resume", "auto", *config.trust_flag()]
+    if code := children.call(command, AGAIN):
         raise ConfigError(f"compare: a run ended with exit code {code}; look at it alone: {shlex.join(command)}")
 
 
@@ -113,47 +160,29 @@ def _evaluation(folder: Path) -> dict[str, float]:
     files = sorted((folder / "evaluation").glob("step-*.json"))
     if not files:
         raise ConfigError(f"compare: {folder}: expected an evaluation, got none; the data need labels")
-    found = json.loads(files[-1].read_text())
-    return {name: value for name, value in found.items() if name not in ("step", "baselines")}
+    return _numbers(json.loads(files[-1].read_text()))
+
+
+def _baselines(folders: Sequence[Path]) -> Table:
+    """The rows that the first variant measured beside its own; none where it measured none."""
+    files = [folder / "evaluation/baselines.json" for folder in folders]
+    found = [json.loads(file.read_text()) for file in files if file.exists()]
+    if not found:
+        return {}
+    if len(found) < len(files):
+        lacking = next(file for file in files if not file.exists())
+        raise ConfigError(f"compare: {lacking}: expected the baselines of each seed, got none; move its run away")
+    names = [name for name, row in found[0].items() if isinstance(row, dict)]
+    return {name: _side_by_side([_numbers(of_a_seed[name]) for of_a_seed in found]) for name in names}
+
+
+def _numbers(row: Mapping[str, object]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if isinstance(value, int | float) and name != "step"}
 
 
 def _side_by_side(found: Sequence[dict[str, float]]) -> Scores:
-    return {measure: [each[measure] for each in found] for measure in found[0]}
-
-
-def markdown(table: Table) -> str:
-    """A row a variant, a column a measure, in per cent: mean and, of several seeds, standard deviation."""
-    measures = list(next(iter(table.values())))
-
-    def cell(values: list[float] | None) -> str:
-        if not values:
-            return ""
-        spread = f" +- {100 * stdev(values):.1f}" if len(set(values)) > 1 else ""
-        return f"{100 * mean(values):.1f}{spread}"
-
-    rows = [
-        f"| {name} | " + " | ".join(cell(scores.get(m)) for m in measures) + " |" for name, scores in table.items()
-    ]
-    return "\n".join([f"| % | {' | '.join(measures)} |", "|---" * (len(measures) + 1) + "|", *rows]) + "\n"
-
-
-def draw(table: Table, path: Path, grey: Collection[str] = ()) -> None:
-    """A panel a measure: a bar at the mean of each variant, some of them `grey`, and a dot for each seed."""
-    measures = list(next(iter(table.values())))
-    figure = Figure(figsize=(1.2 + 2.6 * len(measures), 1.2 + 0.32 * len(table)), layout="constrained")
-    for axis, measure in zip(
-        figure.subplots(1, len(measures), sharey=True, squeeze=False)[0], measures, strict=True
-    ):
-        for row, (name, scores) in enumerate(table.items()):
-            values = [100 * value for value in scores.get(measure, [])]
-            if values:
-                axis.barh(row, mean(values), color="0.75" if name in grey else "C0", height=0.65)
-                axis.plot(values, [row] * len(values), "k.", ms=4)
-        axis.set_yticks(range(len(table)), list(table), fontsize=8)
-        axis.set_title(f"{measure} (%)", fontsize=9)
-        axis.tick_params(labelsize=8)
-    figure.axes[0].invert_yaxis()
-    save(figure, path)
+    measures = dict.fromkeys(measure for each in found for measure in each)
+    return {measure: [each[measure] for each in found if measure in each] for measure in measures}
 
 
 def main(words: list[str] | None = None) -> None:
@@ -164,10 +193,31 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("variants", nargs="+", metavar="'NAME: FILE... BINDING...'")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("-b", action="append", default=[], dest="common", metavar="'NAME = VALUE'")
+    _of_all(parser)
     given = parser.parse_args(words)
-    parted = (variant.partition(":") for variant in given.variants)
-    show({name.strip(): shlex.split(rest) for name, _, rest in parted}, given)
+    try:
+        variants = named(given.variants)
+    except ConfigError as error:
+        print(f"pymim: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None
+    show(variants, given)
+
+
+def named(given: Sequence[str]) -> dict[str, list[str]]:
+    """Part each 'NAME: FILE... BINDING...'. Raises: ConfigError where a name or the words are missing, or twice."""
+    variants: dict[str, list[str]] = {}
+    for variant in given:
+        name, _, rest = variant.partition(":")
+        if not rest.strip():
+            raise ConfigError(
+                f"compare: {variant!r}: expected 'NAME: FILE... BINDING...', got no words; write them"
+            )
+        if name.strip() in variants:
+            raise ConfigError(
+                f"compare: {name.strip()!r}: expected a name for each variant, got it twice; rename one"
+            )
+        variants[name.strip()] = shlex.split(rest)
+    return variants
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ from pymim import endings, signals
 if __name__ == "__main__":
     signals.begin()  # before what takes a second to import
 
-from pymim import config, resume, stages
+from pymim import children, config, resume, stages
 from pymim.data import lines
 from pymim.errors import ConfigError, PymimError, Unwritable
 from pymim.io import Folder, measured
 from pymim.io.lock import Lock
 from pymim.loop import memory
+from pymim.tables import printable
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -90,6 +91,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; gives its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    children.follow_parent()
     try:
         with signals.handled():
             return _command(words)
@@ -277,7 +279,7 @@ def _default_workdir(args: argparse.Namespace) -> Path:
 def _complain(message: str, verbose: bool) -> None:
     if verbose:
         traceback.print_exc()
-    print(f"pymim: {message}", file=sys.stderr)  # noqa: T201
+    print(f"pymim: {printable(message)}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pymim import signals
-from pymim.errors import ConfigError, PymimError, Stopped
+from pymim import children
+from pymim.errors import ConfigError, PymimError
 from pymim.io.disk import write_whole
 from pymim.world import World
 
@@ -93,11 +93,17 @@ def _words(part: str | Bindings) -> list[str]:
 
 
 def load(
-    files: Sequence[str], bindings: Sequence[str], folder: Path, training: bool, root: str
+    files: Sequence[str],
+    bindings: Sequence[str],
+    folder: Path,
+    training: bool,
+    root: str,
+    staged: list[tuple[Stage, list[str]]] | None = None,
 ) -> tuple[str, set[str]]:
     """Load a configuration with its stages bound, after running them where `training`.
 
-    Gives it as one text, and the macros of the command line that a stage takes on.
+    Gives it as one text, and the macros of the command line that a stage takes on. `staged` gets each stage that
+    runs first, and the words of its command.
 
     Raises: ConfigError; Stopped where a signal stopped a stage; PymimError with its exit code where one fails.
     """
@@ -119,6 +125,8 @@ def load(
             continue
         if running:
             _make(stage, passed(stage, text, bound))
+        if staged is not None:
+            staged.append((stage, [*stage.words, *passed(stage, text, bound)]))
         bound.append(f"{stage.macro}={str(stage.encoder)!r}")
         text = config.load(files, bound)
     return text, taken
@@ -207,15 +215,11 @@ def _made(stage: Stage) -> list[str] | None:
 def _call(stage: Stage, command: list[str]) -> None:
     """Run a command by itself; a signal that asks this process to stop is handed on."""
     alone = {name: value for name, value in os.environ.items() if not re.match(_OF_THE_LAUNCHER, name)}
-    try:
-        code = signals.run(command, env=alone, stdout=sys.stderr)
-    except signals.Asked as asked:
-        raise asked.error(f"in stage {stage.folder.name}; --resume auto goes on with it") from None
-    if code == Stopped.exit_code:
-        raise Stopped(f"stage {stage.folder.name} was stopped by a signal; --resume auto goes on with it")
+    where = f"in stage {stage.folder.name}; --resume auto goes on with it"
+    code = children.call(command, where, sys.stderr, alone)
     if code:
         error = PymimError(f"{stage.folder.name}: ended with exit code {code}; alone it is: {shlex.join(command)}")
-        error.exit_code = max(code, 1)
+        error.exit_code = code
         raise error
 
 

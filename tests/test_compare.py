@@ -1,19 +1,28 @@
-"""Comparisons: every variant and seed is run once, and what was stopped or done is not begun again."""
+"""Comparisons: every variant and seed is run once, and what is done stands only where it is still the same run."""
 
 import json
-from types import SimpleNamespace
+import os
+import re
+import shutil
+import signal
 
+import numpy as np
 import pytest
 
-from pymim import compare
+from pymim import children, compare
+from pymim.errors import ConfigError
+from pymim.making import first_difference, made_of
 from pymim.run import main
 from tests.test_run import QUICK, SMALL
 
+VARIANTS = {"half": ["gin/mae.gin", "RATIO=0.5"], "most": ["gin/mae.gin", "RATIO=0.75"]}
+COMMON = [*SMALL, *QUICK, "STEPS=2", "WORKERS=0"]
 
-def in_this_process(command, check):
-    """`subprocess.run` of a run: to start a process takes longer than two steps."""
+
+def in_this_process(command, where):
+    """`children.call` of a run: to start a process takes longer than two steps."""
     assert command[1:3] == ["-m", "pymim.run"]
-    return SimpleNamespace(returncode=main(command[3:]))
+    return main(command[3:])
 
 
 @pytest.fixture
@@ -21,26 +30,141 @@ def counted(monkeypatch):
     """The folders of the runs that were started."""
     started = []
 
-    def count(command, **options):
+    def count(command, *rest):
         started.append(command[command.index("--workdir") + 1])
-        return in_this_process(command, **options)
+        return in_this_process(command, *rest)
 
-    monkeypatch.setattr(compare.subprocess, "run", count)
+    monkeypatch.setattr(compare.children, "call", count)
     return started
 
 
-def test_two_variants_side_by_side(tmp_path, counted):
-    common = [*SMALL, *QUICK, "STEPS=2", "WORKERS=0"]
-    variants = {"half": ["gin/mae.gin", "RATIO=0.5"], "most": ["gin/mae.gin", "RATIO=0.75"]}
-    table = compare.compare(variants, tmp_path, seeds=2, common=common)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A comparison that was made: copies of it are compared again."""
+    folder = tmp_path_factory.mktemp("compare") / "done"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare.children, "call", in_this_process)
+        compare.compare(VARIANTS, folder, 1, COMMON)
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_two_variants_side_by_side(copied, counted):
+    table = compare.compare(VARIANTS, copied, seeds=2, common=COMMON)
     assert list(table) == ["half", "most", "untrained", "pixels"]
-    assert all(len(values) == 2 for name in variants for values in table[name].values())
-    assert "RATIO=0.5" in (tmp_path / "half/seed-1/config.gin").read_text().replace(" ", "")
-    assert table == json.loads((tmp_path / "table.json").read_text())
-    assert (tmp_path / "compare.png").exists() and "| half |" in (tmp_path / "table.md").read_text()
-    assert len(counted) == 4
-    compare.compare(variants, tmp_path, seeds=2, common=common)
-    assert len(counted) == 4
+    assert all(len(values) == 2 for row in table.values() for values in row.values())
+    assert "RATIO=0.5" in (copied / "half/seed-1/config.gin").read_text().replace(" ", "")
+    assert table == json.loads((copied / "table.json").read_text())
+    assert (copied / "compare.png").exists() and "| half |" in (copied / "table.md").read_text()
+    assert counted == [str(copied / run) for run in ("half/seed-1", "most/seed-1")]
+    assert compare.compare(VARIANTS, copied, seeds=2, common=[*COMMON, "WORKERS=1"]) == table
+    assert len(counted) == 2
+
+
+def test_the_first_variant_has_baselines(copied, counted):
+    turned = dict(reversed(VARIANTS.items()))
+    with pytest.raises(ConfigError, match=r"most/seed-0: .*Evaluation.baselines: False then, True now"):
+        compare.compare(turned, copied, seeds=1, common=COMMON)
+    assert not counted
+    (copied / "most").rename(copied / "away")
+    table = compare.compare(turned, copied, 1, COMMON)  # the other has more than it needs
+    assert counted == [str(copied / "most/seed-0")] and list(table) == ["most", "half", "untrained", "pixels"]
+
+
+CHANGES = [
+    ("optim.AdamW.rate=0.007", "optim.AdamW.rate: 0.006 then, 0.007 now"),
+    ("probes.KNN.k=7", "probes.KNN.k: 20 then, 7 now"),
+    ("STEPS=60", ".steps: 2 then, 60 now"),
+    ("DATA=digits-plain", "source: 'digits' then, 'digits-plain' now"),
+    ("RATIO=0.6", "masks.Uniform.ratio: 0.5 then, 0.6 now"),
+    ("method.Method.mask=@masks.Block()", "masks.Block.*: nothing then, .* now"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES)
+def test_a_run_of_another_configuration_is_not_reused(change, said, copied, counted):
+    kept = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=rf"half/seed-0: expected this run or none, .*{said}\); move it away"):
+        compare.compare(VARIANTS, copied, 1, [*COMMON, change])
+    assert not counted and {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == kept
+
+
+def test_nor_one_of_another_default_or_other_code(copied, counted):
+    file = copied / "half/seed-0/made_of.json"
+    made = json.loads(file.read_text())
+    for changed, said in (
+        ({"encoders.ViT.mlp_ratio": "3.0"}, "encoders.ViT.mlp_ratio: 3.0 then, 4.0 now"),
+        ({"code of pymim/masks/uniform.py": "other"}, "code of pymim/masks/uniform.py: other then"),
+        ({"code of torch": "1.0"}, "code of torch: 1.0 then"),
+    ):
+        file.write_text(json.dumps(made | changed))
+        with pytest.raises(ConfigError, match=said):
+            compare.compare(VARIANTS, copied, 1, COMMON)
+    file.unlink()
+    with pytest.raises(ConfigError, match="does not say what it was made of"):
+        compare.compare(VARIANTS, copied, 1, COMMON)
+    assert not counted
+
+
+def test_nor_one_of_a_module_that_was_edited(tmp_path, monkeypatch):
+    from pymim import config, making
+
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "edited_loss.py").write_text("class Loss:\n    def __call__(self, a, b): return (a - b).mean(-1)\n")
+    (tmp_path / "mine.gin").write_text(
+        "include 'mae.gin'\nfrom __gin__ import dynamic_registration\nimport edited_loss\n"
+        "from pymim import method\nmethod.Objective.loss = @edited_loss.Loss()\n"
+    )
+    with config.trusting():
+        before = made_of([str(tmp_path / "mine.gin")], tmp_path / "run")
+        (tmp_path / "edited_loss.py").write_text("class Loss: pass")
+        making._code.cache_clear()  # as another command
+        after = made_of([str(tmp_path / "mine.gin")], tmp_path / "run")
+    assert first_difference(before, after).startswith("code of edited_loss: ")
+
+
+def test_the_data_are_part_of_a_run(tmp_path):
+    from pymim import making
+
+    def made(path):
+        making._files.cache_clear()  # as another command
+        return made_of(["gin/mae.gin", f"DATA={path}"], tmp_path / "run")
+
+    pictures = tmp_path / "pictures" / "a"
+    pictures.mkdir(parents=True)
+    (pictures / "1.png").write_bytes(b"one")
+    (tmp_path / "pictures" / "again").symlink_to(tmp_path / "pictures")
+    np.save(tmp_path / "all.npy", np.zeros((3, 4, 4, 3), np.uint8))
+    np.save(tmp_path / "all_labels.npy", np.zeros(3, int))
+    for name in ("some_train.parquet", "some_test.parquet"):
+        (tmp_path / name).write_bytes(b"rows")
+    for named, touched in (
+        ("pictures", "pictures/a/2.png"),
+        ("all.npy", "all_labels.npy"),
+        ("some_train.parquet", "some_test.parquet"),
+        ("some_train.parquet", "some_train.parquet"),
+    ):
+        before = made(tmp_path / named)
+        assert first_difference(before, made(tmp_path / named)) is None
+        (tmp_path / touched).write_bytes(b"other")
+        assert f"files of {tmp_path / named}: " in first_difference(before, made(tmp_path / named))
+    again = tmp_path / "some_train.parquet"
+    before, content = made(again), again.read_bytes()
+    again.unlink()
+    again.write_bytes(content)  # the same, written again
+    assert first_difference(before, made(again)) is None
+
+
+def test_a_stage_is_part_of_a_run(tmp_path):
+    folders = (tmp_path / "run", tmp_path / "moved/run")
+    before, moved = (made_of(["gin/mr_mae.gin", "STAGE_STEPS=3"], folder) for folder in folders)
+    assert before == moved and before["stage 1-mae: train.Trainer.steps"] == "3"
+    after = made_of(["gin/mr_mae.gin", "STAGE_STEPS=4"], folders[0])
+    assert re.search("(?s)3.* then, .*4.* now", first_difference(before, after))
 
 
 def test_spread_is_told_of_several_seeds_only():
@@ -48,10 +172,97 @@ def test_spread_is_told_of_several_seeds_only():
     assert compare.markdown(table).splitlines()[2:] == ["| a | 60.0 +- 14.1 |", "| pixels | 25.0 |"]
 
 
-def test_a_failing_run_is_named(tmp_path, capfd):
-    words = ["wrong: gin/mae.gin DIMM=3", "--workdir", str(tmp_path), "--seeds", "1"]
+def test_every_measure_has_a_column(tmp_path):
+    from pymim.draw.comparison import draw
+
+    table = {"a": {"knn": [0.5]}, "b": {"linear": [0.25], "knn": [0.5]}, "c": {"nmi": [0.1]}}
+    lines = ["| % | knn | linear | nmi |", "|---|---|---|---|", "| a | 50.0 |  |  |"]
+    lines += ["| b | 50.0 | 25.0 |  |", "| c |  |  | 10.0 |"]
+    assert compare.markdown(table).splitlines() == lines
+    draw(table, tmp_path / "bars.png")
+    assert (tmp_path / "bars.png").exists()
+
+
+def test_names_are_shown_as_they_are(tmp_path):
+    from html import unescape
+
+    from pymim.draw.comparison import draw
+
+    names = ["a|b", "<img src=x onerror=alert(1)>", "[x](javascript:alert)", "`*_", "$\\frac$", "\x1b[2J", "a & b"]
+    table = {name: {"k|<n>": [0.5]} for name in names}
+    text = compare.markdown(table)
+    assert "<" not in text and "\x1b" not in text
+    rows = [line.replace("\\|", "&#124;").split("|") for line in text.splitlines()]
+    assert all(len(row) == 4 for row in rows)  # two cells a row
+    assert unescape(rows[2][1]).strip() == "a|b" and unescape(rows[3][1]).strip() == names[1]
+    draw(table, tmp_path / "bars.png")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "/tmp/x", "a/b", "a\\b", "..", ".", "", " ", "a\nb", "\x1b[2J", "\u202egnp", "x" * 300, "\0"],
+)
+def test_a_name_that_is_no_folders_is_refused(name, tmp_path, counted):
+    with pytest.raises(ConfigError, match="expected a name that a folder may have"):
+        compare.compare({"a": ["gin/mae.gin"], name: ["gin/mae.gin"]}, tmp_path / "here", 1, COMMON)
+    assert not counted and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("variants", "said"),
+    [
+        (["gin/mae.gin"], "expected 'NAME: FILE... BINDING...', got no words"),
+        (["a:"], "expected 'NAME: FILE... BINDING...', got no words"),
+        (["a: gin/mae.gin", "a: gin/hpm.gin"], "expected a name for each variant, got it twice"),
+        (["a: gin/mae.gin", "A: gin/hpm.gin"], "expected a name for each row, got it twice"),
+        (["wrong: gin/mae.gin DIMM=3"], "wrong: -b 'DIMM=3': no macro is called DIMM"),
+        (["a: gin/mae.gin", "wrong: gin/nothing.gin"], "compare: wrong: --gin gin/nothing.gin: no such file"),
+        (["a: gin/mae.gin", "--seeds", "0"], "seeds: expected 1 or more, got 0"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(variants, said, tmp_path, capfd, counted):
     with pytest.raises(SystemExit) as stop:
-        compare.main(words)
-    assert stop.value.code == 2
+        compare.main(["--workdir", str(tmp_path / "here"), "--seeds", "1", *variants])
     error = capfd.readouterr().err
-    assert "exit code 2" in error and "pymim.run" in error
+    assert stop.value.code == 2 and said in error and error.count("\n") == 1
+    assert not counted and not (tmp_path / "here").exists()
+
+
+def test_a_failing_run_is_named(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(compare.children, "call", lambda *command: 3)
+    with pytest.raises(SystemExit) as stop:
+        compare.main(["wrong: gin/mae.gin", "--workdir", str(tmp_path), "--seeds", "1"])
+    error = capfd.readouterr().err
+    assert stop.value.code == 2 and "exit code 3" in error and "pymim.run --gin gin/mae.gin" in error
+
+
+def test_a_module_of_somebody_needs_trust(tmp_path, monkeypatch, capfd):
+    started = []
+    monkeypatch.setattr(compare.children, "call", lambda command, *rest: started.append(command) or 3)
+    (tmp_path / "theirs.gin").write_text("include 'mae.gin'\nimport this\n")
+    words = [f"theirs: {tmp_path / 'theirs.gin'}", "--workdir", str(tmp_path / "here"), "--seeds", "1"]
+    with pytest.raises(SystemExit):
+        compare.main(words)
+    assert "import this: expected a module" in capfd.readouterr().err and not started
+    with pytest.raises(SystemExit):
+        compare.main([*words, "--trust"])
+    assert started[0][-1] == "--trust"
+
+
+@pytest.mark.parametrize("code", [75, 130])
+def test_what_a_child_says_of_a_signal_ends_the_comparison(code, tmp_path, monkeypatch, capfd):
+    call = children.call
+    monkeypatch.setattr(compare.children, "call", lambda *_: call(["sh", "-c", f"exit {code}"], "here; again"))
+    with pytest.raises(SystemExit) as stop:
+        compare.main(["a: gin/mae.gin", "--workdir", str(tmp_path), "--seeds", "1"])
+    assert stop.value.code == code and capfd.readouterr().err == "pymim: stopped by a signal here; again\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_between_runs_is_one_line(number, code, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(compare, "_checked", lambda *run: os.kill(os.getpid(), number))
+    with pytest.raises(SystemExit) as stop:
+        compare.main(["a: gin/mae.gin", "--workdir", str(tmp_path), "--seeds", "1"])
+    error = capfd.readouterr().err
+    assert stop.value.code == code and error.endswith("while it compared; the same command goes on\n")
+    assert error.count("\n") == 1

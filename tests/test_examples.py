@@ -5,7 +5,6 @@ import runpy
 import shlex
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -31,7 +30,7 @@ def test_a_script_runs_every_variant_and_leaves_a_table(script, tmp_path, monkey
     words = [part for word in words for part in (("-b", word) if "=" in word else (word,))]
     quick = [part for word in QUICK if "FineTune" not in word for part in ("-b", word)]
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(compare, "subprocess", SimpleNamespace(run=in_this_process))
+    monkeypatch.setattr(compare.children, "call", in_this_process)
     monkeypatch.setattr("sys.argv", [script.name, "--seeds", "1", "--workdir", str(tmp_path), *words, *quick])
     variants = runpy.run_path(str(script), run_name="__main__").get("variants")
     table = (tmp_path / "table.md").read_text()

@@ -6,14 +6,14 @@ import pytest
 
 from tests.sources import LIBRARY, ROOT, imports_at_run_time, module_of, name_of, tree
 
-GROUND = {"errors", "checks", "contracts", "schedule", "world", "measures", "parts", "philox"}
+GROUND = {"errors", "checks", "contracts", "schedule", "world", "measures", "parts", "philox", "tables"}
 SLOTS = {
     *("masks", "views", "encoders", "targets", "predictors", "losses", "rankers", "clusters", "layers", "data"),
 }
 # What holds the slots together, runs them and looks at them.
 ABOVE = {
     *("method", "objective", "forward", "train", "run", "evaluate", "explain", "compare", "io", "loop", "draw"),
-    *("config", "bench", "stages", "resume"),
+    *("config", "bench", "stages", "making", "children", "resume"),
 }
 WRITES = {
     *("print", "open", "write", "write_text", "write_bytes", "mkdir", "savefig", "save", "save_file", "dump"),

@@ -2,6 +2,7 @@
 (Caron et al., ECCV 2018, figure 2), beside learning from clusters of random features, which stay as they are; and
 DeepCluster-v2 (Caron et al., NeurIPS 2020)."""
 
+import io
 import json
 from statistics import mean, stdev
 
@@ -51,7 +52,11 @@ def some(source, count, folder):
         whole = data.open(source, split=split)
         index = np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(int)
         images = np.stack([whole[i].image.numpy() for i in index.tolist()])
-        np.savez(folder / f"pictures_{split}.npz", images=images, labels=whole.labels[index])
+        made = io.BytesIO()
+        np.savez(made, images=images, labels=whole.labels[index])
+        file = folder / f"pictures_{split}.npz"
+        if not file.exists() or file.read_bytes() != made.getvalue():  # data that are written again are other data
+            file.write_bytes(made.getvalue())
     return folder / "pictures_train.npz"
 
 

@@ -15,6 +15,7 @@ from pymim.config.parse import add, build, load, operative, parts, value
 from pymim.config.reads import reads
 from pymim.config.trust import trust_flag, trusting
 from pymim.config.used import check_used, repeated
+from pymim.config.whole import paths, sources, whole
 
 __all__ = [
     "add",
@@ -29,10 +30,13 @@ __all__ = [
     "load",
     "operative",
     "parts",
+    "paths",
     "reads",
     "repeated",
+    "sources",
     "told",
     "trust_flag",
     "trusting",
     "value",
+    "whole",
 ]

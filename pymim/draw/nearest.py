@@ -41,7 +41,7 @@ def draw(method: Method, source: Source, path: Path) -> bool:
         nearest = members[distances[members].argsort(stable=True)][:PICTURES]
         axis = axes[number % height, number // height]
         axis.imshow(_strip(source, nearest, view), interpolation="nearest")
-        axis.set_title(_caption(source, members), fontsize=8, loc="left", pad=2)
+        axis.set_title(_caption(source, members), fontsize=8, loc="left", pad=2, parse_math=False)
     save(figure, path)
     return True
 

@@ -1,0 +1,63 @@
+"""Tables of scores as Markdown, with names that anybody may have chosen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import escape
+from statistics import mean, stdev
+
+from pymim.errors import ConfigError
+
+Scores = dict[str, list[float]]  # by measure, one a seed
+Table = dict[str, Scores]  # by variant
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what cannot be both a folder and a row: a path, characters that do not print, a name that is taken.
+
+    Raises: ConfigError.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if not name.isprintable() or re.search(r"[/\\]", name) or not name.strip(". ") or len(name.encode()) > 200:
+            raise ConfigError(
+                f"compare: {name!r}: expected a name that a folder may have, got a path or characters that do not "
+                "print; choose letters, digits and spaces"
+            )
+        if name.casefold() in seen:
+            raise ConfigError(f"compare: {name!r}: expected a name for each row, got it twice; rename one")
+        seen.add(name.casefold())
+
+
+def printable(text: str) -> str:
+    """Write characters that do not print, such as a terminal's commands, as Python does; line ends stay."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
+
+
+def cell(text: str) -> str:
+    r"""Write a text so that Markdown shows it as it is: no end of the cell, no HTML, no link."""
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", escape(printable(text).replace("\n", " "), quote=False))
+
+
+def measures(table: Table) -> list[str]:
+    """List the columns: every measure that a row has, in the order in which they come."""
+    return list(dict.fromkeys(measure for scores in table.values() for measure in scores))
+
+
+def markdown(table: Table) -> str:
+    """A row a variant, a column a measure, in per cent: mean and, of several seeds, standard deviation."""
+    columns = measures(table)
+
+    def score(values: list[float] | None) -> str:
+        if not values:
+            return ""
+        spread = f" +- {100 * stdev(values):.1f}" if len(set(values)) > 1 else ""
+        return f"{100 * mean(values):.1f}{spread}"
+
+    rows = [
+        f"| {cell(name)} | " + " | ".join(score(scores.get(column)) for column in columns) + " |"
+        for name, scores in table.items()
+    ]
+    head = f"| % | {' | '.join(map(cell, columns))} |"
+    return "\n".join([head, "|---" * (len(columns) + 1) + "|", *rows]) + "\n"
