@@ -28,7 +28,7 @@ if __name__ == "__main__":
 
 from pymim import config
 from pymim.errors import ConfigError, PymimError
-from pymim.tables import Scores, Table, check_names, markdown, printable
+from pymim.tables import Scores, Table, check_names, markdown
 
 AGAIN = "while it compared; the same command goes on"
 BASELINES = "evaluate.Evaluation.baselines"
@@ -86,7 +86,7 @@ def show(variants: Mapping[str, Sequence[str]], given: argparse.Namespace, commo
         if not ending.known:
             raise
         line = config.told(error) if isinstance(error, PymimError) else ending.reason
-        print(f"pymim: {printable(line)}", file=sys.stderr)  # noqa: T201
+        print(f"pymim: {line}", file=sys.stderr)  # noqa: T201
         raise SystemExit(ending.exit_code) from None
 
 

@@ -27,7 +27,6 @@ from pymim.errors import ConfigError, PymimError, Unwritable
 from pymim.io import Folder, measured
 from pymim.io.lock import Lock
 from pymim.loop import memory
-from pymim.tables import printable
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -279,7 +278,7 @@ def _default_workdir(args: argparse.Namespace) -> Path:
 def _complain(message: str, verbose: bool) -> None:
     if verbose:
         traceback.print_exc()
-    print(f"pymim: {printable(message)}", file=sys.stderr)  # noqa: T201
+    print(f"pymim: {message}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

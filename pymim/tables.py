@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from statistics import mean, stdev
 
-from pymim.errors import ConfigError
+from pymim.errors import ConfigError, printable
 
 Scores = dict[str, list[float]]  # by measure, one a seed
 Table = dict[str, Scores]  # by variant
@@ -30,14 +30,9 @@ def check_names(names: Iterable[str]) -> None:
         seen.add(name.casefold())
 
 
-def printable(text: str) -> str:
-    """Write characters that do not print, such as a terminal's commands, as Python does; line ends stay."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
-
-
 def cell(text: str) -> str:
     r"""Write a text so that Markdown shows it as it is: no end of the cell, no HTML, no link."""
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", escape(printable(text).replace("\n", " "), quote=False))
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", escape(printable(text), quote=False))
 
 
 def measures(table: Table) -> list[str]:

@@ -22,7 +22,7 @@ PAPERS = {
 # The modules of torch that are used: all are in 2.6, the oldest version that is promised. Look there before adding.
 TORCH = {
     *("torch", "torch.autograd.function", "torch.distributed.nn.functional", "torch.nn.functional"),
-    *("torch.nn.parallel", "torch.profiler", "torch.utils.checkpoint", "torch.utils.data"),
+    *("torch.nn.parallel", "torch.optim", "torch.profiler", "torch.utils.checkpoint", "torch.utils.data"),
     *("torch.utils.data._utils.pin_memory", "torch.utils.flop_counter", "torch.utils.tensorboard"),
 }
 

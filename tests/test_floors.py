@@ -6,7 +6,20 @@ import pytest
 
 from tests.sources import LIBRARY, ROOT, imports_at_run_time, module_of, name_of, tree
 
-GROUND = {"errors", "checks", "contracts", "schedule", "world", "measures", "parts", "philox", "tables"}
+GROUND = {
+    "errors",
+    "checks",
+    "contracts",
+    "schedule",
+    "world",
+    "measures",
+    "parts",
+    "philox",
+    "tables",
+    "signals",
+    "endings",
+    "children",
+}
 SLOTS = {
     *("masks", "views", "encoders", "targets", "predictors", "losses", "rankers", "clusters", "layers", "data"),
 }

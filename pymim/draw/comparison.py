@@ -9,7 +9,8 @@ from statistics import mean
 from matplotlib.figure import Figure
 
 from pymim.draw.image import save
-from pymim.tables import Table, measures, printable
+from pymim.errors import printable
+from pymim.tables import Table, measures
 
 
 def draw(table: Table, path: Path, grey: Collection[str] = ()) -> None:
