@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 from gin import config as gin_config
@@ -25,15 +26,23 @@ def _of_macro(name: str, above: tuple[str, ...]) -> list[Any]:
     found: list[Any] = []
     for (scope, selector), arguments in gin_config._CONFIG.items():
         for argument, value in arguments.items():
-            whole = macro_name(value) == name
-            if not whole and all(macro_name(each) != name for each in references(value)):
+            if all(macro_name(each) != name for each in references(value)):
                 continue
             if selector == MACRO:
                 outer = [] if scope in above else _of_macro(scope, (*above, name))
             else:
                 outer = [hint(gin_config._REGISTRY[selector].wrapped, argument)]
-            found += outer if whole else map(elements, outer)
+            found += [inner for each in outer for inner in _inside(value, each, name)]
     return found
+
+
+def _inside(value: Any, annotation: Any, name: str) -> Iterator[Any]:
+    """The annotations of the places in a value, however deep, that hold a macro."""
+    if macro_name(value) == name:
+        yield annotation
+    elif isinstance(value, dict | tuple | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _inside(item, elements(annotation), name)
 
 
 def _component(name: str) -> Any:

@@ -86,3 +86,8 @@ def test_what_does_not_fit_is_refused_in_one_line(binding, message, tmp_path, ca
     assert message in shown
     assert len(shown.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_number_deep_inside_a_value_stays_one():
+    """The macro stands in a dict in a tuple in a tuple."""
+    assert "STAGE_STEPS = 3\n" in config.load(["gin/mr_mae.gin"], ["STAGE_STEPS=3"])
