@@ -56,7 +56,7 @@ def test_the_tested_versions_are_allowed():
 
 
 def test_nothing_is_unpickled():
-    """No torch.load, no pickle, no joblib, no array that may hold objects; but what a run's own processes exchange."""
+    """No torch.load, no pickle, no joblib, no array of objects; but what a run's own processes exchange."""
     exchanged = {"pymim/data/passing.py", "pymim/data/workers.py"}
     found = []
     for path in [path for path in LIBRARY if name_of(path) not in exchanged]:
