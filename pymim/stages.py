@@ -49,7 +49,7 @@ class Stages:
     stages of its own. What its entry binds stays. START is the run's alone.
     """
 
-    def __init__(self, files: Sequence[Entry] = ()):
+    def __init__(self, files: str | Sequence[Entry] = ()):
         self.files = [files] if isinstance(files, str) else list(files)
 
 
