@@ -58,6 +58,7 @@ def compare(
     made = {key: _checked(key[0], *run) for key, run in runs.items()}  # before the first is run
     for key, (words, folder) in runs.items():
         if not (folder / MADE_OF).exists():
+            Folder(folder).create()
             Folder(folder).write_json(MADE_OF, made[key])
         _run(words, folder)
     table: Table = {}

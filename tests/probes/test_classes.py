@@ -38,6 +38,7 @@ def evaluated(folder, train, test, probes=None, run=None, **options):
     look = Evaluation(lambda split: splits[split], view, probes, **options)
     look.before_run(run := run or Run())
     yield
+    Folder(folder).create()
     look(run, Folder(folder), 3)
     yield
     path = folder / "evaluation" / "step-00000003.json"
