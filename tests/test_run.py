@@ -103,8 +103,8 @@ def test_evaluating_a_finished_run_needs_no_other_argument(finished, capsys):
     shown = capsys.readouterr().err
     assert "untrained" in shown
     assert "pixels" in shown
-    assert "trains on 50,000 pictures of 10 classes" in shown
-    assert "evaluates on 10,000 pictures of 10 classes" in shown
+    assert "trains on 50,000 images of 10 classes" in shown
+    assert "evaluates on 10,000 images of 10 classes" in shown
 
 
 def test_the_same_command_does_not_overwrite(finished, capsys):
@@ -239,7 +239,7 @@ def test_broken_pictures_are_counted_and_told(tmp_path, capsys, caplog):
     assert read(tmp_path / "run" / "metrics.jsonl")[-1]["broken"] == 1
     shown = capsys.readouterr().err
     assert "broken 1" in shown
-    assert f"trains on 40 pictures without labels in 40 files of {folder};" in shown
+    assert f"trains on 40 images without labels in 40 files of {folder};" in shown
     assert "evaluates on nothing: no test set and no labels" in shown
     assert "07.png" in caplog.text
 
