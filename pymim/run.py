@@ -218,8 +218,8 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
     with torch.device("meta"):
         views = config.parts("data.Loader", "views")
         method = config.build(ROOT, "method")
-        if optimizer := config.build(ROOT, "optimizer"):
-            optimizer.check(method)
+        if config.value(ROOT, "optimizer", None) is not None:
+            config.build(ROOT, "optimizer").check(method)
         _check_used(args, taken)
         root = config.graph(ROOT)  # in the scopes that it was built in
         cost = measure(method, example(method, root, views), root)

@@ -141,7 +141,7 @@ def test_data_that_fail_leave_what_is_done(whole, tmp_path, monkeypatch, capsys,
         (RuntimeError("CUDA out of memory. Tried to allocate"), 5, "out of memory"),
         (RuntimeError("std::bad_alloc"), 5, "out of memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (OSError(28, "No space left on device", "metrics.jsonl"), 1, "metrics.jsonl: could not be written"),
+        (OSError(28, "No space left on device", "metrics.jsonl"), 6, "metrics.jsonl: could not be written"),
     ],
 )
 def test_the_record_has_the_exit_code_and_the_words(tmp_path, monkeypatch, capsys, error, code, words):
