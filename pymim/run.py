@@ -22,7 +22,7 @@ if __name__ == "__main__":
     signals.begin()  # before what takes a second to import
 
 from pymim import children, config, resume, stages
-from pymim.data import lines
+from pymim.data import lines, moments
 from pymim.errors import ConfigError, PymimError, Unwritable
 from pymim.io import Folder, measured
 from pymim.io.lock import Lock
@@ -126,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, folder: Folder) -> int:
+    moments.forget()
     resuming = args.resume != "never" or args.mode in ("eval", "draw")
     files = args.gin
     if not files and resuming and (folder / "config.gin").exists():

@@ -56,6 +56,11 @@ def _measured(source: Source | opening.Data, channels: int, clip: Clip | None) -
     return statistics(opening.training_set(source, channels, clip), CLIPS if clip else STILLS)
 
 
+def forget() -> None:
+    """Measure anew, as the data of another run may bear the same name."""
+    _measured.cache_clear()
+
+
 def statistics(source: Source, pictures: int = 5000) -> Statistics:
     """(means, deviations) over all pixels of `pictures` random pictures of `source`, or all, each counting alike;
     of 8-bit pictures on [0, 1]. What `views` take as `statistics`.

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pymim import data, views
+from pymim.data import moments
 from pymim.data.moments import statistics
 from pymim.data.statistics import main
 from pymim.errors import DataError
@@ -129,3 +130,11 @@ def test_one_number_serves_all_channels():
     wanted = (images - 0.5) / torch.tensor([1.0, 2.0, 4.0]).view(1, 3, 1, 1)
     torch.testing.assert_close(views.Normalise(((0.5,), (1, 2, 4)))(images.clone()), wanted)
     torch.testing.assert_close(views.Normalise((0.5, 2.0))(images.clone()), (images - 0.5) / 2)
+
+
+def test_another_run_measures_anew(tmp_path):
+    """In one process, of a folder that has other pictures by then."""
+    for value in (0, 200):
+        np.save(tmp_path / "a.npy", np.full((4, 8, 8, 3), value, np.uint8))
+        moments.forget()
+        assert moments.measured(str(tmp_path / "a.npy"))[0] == pytest.approx((value / 255,) * 3, rel=1e-3)
