@@ -283,4 +283,6 @@ def _complain(message: str, verbose: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    signals.end()
+    sys.exit(code)

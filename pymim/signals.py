@@ -63,6 +63,11 @@ def begin() -> None:
     _install(_leave)
 
 
+def end() -> None:
+    """For the last moments of a command, while Python ends: Ctrl-C changes its exit code no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
     """Inside, a signal raises Asked; nothing new where this is so already, or outside the main thread."""

@@ -143,6 +143,13 @@ def test_ctrl_c_is_one_line_at_most(when, told, failed):
     assert (found.returncode, found.stdout, found.stderr) == (130, told, failed)
 
 
+def test_ctrl_c_while_python_ends_changes_no_exit_code():
+    ends = "import os, signal, sys\nfrom pymim import signals\nsignals.begin()\nsignals.end()\n"
+    code = f"{ends}os.kill(os.getpid(), signal.SIGINT)\nsys.exit(75)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (75, "", "")
+
+
 TWICE = """
 import os, signal, time
 from pymim import signals
