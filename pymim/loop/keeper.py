@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from pymim import signals
 from pymim.errors import DataError
@@ -71,7 +71,7 @@ class Keeper:
 class Mark:
     """Whether the tensors of a run are as they were, as torch counts what is written in place."""
 
-    def __init__(self, state: nn.Module, stepper: Optimizer):
+    def __init__(self, state: nn.Module, stepper: torch.optim.Optimizer):
         self.state, self.stepper = state, stepper
         self.seen = self._versions()
 
