@@ -176,7 +176,7 @@ def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_p
     words = [sys.executable, "-m", "pymim.run"]
     process = subprocess.Popen([*words, *command(folder, "STAGE_STEPS=100000", gin=file)], stderr=subprocess.PIPE)
     metrics = folder / "stages/1-mae/metrics.jsonl"
-    while not metrics.exists() or not metrics.read_text():
+    while process.poll() is None and (not metrics.exists() or not metrics.read_text()):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGTERM)
     _, told = process.communicate(timeout=120)
