@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import glob
 import hashlib
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import pymim
 from pymim import config, stages
+from pymim.data.walk import walk
 
 ROOT = "train.Trainer"
 # What of pymim has no part in a run's numbers.
@@ -71,21 +71,11 @@ def _files(path: Path) -> str:
         found = sorted({path, *path.parent.glob(f"{stem}*{glob.escape(path.suffix)}")})
         digest = [(file.name, _stamp(file)) for file in found]
     else:
-        found = sorted(_walked(path))
-        digest = [(str(file.relative_to(path)), _date(file)) for file in found]
+        names = walk(path).names
+        found = [path / name for name in names]
+        digest = [(name, _date(file)) for name, file in zip(names, found, strict=True)]
     size = sum(file.stat().st_size for file in found)
     return f"{len(found):,} files of {size:,} bytes, {_hash(repr(digest).encode())}"
-
-
-def _walked(folder: Path) -> Iterator[Path]:
-    """Every file below, through links too, each real folder once."""
-    seen: set[str] = set()
-    for top, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(top)) in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        yield from (file for name in names if (file := Path(top, name)).is_file())
 
 
 def _stamp(file: Path) -> str:

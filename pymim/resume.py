@@ -77,7 +77,7 @@ def _begin(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[Pa
         later = aside.move(folder.path, step) + aside.adopt(folder.path, path, step)
     if later:
         kept = f"set aside in {folder / 'aside'} until the run has passed it"
-        _say(f"goes on from step {step}; what is of later steps is {kept}: {', '.join(later)}")
+        say(f"goes on from step {step}; what is of later steps is {kept}: {', '.join(later)}")
     return path, step
 
 
@@ -133,7 +133,8 @@ def _limit(trainer: Trainer) -> str:
     return limit + ("; batch norms on CPUs see a process's share of the batch" if shares else "")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line of what is said when a run goes on."""
     print(f"resume: {line}", file=sys.stderr)  # noqa: T201
 
 

@@ -177,7 +177,7 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
     if trainer.world.leads:
         folder.create()
         for line in resume.differences(trainer, folder, text, args.resume) if resuming else ():
-            print(f"resume: {line}", file=sys.stderr)  # noqa: T201
+            resume.say(line)
         _save_config(folder, text, resuming)
         folder.describe_machine()
     if resuming:

@@ -97,7 +97,9 @@ def test_what_is_ignored_stays_so():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with signals.handled():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             ask(signal.SIGHUP)
+            assert not signals.requested()
     finally:
         signal.signal(signal.SIGHUP, before)
 

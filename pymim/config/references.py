@@ -39,14 +39,19 @@ def unfolded(value: Any) -> Any:
 
 def references(value: Any) -> Iterator[Any]:
     """Yield every reference that stands in `value`, macros included and not followed."""
-    if isinstance(value, gin_config.ConfigurableReference):
-        yield value
-    elif isinstance(value, dict):
+    return (leaf for leaf in leaves(value) if isinstance(leaf, gin_config.ConfigurableReference))
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield what stands in `value`, however deep, keys included."""
+    if isinstance(value, dict):
         for item in (*value.keys(), *value.values()):
-            yield from references(item)
+            yield from leaves(item)
     elif isinstance(value, tuple | list):
         for item in value:
-            yield from references(item)
+            yield from leaves(item)
+    else:
+        yield value
 
 
 def followed(value: Any, scope: str) -> Iterator[tuple[Any, str]]:

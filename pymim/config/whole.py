@@ -12,7 +12,7 @@ from gin import config as gin_config
 
 from pymim.config.names import shown
 from pymim.config.reads import Use, reads
-from pymim.config.references import resolved
+from pymim.config.references import leaves, resolved, unfolded
 
 
 def whole(selector: str) -> dict[str, str]:
@@ -56,15 +56,7 @@ def _text(value: Any) -> str:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    value = resolved(value)
-    if isinstance(value, str | Path):
-        yield str(value)
-    elif isinstance(value, dict):
-        for item in (*value.keys(), *value.values()):
-            yield from _strings(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _strings(item)
+    return (str(leaf) for leaf in leaves(unfolded(value)) if isinstance(leaf, str | Path))
 
 
 def _present(text: str) -> Path | None:

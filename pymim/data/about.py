@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pymim.data.labels import some
 from pymim.data.walk import Files
 from pymim.errors import printable
 
@@ -36,7 +36,7 @@ def describe(source: Source, items: str = "pictures") -> str:
 
 def left_out(files: Files) -> str:
     """Say what a walk has left out, and why."""
-    parts = [f"{len(names):,} {reason} ({_some(names)})" for reason, names in files.left.items()]
+    parts = [f"{len(names):,} {reason} ({some(names, NAMED)})" for reason, names in files.left.items()]
     return f"left out: {', '.join(parts)}"
 
 
@@ -77,7 +77,3 @@ def _files(files: Files) -> str:
     return f"{len(files.names):,} files of {files.root}" + (
         f" ({', '.join(files.names)})" if len(files.names) <= NAMED else ""
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

@@ -27,7 +27,7 @@ class Folder:
         self.root, self.files, self.channels = found.root, found.names, channels
         numbered = by_folder(self.files, classes)
         self.classes, self.labels = unpacked(numbered)
-        self.about = About(found, () if numbered else (unclassed(self.files),))
+        self.about = About(found, () if numbered else (unclassed(found),))
 
     def __len__(self) -> int:
         return len(self.files)
@@ -55,9 +55,9 @@ def files_of(path: str | Path | Files, suffixes: tuple[str, ...], kind: str, ite
     return path
 
 
-def unclassed(files: Sequence[str]) -> str:
+def unclassed(files: Files) -> str:
     """Say why the folders of these files are no classes."""
-    tops = sorted({name.split("/", 1)[0] for name in files if "/" in name})
+    tops = files.tops()
     if not tops:
         return "no classes, as there are no folders"
     if len(tops) == 1:

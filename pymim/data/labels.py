@@ -30,8 +30,8 @@ class Labels(NamedTuple):
         others = [name for name in present if name not in set(names)]
         if present and len(others) == len(present):
             raise DataError(
-                f"data.open: {where}: expected the training set's classes ({_some(names)}), got others "
-                f"({_some(present)}); name them the same"
+                f"data.open: {where}: expected the training set's classes ({some(names)}), got others "
+                f"({some(present)}); name them the same"
             )
         numbered = {name: number for number, name in enumerate([*names, *others])}
         table = np.array([numbered.get(name, NONE) for name in self.names] + [NONE], np.int64)
@@ -70,7 +70,7 @@ def by_folder(files: Sequence[str], names: Sequence[str] | None = None) -> Label
     if 2 * sum(bool(top) for top in tops) < len(tops) or (len(found) < 2 and not found & set(names or ())):
         return None
     own = labels(np.array(tops, object), "folders")
-    return own if own is None or names is None else own.like(names, f"folders {_some(sorted(found))}")
+    return own if own is None or names is None else own.like(names, f"folders {some(sorted(found))}")
 
 
 def _numbers(values: NDArray[Any], where: str, names: Sequence[str] | None) -> Labels | None:
@@ -122,5 +122,6 @@ def _word(value: Any, where: str) -> str:
     raise DataError(f"{where}: expected {TAKEN}, got {type(value).__name__}; rename or drop it")
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+def some(names: Sequence[str], most: int = 4) -> str:
+    """List names for a message, the first few of many."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -73,9 +73,8 @@ class Loader:
         self.workers = default_workers(self.source) if workers is None else workers
         self.context = clean_start() if self.workers else None  # early: it starts while the model is built
         self.prefetch, self.tolerate, self.patience = prefetch, tolerate, patience
-        self.limit = min(
-            len(self.source) - 1, max(1, part(len(self.source), tolerate))
-        )  # how many pictures may be broken
+        # How many pictures may be broken.
+        self.limit = min(len(self.source) - 1, max(1, part(len(self.source), tolerate)))
         self.steps_per_epoch = max(1, len(self.source) // batch)
         self.waited = 0.0  # seconds that the training has waited for a batch
         self.broken: Broken = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pymim.data.channels import Planes, as_seen, to_bits
+from pymim.data.log import log
 from pymim.data.turning import AS_STORED, Turn, by_orientation
 
 # Whatever a file's name says. Pillow knows more, and starts other programs for some: Ghostscript for EPS.
@@ -23,8 +23,6 @@ ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 ORIENTATION = 0x0112
 TURNED = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
 PNG = b"\x89PNG\r\n\x1a\n"
-
-log = logging.getLogger("pymim.data")
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Videos:
         self.root, self.files = found.root, found.names
         numbered = by_folder(self.files, classes)
         self.classes, self.labels = unpacked(numbered)
-        self.about = About(found, () if numbered else (unclassed(self.files),))
+        self.about = About(found, () if numbered else (unclassed(found),))
 
     def __len__(self) -> int:
         return len(self.files)

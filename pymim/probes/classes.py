@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pymim.data.labels import some
 from pymim.data.reading import labels
 from pymim.data.sample import chosen
 from pymim.data.source import Source
@@ -36,8 +37,7 @@ class Labels(NamedTuple):
     def named(self, classes: Sequence[int]) -> str:
         """A list of classes, by name where they have one."""
         names = self.names or ()
-        shown = [names[c] if c < len(names) else str(c) for c in classes[:NAMED]]
-        return ", ".join(shown) + (", ..." if len(classes) > NAMED else "")
+        return some([names[c] if c < len(names) else str(c) for c in classes], NAMED)
 
     def counted(self, items: str) -> str:
         """Such as `5,000 images of 10 classes`."""
