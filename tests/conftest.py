@@ -3,6 +3,7 @@ whose CUDA kernels are emulated on the CPU."""
 
 import importlib.util
 import os
+import signal
 import sys
 
 import pytest
@@ -14,6 +15,9 @@ if path := os.environ.get("PYMIM_TEST_CORE"):
     spec = importlib.util.spec_from_file_location("pymim._core", path)
     sys.modules["pymim._core"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["pymim._core"])
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell: it would be for all tests
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path, config):
