@@ -59,7 +59,8 @@ template <class R>
 struct Solution {
   Potentials<R> potentials;  // [in, out] the start, then the solution
   View<R, 3> plan;           // [out, optional] [S B K]
-  View<int64_t, 2> labels;   // [out, optional] [S B] the column with the most of each row; lower id first
+  // [out, optional] [S B] the column with the most of each row; lower id first; on CUDA -1 where all are NaN
+  View<int64_t, 2> labels;
   // [out, optional] [S] sum |P's column sums - wanted| / sum wanted, after the last row step: what it costs to
   // add those columns up can be saved.
   View<R, 1> error;
