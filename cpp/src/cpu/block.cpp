@@ -66,16 +66,9 @@ struct CandidateVectors : Candidates {
   }
 };
 
-#if defined(__AVX512BW__)
-void unpack_word(uint64_t word, int count, bool* flags) {
-  const __mmask64 inside = ~uint64_t{0} >> (64 - count);
-  _mm512_mask_storeu_epi8(flags, inside, _mm512_maskz_set1_epi8(word, 1));
-}
-#else
 void unpack_word(uint64_t word, int count, bool* flags) {
   for (int i = 0; i < count; ++i) flags[i] = word >> i & 1;
 }
-#endif
 
 // Bits to flags, over and over until all n patches have one.
 void unpack(const Board& board, uint64_t flip, int64_t n, bool* flags) {

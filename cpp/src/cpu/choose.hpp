@@ -42,43 +42,6 @@ struct Row {
   Word* keys() const { return room ? room : reinterpret_cast<Word*>(v > m ? visible : hidden); }
 };
 
-#if defined(__AVX512F__)
-
-// Appends the lanes of `ids` that `chosen` names; whole vectors where they stay inside the row.
-inline int64_t* append(__mmask16 chosen, __m512i ids, int64_t* to, const int64_t* end) {
-  const int count = __builtin_popcount(chosen);
-  const __m512i packed = _mm512_maskz_compress_epi32(chosen, ids);
-  const __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(packed));
-  const bool room = end - to >= 16;
-  if (room)
-    _mm512_storeu_si512(to, low);
-  else
-    _mm512_mask_storeu_epi64(to, static_cast<__mmask8>((1u << count) - 1), low);
-  if (count > 8) {
-    const __m512i high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(packed, 1));
-    if (room)
-      _mm512_storeu_si512(to + 8, high);
-    else
-      _mm512_mask_storeu_epi64(to + 8, static_cast<__mmask8>(((1u << count) - 1) >> 8), high);
-  }
-  return to + count;
-}
-
-inline void write_ids(const Row& row) {
-  int64_t *visible = row.visible, *hidden = row.hidden;
-  __m512i ids = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  for (int64_t i = 0; i < row.n; i += 16) {
-    const __mmask16 inside = first_lanes(row.n - i);
-    const __m128i flags = _mm_maskz_loadu_epi8(inside, row.boolean + i);
-    const __mmask16 hides = _mm_test_epi8_mask(flags, flags);
-    visible = append(static_cast<__mmask16>(inside & ~hides), ids, visible, row.visible + row.v);
-    hidden = append(hides, ids, hidden, row.hidden + row.m);
-    ids = _mm512_add_epi32(ids, _mm512_set1_epi32(16));
-  }
-}
-
-#else
-
 inline void write_ids(const Row& row) {
   int64_t *visible = row.visible, *hidden = row.hidden;
   for (int64_t i = 0; i < row.n; ++i) {
@@ -88,8 +51,6 @@ inline void write_ids(const Row& row) {
     visible += !hides;
   }
 }
-
-#endif
 
 // Cells of a coarse grid, each `unit` cells of a fine one.
 inline void enlarge(const bool* coarse, const Extent& grid, const Extent& unit, bool* fine) {

@@ -11,18 +11,16 @@ namespace {
 constexpr double kPatch = 1.8;   // nanoseconds that a patch takes, or one of its ids
 constexpr int64_t kRoom = 2048;  // keys that a thread has on its stack
 
-// Calls fill(row, image) for every image, to set its booleans, and writes their ids. Each range of images has a
-// copy of `fill`, which may learn from the rows before.
+// Calls fill(row, image) for every image, to set its booleans, and writes their ids.
 template <class Fill>
 void fill_rows(const Mask& out, Fill fill) {
   parallel_for(out.boolean[0], kPatch * static_cast<double>(out.boolean[1]),
                [&](int64_t begin, int64_t end, int) {
                  alignas(64) Word room[kRoom + kPadding];
-                 Fill fill_one = fill;
                  for (int64_t image = begin; image < end; ++image) {
                    Row row(out, image);
                    if (row.n <= kRoom) row.room = room;
-                   fill_one(row, image);
+                   fill(row, image);
                    write_ids(row);
                  }
                });
@@ -108,10 +106,10 @@ void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mas
 
 void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out, Stream) {
   const uint32_t reverse = hide == Hide::lowest ? 0xffffffffu : 0u;
-  fill_rows(out, [&, habit = Habit<Numbers>()](const Row& row, int64_t image) mutable {
+  fill_rows(out, [&](const Row& row, int64_t image) {
     Word* keys = row.keys();
     score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
-    const Smallest hardest = smallest_of_alike(keys, row.n, hard, habit);
+    const Smallest hardest = smallest<Numbers>(keys, row.n, hard, spanned(keys, row.n));
     put_smallest<Put::set>(keys, row.n, hardest, row.boolean);
     if (hard == row.m) return;
     const int64_t rest = row.n - hard;

@@ -3,10 +3,6 @@
 // terms 1 + e^x of a patch are multiplied up, their exponent bits moved aside before they overflow.
 #pragma once
 
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
-
 #include <limits>
 
 #include "../rank.hpp"
@@ -52,17 +48,6 @@ struct Vector {
   typedef T Lanes __attribute__((vector_size(kBytes)));
   typedef Int Bits __attribute__((vector_size(kBytes)));
 };
-
-template <class T>
-typename Vector<T>::Lanes reciprocal(typename Vector<T>::Lanes x) {
-#if defined(__AVX512F__)
-  if constexpr (std::is_same_v<T, float>) {  // 14 bits, and a Newton step to all of them
-    const __m512 guess = _mm512_maskz_rcp14_ps(0xffff, x);
-    return _mm512_fmadd_ps(guess, _mm512_fnmadd_ps(guess, x, _mm512_set1_ps(1.f)), guess);
-  }
-#endif
-  return T{1} / x;
-}
 
 float exponential(float x) { return exp(x); }
 double exponential(double x) { return std::exp(x); }
@@ -159,18 +144,20 @@ struct Block {
   // higher.
   template <bool kFactored, bool kDamped, bool kWeighted>
   void add(const Image<T>& image, int64_t i) {
-    const Bits lower = loss<image.losses[i], higher = loss> image.losses[i];
+    const T other = image.losses[i];
+    const Bits lower = (loss < other);
+    const Bits higher = (loss > other);
     Lanes t = signed_odds<kFactored>(image, i, lower, higher);
     const Lanes u = 1 + magnitude(t);
     pairs = lower | higher ? pairs + 1 : pairs;
     if constexpr (kWeighted) t *= weight + image.weights[i];
     if constexpr (kDamped) {
       const Lanes damp = 1 + image.epsilon * u;
-      product *= lower | higher ? u * reciprocal<T>(damp) : Lanes{} + 1;
-      gradient += t * reciprocal<T>(u * damp);
+      product *= lower | higher ? u / damp : Lanes{} + 1;
+      gradient += t / (u * damp);
     } else {
       product *= u;
-      gradient += t * reciprocal<T>(u);
+      gradient += t / u;
     }
   }
 

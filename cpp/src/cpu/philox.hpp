@@ -16,25 +16,7 @@ namespace {
 
 using Word = uint32_t __attribute__((may_alias));  // keys live in rows that ids will overwrite: see choose.hpp
 
-#if defined(__AVX512F__)
-constexpr int kBlocks = 8;
-using Lanes = __m512i;
-inline Lanes all(uint32_t value) { return _mm512_set1_epi64(value); }
-inline Lanes product(Lanes a, Lanes b) { return _mm512_mul_epu32(a, b); }
-inline Lanes high(Lanes a) { return _mm512_srli_epi64(a, 32); }
-inline Lanes mix(Lanes a, Lanes b, Lanes c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
-// Numbered, s apart, so that unpacking pairs, which works within 128 bits, leaves the blocks in order.
-template <int s>
-inline Lanes numbered(uint32_t first) {
-  return _mm512_add_epi64(all(first), _mm512_setr_epi64(0, 4 * s, s, 5 * s, 2 * s, 6 * s, 3 * s, 7 * s));
-}
-inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
-  const Lanes xy = _mm512_mask_shuffle_epi32(x, 0xaaaa, y, _MM_PERM_CCAA);
-  const Lanes zw = _mm512_mask_shuffle_epi32(z, 0xaaaa, w, _MM_PERM_CCAA);
-  _mm512_storeu_si512(out, _mm512_unpacklo_epi64(xy, zw));
-  _mm512_storeu_si512(out + 16, _mm512_unpackhi_epi64(xy, zw));
-}
-#elif defined(__AVX2__)
+#if defined(__AVX2__)
 constexpr int kBlocks = 4;
 using Lanes = __m256i;
 inline Lanes all(uint32_t value) { return _mm256_set1_epi64x(value); }
@@ -71,7 +53,7 @@ inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
 #endif
 
 constexpr int64_t kWords = 4 * kBlocks;
-constexpr int kSetsAtOnce = kBlocks == 8 ? 4 : 2;  // as many as there are registers for
+constexpr int kSetsAtOnce = 2;  // as many as there are registers for
 
 // The words of kSets * kBlocks blocks of one image's stream from `first` on, every kStride-th, as random_words
 // gives them. Sets at once hide each other's latency and share the round's keys.
