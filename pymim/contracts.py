@@ -230,6 +230,18 @@ class Output(NamedTuple):
         return next(iter(self.branches.values())).features
 
 
+class Tally(NamedTuple):
+    """A gauge whose numbers are added up over the pieces and processes of a step before it is made of them."""
+
+    sums: Tensor
+    of: Callable[[Tensor], Tensor]  # the gauge, a scalar, of the sums
+
+    @property
+    def value(self) -> Tensor:
+        """The gauge of what was counted here alone."""
+        return self.of(self.sums)
+
+
 # What a run offers to the hooks, and the hooks.
 
 
@@ -237,6 +249,7 @@ class Run(Protocol):
     """What a hook may ask of the run that calls it. `Trainer` is one."""
 
     step: int  # steps done
+    epoch: float  # passes over the training set that these steps made: images seen over its pictures
     steps: int
     seed: int
     batch: int
@@ -264,7 +277,8 @@ class Hooks:
         """Prepare: read a file, make a pass over the data. The weights are those the run begins with."""
 
     def before_epoch(self, run: Run) -> None:
-        """Renew what is renewed between epochs, as re-clustering does."""
+        """Renew what is renewed between epochs, as re-clustering does. Called every `loader.steps_per_epoch` steps,
+        the whole steps of a pass over the training set: `run.epoch` is then no whole number."""
 
     def before_step(self, run: Run) -> None:
         """Renew what is renewed within an epoch."""
@@ -476,9 +490,11 @@ class Pools(Protocol):
 
 @runtime_checkable
 class GivesGauges(Protocol):
-    """A target or loss that shows how it goes: scalars by name."""
+    """A target or loss that shows how it goes, by name: tallies, which are added up over the pieces and processes of
+    a step, or scalars, whose mean over them is shown. Called after the forward pass of each piece; the names are the
+    same in every process."""
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]: ...
+    def gauges(self, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor | Tally]: ...
 
 
 @runtime_checkable

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pymim.contracts import Tally
+
 Labels = NDArray[Any]
 
 
-def usage(assignments: Tensor, clusters: int) -> dict[str, Tensor]:
+def usage(assignments: Tensor, clusters: int) -> dict[str, Tally]:
     """Of soft assignments [* K] or labels [*]:
 
     entropy: of a patch's shares, mean over patches, divided by log K: 0 for hard labels, 1 where nothing is told.
@@ -24,14 +26,25 @@ def usage(assignments: Tensor, clusters: int) -> dict[str, Tensor]:
     soft = assignments.is_floating_point()
     shares = assignments.detach().flatten(0, -2).float() if soft else None
     labels = assignments.flatten() if shares is None else shares.argmax(1)
-    counts = labels.bincount(minlength=clusters)
-    sizes = counts / counts.sum() if shares is None else shares.mean(0)
-    most = clusters if soft else min(clusters, len(labels))
+    counts = labels.bincount(minlength=clusters).double()
+    sizes = counts if shares is None else shares.double().sum(0)
+    entropies = counts.new_zeros(len(labels)) if shares is None else _entropy(shares) / _log(clusters)
+
+    def balance(sizes: Tensor) -> Tensor:
+        most = clusters if soft else min(clusters, int(sizes.sum()))
+        return _entropy(sizes / sizes.sum().clamp_min(1)) / _log(most)
+
     return {
-        "entropy": labels.new_zeros(()).float() if shares is None else _entropy(shares).mean() / _log(clusters),
-        "balance": _entropy(sizes) / _log(most),
-        "used": (counts > 0).sum() / min(clusters, len(labels)),
+        "entropy": mean(entropies),
+        "balance": Tally(sizes, balance),
+        "used": Tally(counts, lambda counts: (counts > 0).sum() / counts.sum().clamp(1, clusters)),
     }
+
+
+def mean(values: Tensor, weight: float = 1.0) -> Tally:
+    """The mean of all values, each of this weight."""
+    sums = torch.stack((values.detach().double().sum(), values.new_tensor(values.numel(), dtype=torch.float64)))
+    return Tally(weight * sums, lambda sums: sums[0] / sums[1])
 
 
 def _entropy(shares: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.loop.gauges import Gauges
 from pymim.loop.keeper import Keeper
-from pymim.loop.progress import Progress
+from pymim.loop.progress import Done, Progress
 from pymim.loop.wrap import synchronise_only, wrap
 from pymim.method import Method
 from pymim.optim import AdamW, Recipe
@@ -47,10 +47,14 @@ class Trainer:
     precision: "bf16" (autocast) or "float32". compile: torch.compile. recompute: forget activations.
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
         encoder, which is then what is evaluated and exported.
+    log_every: after so many steps a line is printed and written to metrics.jsonl: `loss`, and each objective's under
+        its name, are means over the steps since the line before, over all pieces and processes (of an objective
+        that rests, over the steps in which it does not); `loss_of_step` is the last step's alone.
     gauges: of the steps that are logged.
     start: where the encoder's weights come from, whole or in part, when the run begins (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
-    While it runs, `step` is the number of steps done, and `folder` the run's.
+    While it runs, `step` is the number of steps done, `images` that of the images seen, `epoch` how many passes over
+    the training set these are, and `folder` the run's.
     evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
     """
 
@@ -111,7 +115,8 @@ class Trainer:
         self.state = nn.ModuleDict({"method": method} | ({"average": self.average} if self.average else {}))
         self.stepper = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
-        self.step = 0
+        self.step, self.images = 0, 0
+        self._kept: dict[str, Any] = {}
         self._looked_for_idle = False
         method.check_views(len(self.loader.views))
         method.before_load(self)
@@ -120,6 +125,11 @@ class Trainer:
     def encoder(self) -> Encoder:
         """What training is for: the encoder, or its average where one is kept."""
         return self.average.module if self.average else self.method.encoder  # type: ignore[return-value]
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training set: images seen, over its pictures."""
+        return self.images / len(self.loader.source)
 
     def forget(self, parameters: Iterable[nn.Parameter]) -> None:
         """Drop what the optimiser remembers of these parameters."""
@@ -145,7 +155,10 @@ class Trainer:
 
     def restore(self, path: Path) -> int:
         """Go back to a checkpoint; give its step."""
-        return int(checkpoint.load(path, self.state, self.stepper)["step"])
+        meta = checkpoint.load(path, self.state, self.stepper)
+        self.images = int(meta.get("images", meta["step"] * meta.get("batch", self.batch)))
+        self._kept = meta.get("progress", {})
+        return int(meta["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
         """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving."""
@@ -167,8 +180,8 @@ class Trainer:
         first, folder = self.step, self.folder
         forward = wrap(self.method, self.world, self.compile, self.recompute)
         metrics = Metrics(folder / "metrics.jsonl", first, self.board) if self.world.leads else None
-        progress = Progress(
-            first, self.steps, self.batch, self.encoder.items, self.loader.steps_per_epoch, metrics, self.log_every
+        self.progress = progress = Progress(
+            self._done(first), self.steps, self.encoder.items, metrics, self.log_every, self._kept
         )
         batches = self.loader.batches(first, self.steps)
         with signals.held(), contextlib.closing(progress), contextlib.closing(batches):
@@ -177,12 +190,13 @@ class Trainer:
                     self._begin(done - 1)
                     batch = next(batches)
                 rate = self.optimizer.set(self.stepper, done - 1, self.steps, self.batch)
-                losses = self.learn(forward, batch.to(self.world.device), done - 1, folder)
+                losses, gauges = self.learn(forward, batch.to(self.world.device), done - 1, folder)
                 self.method.after_step(done - 1)
                 if self.average is not None and self.momentum is not None:
                     self.average.update(self.method.encoder, self.momentum)
-                progress.report(done, rate, losses, self.loader.waited, len(self.loader.broken))
-                for complaint in self.gauges.complaints(losses) if self.gauges and self._is_logged(done) else ():
+                self.images += self.batch
+                progress.report(self._done(done), rate, losses, gauges)
+                for complaint in self.gauges.complaints(gauges) if self.gauges and self._is_logged(done) else ():
                     progress.say(complaint)
                 stopping = self.world.any(bool(signals.requested()))
                 if stopping or done == self.steps or done % self.save_every == 0:
@@ -192,6 +206,9 @@ class Trainer:
                 self._look(keeper, done)
             if first == self.steps:  # it was stopped while it looked at the end
                 self._look(keeper, first)
+
+    def _done(self, step: int) -> Done:
+        return Done(step, self.images, self.epoch, self.loader.waited, len(self.loader.broken))
 
     def _look(self, keeper: Keeper, done: int) -> None:
         for look, every in self.looks if self.world.leads else ():
@@ -217,12 +234,16 @@ class Trainer:
                 self.method.before_epoch(self)
         self.method.before_step(self)
 
-    def learn(self, forward: nn.Module, batch: Batch, step: int, folder: Folder) -> dict[str, float]:
-        """Forward, backward, clip, optimise; the mean of each loss over the batch, and gauges of its last piece."""
+    def learn(
+        self, forward: nn.Module, batch: Batch, step: int, folder: Folder
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Forward, backward, clip, optimise; the mean of each loss over the global batch, and its gauges where the
+        step is logged."""
         seed_everything(self.seed, step, self.world.rank)
         self.stepper.zero_grad(set_to_none=True)  # whatever a look or a hook left there
         pieces = batch.split(self.micro or len(batch.index))
         total: dict[str, Tensor] = {}
+        gauges = self.gauges if self._is_logged(step + 1) else None
         for piece in pieces:
             share = len(piece.index) / len(batch.index)
             with synchronise_only(forward, piece is pieces[-1]):
@@ -230,6 +251,8 @@ class Trainer:
                     output = forward(piece, step)
                 (output.loss * share).backward()  # outside: what was made in float32 goes back in float32
             self.method.after_forward(piece, output)
+            if gauges is not None:
+                gauges.see(self.method, output, share)
             for name, value in {"loss": output.loss, **output.losses}.items():
                 total[name] = total.get(name, 0) + value.detach().mean() * share
         losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))
@@ -239,13 +262,12 @@ class Trainer:
             if not math.isfinite(value):
                 what = f"the {name} is {value}"
                 replay.keep_and_raise(folder, batch, step, self.seed, self.world.rank, losses, what)
-        if self.gauges is not None and self._is_logged(step + 1):
-            losses |= self.gauges(self.method, output)
+        shown = {} if gauges is None else gauges.values(self.method, self.world, losses)
         if self.clip is not None:
             nn.utils.clip_grads_with_norm_(self.method.parameters(), self.clip, norm)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
-        return losses
+        return losses, shown
 
     def _look_for_idle(self, output: Output) -> None:
         """Say once, of a step in which no objective rests, which parameters no loss reaches: they never learn."""

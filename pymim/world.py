@@ -68,10 +68,26 @@ class World:
 
     def mean(self, values: torch.Tensor) -> list[float]:
         """The mean over the processes."""
+        return [float(value) for value in (self.total(values) / self.size).tolist()]
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        """The sum over the processes, in place."""
         if self.size > 1:
             dist.all_reduce(values)
-            values = values / self.size
-        return [float(value) for value in values.tolist()]
+        return values
+
+    def rows(self, values: torch.Tensor) -> torch.Tensor:
+        """The rows of all processes, one process after another: of each [n *D], where n may differ."""
+        if self.size == 1:
+            return values
+        mine = torch.tensor([len(values)], device=values.device)
+        counts = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(counts, mine)
+        padded = values.new_zeros(int(max(counts)), *values.shape[1:])
+        padded[: len(values)] = values
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""

@@ -63,7 +63,7 @@ def some(source, count, folder):
 def curve(folder, start, name, epoch):
     """What a run says by that name, by epoch: probes when one ends, clusters when one begins. `start` is the run
     whose untrained encoder was probed."""
-    found = {row["epoch"]: row[name] for row in read(folder / "clusters.jsonl") if name in row}
+    found = {row["step"] // epoch: row[name] for row in read(folder / "clusters.jsonl") if name in row}
     for file in folder.glob("evaluation/step-*.json"):
         result = json.loads(file.read_text())
         if name in result:

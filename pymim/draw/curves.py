@@ -14,7 +14,10 @@ from pymim.draw.image import save
 from pymim.io import Folder
 from pymim.io.metrics import read
 
-_NOT_LOSSES = {"step", "epoch", "images", "time", "rate", "images_per_second", "data_wait", "memory_mib", "broken"}
+_NOT_LOSSES = {
+    *("step", "epoch", "images", "time", "rate", "images_per_second", "data_wait", "memory_mib", "broken"),
+    "loss_of_step",
+}
 
 
 def draw(folder: Folder, path: Path) -> None:

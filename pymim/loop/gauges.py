@@ -1,4 +1,4 @@
-"""What shows that a method collapses, while it trains: read off the output of the steps that are logged."""
+"""What shows that a method collapses, while it trains: read off the outputs of the steps that are logged."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from torch import Tensor
 
 from pymim.checks import finite, whole
 from pymim.contracts import GivesGauges, KnowsChance, Output
+from pymim.loop.seen import Seen
 from pymim.method import Method
-from pymim.objective import Objective
+from pymim.world import World
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 class Gauges:
-    """Numbers for metrics.jsonl, under NAME/gauge of each objective NAME, and complaints.
+    """Numbers for metrics.jsonl, under NAME/gauge of each objective NAME, and complaints. They are of one whole step,
+    the one that is logged: of all its pieces, in all processes.
 
     features/rank: the effective rank of the encoder's tokens; NAME/target_rank that of a target which learns
         vectors. At 1 or below, all tokens are alike up to a factor.
     NAME/target_std: the deviation of such a target's channels over tokens. At 0 it is a constant.
-    NAME/...: what a target or loss that assigns patches to clusters says by `gauges(prediction, target)`, a dict of
-        scalars: see `clusters.usage`.
+    NAME/...: what a target or loss that assigns patches to clusters says by `gauges(prediction, target)`: see
+        `measures.usage`.
     NAME/of_chance: the loss, as a share of the target's or loss's `chance`, the loss of knowing nothing: log K of
         K clusters.
 
     Args:
-        tokens: how many are looked at for a rank.
+        tokens: how many, drawn from all, are looked at for a rank.
         near: a loss within this share of chance sits at it; patience: for so many reports before it is complained.
     """
 
@@ -37,14 +39,42 @@ class Gauges:
         finite(self, 0, near=near)
         self.tokens, self.near, self.patience = tokens, near, patience
         self._sitting: dict[str, int] = {}
+        self._seen = Seen(tokens)
 
     @torch.no_grad()
-    def __call__(self, method: Method, output: Output) -> dict[str, float]:
-        found = {"features/rank": effective_rank(self._some(output.features.tokens))}
+    def see(self, method: Method, output: Output, share: float = 1.0) -> None:
+        """Look at one piece of a step, which is this share of the process's part of it, after its forward pass."""
+        self._seen.draw("features/rank", output.features.tokens)
         for objective in (o for o in method.objectives if o.name in output.pairs):
-            named = self._of(objective, output)
-            found |= {f"{objective.name}/{gauge}": value for gauge, value in named.items()}
-        return dict(zip(found, torch.stack([v.float() for v in found.values()]).tolist(), strict=True))
+            pairs = output.pairs[objective.name]
+            prediction = torch.cat([pair.prediction for pair in pairs], 1)
+            target = torch.cat([pair.target for pair in pairs], 1)
+            for part in (objective.target, objective.loss):
+                if isinstance(part, GivesGauges):
+                    for name, gauge in part.gauges(prediction, target).items():
+                        self._seen.add(f"{objective.name}/{name}", gauge, share)
+            if pairs[0].target.requires_grad:
+                self._seen.draw(f"{objective.name}/target_rank", target)
+
+    @torch.no_grad()
+    def values(self, method: Method, world: World, losses: dict[str, float]) -> dict[str, float]:
+        """Give the gauges of a step, of all that was seen of it in all processes, and forget it.
+
+        losses: the step's, by name.
+        """
+        seen, self._seen = self._seen, Seen(self.tokens)
+        found = {}
+        for name in seen.drawn:
+            rows = seen.sample(name, world)
+            found[name] = float(effective_rank(rows))
+            if name.endswith("/target_rank"):
+                found[f"{name.removesuffix('rank')}std"] = float(rows.std(0).mean())
+        found |= seen.totals(world)
+        for objective in (o for o in method.objectives if o.name in losses):
+            for part in (objective.target, objective.loss):
+                if isinstance(part, KnowsChance):
+                    found[f"{objective.name}/of_chance"] = losses[objective.name] / part.chance
+        return found
 
     def complaints(self, values: dict[str, float]) -> list[str]:
         """What is wrong, each thing once, told when it has lasted."""
@@ -59,29 +89,6 @@ class Gauges:
             for name, count in self._sitting.items()
             if count == self.patience
         ]
-
-    def _of(self, objective: Objective, output: Output) -> dict[str, Tensor]:
-        pairs = output.pairs[objective.name]
-        prediction = torch.cat([pair.prediction for pair in pairs], 1)
-        target = torch.cat([pair.target for pair in pairs], 1)
-        found: dict[str, Tensor] = {}
-        for part in (objective.target, objective.loss):
-            if isinstance(part, GivesGauges):
-                found |= part.gauges(prediction, target)
-            if isinstance(part, KnowsChance):
-                found["of_chance"] = output.losses[objective.name].mean() / part.chance
-        if pairs[0].target.requires_grad:
-            some = self._some(target)
-            found |= {"target_rank": effective_rank(some), "target_std": some.float().std(0).mean()}
-        return found
-
-    def _some(self, tokens: Tensor) -> Float[Tensor, "n D"]:
-        flat = tokens.detach().flatten(0, -2)
-        if len(flat) <= self.tokens:
-            return flat
-        # Drawn: a stride may meet that of the grid, and see one place of every picture.
-        drawn = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0))[: self.tokens]
-        return flat[drawn.to(flat.device)]
 
 
 def effective_rank(tokens: Float[Tensor, "n D"]) -> Tensor:

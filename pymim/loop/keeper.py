@@ -29,6 +29,7 @@ class Keeper:
         """Write the checkpoint of this step."""
         trainer = self.trainer
         meta = {"steps": trainer.steps, "batch": trainer.batch, "seed": trainer.seed, "world": trainer.world.size}
+        meta |= {"images": trainer.images, "progress": trainer.progress.state()}
         checkpoint.save(self.folder, step, trainer.state, trainer.stepper, meta, trainer.keep)
         self.last = step
 

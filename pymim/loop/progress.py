@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any, NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -12,53 +13,79 @@ from pymim.io import Metrics
 from pymim.loop import memory
 
 
+class Done(NamedTuple):
+    """Where a run stands after a step."""
+
+    step: int
+    images: int  # seen since the run began
+    epoch: float  # passes over the training set that these are
+    waited: float  # seconds, for data
+    broken: int  # pictures
+
+
 class Progress:
-    """Counts items (images, clips) and time between reports, and the share of it spent waiting for data."""
+    """Speaks after every few steps: of losses, the mean over the steps since it last spoke; of gauges, the step's.
+
+    Losses are numbers already, as each step looks whether they are finite: their mean waits for nothing more.
+
+    kept: `state()` of the run before, where one goes on.
+    """
 
     def __init__(
-        self,
-        first: int,
-        steps: int,
-        batch: int,
-        items: str,
-        steps_per_epoch: int,
-        metrics: Metrics | None,
-        every: int,
+        self, first: Done, steps: int, items: str, metrics: Metrics | None, every: int, kept: dict[str, Any]
     ) -> None:
-        self.batch, self.items, self.steps, self.steps_per_epoch = batch, items, steps, steps_per_epoch
-        self.metrics, self.every = metrics, every
+        self.items, self.steps, self.metrics, self.every = items, steps, metrics, every
         self.shown = metrics is not None and sys.stderr.isatty()
-        self._bar = tqdm(total=steps, initial=first, unit="step", disable=not self.shown, dynamic_ncols=True)
-        self._since, self._step, self._waited = time.perf_counter(), first, 0.0
+        self._bar = tqdm(total=steps, initial=first.step, unit="step", disable=not self.shown, dynamic_ncols=True)
+        self._since, self._last = time.perf_counter(), first
+        self._sums: dict[str, float] = dict(kept.get("sums", {}))
+        self._counts: dict[str, int] = dict(kept.get("counts", {}))
 
-    def report(self, step: int, rate: float, losses: dict[str, float], waited: float, broken: int = 0) -> None:
+    def state(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps, so that the next line is that of a run that was not stopped."""
+        return {"sums": self._sums, "counts": self._counts}
+
+    def report(self, done: Done, rate: float, losses: dict[str, float], gauges: dict[str, float]) -> None:
         """Called after each step; speaks every few. Silent in processes that do not lead."""
         self._bar.update(1)
-        if self.metrics is None or (step % self.every and step != self.steps):
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+        if done.step % self.every == 0 or done.step == self.steps:
+            means = {name: total / self._counts[name] for name, total in self._sums.items()}
+            self._sums, self._counts = {}, {}
+            self._speak(done, rate, means, losses["loss"], gauges)
+
+    def _speak(
+        self, done: Done, rate: float, means: dict[str, float], last: float, gauges: dict[str, float]
+    ) -> None:
+        if self.metrics is None:
             return
         now = time.perf_counter()
         elapsed = max(now - self._since, 1e-9)
-        speed = (step - self._step) * self.batch / elapsed
-        share = (waited - self._waited) / elapsed
-        self._since, self._step, self._waited = now, step, waited
+        speed = (done.images - self._last.images) / elapsed
+        waiting = (done.waited - self._last.waited) / elapsed
+        self._since, self._last = now, done
         self.metrics.write(
-            step,
-            epoch=round(step / self.steps_per_epoch, 4),
-            images=step * self.batch,
+            done.step,
+            epoch=round(done.epoch, 4),
+            images=done.images,
             time=round(time.time(), 3),
             rate=rate,
-            **losses,
+            **means,
+            loss_of_step=last,
+            **gauges,
             images_per_second=round(speed, 1),
-            data_wait=round(share, 4),
-            broken=broken,
+            data_wait=round(waiting, 4),
+            broken=done.broken,
             memory_mib=_memory_mib(),
         )
-        text = f"loss {losses['loss']:.4f}  lr {rate:.2e}  {speed:.0f} {self.items}/s  data wait {share:.0%}"
-        text += "".join(f"  {name} {losses[name]:.3g}" for name in losses if name.endswith(("/rank", "/used")))
-        text += f"  broken {broken}" * bool(broken)
+        text = f"loss {means['loss']:.4f}  lr {rate:.2e}  {speed:.0f} {self.items}/s  data wait {waiting:.0%}"
+        text += "".join(f"  {name} {gauges[name]:.3g}" for name in gauges if name.endswith(("/rank", "/used")))
+        text += f"  broken {done.broken}" * bool(done.broken)
         self._bar.set_postfix_str(text)
         if not self.shown:
-            self.say(f"step {step}/{self.steps}  {text}")
+            self.say(f"step {done.step}/{self.steps}  {text}")
 
     def say(self, line: str) -> None:
         """A line of its own, above the bar where there is one, of the process that leads."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pymim.checks import finite, whole
-from pymim.contracts import HOOKS, Encoder
+from pymim.contracts import HOOKS, Encoder, Tally
 from pymim.contracts import Loss as Part
 from pymim.errors import ConfigError
 from pymim.losses.agreement import of_heads
@@ -96,9 +96,9 @@ class Sum(nn.Module):
             self._remember(found)
         return self._weighted(found, self.weights)
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Give the mean of each part in the last step, and the parts' own gauges."""
-        found = dict(self._shown)
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor | Tally]:
+        """Give the mean of each part in the last piece, and the parts' own gauges."""
+        found: dict[str, Tensor | Tally] = dict(self._shown)
         for part in self.parts:
             found |= part.gauges(prediction, target) if hasattr(part, "gauges") else {}
         return found

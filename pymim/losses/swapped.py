@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from pymim.checks import positive, whole
 from pymim.clusters.prototypes import Prototypes
 from pymim.clusters.transport import SCHEDULED, Transport
-from pymim.contracts import Encoder
+from pymim.contracts import Encoder, Tally
 from pymim.losses.entropy import CrossEntropy
-from pymim.measures import usage
+from pymim.measures import mean, usage
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -69,10 +69,10 @@ class Swapped(nn.Module):
             first = self.cross_entropy(theirs, self._labels(prediction, ours))
             return first + self.cross_entropy(ours, self._labels(target, theirs))
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
         """How the clusters are used by the target's tokens, and for which share both sides agree on the label."""
         labels = [self._labels(tokens, self.prototypes(tokens)) for tokens in (prediction, target)]
-        return usage(labels[1], self.clusters) | {"agreement": (labels[0] == labels[1]).float().mean()}
+        return usage(labels[1], self.clusters) | {"agreement": mean(labels[0] == labels[1])}
 
     @torch.no_grad()
     def assignments(self, values: Float[Tensor, "B N T"]) -> Int[Tensor, "B N"]:

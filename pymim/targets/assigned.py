@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pymim.checks import whole
 from pymim.clusters.queue import Queue
 from pymim.clusters.transport import Transport
-from pymim.contracts import Asked, Batch, Encoder, Features, Output, Source, Target
+from pymim.contracts import Asked, Batch, Encoder, Features, Output, Source, Tally, Target
 from pymim.measures import usage
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Assigned(Target):
             if branch is not None and branch.draw.step >= self.queue.start:
                 self.queue.push(view, branch.features.pooled)
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
         """Show how the clusters are used."""
         return usage(target, self.width)
 

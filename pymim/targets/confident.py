@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pymim.checks import share, whole
-from pymim.contracts import Asked, Encoder, Made, Target
-from pymim.measures import usage
+from pymim.contracts import Asked, Encoder, Made, Tally, Target
+from pymim.measures import mean, usage
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -47,11 +47,10 @@ class Confident(Target):
         sure = most > self.threshold
         return Made(torch.where(sure, ids, -1), weight=self._weight(ids, sure))
 
-    def gauges(self, prediction: Tensor, target: Int[Tensor, "B S"]) -> dict[str, Tensor]:
+    def gauges(self, prediction: Tensor, target: Int[Tensor, "B S"]) -> dict[str, Tally]:
         """The share of pictures that have a label, and how these use the clusters."""
         sure = target >= 0
-        found = {"sure": sure.float().mean()}
-        return found | (usage(target[sure], self.width) if sure.any() else {})
+        return {"sure": mean(sure)} | usage(target[sure], self.width)
 
     def _weight(self, ids: Int[Tensor, "B S"], sure: Bool[Tensor, "B S"]) -> Float[Tensor, "B S"]:
         counted = sure.float()

@@ -11,7 +11,7 @@ from torch import Tensor
 from pymim.checks import whole
 from pymim.clusters.neighbours import nearest
 from pymim.clusters.survey import Survey
-from pymim.contracts import Encoder, Run
+from pymim.contracts import Encoder, Run, Tally
 from pymim.measures import usage
 from pymim.targets.predicted import Predicted
 
@@ -71,7 +71,7 @@ class Neighbours(Predicted):
         facts = {"count": self.count, **self._facts(run)}
         run.report("neighbours", **facts, seconds=round(time.perf_counter() - began, 2))
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
         """How the clusters are used."""
         return usage(prediction.float().softmax(-1), self.width)
 

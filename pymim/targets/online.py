@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from pymim.checks import positive, whole
 from pymim.clusters.transport import Transport
-from pymim.contracts import Asked, Encoder, Made, Target
+from pymim.contracts import Asked, Encoder, Made, Tally, Target
 from pymim.layers.gather import gather
 from pymim.measures import usage
 from pymim.targets.learning import Clusters, losses
@@ -78,7 +78,7 @@ class Online(Target):
                 scores = (tokens if ids is None else gather(tokens, ids)).to(dtype) @ self.weight.to(dtype).T
                 return Made(transport.shares(scores, column, ids), own)
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
         """How the clusters are used."""
         return usage(target, self.width)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pymim.checks import whole
 from pymim.clusters.rows import Clustering
-from pymim.contracts import Asked, Relabelled, Run, Target
+from pymim.contracts import Asked, Relabelled, Run, Tally, Target
 from pymim.measures import mutual_information, usage
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Table(Target):
         """The loss of a predictor that knows nothing."""
         return math.log(self.width)
 
-    def gauges(self, prediction: Tensor, target: Int[Tensor, "B S"]) -> dict[str, Tensor]:
+    def gauges(self, prediction: Tensor, target: Int[Tensor, "B S"]) -> dict[str, Tally]:
         """How the batch uses the clusters."""
         return usage(target, self.width)
 
@@ -74,8 +74,8 @@ class Table(Target):
 
     @torch.no_grad()
     def before_epoch(self, run: Run) -> None:
-        epoch, began = run.step // run.loader.steps_per_epoch, time.perf_counter()
-        if epoch % self.every if self.every else (self.labels >= 0).all():
+        number, began = run.step // run.loader.steps_per_epoch, time.perf_counter()
+        if number % self.every if self.every else (self.labels >= 0).all():
             return
         found = self.recluster(run, seed=int(torch.randint(2**31, ())))
         before = self.labels.clone()
@@ -87,7 +87,7 @@ class Table(Target):
             if objective.target is self and isinstance(objective.predictor, Relabelled):
                 objective.predictor.relabelled(run, centroids)
         facts = self._facts(run, before, found)
-        run.report("clusters", epoch=epoch, **facts, seconds=round(time.perf_counter() - began, 2))
+        run.report("clusters", epoch=round(run.epoch, 4), **facts, seconds=round(time.perf_counter() - began, 2))
 
     def _facts(self, run: Run, before: Tensor, found: list[Clustering]) -> dict[str, float]:
         """Of the first set."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pymim.checks import whole
 from pymim.clusters.centred import Centred
 from pymim.clusters.transport import Transport
-from pymim.contracts import Asked, Encoder, Target
+from pymim.contracts import Asked, Encoder, Tally, Target
 from pymim.encoders.average import Momentum
 from pymim.measures import usage
 
@@ -79,6 +79,6 @@ class Taught(Target):
         grid = self.teacher.module.grid(asked.view.shape)  # type: ignore[operator]
         return self.assignment.assign(self.head(features, asked.mask, grid), asked.step)
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
         """Show how the clusters are used: an entropy of 1 is one collapse, a balance of 0 the other."""
         return usage(target, self.width)

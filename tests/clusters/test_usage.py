@@ -4,14 +4,16 @@ import pytest
 import torch
 
 from pymim.clusters import Prototypes
-from pymim.measures import usage
+from pymim import measures
+
+
+def usage(assignments, clusters):
+    return {name: tally.value.item() for name, tally in measures.usage(assignments, clusters).items()}
 
 
 def test_even_hard_labels_use_every_cluster():
     found = usage(torch.arange(12).view(3, 4) % 6, 6)
-    assert {name: value.item() for name, value in found.items()} == pytest.approx(
-        {"entropy": 0, "balance": 1, "used": 1}, abs=1e-6
-    )
+    assert found == pytest.approx({"entropy": 0, "balance": 1, "used": 1}, abs=1e-6)
 
 
 def test_one_label_for_all_is_a_collapse():
@@ -33,6 +35,20 @@ def test_fewer_patches_than_clusters_can_be_even_too():
     found = usage(torch.tensor([3, 90, 7]), 100)
     assert found["balance"] == pytest.approx(1)
     assert found["used"] == 1
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_tallies_of_pieces_add_up_to_those_of_the_whole(soft):
+    """And no average of them would do: each piece of four labels uses four clusters of four, or one of four."""
+    labels = torch.tensor([0, 1, 2, 3, 5, 5, 5, 5])
+    scores = torch.nn.functional.one_hot(labels, 20).float() * torch.arange(1.0, 9)[:, None]
+    whole, pieces = [], []
+    for rows, found in ((slice(None), whole), (slice(0, 4), pieces), (slice(4, 8), pieces)):
+        found.append(measures.usage(scores[rows].softmax(1) if soft else labels[rows], 20))
+    for name, tally in whole[0].items():
+        summed = tally._replace(sums=pieces[0][name].sums + pieces[1][name].sums)
+        torch.testing.assert_close(summed.value, tally.value)
+    assert whole[0]["used"].value.item() == 5 / 8
 
 
 def test_prototypes_are_unit_vectors_and_come_back_to_that():

@@ -26,7 +26,7 @@ def panels(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "row, drawn",
     [
-        ({"loss": 2.0, "Pixels": 2.0}, ["loss"]),
+        ({"loss": 2.0, "Pixels": 2.0, "loss_of_step": 1.9}, ["loss"]),
         ({"loss": 3.0, "Pixels": 2.0, "Relative": 1.0}, ["Pixels", "Relative", "loss"]),
     ],
 )

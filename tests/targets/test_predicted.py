@@ -202,10 +202,11 @@ def test_a_stage_is_a_weight_that_switches_on(tmp_path):
 def test_gauges_say_how_clusters_are_used():
     confident = targets.Confident(None, 4)
     found = confident.gauges(torch.zeros(4, 1, 4), torch.tensor([[0], [1], [-1], [-1]]))
-    assert found["sure"] == 0.5 and found["used"] == pytest.approx(1)
-    assert confident.gauges(torch.zeros(2, 1, 4), torch.full((2, 1), -1)).keys() == {"sure"}
+    assert found["sure"].value == 0.5 and found["used"].value == pytest.approx(1)
+    none = confident.gauges(torch.zeros(2, 1, 4), torch.full((2, 1), -1))
+    assert none["sure"].value == 0 and not none["used"].sums.any()
     one = targets.Neighbours(None, CENTER, 4).gauges(torch.tensor([[[9.0, 0, 0, 0]]] * 8), torch.zeros(8, 1, 4))
-    assert one["used"] == 0.25 and one["balance"] < 0.1
+    assert one["used"].value == 0.25 and one["balance"].value < 0.1
 
 
 def test_the_prediction_of_another_objective_may_be_the_target(tmp_path):

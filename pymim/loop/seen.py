@@ -1,0 +1,57 @@
+"""What the pieces of one step showed, added up over pieces and processes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pymim.contracts import Tally
+from pymim.measures import mean
+from pymim.world import World
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+class Seen:
+    """Sums by name, and at most `rows` tokens by name, drawn from all that were shown."""
+
+    def __init__(self, rows: int):
+        self.rows = rows
+        self.drawn: dict[str, list[tuple[Tensor, Tensor]]] = {}  # keys in [0, 1), and the tokens drawn
+        self._tallies: dict[str, Tally] = {}
+
+    def add(self, name: str, gauge: Tensor | Tally, share: float) -> None:
+        """Add a tally, or a scalar that counts as much as its share."""
+        more = gauge if isinstance(gauge, Tally) else mean(gauge, share)
+        sums = more.sums if name not in self._tallies else self._tallies[name].sums + more.sums
+        self._tallies[name] = more._replace(sums=sums)
+
+    def draw(self, name: str, tokens: Float[Tensor, "*n D"]) -> None:
+        """Draw from a piece's tokens: a stride may meet that of the grid, and see one place of every picture."""
+        flat, pieces = tokens.detach().flatten(0, -2), self.drawn.setdefault(name, [])
+        generator = torch.Generator().manual_seed(len(pieces))
+        order = torch.randperm(len(flat), generator=generator)[: self.rows].to(flat.device)
+        keys = torch.arange(len(order), dtype=torch.float64, device=flat.device) / max(1, len(flat))
+        pieces.append((keys, flat[order].float()))
+
+    def sample(self, name: str, world: World) -> Float[Tensor, "n D"]:
+        """Give the tokens of the least keys: of each piece and process its share."""
+        keys, tokens = (torch.cat(parts) for parts in zip(*self.drawn[name], strict=True))
+        chosen = keys.argsort(stable=True)[: math.ceil(self.rows / world.size)]
+        return world.rows(tokens[chosen])
+
+    def totals(self, world: World) -> dict[str, float]:
+        """Give the gauge that each tally makes of its sums; none where there was nothing to count."""
+        if not self._tallies:
+            return {}
+        sums = [tally.sums.double() for tally in self._tallies.values()]
+        summed = world.total(torch.cat([each.flatten() for each in sums])).cpu().split([s.numel() for s in sums])
+        return {
+            name: float(tally.of(part.view(tally.sums.shape)))
+            for (name, tally), part in zip(self._tallies.items(), summed, strict=True)
+            if part.any()
+        }
