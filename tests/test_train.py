@@ -99,21 +99,21 @@ def test_forgetting_drops_what_the_optimiser_remembers_and_no_more(tmp_path):
     assert all("momentum_buffer" in run.stepper.state[p] for p in run.method.encoder.blocks.parameters())
 
 
-def late(step, steps):
+def late_weight(step, steps):
     """The weight of an objective that begins at step 3."""
     return float(step >= 3)
 
 
 def test_losses_come_and_go(tmp_path, capsys):
     """And a run that is resumed before the second begins equals one that went through."""
-    both = [pixels(name="first"), pixels(targets.Pixels, weight=late, steps=6, name="second")]
+    both = [pixels(name="first"), pixels(targets.Pixels, weight=late_weight, steps=6, name="second")]
     whole = trainer(both, micro=8, save_every=2)
     whole.run(Folder(tmp_path))
     rows = read(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in rows if "second" in row] == [4, 5, 6]
     assert all(row["loss"] == pytest.approx(row["first"] + row.get("second", 0), rel=1e-5) for row in rows)
     assert "no loss reaches" not in capsys.readouterr().err
-    again = trainer([pixels(name="first"), pixels(targets.Pixels, weight=late, steps=6, name="second")], micro=8)
+    again = trainer([pixels(name="first"), pixels(targets.Pixels, weight=late_weight, steps=6, name="second")], micro=8)
     (tmp_path / "checkpoints/step-00000004").rename(tmp_path / "at")
     again.run(Folder(tmp_path / "again"), again.restore(tmp_path / "at"))
     theirs = again.state.state_dict()
@@ -130,7 +130,7 @@ def test_parameters_that_no_loss_reaches_are_said_once_by_name(tmp_path, capsys)
 
 def tapped(rank, folder):
     with one_of_two(rank, folder):
-        run = trainer([pixels(tap=1), pixels(tap=1, weight=late, steps=6, name="second")], vit(taps=(1,)), micro=4)
+        run = trainer([pixels(tap=1), pixels(tap=1, weight=late_weight, steps=6, name="second")], vit(taps=(1,)), micro=4)
         run.world = run.world.__class__(rank, 2, torch.device("cpu"))
         view = views.Pretrain(16, statistics="half")
         run.loader = data.Loader(pictures(), view, batch=16, rank=rank, world=2)
@@ -139,7 +139,7 @@ def tapped(rank, folder):
 
 def test_two_processes_train_where_parameters_and_objectives_rest(tmp_path):
     torch.multiprocessing.spawn(tapped, (tmp_path,), nprocs=2)
-    one = trainer([pixels(tap=1), pixels(tap=1, weight=late, steps=6, name="second")], vit(taps=(1,)))
+    one = trainer([pixels(tap=1), pixels(tap=1, weight=late_weight, steps=6, name="second")], vit(taps=(1,)))
     one.run(Folder(tmp_path / "one"))
     rows = [read(tmp_path / name / "metrics.jsonl") for name in ("one", "two")]
     for first, second in zip(*rows, strict=True):
