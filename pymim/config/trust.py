@@ -6,6 +6,7 @@ other people; they are read as data. An import is checked before it is made, and
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pkgutil
 import sys
@@ -106,9 +107,14 @@ def _is_open(module: str) -> bool:
     """Whether a gin file may import the module: one of parts, or of torch.nn; a misspelt one is gin's to refuse."""
     package, *inner = module.split(".")
     if package == "pymim":
-        present = {found.name for found in pkgutil.iter_modules(pymim.__path__)}
-        return not inner or inner[0] not in present or inner[0] in offering()
+        return not inner or inner[0] not in _present(*pymim.__path__) or inner[0] in offering()
     return module in ("torch", "torch.nn", _GIN) or f"{module}.".startswith("torch.nn.modules.")
+
+
+@functools.cache
+def _present(*folders: str) -> set[str]:
+    """The modules of a package: every name in a gin file is held against them."""
+    return {found.name for found in pkgutil.iter_modules(folders)}
 
 
 def _is_part(module: str) -> bool:
