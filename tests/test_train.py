@@ -113,7 +113,9 @@ def test_losses_come_and_go(tmp_path, capsys):
     assert [row["step"] for row in rows if "second" in row] == [4, 5, 6]
     assert all(row["loss"] == pytest.approx(row["first"] + row.get("second", 0), rel=1e-5) for row in rows)
     assert "no loss reaches" not in capsys.readouterr().err
-    again = trainer([pixels(name="first"), pixels(targets.Pixels, weight=late_weight, steps=6, name="second")], micro=8)
+    again = trainer(
+        [pixels(name="first"), pixels(targets.Pixels, weight=late_weight, steps=6, name="second")], micro=8
+    )
     (tmp_path / "checkpoints/step-00000004").rename(tmp_path / "at")
     again.run(Folder(tmp_path / "again"), again.restore(tmp_path / "at"))
     theirs = again.state.state_dict()
@@ -130,7 +132,9 @@ def test_parameters_that_no_loss_reaches_are_said_once_by_name(tmp_path, capsys)
 
 def tapped(rank, folder):
     with one_of_two(rank, folder):
-        run = trainer([pixels(tap=1), pixels(tap=1, weight=late_weight, steps=6, name="second")], vit(taps=(1,)), micro=4)
+        run = trainer(
+            [pixels(tap=1), pixels(tap=1, weight=late_weight, steps=6, name="second")], vit(taps=(1,)), micro=4
+        )
         run.world = run.world.__class__(rank, 2, torch.device("cpu"))
         view = views.Pretrain(16, statistics="half")
         run.loader = data.Loader(pictures(), view, batch=16, rank=rank, world=2)

@@ -19,7 +19,8 @@ class Work(NamedTuple):
     """What one call must at least do, to be held against what the machine can do of it per second."""
 
     amount: float  # bytes read, or floating-point operations
-    kind: Literal["bytes", "float32", "bfloat16"]  # memory reads, or matrix products in that type
+    kind: Literal["bytes", "float32", "bfloat16"]  # memory reads, or products in float32, or in either type
+    held: float | None = None  # bytes that are read again and again, and may stay in a cache; None: in none
 
 
 @dataclass(frozen=True)

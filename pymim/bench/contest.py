@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
+from pymim.bench.limits import Limit, highest
 from pymim.bench.worker import Address, serve
 
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "67108864"}
-_LIMITS = ["bytes", "float32", "bfloat16"]
 
 
 class WrongAnswer(Exception):
@@ -31,6 +31,11 @@ class Times:
 
     rounds: list[float]
     extra_megabytes: float  # by how much timing raised the process's peak
+
+    @classmethod
+    def of(cls, answers: list[tuple[float, float]]) -> Times:
+        """Of (seconds, megabytes) of each round: the first's seconds do not count, but its growth of memory."""
+        return cls([seconds for seconds, _ in answers[1:]], sum(megabytes for _, megabytes in answers))
 
     @property
     def middle(self) -> float:
@@ -52,12 +57,16 @@ class Times:
 
 @dataclass
 class Outcome:
-    """A case's times by contender (None: absent), of ours between torch operators, and of the machine's limit."""
+    """A case's times by contender (None: absent), of ours between torch operators, and the machine's limit.
+
+    limit: bytes or operations a second: the most that anything did of them, a contender and ours too, so that no op
+        passes it.
+    """
 
     address: Address
     times: dict[str, Times | None]
     between: Times | None = None
-    limit: float | None = None  # bytes or operations a second
+    limit: Limit | None = None
 
 
 def run_case(address: Address, *, quick: bool = False, only: set[str] | None = None) -> Outcome:
@@ -71,23 +80,28 @@ def run_case(address: Address, *, quick: bool = False, only: set[str] | None = N
     runners = {n: Runner(address, n, seconds) for n in case.contenders if not only or n in only}
     ours = next(iter(runners))
     if case.work and not only:
-        limit = Address("pymim.bench.limits", "limits", _LIMITS.index(case.work.kind))
-        runners["limit"] = Runner(limit, "torch", seconds)
+        runners["limit"] = Runner(address, "limit", seconds)
     try:
         present = {name: runner for name, runner in runners.items() if runner.ready()}
         if ours not in present:
             raise RuntimeError(f"{case.op}: {ours} cannot be imported: {runners[ours].reason}")
         check_answers(case.op, case.agree, ours, present)
-        asked = [(name, name, "time") for name in present]
+        asked = [(name, name, "rates" if name == "limit" else "time") for name in present]
         if case.between and not only:  # in the same process, as two never run quite alike
             asked.insert(1, ("between", ours, "between"))
-        times = _rounds(present, asked, 3 if quick else case.rounds)
+        answers = _rounds(present, asked, 3 if quick else case.rounds)
     finally:
         for runner in runners.values():
             runner.stop()
-    between, limit_times = times.pop("between", None), times.pop("limit", None)
-    rate = limit.find().work.amount / limit_times.better if limit_times else None  # type: ignore[union-attr]
-    return Outcome(address, {n: times.get(n) for n in runners if n != "limit"}, between, rate)
+    rates = [each for each, _ in answers.pop("limit", ())]
+    times = {name: Times.of(each) for name, each in answers.items()}
+    between = times.pop("between", None)
+    limit = highest(*rates, _rates(case.work.amount, times)) if case.work and rates else None
+    return Outcome(address, {n: times.get(n) for n in runners if n != "limit"}, between, limit)
+
+
+def _rates(amount: float, times: dict[str, Times]) -> dict[str, float]:
+    return {name: amount / each.better for name, each in times.items()}
 
 
 def check_answers(op: str, agree: Any, ours: str, runners: dict[str, Runner]) -> None:
@@ -102,17 +116,16 @@ def check_answers(op: str, agree: Any, ours: str, runners: dict[str, Runner]) ->
             raise WrongAnswer(f"{op}: {name} does not agree with {ours}: {error}") from error
 
 
-def _rounds(runners: dict[str, Runner], asked: list[tuple[str, str, str]], count: int) -> dict[str, Times]:
-    """Times what each (name, runner, command) answers, by name, in interleaved rounds."""
-    measured: dict[str, list[tuple[float, float]]] = {name: [] for name, _, _ in asked}
+def _rounds(
+    runners: dict[str, Runner], asked: list[tuple[str, str, str]], count: int
+) -> dict[str, list[tuple[Any, float]]]:
+    """What each (name, runner, command) answers, by name, in interleaved rounds: the first warms up."""
+    measured: dict[str, list[tuple[Any, float]]] = {name: [] for name, _, _ in asked}
     for _ in range(count + 1):
         for name, runner, command in asked:
             time.sleep(0.05)  # until the thread pools of the last one sleep too
             measured[name].append(runners[runner].ask(command))
-    return {  # the first round warms up; its growth of memory is the one that counts
-        name: Times([seconds for seconds, _ in answers[1:]], sum(megabytes for _, megabytes in answers))
-        for name, answers in measured.items()
-    }
+    return measured
 
 
 class Runner:

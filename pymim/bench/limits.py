@@ -1,41 +1,80 @@
-"""What this machine can do at most: read memory, and multiply matrices. Measured beside the ops that are held
-against it."""
+"""What this machine can do at most: the fastest read, copy or product at hand, whosever it is. Measured beside the ops
+that are held against it, in the same rounds."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
+from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
-from pymim.bench import Case, Thunk, Work
+from pymim.bench import Thunk, Work
 
-_READ = 2**26  # float32 numbers: 256 MB, far more than any cache
-_SIDE = 1536
-
-
-def limits() -> list[Case]:
-    """Reading, and products in float32 and bfloat16, in the order of contest._LIMITS."""
-    products = Work(2.0 * _SIDE**3, "float32"), Work(2.0 * _SIDE**3, "bfloat16")
-    return [_limit(Work(4.0 * _READ, "bytes"), _read), *(_limit(work, _product(work.kind)) for work in products)]
+_READ = 2**28  # bytes: far more than any cache
+_SIDES = 512, 1536
 
 
-def _limit(work: Work, prepare: Any) -> Case:
-    return Case(work.kind, "", lambda: None, {"torch": prepare}, lambda ours, theirs: None, work=work)
+class Limit(NamedTuple):
+    """The most of some work that was done in a second, and by what."""
+
+    rate: float
+    by: str
 
 
-def _read(_: None) -> Thunk:
+class Limits:
+    """Reads and copies of as much memory as the op holds, or products in the types that it may use."""
+
+    def __init__(self, work: Work, seconds: float):
+        self.candidates = list(_moves(work.held or _READ) if work.kind == "bytes" else _products(work.kind))
+        self.seconds = seconds / len(self.candidates)
+
+    def rates(self) -> tuple[dict[str, float], float]:
+        """The best rate of each by name, after calls that fill the time; and no megabytes."""
+        found: dict[str, float] = {}
+        for name, amount, thunk in self.candidates:
+            fastest = min(_calls(thunk, self.seconds))
+            found[name] = max(found.get(name, 0.0), amount / fastest)
+        return found, 0.0
+
+
+def highest(*rates: dict[str, float]) -> Limit:
+    """The limit among the rates by name, each measured often."""
+    return max((Limit(rate, name) for each in rates for name, rate in each.items()), key=lambda limit: limit.rate)
+
+
+def _calls(thunk: Thunk, seconds: float) -> Iterator[float]:
+    """Seconds of one call after another, two at least."""
+    until = perf_counter() + seconds
+    for number in range(10**6):
+        start = perf_counter()
+        thunk()
+        end = perf_counter()
+        yield end - start
+        if number and end > until:
+            return
+
+
+def _moves(held: float) -> Iterator[tuple[str, float, Thunk]]:
     import torch
 
-    data = torch.from_numpy(np.ones(_READ, np.float32))
-    return data.sum
+    data = torch.ones(max(1, int(held) // 4))
+    other = torch.empty_like(data)
+    yield "torch's sum", 4.0 * len(data), data.sum
+    yield "torch's maximum", 4.0 * len(data), data.amax
+    yield "torch's copy", 8.0 * len(data), partial(other.copy_, data)
+    yield "numpy's copy", 8.0 * len(data), partial(np.copyto, other.numpy(), data.numpy())
 
 
-def _product(kind: str) -> Any:
-    def prepare(_: None) -> Thunk:
-        import torch
+def _products(kind: str) -> Iterator[tuple[str, float, Thunk]]:
+    """Of float32, and where an op may compute in bfloat16, of both: which is faster depends on the processor."""
+    import torch
 
-        a = torch.ones(_SIDE, _SIDE, dtype=getattr(torch, kind))
-        out = torch.empty_like(a)
-        return lambda: torch.mm(a, a, out=out)
-
-    return prepare
+    for side in _SIDES:
+        amount = 2.0 * side**3
+        for name in ("float32", "bfloat16")[: 1 if kind == "float32" else 2]:
+            a = torch.ones(side, side, dtype=getattr(torch, name))
+            yield f"torch's product in {name}", amount, partial(torch.mm, a, a, out=torch.empty_like(a))
+        b = np.ones((side, side), np.float32)
+        yield "numpy's product", amount, partial(np.matmul, b, b, out=np.empty_like(b))

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,23 @@ def _version(package: str) -> str:
 
 
 def rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """One row a rival, of plain numbers; ratio = the rival's better mode over our median."""
+    """One row a rival, of plain numbers, the hardest first: ratio = the rival's better mode over our median. It holds
+    for the processor that is named in the row."""
     case = outcome.address.find()
     (name, ours), *rivals = outcome.times.items()
     assert ours is not None, name
     first = {
-        "share": case.work.amount / ours.middle / outcome.limit if case.work and outcome.limit else None,
+        "share": case.work.amount / ours.middle / outcome.limit.rate if case.work and outcome.limit else None,
+        "limit": outcome.limit._asdict() if outcome.limit else None,
         "between": outcome.between.middle / ours.middle if outcome.between else None,
     }
-    for rival, theirs in rivals or [("", None)]:
+    processor = machine()["processor"]
+    for rival, theirs in sorted(rivals, key=lambda one: one[1].better if one[1] else inf) or [("", None)]:
         ratio = theirs.better / ours.middle if theirs else None
         bar = case.bars.get(rival)
         yield {
             "op": case.op,
+            "processor": processor,
             "shape": case.shape,
             "ours": _numbers(ours),
             "items": case.items,
@@ -71,7 +76,8 @@ def _numbers(times: Times) -> dict[str, float]:
 
 def table(all_rows: list[dict[str, Any]]) -> str:
     """The rows of the comparison, aligned."""
-    header = ["op", "shape", "ours", "rival", "theirs", "ratio", "bar", "of limit", "between", "memory"]
+    on = ", ".join(dict.fromkeys(row["processor"] for row in all_rows))
+    header = ["op", "shape", "ours", "rival", "theirs", f"ratio on {on}", "bar", "of limit", "between", "memory"]
     return aligned([header, *(_cells(row) for row in all_rows)])
 
 
@@ -98,7 +104,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         _time(theirs) if theirs else ("absent" if row["rival"] else ""),
         f"{row['ratio']:.2f} x" if row["ratio"] else "",
         "" if bar is None else f"{bar:g} x" + {True: " met", False: " MISSED", None: ""}[row["met"]],
-        f"{row['share']:.0%}" if row["share"] else "",
+        f"{row['share']:.0%} of {row['limit']['by']}" if row["share"] else "",
         f"{row['between']:.2f} x{' SLOW' if slow else ''}" if row["between"] else "",
         " / ".join(memory) + " MB",
     ]

@@ -74,7 +74,7 @@ def _case(*shape: int, bar: float | None = None, **others: Callable[[Any], Thunk
         contenders={"pymim": _ours, **rivals},
         agree=_same,
         bars=dict.fromkeys(rivals, bar) if bar else {},
-        work=Work(4 * 4 * size, "bytes"),  # one read of the scores a pass, iterations + 1 passes
+        work=Work(4 * 4 * size, "bytes", 4 * size),  # one read of the scores a pass, iterations + 1 passes
         items=(size // shape[-1], "rows"),
     )
 

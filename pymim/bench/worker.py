@@ -11,6 +11,7 @@ from time import perf_counter, sleep
 from typing import Any
 
 from pymim.bench import Case, Thunk
+from pymim.bench.limits import Limits
 from pymim.loop import memory
 
 
@@ -29,11 +30,11 @@ class Address:
 
 
 def serve(connection: Connection, address: Address, contender: str, seconds: float) -> None:
-    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "between", "apart", "stop". Memory is kept,
-    whoever races."""
+    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "between", "apart", "stop"; the contender
+    "limit" obeys "rates". Memory is kept, whoever races."""
     memory.keep()
     try:
-        contest = _Contender(address, contender, seconds)
+        contest = _contest(address, contender, seconds)
         connection.send(("ready", None))
         while (command := connection.recv()) != "stop":
             connection.send(("done", getattr(contest, command)()))
@@ -41,6 +42,14 @@ def serve(connection: Connection, address: Address, contender: str, seconds: flo
         connection.send(("absent", str(error)))
     except Exception:
         connection.send(("failed", traceback.format_exc()))
+
+
+def _contest(address: Address, contender: str, seconds: float) -> _Contender | Limits:
+    if contender != "limit":
+        return _Contender(address, contender, seconds)
+    work = address.find().work
+    assert work is not None, address
+    return Limits(work, seconds)
 
 
 class _Contender:

@@ -28,7 +28,7 @@ def _case(size, wrong=0.0):
         contenders,
         _equal,
         bars,
-        None if wrong else Work(8000.0, "bytes"),
+        None if wrong else Work(8000.0, "bytes", 8000.0),
         between=False,
         rounds=3,
     )

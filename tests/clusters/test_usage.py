@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pymim.clusters import Prototypes
 from pymim import measures
+from pymim.clusters import Prototypes
 
 
 def usage(assignments, clusters):

@@ -5,7 +5,7 @@ import pytest
 from pymim.io import Folder
 from pymim.io.metrics import read
 from pymim.loop import Gauges
-from tests.test_train import pixels, late_weight, trainer
+from tests.test_train import late_weight, pixels, trainer
 
 
 def rows(folder):
