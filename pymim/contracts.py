@@ -249,13 +249,16 @@ class Run(Protocol):
     """What a hook may ask of the run that calls it. `Trainer` is one."""
 
     step: int  # steps done
-    epoch: float  # passes over the training set that these steps made: images seen over its pictures
     steps: int
     seed: int
     batch: int
     loader: Any  # data.Loader: source, steps_per_epoch, regroup(groups), pair(table), in_order(views, batch)
     method: Any
     world: Any  # World: rank, size, device, group, leads
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training set that these steps made: images seen, over its pictures."""
 
     def forget(self, parameters: Iterable[nn.Parameter]) -> None:
         """Drop what the optimiser remembers of these parameters."""
@@ -490,9 +493,11 @@ class Pools(Protocol):
 
 @runtime_checkable
 class GivesGauges(Protocol):
-    """A target or loss that shows how it goes, by name: tallies, which are added up over the pieces and processes of
-    a step, or scalars, whose mean over them is shown. Called after the forward pass of each piece; the names are the
-    same in every process."""
+    """A target or loss that shows how it goes, by name.
+
+    Tallies are added up over the pieces and processes of a step; of scalars the mean over them is shown. Called
+    after the forward pass of each piece; the names are the same in every process.
+    """
 
     def gauges(self, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor | Tally]: ...
 

@@ -47,14 +47,14 @@ class Trainer:
     precision: "bf16" (autocast) or "float32". compile: torch.compile. recompute: forget activations.
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
         encoder, which is then what is evaluated and exported.
-    log_every: after so many steps a line is printed and written to metrics.jsonl: `loss`, and each objective's under
-        its name, are means over the steps since the line before, over all pieces and processes (of an objective
-        that rests, over the steps in which it does not); `loss_of_step` is the last step's alone.
+    log_every: after so many steps a line is printed and written to metrics.jsonl. `loss`, and each objective's
+        under its name, are means over the steps since the line before, over all pieces and processes (of an
+        objective that rests, over the steps in which it does not); `loss_of_step` is the last step's alone. `epoch`
+        is how many passes over the training set were made: images seen, over its pictures.
     gauges: of the steps that are logged.
     start: where the encoder's weights come from, whole or in part, when the run begins (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
-    While it runs, `step` is the number of steps done, `images` that of the images seen, `epoch` how many passes over
-    the training set these are, and `folder` the run's.
+    While it runs, `step` is the number of steps done, `images` that of the images seen, and `folder` the run's.
     evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
     """
 

@@ -1,5 +1,7 @@
-"""What this machine can do at most: the fastest read, copy or product at hand, whosever it is. Measured beside the ops
-that are held against it, in the same rounds."""
+"""What this machine can do at most: the fastest read, copy or product at hand, whosever it is.
+
+It is measured beside the ops that are held against it, in the same rounds.
+"""
 
 from __future__ import annotations
 

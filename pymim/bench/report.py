@@ -36,8 +36,10 @@ def _version(package: str) -> str:
 
 
 def rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """One row a rival, of plain numbers, the hardest first: ratio = the rival's better mode over our median. It holds
-    for the processor that is named in the row."""
+    """One row a rival, of plain numbers, the hardest first.
+
+    ratio = the rival's better mode over our median. It holds for the processor that is named in the row.
+    """
     case = outcome.address.find()
     (name, ours), *rivals = outcome.times.items()
     assert ours is not None, name

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class Gauges:
-    """Numbers for metrics.jsonl, under NAME/gauge of each objective NAME, and complaints. They are of one whole step,
-    the one that is logged: of all its pieces, in all processes.
+    """Numbers for metrics.jsonl, under NAME/gauge of each objective NAME, and complaints.
+
+    They are of one whole step, the one that is logged: of all its pieces, in all processes.
 
     features/rank: the effective rank of the encoder's tokens; NAME/target_rank that of a target which learns
         vectors. At 1 or below, all tokens are alike up to a factor.

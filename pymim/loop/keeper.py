@@ -28,8 +28,10 @@ class Keeper:
     def save(self, step: int) -> None:
         """Write the checkpoint of this step."""
         trainer = self.trainer
-        meta = {"steps": trainer.steps, "batch": trainer.batch, "seed": trainer.seed, "world": trainer.world.size}
-        meta |= {"images": trainer.images, "progress": trainer.progress.state()}
+        meta = {
+            **{"steps": trainer.steps, "batch": trainer.batch, "seed": trainer.seed, "world": trainer.world.size},
+            **{"images": trainer.images, "progress": trainer.progress.state()},
+        }
         checkpoint.save(self.folder, step, trainer.state, trainer.stepper, meta, trainer.keep)
         self.last = step
 
