@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from typing import Any
 
 import torch
@@ -108,11 +108,9 @@ class Recipe:
         given += [("groups", group.names.pattern) for group in self.groups[:-1]]
         for argument, pattern in given:
             if not any(re.search(pattern, name) for name in names):
-                close = get_close_matches(pattern, {part for name in names for part in name.split(".")}, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"see the names, such as {names[0]}"
                 raise ConfigError(
                     f"{type(self).__name__}: {argument}: expected a regular expression that matches a parameter's "
-                    f"name, got {pattern!r}, which matches none; {hint}"
+                    f"name, got {pattern!r}, which matches none; {_nearest(pattern, names)}"
                 )
 
     def _multiplier(self, name: str, above: int) -> float:
@@ -130,6 +128,15 @@ class Recipe:
             part["lr"] = rates[part["group"]] * part["multiplier"]
             part["weight_decay"] = decays[part["group"]] if part["decayed"] else 0.0
         return rates[-1]
+
+
+def _nearest(pattern: str, names: Sequence[str]) -> str:
+    """Name the parameter, or the part of its name, that is spelt most like the words of an expression."""
+    words = [word for word in re.sub(r"\\[AbBdDsSwWZ]|[\\^$*+?(){}\[\]]", "", pattern).split("|") if word] or [""]
+    known = sorted({part for name in names for part in (name, *name.split("."))})
+    likeness = {one: max(SequenceMatcher(None, word, one).ratio() for word in words) for one in known}
+    nearest = max(known, key=lambda one: likeness[one])
+    return f"did you mean {nearest!r}?" if likeness[nearest] > 0.6 else f"the nearest name is {nearest!r}"
 
 
 def _layers(names: Sequence[str]) -> dict[str, int]:

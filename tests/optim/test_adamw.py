@@ -83,10 +83,14 @@ def test_the_end_is_scaled_by_the_batch_too():
     ("options", "message"),
     [
         ({"no_decay": "wieght"}, "no_decay: expected .* 'wieght', which matches none; did you mean 'weight'?"),
-        ({"multipliers": {"patch_embed": 0.2}}, "multipliers: .* 'patch_embed', .* the names, such as 0.weight"),
-        ({"groups": (Group("prototypes"),)}, "groups: .* 'prototypes', which matches none"),
+        ({"multipliers": {"patch_embd": 0.2}}, "multipliers: .* none; did you mean 'patch_embed'?"),
+        ({"no_decay": r"encoder\.cls_tokn$"}, "no_decay: .* none; did you mean 'encoder.cls_token'?"),
+        ({"no_decay": r"(^|\.)maks$|cls_tkoen"}, "no_decay: .* none; did you mean 'cls_token'?"),
+        ({"groups": (Group("^haed"),)}, "groups: .* none; did you mean 'head'?"),
+        ({"groups": (Group("zzzz"),)}, "groups: .* 'zzzz', which matches none; the nearest name is '.*'"),
+        ({"groups": (Group(r"\d{9}"),)}, "groups: .* which matches none; the nearest name is '.*'"),
     ],
 )
-def test_a_pattern_that_matches_no_parameter_is_refused(options, message):
-    with pytest.raises(ConfigError, match=f"AdamW: {message}"):
-        AdamW(**options)(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+def test_a_pattern_that_matches_no_parameter_is_refused_with_the_nearest_name(options, message):
+    with pytest.raises(ConfigError, match=f"AdamW: {message.replace('?', '[?]')}$"):
+        AdamW(**options)(Toy())
