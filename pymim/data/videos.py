@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".ts", ".wmv", ".flv")
 FORMATS = {1: "gray", 3: "rgb24"}
+# Of a frame, that times lie before those asked for: two frames are never equally near, whose turn rounding and the
+# milliseconds of a container would then draw. Steps of a clip are even where they are whole frames, and else as even
+# as they can be.
+EARLIER = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class Clip:
 class Videos:
     """Every video below `path`, in the order of their names; classes as in `Folder`.
 
-    source[i] is the clip in the middle of video i; `source.clip(i, moment)` begins elsewhere. A video that is
-    shorter than a clip repeats its last frame. Frames are turned as the file says.
+    source[i] is the clip in the middle of video i; `source.clip(i, moment)` begins elsewhere, always at a frame. A
+    video that is shorter than a clip repeats its last frame. Frames are turned as the file says.
 
     threads: of a decoder; each of a loader's workers has one decoder.
     """
@@ -118,9 +123,12 @@ class Videos:
 
     def _times(self, line: Timeline, moment: float) -> Float64[np.ndarray, " T"]:
         """When each frame of the clip is shown, in seconds on the stream's clock."""
-        step = self.form.stride / (self.form.fps or line.rate)
-        begin = line.first + moment * max(0.0, line.last - line.first - step * (self.form.frames - 1))
-        times: NDArray[np.float64] = np.minimum(begin + step * np.arange(self.form.frames), line.last)
+        step = self.form.stride * line.rate / self.form.fps if self.form.fps else self.form.stride
+        last = round((line.last - line.first) * line.rate)
+        spare = max(0, math.floor(last - step * (self.form.frames - 1) + EARLIER))
+        begin = math.floor(moment * (spare + 1))
+        numbers = np.minimum(begin + step * np.arange(self.form.frames), last)
+        times: NDArray[np.float64] = line.first + (numbers - EARLIER) / line.rate
         return times
 
     def _pixels(self, frame: Any) -> NDArray[np.uint8]:
