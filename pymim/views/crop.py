@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from pymim import philox
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int
+    from jaxtyping import Float32, Float64, Int
 
 TRIES = 10
 
@@ -52,10 +52,26 @@ def _central(
     return np.concatenate(((height - h) // 2, (width - w) // 2, h, w), axis=1)
 
 
-def centre_boxes(shape: Int[Tensor, "B 2"], size: tuple[int, int], share: float) -> Int[Tensor, "B 4"]:
-    """The central rectangle that is `size` after the picture was scaled so that `size` covers `share` of its
-    shorter side: the usual 224 of 256 has share 0.875; 1 cuts nothing but the longer side."""
-    height, width = shape.double().unbind(1)
-    factor = torch.minimum(height / size[0], width / size[1]) * share
-    h, w = ((factor * extent).round().clamp_min(1) for extent in size)
-    return torch.stack((((height - h) / 2).floor(), ((width - w) / 2).floor(), h, w), dim=1).long()
+class Middle(NamedTuple):
+    """The size that a picture is scaled to, and where a crop begins in it: each rows and columns, int64 [B 2]."""
+
+    scaled: Tensor
+    first: Tensor
+
+    def boxes(self, shape: Int[Tensor, "B 2"], size: tuple[int, int]) -> Float64[Tensor, "B 4"]:
+        """Top, left, height, width of the crop in pictures of this shape, not in whole pixels."""
+        step = shape.double() / self.scaled
+        return torch.cat((self.first * step, torch.tensor(size) * step), dim=1)
+
+
+def middle(shape: Int[Tensor, "B 2"], size: tuple[int, int], share: float) -> Middle:
+    """Scale a picture so that `size` covers `share` of its shorter side, and crop the middle: with 224 and 0.875
+    what torchvision's Resize(256) and CenterCrop(224) do, whose roundings these are; 1 cuts nothing but the longer
+    side."""
+    least = [math.floor(side / share + 1e-9) for side in size]
+    height, width = shape.unbind(1)
+    low = height * least[1] <= width * least[0]
+    rows = torch.where(low, least[0], height * least[1] // width)
+    columns = torch.where(low, width * least[0] // height, least[1])
+    scaled = torch.stack((rows, columns), dim=1)
+    return Middle(scaled, ((scaled - torch.tensor(size)) / 2).round().long())

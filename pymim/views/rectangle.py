@@ -9,8 +9,9 @@ from torch import Tensor
 
 from pymim.checks import whole
 from pymim.errors import ConfigError
+from pymim.views.crop import Middle
 from pymim.views.normalise import Normalise, Statistics
-from pymim.views.resample import resample
+from pymim.views.resample import resample, resample_middle
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -42,12 +43,22 @@ class Rectangle:
 
     def cut(self, images: Images, boxes: Int[Tensor, "B 4"]) -> Float[Tensor, "B C ..."]:
         """The rectangles of these pictures, in the channels and the size of this view."""
-        taken, nearest = self._numbers, self.nearest
-        if taken is not None:
-            self._check(images)
-            nearest = tuple(map(taken.index, nearest))
-            images = images[:, taken] if isinstance(images, Tensor) else [image[taken] for image in images]
+        images, nearest = self._taken(images)
         return resample(images, boxes, self.size, nearest)
+
+    def cut_middle(self, images: Images, place: Middle) -> Float[Tensor, "B C ..."]:
+        """The middle of these pictures, likewise."""
+        images, nearest = self._taken(images)
+        return resample_middle(images, place, self.size, nearest)
+
+    def _taken(self, images: Images) -> tuple[Images, tuple[int, ...]]:
+        """Give the channels of this view, and which of them take the nearest pixel."""
+        taken = self._numbers
+        if taken is None:
+            return images, self.nearest
+        self._check(images)
+        chosen = images[:, taken] if isinstance(images, Tensor) else [image[taken] for image in images]
+        return chosen, tuple(map(taken.index, self.nearest))
 
     @property
     def _numbers(self) -> list[int] | None:

@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+from pymim.views.crop import Middle, shapes
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Num
+
+EVEN = 1e-9  # of a pixel: a border between two pixels is the later one's, however products round
 A = -0.5  # Pillow's and torch's bicubic kernel (Keys 1981)
 
 
@@ -29,24 +32,46 @@ def resample(
         made = _together(images, box, size)
     else:
         made = torch.stack([_alone(image, b, size) for image, b in zip(images, box.tolist(), strict=True)])
-    if nearest:
-        chosen = list(nearest)
-        pieces = [nearest_pixels(image[chosen], b, size) for image, b in zip(images, box, strict=True)]
-        made[:, chosen] = torch.stack(pieces)
-    return made
+    return _with_nearest(made, images, box, nearest)
+
+
+def resample_middle(
+    images: Tensor | list[Tensor], place: Middle, size: tuple[int, int], nearest: Sequence[int] = ()
+) -> Float[Tensor, "B ..."]:
+    """Pictures scaled to `place.scaled`, and `size` of them cut out at `place.first`: as `resample`, but that what is
+    cut off still counts in the pixels at the border."""
+    boxes = place.boxes(shapes(images), size)
+    if isinstance(images, Tensor):
+        made = _together(images, boxes.float(), size, beyond=True)
+    else:
+        places = zip(images, place.scaled.tolist(), place.first.tolist(), strict=True)
+        made = torch.stack(
+            [_scaled(image, (rows, columns), first, size) for image, (rows, columns), first in places]
+        )
+    return _with_nearest(made, images, boxes, nearest)
 
 
 def nearest_pixels(
-    image: Float[Tensor, "*C H W"], box: Int[Tensor, " 4"], size: tuple[int, int]
+    image: Float[Tensor, "*C H W"], box: Num[Tensor, " 4"], size: tuple[int, int]
 ) -> Float[Tensor, "*C h w"]:
     """The pixel of the rectangle under the middle of each output pixel, float32, on [0, 1] where it is uint8."""
     top, left, height, width = box.tolist()
     rows, columns = (
-        ((torch.arange(n) + 0.5) * (abs(x) / n)).long() for n, x in zip(size, (height, width), strict=True)
+        (first + (torch.arange(n, dtype=torch.float64) + 0.5) * (abs(x) / n) + EVEN).long()
+        for n, first, x in zip(size, (top, left), (height, width), strict=True)
     )
     columns = columns if width > 0 else columns.flip(0)
-    piece = image[..., (top + rows)[:, None], left + columns].float()
+    piece = image[..., rows[:, None], columns].float()
     return piece / 255 if image.dtype == torch.uint8 else piece
+
+
+def _with_nearest(made: Tensor, images: Tensor | list[Tensor], box: Tensor, nearest: Sequence[int]) -> Tensor:
+    """Give the pictures that were made, the channels `nearest` of the nearest pixels."""
+    if nearest:
+        chosen, size = list(nearest), (made.shape[-2], made.shape[-1])
+        pieces = [nearest_pixels(image[chosen], b, size) for image, b in zip(images, box, strict=True)]
+        made[:, chosen] = torch.stack(pieces)
+    return made
 
 
 def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tensor, "B w W"]) -> Tensor:
@@ -58,14 +83,16 @@ def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tenso
     return (rows[:, None] @ turned).view(b, *between, rows.shape[1], columns.shape[1])
 
 
-def weights(start: Tensor, extent: Tensor, length: int, size: int) -> Float[Tensor, "B size length"]:
-    """Each of `size` output pixels as a mean of the pixels start to start + extent [B] of `length`; where
-    extent < 0 the output is mirrored."""
+def weights(
+    start: Tensor, extent: Tensor, length: int, size: int, beyond: bool = False
+) -> Float[Tensor, "B size length"]:
+    """Each of `size` output pixels as a mean of the pixels start to start + extent [B] of `length`, or of those
+    `beyond` too; where extent < 0 the output is mirrored."""
     centre = (torch.arange(size) + 0.5) * (extent / size)[:, None]
     scale = (extent.abs() / size).clamp_min(1)[:, None, None]
     centre = torch.where(extent[:, None] < 0, centre - extent[:, None], centre) + start[:, None]
     pixel = torch.arange(length)
-    inside = (pixel >= start[:, None]) & (pixel < (start + extent.abs())[:, None])
+    inside = ((pixel >= start[:, None]) & (pixel < (start + extent.abs())[:, None])) | beyond
     kernel = _cubic((pixel + 0.5 - centre[:, :, None]) / scale) * inside[:, None]
     return kernel / kernel.sum(2, keepdim=True)
 
@@ -77,10 +104,10 @@ def _cubic(x: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, 0.0))
 
 
-def _together(images: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
+def _together(images: Tensor, box: Tensor, size: tuple[int, int], beyond: bool = False) -> Tensor:
     top, left, height, width = box.float().unbind(1)
-    rows = weights(top, height, images.shape[-2], size[0])
-    columns = weights(left, width, images.shape[-1], size[1])
+    rows = weights(top, height, images.shape[-2], size[0], beyond)
+    columns = weights(left, width, images.shape[-1], size[1], beyond)
     if images.dtype != torch.uint8:
         return separable(images.float(), rows, columns)
     return separable(images.float(), rows, columns).clamp_(0, 255).div_(255)
@@ -88,11 +115,23 @@ def _together(images: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _alone(image: Tensor, box: list[int], size: tuple[int, int]) -> Tensor:
     top, left, height, width = box
-    piece = image[..., top : top + height, left : left + abs(width)]
-    frames = piece if piece.ndim == 3 else piece.transpose(0, 1)
+    resized = _resized(image[..., top : top + height, left : left + abs(width)], size)
+    return _on_unit(resized.flip(-1) if width < 0 else resized)
+
+
+def _scaled(image: Tensor, scaled: tuple[int, int], first: list[int], size: tuple[int, int]) -> Tensor:
+    top, left = first
+    return _on_unit(_resized(image, scaled)[..., top : top + size[0], left : left + size[1]])
+
+
+def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture [C H W] or clip [C T H W] at another size, of the same type."""
+    frames = image if image.ndim == 3 else image.transpose(0, 1)
     resized = interpolate(
         frames.reshape(-1, *frames.shape[-3:]), size, mode="bicubic", antialias=True, align_corners=False
     )
-    resized = resized[0] if piece.ndim == 3 else resized.transpose(0, 1)
-    resized = resized.flip(-1) if width < 0 else resized
-    return resized.float().div_(255) if image.dtype == torch.uint8 else resized
+    return resized[0] if image.ndim == 3 else resized.transpose(0, 1)
+
+
+def _on_unit(image: Tensor) -> Tensor:
+    return image.float().div_(255) if image.dtype == torch.uint8 else image

@@ -18,7 +18,7 @@ from torch import Tensor
 from pymim import checks, philox
 from pymim.contracts import Draw
 from pymim.errors import ConfigError
-from pymim.views.crop import centre_boxes, random_boxes, shapes
+from pymim.views.crop import middle, random_boxes, shapes
 from pymim.views.normalise import Statistics
 from pymim.views.rectangle import Channels, Images, Rectangle
 
@@ -102,8 +102,9 @@ class Pretrain(Rectangle):
 
 
 class Center(Rectangle):
-    """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept: the usual
-    224 of 256 is 0.875. `channels` and `nearest` as of `Pretrain`."""
+    """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept: with 0.875
+    a view of 224 is torchvision's Resize(256) and CenterCrop(224) on pictures of Pillow's. `channels` and `nearest`
+    as of `Pretrain`."""
 
     def __init__(
         self,
@@ -118,15 +119,17 @@ class Center(Rectangle):
         self.share = share
 
     def __call__(self, images: Images, index: Any = None, draw: Draw | None = None) -> Tensor:
-        return self.show(images, index, draw, self.drawn(images, index, draw))
+        return self.normalise(self.cut_middle(images, middle(shapes(images), self.size, self.share)))
 
     def drawn(self, images: Images, index: Any = None, draw: Draw | None = None) -> Drawn:
-        """Give the rectangle of each picture."""
-        return {"box": centre_boxes(shapes(images), self.size, self.share)}
+        """Give the rectangle of each picture, to the nearest pixel."""
+        shape = shapes(images)
+        box = middle(shape, self.size, self.share).boxes(shape, self.size).round().long()
+        return {"box": torch.cat((box[:, :2], box[:, 2:].clamp_min(1)), dim=1)}
 
     def show(self, images: Images, index: Any, draw: Draw | None, drawn: Drawn) -> Tensor:
-        """Give the pixels of these rectangles, normalised."""
-        return self.normalise(self.cut(images, drawn["box"]))
+        """Give the pixels of the middle, normalised: not to the nearest pixel of what was `drawn`."""
+        return self(images)
 
 
 def named(index: Tensor, draw: Draw | None) -> philox.Name:

@@ -14,7 +14,7 @@ from pymim import philox, views
 from pymim.contracts import Draw
 from pymim.errors import ConfigError
 from pymim.views import change
-from pymim.views.crop import centre_boxes, random_boxes
+from pymim.views.crop import middle, random_boxes
 from pymim.views.resample import resample
 
 ALL = (views.Jitter(p=1), views.Grey(p=0.5), views.Blur(p=0.5), views.Solarise(p=0.5))
@@ -110,10 +110,41 @@ def test_half_of_the_pictures_are_mirrored():
     assert 450 < (out[:, 0, 0, 0] > out[:, 0, 0, 7]).sum() < 550
 
 
+def usual(image, size, share):
+    """Pillow's picture scaled so that the shorter side is size / share, and the middle of it, as torchvision does."""
+    least = int(size / share)
+    height, width = image.shape[1:]
+    scaled = (least, int(least * width / height)) if height <= width else (int(least * height / width), least)
+    whole = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(scaled[::-1], Image.Resampling.BICUBIC)
+    top, left = (round((side - size) / 2.0) for side in scaled)
+    return torch.from_numpy(np.array(whole.crop((left, top, left + size, top + size)))).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize(("size", "share"), [(224, 0.875), (96, 0.875), (64, 1.0), (56, 0.9)])
+@pytest.mark.parametrize("shape", [(300, 225), (375, 500), (333, 257), (256, 256), (120, 121), (500, 331)])
+def test_the_centre_is_that_of_resize_and_crop(size, share, shape):
+    image = pixels(3, *shape) // 2 + 64  # Pillow clips between its two passes
+    right = usual(image, size, share).float()
+    view = views.Center(size, share, statistics="none")
+    alone, together = view([image])[0] * 255, view(image[None])[0] * 255
+    assert (together - right).abs().max() <= 2.01 and (together - right).abs().mean() < 0.5
+    assert (alone - right).abs().max() <= 2.01 and (alone - right).abs().mean() < 0.1
+    mapped = views.Center(size, share, "none", nearest=(0, 1, 2))([image, image])[1] * 255
+    scaled = middle(torch.tensor([shape]), (size, size), share).scaled[0].tolist()
+    rows, columns = (
+        torch.tensor([(2 * (round((side - size) / 2) + n) + 1) * length // (2 * side) for n in range(size)])
+        for length, side in zip(shape, scaled, strict=True)
+    )  # in whole numbers; Pillow's sums round, where two are as near
+    assert torch.equal(mapped.round(), image[:, rows[:, None], columns].float())
+
+
 def test_the_centre_of_a_picture():
-    assert centre_boxes(torch.tensor([[256, 320]]), (224, 224), 0.875).tolist() == [[16, 48, 224, 224]]
-    assert centre_boxes(torch.tensor([[32, 32]]), (32, 32), 1.0).tolist() == [[0, 0, 32, 32]]
-    assert centre_boxes(torch.tensor([[10, 40]]), (4, 8), 1.0).tolist() == [[0, 10, 10, 20]]
+    def box(shape, size, share):
+        return middle(torch.tensor([shape]), size, share).boxes(torch.tensor([shape]), size).tolist()
+
+    assert box((256, 320), (224, 224), 0.875) == [[16, 48, 224, 224]]
+    assert box((32, 32), (32, 32), 1.0) == [[0, 0, 32, 32]]
+    assert box((10, 40), (4, 8), 1.0) == [[0, 10, 10, 20]]
     images = pixels(2, 3, 32, 32)
     assert torch.equal(views.Center(32, share=1, statistics="none")(images), images / 255)
 
