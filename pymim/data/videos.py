@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".ts", ".wmv", ".flv")
 FORMATS = {1: "gray", 3: "rgb24"}
-# Of a frame, that times lie before those asked for: two frames are never equally near, whose turn rounding and the
-# milliseconds of a container would then draw. Steps of a clip are even where they are whole frames, and else as even
-# as they can be.
+# Of a frame, that times lie before those asked for. So two frames are never equally near, where rounding, or the
+# milliseconds of a container, would choose. Steps of a clip are even where they are whole frames, and else as even
+# as can be.
 EARLIER = 0.05
 
 

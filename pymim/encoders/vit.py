@@ -86,6 +86,7 @@ class ViT(Positioned, Encoder):
         _check_choice("pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm"))
         axes = max(len(v) for v in (image, patch, (0, 0)) if isinstance(v, tuple))
         self.width, self.channels, self.hidden, self.pool, self.taps = dim, channels, hidden, pool, tuple(taps)
+        self.norm_affine = norm_affine
         self.patch, self.heads, self.placed = sides(patch, axes), heads, registers * place_registers
         base = patch_grid((1, channels, *sides(image, axes)), self.patch)
         self.patch_embed = PatchEmbed(self.patch, channels, dim)

@@ -125,6 +125,10 @@ class Sobel(Wrapped):
         across = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
         self.register_buffer("filters", torch.stack((across, across.T))[:, None], persistent=False)
 
+    @property
+    def traits(self) -> dict[str, str]:
+        return self.trunk.traits | {"sees": "Sobel edges of the mean of the channels"}
+
     def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
         edges = F.conv2d(view.mean(1, keepdim=True), self.filters.to(view.dtype), padding=1)
         features: Features = self.trunk(edges, mask)

@@ -1,15 +1,16 @@
 """pymim export RUN --to DIR: the encoder for everybody else, as safetensors and JSON.
 
-DIR/ is what timm reads, where the encoder is a ViT as timm has them: timm.create_model("local-dir:DIR",
-pretrained=True); and plain torch: safetensors.torch.load_file("DIR/model.safetensors"). DIR/transformers/ is the
-same encoder under the names of transformers' ViT: ViTModel.from_pretrained("DIR/transformers",
-add_pooling_layer=False).
+DIR/ is what timm reads, where it has such an encoder: timm.create_model("local-dir:DIR", pretrained=True); and
+plain torch: safetensors.torch.load_file("DIR/model.safetensors"). DIR/transformers/ is the same encoder under the
+names of transformers' ViT: AutoModel.from_pretrained("DIR/transformers"), with AutoImageProcessor. DIR/pymim.json
+says how pictures are prepared and read, and why a library cannot load it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,111 +18,109 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from pymim.contracts import Encoder
-from pymim.encoders import ViT
 from pymim.errors import ConfigError
 from pymim.io.disk import write_whole
+from pymim.io.libraries import (
+    Refused,
+    Shown,
+    built_for,
+    for_transformers,
+    preprocessor,
+    timm_config,
+    transformers_config,
+)
 
-_NAMES = {
-    "cls_token": "embeddings.cls_token",
-    "pos_embed": "embeddings.position_embeddings",
-    "patch_embed.proj": "embeddings.patch_embeddings.projection",
-    "norm": "layernorm",
-}
-_BLOCK_NAMES = {
-    "norm1": "layernorm_before",
-    "norm2": "layernorm_after",
-    "attn.proj": "attention.output.dense",
-    "mlp.fc1": "intermediate.dense",
-    "mlp.fc2": "output.dense",
-}
-
-_PLAIN = {"pos_embed", "blocks.0.norm1.bias", "blocks.0.attn.qkv.bias"}  # what timm's ViT cannot be without
+LOADS = "loads it"
 
 
 def export(encoder: Encoder, folder: Path, mean: list[float], std: list[float]) -> list[Path]:
-    """Write `encoder.bare`, for timm and transformers too where their ViTs have its parts."""
+    """Write `encoder.bare` as one that is evaluated at its own size and by its own pooling: see `written`."""
+    return list(written(encoder, folder, Shown(mean, std))[0])
+
+
+def written(encoder: Encoder, folder: Path, shown: Shown) -> tuple[list[Path], dict[str, str]]:
+    """Write `encoder.bare`, for timm and transformers too where they have such an encoder.
+
+    Gives the folders that hold weights, and what each library says: that it loads it, or why it does not.
+    """
     encoder = getattr(encoder, "bare", encoder)
+    shown = _each_channel(shown, encoder.channels)
     weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     weights.pop("mask_token", None)
-    if not isinstance(encoder, ViT) or _PLAIN - weights.keys() or len(encoder.patch) != 2:
-        return [_write(folder, weights, None, encoder.traits)]
-    written = [_write(folder, weights, timm_config(encoder, mean, std), encoder.traits)]
-    if encoder.prefix == 1 and not any("ls1" in name for name in weights):
-        named = for_transformers(weights)
-        written.append(_write(folder / "transformers", named, transformers_config(encoder), {}))
-    return written
+    folders, said = [folder], {"timm": LOADS, "transformers": LOADS}
+    config = _config(timm_config, encoder, shown, "timm", said)
+    other = _config(transformers_config, encoder, shown, "transformers", said)
+    _write(folder, weights, config, encoder.traits)
+    if other is not None:
+        inside = folder / "transformers"
+        _write(inside, for_transformers(encoder, weights), other, {})  # type: ignore[arg-type] # it is a ViT
+        prepared = _config(preprocessor, encoder, shown, "transformers", said)
+        if prepared is not None:
+            _write_json(inside / "preprocessor_config.json", prepared)
+        folders.append(inside)
+    _write_json(folder / "pymim.json", _described(encoder, shown) | said)
+    return folders, said
 
 
-def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None, traits: dict[str, str]) -> Path:
+def _config(make: Any, encoder: Encoder, shown: Shown, library: str, said: dict[str, str]) -> dict[str, Any] | None:
+    try:
+        made: dict[str, Any] = make(encoder, shown)
+    except Refused as reason:
+        said[library] = str(reason)
+        return None
+    return made
+
+
+def _each_channel(shown: Shown, channels: int) -> Shown:
+    """One number serves all channels here, and nowhere else."""
+    mean, std = (list(one) * channels if len(one) == 1 else list(one) for one in (shown.mean, shown.std))
+    return shown._replace(mean=mean, std=std)
+
+
+def _described(encoder: Encoder, shown: Shown) -> dict[str, Any]:
+    """What must be known beside the weights."""
+    return {
+        "encoder": type(encoder).__name__,
+        "channels": encoder.channels,
+        "built for": built_for(encoder),
+        "patch": list(encoder.patch),
+        **encoder.traits,
+        "size": list(shown.size or built_for(encoder)),
+        "share of the shorter side": shown.share,
+        "interpolation": "bicubic",
+        "mean": shown.mean,
+        "deviation": shown.std,
+        "pool": shown.pool,
+        "layer": shown.layer,
+    }
+
+
+def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None, traits: dict[str, str]) -> None:
     write_whole(folder / "model.safetensors", to_bytes(weights, metadata={"format": "pt", **traits}))
     if config is not None:
-        write_whole(folder / "config.json", json.dumps(config, indent=1) + "\n")
-    return folder
+        _write_json(folder / "config.json", config)
 
 
-def timm_config(encoder: ViT, mean: list[float], std: list[float]) -> dict[str, Any]:
-    """What timm.create_model("local-dir:...") needs to build this very ViT."""
-    image = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
-    return {
-        "architecture": "vit_base_patch16_224",
-        "num_classes": 0,
-        "model_args": {
-            "img_size": image,
-            "patch_size": _patch(encoder),
-            "in_chans": encoder.channels,
-            "embed_dim": encoder.width,
-            "depth": len(encoder.blocks),
-            "num_heads": encoder.heads,
-            "mlp_ratio": _mlp_width(encoder) / encoder.width,
-            "num_classes": 0,
-        },
-        "pretrained_cfg": {"input_size": [encoder.channels, *image], "mean": mean, "std": std, "num_classes": 0},
-    }
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    write_whole(path, json.dumps(value, indent=1) + "\n")
 
 
-def transformers_config(encoder: ViT) -> dict[str, Any]:
-    """The config.json of transformers' ViTModel."""
-    return {
-        "architectures": ["ViTModel"],
-        "model_type": "vit",
-        "hidden_size": encoder.width,
-        "num_hidden_layers": len(encoder.blocks),
-        "num_attention_heads": encoder.heads,
-        "intermediate_size": _mlp_width(encoder),
-        "image_size": [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)],
-        "patch_size": _patch(encoder),
-        "num_channels": encoder.channels,
-        "layer_norm_eps": 1e-6,
-        "hidden_act": "gelu",
-        "qkv_bias": True,
-    }
+def _shown(encoder: Encoder) -> Shown:
+    """How the run of the loaded configuration is evaluated; where it is not, how it is trained."""
+    from pymim import config
 
-
-def for_transformers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """timm's names to those of transformers' ViT; the joint query-key-value product in three."""
-    renamed: dict[str, Tensor] = {}
-    for name, value in weights.items():
-        stem, _, kind = name.rpartition(".")
-        if not name.startswith("blocks."):
-            renamed[_NAMES[name] if name in _NAMES else f"{_NAMES[stem]}.{kind}"] = value
-            continue
-        _, number, inner = stem.split(".", 2)
-        layer = f"encoder.layer.{number}"
-        if inner == "attn.qkv":
-            for part, third in zip(("query", "key", "value"), value.chunk(3), strict=True):
-                renamed[f"{layer}.attention.attention.{part}.{kind}"] = third.contiguous()
-        else:
-            renamed[f"{layer}.{_BLOCK_NAMES[inner]}.{kind}"] = value
-    return renamed
-
-
-def _patch(encoder: ViT) -> int | list[int]:
-    """Rows and columns of a patch; of a square, one number, which every reader takes."""
-    return encoder.patch[0] if len(set(encoder.patch)) == 1 else list(encoder.patch)
-
-
-def _mlp_width(encoder: ViT) -> int:
-    return int(encoder.blocks[0].mlp.fc1.out_features)  # type: ignore[union-attr, arg-type]
+    evaluated = "evaluate.Evaluation"
+    views = config.parts(evaluated, "view") if config.value("train.Trainer", "evaluate", None) is not None else []
+    pool, layer = "encoder", None
+    if views:
+        pool, layer = config.value(evaluated, "pool", "mean"), config.value(evaluated, "layer", None)
+    view = next((one for one in views if hasattr(one, "normalise")), None)
+    normalise = (view or config.parts("data.Loader", "views")[0]).normalise
+    size = None if view is None else tuple(view.size)
+    if size is not None and len(encoder.base) == 3:
+        size = (built_for(encoder)[0], *size)  # frames
+    share = getattr(view, "share", 1.0)
+    return Shown(normalise.mean.tolist(), normalise.std.tolist(), size, share, pool, layer)
 
 
 def main(words: list[str]) -> int:
@@ -141,7 +140,9 @@ def main(words: list[str]) -> int:
         measured.once(config.load([str(args.run / "config.gin")]), root, args.run / "config.gin")
     encoder: Encoder = config.build(root, "method").encoder
     weights.load(encoder, checkpoint.newest(args.run), whole=True)  # alone: the data may be elsewhere by now
-    normalise = config.parts("data.Loader", "views")[0].normalise
-    written = export(encoder, args.to, normalise.mean.tolist(), normalise.std.tolist())
-    print("\n".join(str(path / "model.safetensors") for path in written))  # noqa: T201
+    folders, said = written(encoder, args.to, _shown(encoder))
+    print("\n".join(str(path / "model.safetensors") for path in folders))  # noqa: T201
+    for library, found in said.items():
+        if found != LOADS:
+            print(f"export: not for {library}: {found}", file=sys.stderr)  # noqa: T201
     return 0

@@ -38,7 +38,7 @@ def resample(
 def resample_middle(
     images: Tensor | list[Tensor], place: Middle, size: tuple[int, int], nearest: Sequence[int] = ()
 ) -> Float[Tensor, "B ..."]:
-    """Pictures scaled to `place.scaled`, and `size` of them cut out at `place.first`: as `resample`, but that what is
+    """Pictures scaled to `place.scaled`, and `size` of them cut out at `place.first`: as `resample`, but what is
     cut off still counts in the pixels at the border."""
     boxes = place.boxes(shapes(images), size)
     if isinstance(images, Tensor):

@@ -102,9 +102,8 @@ class Pretrain(Rectangle):
 
 
 class Center(Rectangle):
-    """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept: with 0.875
-    a view of 224 is torchvision's Resize(256) and CenterCrop(224) on pictures of Pillow's. `channels` and `nearest`
-    as of `Pretrain`."""
+    """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept: a view of
+    224 with 0.875 is torchvision's Resize(256) and CenterCrop(224). `channels` and `nearest` as of `Pretrain`."""
 
     def __init__(
         self,

@@ -111,7 +111,7 @@ def test_half_of_the_pictures_are_mirrored():
 
 
 def usual(image, size, share):
-    """Pillow's picture scaled so that the shorter side is size / share, and the middle of it, as torchvision does."""
+    """Pillow's picture with a shorter side of size / share, and the middle of it, as torchvision does."""
     least = int(size / share)
     height, width = image.shape[1:]
     scaled = (least, int(least * width / height)) if height <= width else (int(least * height / width), least)
