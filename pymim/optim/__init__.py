@@ -1,7 +1,8 @@
 """Optimisers over a whole method."""
 
 from pymim.optim.adamw import AdamW
+from pymim.optim.lars import LARS
 from pymim.optim.recipe import Group, Recipe
 from pymim.optim.sgd import SGD
 
-__all__ = ["SGD", "AdamW", "Group", "Recipe"]
+__all__ = ["LARS", "SGD", "AdamW", "Group", "Recipe"]

@@ -1,0 +1,75 @@
+"""Layer-wise adaptive rate scaling: what linear probes are trained by in batches of many thousands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pymim.checks import finite, positive
+from pymim.optim.recipe import NONE, Group, Recipe
+from pymim.schedule import Schedule
+
+
+class LARS(Recipe):
+    """LARS (You et al. 2017) over a whole module, as MoCo v3 and MAE probe by it.
+
+    u = g + weight_decay w;  u <- trust |w| / |u| u;  v <- momentum v + u;  w <- w - rate v.
+
+    Parameters of one axis (biases, norms) are neither decayed nor scaled: they take u = g. A tensor whose weights or
+    whose u are all zeros takes u as it is.
+
+    Unlike `SGD` with `trust`, which is LARC: that scales every tensor, and has |g| + weight_decay |w| below.
+
+    The other arguments are those of `Recipe`, and of `Group` for all parameters.
+    """
+
+    def __init__(
+        self,
+        rate: float | Schedule = 0.1,
+        warmup: float = 0.1,
+        weight_decay: float | Schedule = 0.0,
+        momentum: float = 0.9,
+        trust: float = 0.001,
+        no_decay: str = NONE,
+        scale_by: int = 256,
+    ) -> None:
+        positive(self, trust=trust)
+        finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay)
+        super().__init__(
+            (Group("", rate, warmup, weight_decay, scale_by=scale_by, momentum=momentum),), no_decay
+        )
+        self.trust = trust
+
+    def make(self, parts: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        with_momentum = [part | {"momentum": self.groups[part["group"]].momentum} for part in parts]
+        return _Scaled(with_momentum, self.trust)
+
+
+class _Scaled(torch.optim.SGD):
+    """torch's, each matrix's gradient decayed and scaled before it is added to the momentum."""
+
+    def __init__(self, parts: list[dict[str, Any]], trust: float) -> None:
+        super().__init__(parts, lr=0.0)
+        self.trust = trust
+
+    def step(self, closure: Any = None) -> Any:
+        decays = [part["weight_decay"] for part in self.param_groups]
+        for part, decay in zip(self.param_groups, decays, strict=True):
+            for parameter in part["params"]:
+                self._scale(parameter, decay)
+            part["weight_decay"] = 0.0  # it is in the gradient now
+        result = super().step(closure)
+        for part, decay in zip(self.param_groups, decays, strict=True):
+            part["weight_decay"] = decay
+        return result
+
+    @torch.no_grad()
+    def _scale(self, parameter: Tensor, decay: float) -> None:
+        if parameter.grad is None or parameter.ndim < 2:
+            return
+        update = parameter.grad.add_(parameter, alpha=decay)
+        size, slope = parameter.norm(), update.norm()
+        scaled = (size > 0) & (slope > 0)
+        update.mul_(torch.where(scaled, self.trust * size / slope.clamp_min(1e-30), 1.0))
