@@ -2,6 +2,7 @@
 
 from pymim.views.change import Blur, Grey, Jitter, Solarise
 from pymim.views.cutout import Cutout
+from pymim.views.erasing import Erasing
 from pymim.views.multi import MultiCrop
 from pymim.views.normalise import Normalise
 from pymim.views.operations import Operations
@@ -12,6 +13,7 @@ __all__ = [
     "Blur",
     "Center",
     "Cutout",
+    "Erasing",
     "Grey",
     "Jitter",
     "MultiCrop",
