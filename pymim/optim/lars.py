@@ -17,8 +17,8 @@ class LARS(Recipe):
 
     u = g + weight_decay w;  u <- trust |w| / |u| u;  v <- momentum v + u;  w <- w - rate v.
 
-    Parameters of one axis (biases, norms) are neither decayed nor scaled: they take u = g. A tensor whose weights or
-    whose u are all zeros takes u as it is.
+    Parameters of one axis (biases, norms) are neither decayed nor scaled: they take u = g. A tensor whose
+    weights or whose u are all zeros takes u as it is.
 
     Unlike `SGD` with `trust`, which is LARC: that scales every tensor, and has |g| + weight_decay |w| below.
 
@@ -37,9 +37,7 @@ class LARS(Recipe):
     ) -> None:
         positive(self, trust=trust)
         finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay)
-        super().__init__(
-            (Group("", rate, warmup, weight_decay, scale_by=scale_by, momentum=momentum),), no_decay
-        )
+        super().__init__((Group("", rate, warmup, weight_decay, scale_by=scale_by, momentum=momentum),), no_decay)
         self.trust = trust
 
     def make(self, parts: list[dict[str, Any]]) -> torch.optim.Optimizer:

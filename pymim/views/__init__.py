@@ -7,6 +7,7 @@ from pymim.views.multi import MultiCrop
 from pymim.views.normalise import Normalise
 from pymim.views.operations import Operations
 from pymim.views.partner import Partner
+from pymim.views.randaugment import RandAugment
 from pymim.views.view import Center, Pretrain
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "Operations",
     "Partner",
     "Pretrain",
+    "RandAugment",
     "Solarise",
 ]

@@ -15,7 +15,7 @@ from pymim.views.crop import TRIES
 from pymim.views.normalise import Normalise, Statistics
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Int
 
 FILLS = ("noise", "zero")
 
@@ -71,7 +71,7 @@ class Erasing:
         boxes = np.stack((top, left, h, w), axis=-1) * fits[..., None]
         return np.take_along_axis(boxes, fits.argmax(1)[:, None, None], axis=1)[:, 0].astype(np.int64)
 
-    def _noise(self, shape: torch.Size, name: philox.Name, row: int) -> Float[Tensor, "..."]:
+    def _noise(self, shape: torch.Size, name: philox.Name, row: int) -> Tensor:
         """Standard normal numbers of picture `row`, two of each two uniform ones (Box & Muller 1958)."""
         step = np.asarray(name.step)
         mine = philox.Name(

@@ -1,0 +1,128 @@
+"""RandAugment as fine-tuning uses it: a few operations of one magnitude, each done or not (Cubuk et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from pymim import philox
+from pymim.checks import finite, share, whole
+from pymim.errors import ConfigError
+from pymim.views import moved, tones
+from pymim.views.change import drawn
+from pymim.views.normalise import Normalise, Statistics
+from pymim.views.operations import STREAM, Operation, known_names
+
+Move = Callable[[Tensor, int, int], Tensor]  # strength [b], height, width -> matrices [b 2 3]
+GREATEST = 10.0  # of a magnitude
+
+
+class RandAugment:
+    """`count` operations in turn, drawn with replacement out of `names`, each done with probability `p`.
+
+    The magnitude m of each is drawn from N(magnitude, deviation^2) and kept within 0 to 10. With M = m / 10, and
+    a sign drawn for each where there is one, those are, as the code of timm's `rand-m9-mstd0.5-inc1` defines them:
+
+    autocontrast; equalise; invert; rotate by +-30 M degrees; posterise to 4 - floor(4 M) bits; solarise
+    from the level 256 - floor(256 M) on; solarise_add floor(110 M) / 255 to the lower half; colour, contrast,
+    brightness and sharpness scaled by 1 +- 0.9 M; shear_x, shear_y by +-0.3 M; translate_x, translate_y by +-0.45 M
+    of the side.
+
+    Args:
+        names: of the operations; by default all. Colour and contrast need three channels: name others, or pictures
+            of other channels are refused.
+        method: how pixels between pixels are found: "nearest", "bilinear" or "bicubic".
+        statistics: those of the view; what comes into the picture from outside is their mean.
+
+    Pictures are float32 on [0, 1], of any sides; of a clip every frame is changed by the same operations.
+    """
+
+    def __init__(
+        self,
+        count: int = 2,
+        magnitude: float = 9.0,
+        deviation: float = 0.5,
+        p: float = 0.5,
+        names: Sequence[str] = (),
+        method: str = "bicubic",
+        statistics: Statistics = "imagenet",
+    ):
+        whole(self, 1, 64 // STREAM, count=count)
+        finite(self, 0, magnitude=magnitude, deviation=deviation)
+        share(self, p=p)
+        if magnitude > GREATEST:
+            raise ConfigError(f"RandAugment: magnitude: expected a number from 0 to 10, got {magnitude}; change it")
+        if method not in moved.METHODS:
+            known = ", ".join(moved.METHODS)
+            raise ValueError(f"RandAugment: method: expected one of {known}, got {method!r}; name one of them")
+        self.count, self.magnitude, self.deviation, self.p = count, magnitude, deviation, p
+        self.names, self.method = known_names("RandAugment", names, NAMES), method
+        self.fill = Normalise(statistics).mean
+
+    def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
+        self._check(images.shape[1])
+        changed = images.clone()
+        for number in range(self.count):
+            chance, random = drawn(name, first + STREAM * number, images)
+            kinds = (chance.flatten().double() * len(self.names)).long()
+            done, magnitude, sign = self._drawn(random.flatten(1).double())
+            for kind, operation in enumerate(self.names):
+                some = (done & (kinds == kind)).nonzero()[:, 0]
+                if len(some):
+                    changed[some] = self.apply(operation, changed[some], sign[some] * magnitude[some])
+        return changed
+
+    def apply(self, operation: str, images: Tensor, strength: Tensor) -> Tensor:
+        """Do one operation to pictures [b C *T H W] by strengths [b] of -1 to 1: the sign, and M."""
+        if operation in MOVES:
+            matrix = MOVES[operation](strength, images.shape[-2], images.shape[-1])
+            return moved.move(images, matrix, self.method, self.fill)
+        return TONES[operation](images, strength).clamp(0, 1)
+
+    def _drawn(self, random: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which pictures are changed, M on 0 to 1, and a sign, of four uniform numbers [B 4] each."""
+        normal = (-2 * (1 - random[:, 1]).log()).sqrt() * (2 * math.pi * random[:, 2]).cos()
+        magnitude = (self.magnitude + self.deviation * normal).clamp(0, GREATEST) / GREATEST
+        return random[:, 0] < self.p, magnitude, torch.where(random[:, 3] < 0.5, -1.0, 1.0)
+
+    def _check(self, channels: int) -> None:
+        coloured = [operation for operation in self.names if operation in tones.COLOURED]
+        if channels != 3 and coloured:
+            raise ConfigError(
+                f"RandAugment: names: expected none of {', '.join(coloured)} for pictures of {channels} channels, "
+                "as they need 3, got them; name the others"
+            )
+
+
+def _factor(strength: Tensor) -> Tensor:
+    return (1 + 0.9 * strength).float()
+
+
+def _steps(strength: Tensor, count: int) -> Tensor:
+    """M in whole steps; a magnitude of 9 is 0.9 up to rounding."""
+    return (strength.abs() * count + 1e-9).floor().float()
+
+
+MOVES: dict[str, Move] = {  # a picture is sheared from its upper left corner
+    "rotate": lambda strength, height, width: moved.turned(strength * (math.pi / 6)),
+    "shear_x": lambda strength, height, width: moved.sheared(0.3 * strength, 0, height / 2),
+    "shear_y": lambda strength, height, width: moved.sheared(0.3 * strength, 1, width / 2),
+    "translate_x": lambda strength, height, width: moved.shifted(0.45 * width * strength, 0),
+    "translate_y": lambda strength, height, width: moved.shifted(0.45 * height * strength, 1),
+}
+TONES: dict[str, Operation] = {
+    "autocontrast": lambda images, strength: tones.autocontrast(images),
+    "equalise": lambda images, strength: tones.equalise(images),
+    "invert": lambda images, strength: tones.invert(images),
+    "posterise": lambda images, strength: tones.posterise(images, 4 - _steps(strength, 4)),
+    "solarise": lambda images, strength: tones.solarise(images, (256 - _steps(strength, 256)) / 255),
+    "solarise_add": lambda images, strength: tones.brighten_dark(images, _steps(strength, 110) / 255),
+    "colour": lambda images, strength: tones.colour(images, _factor(strength), "RandAugment"),
+    "contrast": lambda images, strength: tones.contrast(images, _factor(strength), "RandAugment"),
+    "brightness": lambda images, strength: tones.brightness(images, _factor(strength)),
+    "sharpness": lambda images, strength: tones.sharpness(images, _factor(strength)),
+}
+NAMES = (*TONES, *MOVES)
