@@ -8,10 +8,26 @@ others. `supervised = False`: it learns from no label, and is measured where the
 
 from pymim.probes.assigned import Assigned
 from pymim.probes.attentive import Attentive
+from pymim.probes.classifier import Classifier, Readout
 from pymim.probes.clusters import Clusters
 from pymim.probes.finetune import FineTune
 from pymim.probes.knn import KNN
+from pymim.probes.learning import Learning
 from pymim.probes.linear import Linear, LinearSGD
+from pymim.probes.mixing import Mixing
 from pymim.probes.patches import PatchKNN
 
-__all__ = ["KNN", "Assigned", "Attentive", "Clusters", "FineTune", "Linear", "LinearSGD", "PatchKNN"]
+__all__ = [
+    "KNN",
+    "Assigned",
+    "Attentive",
+    "Classifier",
+    "Clusters",
+    "FineTune",
+    "Learning",
+    "Linear",
+    "LinearSGD",
+    "Mixing",
+    "PatchKNN",
+    "Readout",
+]

@@ -67,7 +67,7 @@ class Reading(NamedTuple):
     def check(self, encoder: Encoder) -> None:
         """Refuse what this encoder does not have. Raises ConfigError."""
         kind = type(encoder.bare).__name__
-        if self.pool == "class" and not _has_class_token(encoder):
+        if self.pool == "class" and not has_class_token(encoder):
             raise ConfigError(
                 f"Evaluation: pool = 'class': expected a class token, got none, as {kind} has none; give the "
                 "encoder one (ViT.class_token = True), or set pool = 'mean'"
@@ -91,7 +91,7 @@ class Reading(NamedTuple):
         return features.prefix[:, 0] if self.pool == "class" else features.tokens.float().mean(1)
 
 
-def _has_class_token(encoder: Encoder) -> bool:
+def has_class_token(encoder: Encoder) -> bool:
     """Whether the first of the prefix is one; registers are none."""
     tokens = [part.cls_token for part in encoder.modules() if hasattr(part, "cls_token")]
     return bool(encoder.prefix) and all(token is not None for token in tokens)

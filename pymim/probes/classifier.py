@@ -1,0 +1,201 @@
+"""A classifier on an encoder: what it reads of an image, and the head behind that."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from pymim.checks import positive, share, whole
+from pymim.contracts import Encoder, Features
+from pymim.encoders import Average
+from pymim.errors import ConfigError
+from pymim.layers.block import Block, DropPath
+from pymim.probes.reading import has_class_token
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+POOLS = ("mean", "class", "class-mean", "encoder", "attention")
+NORMS = ("layer", "batch", "none")
+CHANNELS = 64  # of an attention head
+
+
+class Readout:
+    """Which vector of an image is classified, and by which head.
+
+    Args:
+        pool: the "mean" of the patch tokens; the "class" token; "class-mean", both side by side (DINO's ViT-B,
+            Caron et al. 2021); what the "encoder" itself pools; or "attention" of one learned query to the patch
+            tokens, 64 channels a head (CAPI, Darcet et al. 2025).
+        layers: class tokens of so many last blocks side by side, each behind the encoder's final norm (DINO: 4).
+        final_norm: whether the encoder's own final norm is kept; MAE's fine-tuning drops it.
+        norm: before the linear layer: "layer" (eps 1e-6), "batch" without affine (eps 1e-6; MAE's linear probe) or
+            "none". dropout: between the two.
+        std: of the linear layer's normal weights, cut at two deviations; its bias is 0.
+    """
+
+    def __init__(
+        self,
+        pool: str = "mean",
+        layers: int = 1,
+        final_norm: bool = True,
+        norm: str = "layer",
+        dropout: float = 0.0,
+        std: float = 2e-5,
+    ) -> None:
+        _choose("pool", pool, POOLS)
+        _choose("norm", norm, NORMS)
+        whole(self, 1, layers=layers)
+        share(self, "from 0 to below 1", dropout=dropout)
+        positive(self, std=std)
+        if layers > 1 and pool not in ("class", "class-mean"):
+            raise ConfigError(f"Readout: layers: expected 1 with pool = {pool!r}, got {layers}; set pool = 'class'")
+        self.pool, self.layers, self.final_norm = pool, layers, final_norm
+        self.norm, self.dropout, self.std = norm, dropout, std
+
+    def check(self, encoder: Encoder) -> None:
+        """Refuse what this encoder does not have. Raises ConfigError."""
+        kind, bare = type(encoder.bare).__name__, encoder.bare
+        if self.pool.startswith("class") and not has_class_token(encoder):
+            raise ConfigError(
+                f"Readout: pool: expected a class token for {self.pool!r}, got none, as {kind} has none; give the "
+                "encoder one (ViT.class_token = True), or set pool = 'mean'"
+            )
+        depth = len(getattr(bare, "blocks", ()))
+        if self.layers > max(depth, 1):
+            raise ConfigError(f"Readout: layers: expected at most {depth} blocks of {kind}, got {self.layers}")
+        if not self.final_norm and not isinstance(getattr(bare, "norm", None), nn.Module):
+            raise ConfigError(f"Readout: final_norm: expected True, as {kind} has none, got False; leave it out")
+        if self.pool == "attention" and encoder.width % CHANNELS and encoder.width > CHANNELS:
+            raise ConfigError(
+                f"Readout: pool: expected a width that {CHANNELS} divides for 'attention', got {encoder.width}; set "
+                "pool = 'mean'"
+            )
+
+    def width(self, encoder: Encoder) -> int:
+        """Width of the vector."""
+        if self.pool == "encoder":
+            return encoder.embedding
+        beside = self.pool == "class-mean"
+        return encoder.width * (self.layers + beside)
+
+
+class Classifier(nn.Module):
+    """An encoder, what a `Readout` reads of it, a norm and a linear layer.
+
+    frozen: the encoder stays as it is, in evaluation mode. drop_path: in place of the encoder's own rates, by a ramp
+    over its blocks up to this rate. Raises ConfigError where the encoder lacks what is asked for.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        classes: int,
+        frozen: bool = False,
+        readout: Readout | None = None,
+        drop_path: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.readout = readout or Readout()
+        self.readout.check(encoder)
+        tuned = copy.deepcopy(encoder)
+        self.encoder: nn.Module = Average(encoder) if frozen else tuned.requires_grad_(True)
+        self._alter(self.encoder.module if frozen else tuned, drop_path)  # type: ignore[arg-type]
+        width = self.readout.width(encoder)
+        attends = self.readout.pool == "attention"
+        self.query: nn.Module = Query(width, self.readout.std) if attends else nn.Identity()
+        self.fc_norm: nn.Module = {
+            "layer": nn.LayerNorm(width, eps=1e-6),
+            "batch": nn.BatchNorm1d(width, eps=1e-6, affine=False),
+            "none": nn.Identity(),
+        }[self.readout.norm]
+        self.dropout = nn.Dropout(self.readout.dropout)
+        self.head = nn.Linear(width, classes)
+        nn.init.trunc_normal_(self.head.weight, std=self.readout.std, a=-2.0, b=2.0)
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the encoder stays as it is."""
+        return isinstance(self.encoder, Average)
+
+    def forward(self, images: Float[Tensor, "B C *S"]) -> Float[Tensor, "B K"]:
+        return self.scores(self.read(images))
+
+    def read(self, images: Float[Tensor, "B C *S"]) -> Tensor:
+        """What is pooled [B E]; for attention, the tokens [B N D]."""
+        features: Features = self.encoder(images)
+        pool = self.readout.pool
+        if pool == "encoder":
+            return features.pooled
+        tokens = features.tokens.float()
+        if pool in ("mean", "attention"):
+            return tokens if pool == "attention" else tokens.mean(1)
+        found = [self._class_token(features, number) for number in self._numbers]
+        return torch.cat([*found, tokens.mean(1)] if pool == "class-mean" else found, 1)
+
+    def scores(self, read: Tensor) -> Float[Tensor, "B K"]:
+        """Scores of what was read."""
+        scores: Tensor = self.head(self.dropout(self.fc_norm(self.query(read))))
+        return scores
+
+    def _class_token(self, features: Features, number: int | None) -> Tensor:
+        if number is None:
+            return features.prefix[:, 0].float()
+        token: Tensor = self._norm[0](features.taps[number][:, 0])
+        return token.float()
+
+    def _alter(self, encoder: Encoder, drop_path: float | None) -> None:
+        """Make the copy keep what is read, without what is not wanted."""
+        bare, readout = encoder.bare, self.readout
+        depth = len(getattr(bare, "blocks", ()))
+        # The last block's class token is the features' own.
+        self._numbers = (*range(depth - readout.layers + 1, depth), None)
+        if readout.layers > 1:
+            for part in encoder.modules():
+                if hasattr(part, "taps"):
+                    part.taps = tuple(self._numbers[:-1])
+        if not readout.final_norm:
+            bare.norm = nn.Identity()
+        self._norm = [getattr(bare, "norm", nn.Identity())]  # in a list: it is the encoder's
+        if drop_path is not None:
+            set_drop_path(bare, drop_path)
+
+
+class Query(nn.Module):
+    """Attention of one learned query to tokens [B N D]: [B D]. Keys and values are linear maps of them."""
+
+    def __init__(self, width: int, std: float) -> None:
+        super().__init__()
+        self.heads = max(1, width // CHANNELS)
+        self.query = nn.Parameter(torch.empty(width))
+        self.kv = nn.Linear(width, 2 * width)
+        for weight in (self.query, self.kv.weight):
+            nn.init.trunc_normal_(weight, std=std)
+        nn.init.zeros_(self.kv.bias)
+
+    def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
+        keys, values = self.kv(tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query = self.query.to(keys.dtype).view(self.heads, 1, -1).expand(len(tokens), -1, -1, -1)
+        return scaled_dot_product_attention(query, keys, values).flatten(1)
+
+
+def set_drop_path(encoder: nn.Module, rate: float) -> None:
+    """Give an encoder's blocks the rates of a ramp from 0 to `rate`. Raises ConfigError where it has none."""
+    share("drop_path", "from 0 to below 1", drop_path=rate)
+    blocks = [part for part in encoder.modules() if isinstance(part, Block)]
+    if not blocks:
+        kind = type(encoder).__name__
+        raise ConfigError(f"drop_path: expected None, as {kind} has no blocks that drop paths, got {rate}")
+    for number, block in enumerate(blocks):
+        block.drop_path = DropPath(rate * number / max(1, len(blocks) - 1))
+
+
+def _choose(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        known = ", ".join(choices)
+        raise ConfigError(f"Readout: {name}: expected one of {known}, got {value!r}; name one of them")
