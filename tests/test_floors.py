@@ -26,7 +26,7 @@ SLOTS = {
 # What holds the slots together, runs them and looks at them.
 ABOVE = {
     *("method", "objective", "forward", "train", "run", "evaluate", "explain", "compare", "io", "loop", "draw"),
-    *("config", "bench", "stages", "making", "resume"),
+    *("config", "bench", "stages", "making", "resume", "tune"),
 }
 WRITES = {
     *("print", "open", "write", "write_text", "write_bytes", "mkdir", "savefig", "save", "save_file", "dump"),

@@ -10,7 +10,7 @@ import pymim
 HEADER = "from __gin__ import dynamic_registration\n"
 
 # The packages and modules that a binding on the command line may name without importing them.
-_ROOTS = ("train", "method", "evaluate", "schedule", "stages")
+_ROOTS = ("train", "method", "evaluate", "schedule", "stages", "tune")
 _PACKAGES = (
     "clusters",
     "data",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,18 +115,24 @@ def load(source: Source, view: View, size: int, seed: int = 0) -> tuple[Tensor, 
     Of a source with labels, those that have one; broken ones are left out, and said. Raises DataError where
     none can be read.
     """
-    wanted = chosen(source, size, seed)
-    prepared, label = [], []
+    prepared, label = zip(*pieces(source, view, chosen(source, size, seed)), strict=True)
+    return torch.cat(prepared), torch.cat(label)
+
+
+def pieces(source: Source, view: View, wanted: Ids) -> Iterator[tuple[Tensor, Tensor]]:
+    """Prepare these pictures by `view`, some at a time; give [b C *S] and their labels [b].
+
+    Broken ones are left out, and said. Raises DataError where none can be read.
+    """
     broken: Broken = {}
+    found = False
     for some in np.array_split(wanted, -(-len(wanted) // CHUNK)):
         images, index, more = read(source, some, limit=len(some) - 1)
         broken |= more
         if images is not None:
-            kept = torch.from_numpy(index == some)
-            prepared.append(view(images, torch.from_numpy(index), None)[kept])
-            label.append(labels(source, some)[kept])
-    if not prepared:
+            found, kept = True, torch.from_numpy(index == some)
+            yield view(images, torch.from_numpy(index), None)[kept], labels(source, some)[kept]
+    if not found:
         raise DataError(f"data.load: source: expected pictures, got {first_of(broken)}; mend or remove them")
     if broken:
         log.warning("left out %s", first_of(broken))
-    return torch.cat(prepared), torch.cat(label)

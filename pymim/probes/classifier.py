@@ -72,8 +72,8 @@ class Readout:
             raise ConfigError(f"Readout: final_norm: expected True, as {kind} has none, got False; leave it out")
         if self.pool == "attention" and encoder.width % CHANNELS and encoder.width > CHANNELS:
             raise ConfigError(
-                f"Readout: pool: expected a width that {CHANNELS} divides for 'attention', got {encoder.width}; set "
-                "pool = 'mean'"
+                f"Readout: pool: expected a width that {CHANNELS} divides for 'attention', got {encoder.width}; "
+                "set pool = 'mean'"
             )
 
     def width(self, encoder: Encoder) -> int:
@@ -87,8 +87,8 @@ class Readout:
 class Classifier(nn.Module):
     """An encoder, what a `Readout` reads of it, a norm and a linear layer.
 
-    frozen: the encoder stays as it is, in evaluation mode. drop_path: in place of the encoder's own rates, by a ramp
-    over its blocks up to this rate. Raises ConfigError where the encoder lacks what is asked for.
+    frozen: the encoder stays as it is, in evaluation mode. drop_path: in place of the encoder's own rates, by a
+    ramp over its blocks up to this rate. Raises ConfigError where the encoder lacks what is asked for.
     """
 
     def __init__(
@@ -153,12 +153,12 @@ class Classifier(nn.Module):
         """Make the copy keep what is read, without what is not wanted."""
         bare, readout = encoder.bare, self.readout
         depth = len(getattr(bare, "blocks", ()))
-        # The last block's class token is the features' own.
-        self._numbers = (*range(depth - readout.layers + 1, depth), None)
-        if readout.layers > 1:
+        before = tuple(range(depth - readout.layers + 1, depth))
+        self._numbers = (*before, None)  # the last block's class token is the features' own
+        if before:
             for part in encoder.modules():
-                if hasattr(part, "taps"):
-                    part.taps = tuple(self._numbers[:-1])
+                if isinstance(part, Encoder):
+                    part.taps = before
         if not readout.final_norm:
             bare.norm = nn.Identity()
         self._norm = [getattr(bare, "norm", nn.Identity())]  # in a list: it is the encoder's

@@ -80,9 +80,7 @@ def test_as_the_last_change_of_a_view():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(
-        ValueError, match="Erasing: fill: expected one of noise, zero, got 'grey'"
-    ):
+    with pytest.raises(ValueError, match="Erasing: fill: expected one of noise, zero, got 'grey'"):
         views.Erasing(fill="grey")
     with pytest.raises(ValueError, match=r"Erasing: area: expected two ascending numbers, got \(0.5, 0.1\)"):
         views.Erasing(area=(0.5, 0.1))

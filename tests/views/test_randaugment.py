@@ -142,9 +142,7 @@ def test_what_cannot_be_is_refused():
         views.RandAugment(statistics="half")(other, philox.Name(0, 0, np.arange(2)), 64)
     with pytest.raises(ValueError, match=r"RandAugment: names: expected some of .*, got blur; name others"):
         views.RandAugment(names=("blur",))
-    with pytest.raises(
-        ValueError, match="RandAugment: method: expected one of nearest, bilinear, bicubic"
-    ):
+    with pytest.raises(ValueError, match="RandAugment: method: expected one of nearest, bilinear, bicubic"):
         views.RandAugment(method="a")
     with pytest.raises(ConfigError, match="RandAugment: magnitude: expected a number from 0 to 10, got 30"):
         views.RandAugment(magnitude=30)

@@ -1,0 +1,216 @@
+"""A run's encoder tuned, or probed by a head, on a whole labelled data set: the papers' own evaluations.
+
+Pictures come from a loader, each otherwise in every epoch, and are never all in memory. `evaluate.Evaluation` is
+for small sets, whose pictures or features are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from pymim import __version__, signals
+from pymim.checks import finite, given, seed, whole
+from pymim.contracts import Encoder
+from pymim.data import Clip, Loader, Source, opening
+from pymim.data.maker import pieces
+from pymim.data.sample import chosen
+from pymim.data.source import subset
+from pymim.encoders.average import followed
+from pymim.errors import ConfigError, DataError
+from pymim.io import Folder, checkpoint
+from pymim.probes import Classifier, Learning, Readout
+from pymim.probes.classes import hindrance, labels_of, obstacle
+from pymim.probes.learning import Lesson
+from pymim.probes.settings import settings
+
+if TYPE_CHECKING:
+    from pymim.contracts import View
+    from pymim.train import Trainer
+
+STARTS = ("run", "momentum")
+
+
+class Tuning:
+    """Trains a classifier on the labelled training pictures of a source, and gives its accuracy on the test set.
+
+    Args:
+        source, channels, clip: what pymim.data.open takes. view: of test pictures, without randomness.
+        data: constructor of the loader of training pictures. Its first view is learnt from.
+        learning: how it learns. readout: what is classified.
+        epochs: of whole batches. steps: in their place, where given. batch: pictures of a step.
+        frozen: the encoder stays as it is: a linear or an attentive probe.
+        drop_path: the rate of stochastic depth, by a ramp; None: the encoder's own.
+        start: "run", the encoder that the run is evaluated by; or "momentum", the copy of it that its own parts
+            follow (HPM, Wang et al. 2023, may be tuned from its teacher).
+        name: of the results, RUN/evaluation/NAME-step-N.json, with the settings; and of RUN/NAME, where what is
+            learnt is saved after every `save_every` epochs, and when it is stopped. The same command goes on from
+            there; where encoder or settings are others, it begins again, and says so.
+        test_images: at most, drawn of each class in its proportion; None: all.
+
+    It works on one device. Classes of the test set that the training set lacks count as errors.
+
+    Raises: ConfigError, DataError where there is nothing to learn from or to test on.
+    """
+
+    def __init__(
+        self,
+        source: opening.Data,
+        view: View,
+        data: Callable[..., Loader],
+        learning: Learning,
+        readout: Readout | None = None,
+        epochs: float = 100,
+        batch: int = 1024,
+        steps: int | None = None,
+        frozen: bool = False,
+        drop_path: float | None = None,
+        start: str = "run",
+        channels: int = 3,
+        clip: Clip | None = None,
+        name: str = "finetune",
+        seed: int = 0,
+        test_images: int | None = None,
+        save_every: float = 1,
+    ) -> None:
+        whole(self, 1, batch=batch, **given(steps=steps, test_images=test_images))
+        finite(self, 0, epochs=epochs, save_every=save_every, **given(drop_path=drop_path))
+        _check_seed(self, seed)
+        if start not in STARTS:
+            known = ", ".join(STARTS)
+            raise ConfigError(f"Tuning: start: expected one of {known}, got {start!r}; name one of them")
+        self.source, self.view, self.data, self.channels, self.clip = source, view, data, channels, clip
+        self.learning, self.readout = learning, readout or Readout()
+        self.epochs, self.batch, self.steps = epochs, batch, steps
+        self.frozen, self.drop_path, self.start = frozen, drop_path, start
+        self.name, self.seed, self.test_images, self.save_every = name, seed, test_images, save_every
+
+    def before_run(self, trainer: Trainer) -> None:
+        """Refuse what could only fail at the end of the training."""
+        self.readout.check(self._encoder(trainer))
+        self._sources()
+
+    def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
+        """Trains, tests, prints the accuracy and writes it down, with the settings it was measured by."""
+        began = time.perf_counter()
+        train, test = self._sources()
+        loader = self.data(source=train, batch=self.batch, seed=self.seed)
+        steps = self.steps or max(1, round(self.epochs * loader.steps_per_epoch))
+        encoder = self._encoder(trainer)
+        told = self._settings(loader, step, steps)
+        with torch.random.fork_rng(), torch.enable_grad():
+            model = self._learn(encoder, loader, steps, folder, told)
+        found = self._test(model, test, encoder)
+        result = {"step": step, **found, "settings": told}
+        folder.write_json(f"evaluation/{self.name}-step-{step:08d}.json", result)
+        accuracy = f"top-1 {found['top1']:.1%}, top-5 {found['top5']:.1%}"
+        counts = f"{len(train):,} training and {found['tested']:,} test {encoder.items}"
+        _say(
+            f"{self.name} of step {step}: {accuracy} ({counts}, {steps:,} steps of {self.batch}, "
+            f"{time.perf_counter() - began:.0f} s)"
+        )
+
+    def _encoder(self, trainer: Trainer) -> Encoder:
+        if self.start == "run":
+            return trainer.encoder
+        found = followed(trainer.method.children(), trainer.method.encoder)
+        if found is None:
+            raise ConfigError(
+                "Tuning: start: expected a method with a momentum copy of its encoder for 'momentum', got one "
+                "without; set start = 'run'"
+            )
+        return found.module  # type: ignore[return-value]
+
+    def _sources(self) -> tuple[Source, Source]:
+        """The labelled pictures of both splits."""
+        splits = [
+            opening.open(self.source, split=split, channels=self.channels, clip=self.clip)
+            for split in ("train", "test")
+        ]
+        train, test = (labels_of(source, len(source) if source else 1) for source in splits)
+        if why := obstacle(test) or hindrance(train, test):
+            raise DataError(f"Tuning: source: expected labelled pictures in both splits, got: {why}; change DATA")
+        return _labelled(splits[0]), _labelled(splits[1])
+
+    def _settings(self, loader: Loader, step: int, steps: int) -> dict[str, Any]:
+        """By what the figures are measured."""
+        own = {name: value for name, value in vars(self).items() if name not in ("source", "data")}
+        first = {"pymim": __version__, "of step": step, "source": str(self.source)}
+        shown = {"training pictures": len(loader.source), "training view": settings(loader.views[0])}
+        return {**first, **shown, **settings(own), "steps": steps}
+
+    def _learn(
+        self, encoder: Encoder, loader: Loader, steps: int, folder: Folder, told: dict[str, Any]
+    ) -> nn.Module:
+        """Train from the beginning, or from what was saved."""
+        torch.manual_seed(self.seed)
+        classes = int(loader.source.labels.max()) + 1  # type: ignore[union-attr]
+        model = Classifier(encoder, classes, self.frozen, self.readout, self.drop_path)
+        device = next(encoder.parameters()).device
+        lesson = Lesson(self.learning, model.train().to(device))
+        saved = folder / self.name / "checkpoints"
+        first = self._restored(lesson, saved, told)
+        every = max(1, round(self.save_every * loader.steps_per_epoch)) if self.save_every else steps
+        with contextlib.closing(loader.batches(first, steps)) as batches, signals.held():
+            for number, batch in enumerate(tqdm(batches, self.name, steps - first, disable=None), first):
+                torch.manual_seed((self.seed * 1_000_003 + number * 8191) % 2**63)
+                batch = batch.to(device)
+                lesson.step(batch.views[0], batch.label, number, steps)
+                done = number + 1
+                if done % every == 0 or done == steps or signals.requested():
+                    saved.parent.mkdir(parents=True, exist_ok=True)
+                    checkpoint.save(saved, done, lesson, lesson.stepper, {"settings": told}, keep=1)
+                if signals.requested():
+                    raise signals.asked().error(f"at step {done} of {self.name}; the same command goes on from it")
+        return lesson.learnt.eval()
+
+    def _restored(self, lesson: Lesson, saved: Any, told: dict[str, Any]) -> int:
+        """Go back to what was saved of the same settings; give its step, 0 where there is none."""
+        found = checkpoint.steps(saved)
+        if not found:
+            return 0
+        if checkpoint.peek(found[-1]).get("settings") != told:
+            _say(f"{self.name}: {found[-1]} is of another encoder or of other settings: begins again")
+            return 0
+        first = int(checkpoint.load(found[-1], lesson, lesson.stepper)["step"])
+        _say(f"{self.name}: goes on from step {first}")
+        return first
+
+    @torch.no_grad()
+    def _test(self, model: nn.Module, test: Source, encoder: Encoder) -> dict[str, float]:
+        """Shares of the test pictures whose label has the highest score, or one of the five highest."""
+        device = next(encoder.parameters()).device
+        right = torch.zeros(2, dtype=torch.int64)
+        count = 0
+        for images, labels in self._pieces(test):
+            with torch.autocast(device.type, torch.bfloat16):
+                scores = model(images.to(device)).float().cpu()
+            best = scores.topk(min(5, scores.shape[1])).indices == labels[:, None]
+            right += torch.stack([best[:, 0].sum(), best.any(1).sum()])
+            count += len(labels)
+        first, five = (right / count).tolist()
+        return {"top1": first, "top5": five, "tested": count}
+
+    def _pieces(self, test: Source) -> Iterator[tuple[Tensor, Tensor]]:
+        return pieces(test, self.view, chosen(test, self.test_images or len(test)))
+
+
+def _labelled(source: Source | None) -> Source:
+    assert source is not None and source.labels is not None
+    known = source.labels >= 0
+    return source if known.all() else subset(source, known.nonzero()[0])
+
+
+def _check_seed(of: Tuning, value: int) -> None:
+    seed(of, seed=value)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
