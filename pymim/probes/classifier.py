@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import adaptive_avg_pool2d, scaled_dot_product_attention
 
-from pymim.checks import positive, share, whole
+from pymim.checks import given, positive, share, whole
 from pymim.contracts import Encoder, Features
 from pymim.encoders import Average
 from pymim.errors import ConfigError
@@ -19,7 +20,7 @@ from pymim.probes.reading import has_class_token
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-POOLS = ("mean", "class", "class-mean", "encoder", "attention")
+POOLS = ("mean", "class", "class-mean", "encoder", "attention", "cells")
 NORMS = ("layer", "batch", "none")
 CHANNELS = 64  # of an attention head
 
@@ -30,7 +31,10 @@ class Readout:
     Args:
         pool: the "mean" of the patch tokens; the "class" token; "class-mean", both side by side (DINO's ViT-B,
             Caron et al. 2021); what the "encoder" itself pools; or "attention" of one learned query to the patch
-            tokens, 64 channels a head (CAPI, Darcet et al. 2025).
+            tokens, 64 channels a head (CAPI, Darcet et al. 2025); or "cells", the map averaged to `cells` rows and
+            columns, all of it side by side (DeepCluster, Caron et al. 2018).
+        tap: the layer or stage, from 1, whose tokens are read, not normed; None: the last. The encoder need not
+            keep it. cells: for pool = "cells".
         layers: class tokens of so many last blocks side by side, each behind the encoder's final norm (DINO: 4).
         final_norm: whether the encoder's own final norm is kept; MAE's fine-tuning drops it.
         norm: before the linear layer: "layer" (eps 1e-6), "batch" without affine (eps 1e-6; MAE's linear probe) or
@@ -46,16 +50,26 @@ class Readout:
         norm: str = "layer",
         dropout: float = 0.0,
         std: float = 2e-5,
+        tap: int | None = None,
+        cells: tuple[int, int] | None = None,
     ) -> None:
         _choose("pool", pool, POOLS)
         _choose("norm", norm, NORMS)
-        whole(self, 1, layers=layers)
+        whole(self, 1, layers=layers, **given(tap=tap, cells=cells))
         share(self, "from 0 to below 1", dropout=dropout)
         positive(self, std=std)
         if layers > 1 and pool not in ("class", "class-mean"):
             raise ConfigError(f"Readout: layers: expected 1 with pool = {pool!r}, got {layers}; set pool = 'class'")
         self.pool, self.layers, self.final_norm = pool, layers, final_norm
         self.norm, self.dropout, self.std = norm, dropout, std
+        self.tap, self.cells = tap, cells
+        if (pool == "cells") != (cells is not None):
+            raise ConfigError(
+                f"Readout: cells: expected rows and columns with pool = 'cells' alone, got {cells} with {pool!r}; "
+                "set both or neither"
+            )
+        if tap is not None and pool not in ("mean", "attention", "cells"):
+            raise ConfigError(f"Readout: tap: expected None with pool = {pool!r}, got {tap}; set pool = 'mean'")
 
     def check(self, encoder: Encoder) -> None:
         """Refuse what this encoder does not have. Raises ConfigError."""
@@ -80,8 +94,9 @@ class Readout:
         """Width of the vector."""
         if self.pool == "encoder":
             return encoder.embedding
-        beside = self.pool == "class-mean"
-        return encoder.width * (self.layers + beside)
+        inner = encoder if self.tap is None else encoder.ended(self.tap)
+        places = math.prod(self.cells) if self.cells else self.layers + (self.pool == "class-mean")
+        return inner.width * places
 
 
 class Classifier(nn.Module):
@@ -128,13 +143,15 @@ class Classifier(nn.Module):
 
     def read(self, images: Float[Tensor, "B C *S"]) -> Tensor:
         """What is pooled [B E]; for attention, the tokens [B N D]."""
-        features: Features = self.encoder(images)
+        features: Features = self.encoder(images).at(self.readout.tap)
         pool = self.readout.pool
         if pool == "encoder":
             return features.pooled
         tokens = features.tokens.float()
         if pool in ("mean", "attention"):
             return tokens if pool == "attention" else tokens.mean(1)
+        if self.readout.cells is not None:
+            return adaptive_avg_pool2d(tokens.mT.unflatten(2, self._grid), self.readout.cells).flatten(1)
         found = [self._class_token(features, number) for number in self._numbers]
         return torch.cat([*found, tokens.mean(1)] if pool == "class-mean" else found, 1)
 
@@ -153,8 +170,9 @@ class Classifier(nn.Module):
         """Make the copy keep what is read, without what is not wanted."""
         bare, readout = encoder.bare, self.readout
         depth = len(getattr(bare, "blocks", ()))
-        before = tuple(range(depth - readout.layers + 1, depth))
+        before = tuple(range(depth - readout.layers + 1, depth)) if readout.tap is None else (readout.tap,)
         self._numbers = (*before, None)  # the last block's class token is the features' own
+        self._grid = tuple(encoder.base if readout.tap is None else encoder.ended(readout.tap).base)
         if before:
             for part in encoder.modules():
                 if isinstance(part, Encoder):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pymim import views
-from pymim.encoders import Projected, ResNet, ViT
+from pymim.encoders import Projected, ResNet, Stacked, ViT
 from pymim.errors import ConfigError
 from pymim.layers.block import DropPath
 from pymim.optim import LARS, SGD, AdamW
@@ -75,6 +75,21 @@ def test_the_encoders_own_vector_and_the_norms():
     assert wide.std().item() == pytest.approx(0.01 * 1.0, rel=0.03) and wide.abs().max() < 0.06
 
 
+def test_cells_of_a_layers_map_are_averaged():
+    torch.manual_seed(0)
+    encoder = Stacked(((6, 3, 1, 1), (2, 2), (4, 3, 1, 1)), image=8).eval()
+    kept = Stacked(((6, 3, 1, 1), (2, 2), (4, 3, 1, 1)), image=8, taps=(1,)).eval()
+    kept.load_state_dict(encoder.state_dict())
+    model = classifier(encoder, True, pool="cells", tap=1, cells=(2, 4))
+    layer = kept(IMAGES).taps[1].mT.unflatten(2, (8, 8))
+    wanted = torch.stack(
+        [layer[:, :, 4 * r : 4 * r + 4, 2 * c : 2 * c + 2].mean((2, 3)) for r in range(2) for c in range(4)], 2
+    )
+    torch.testing.assert_close(model.read(IMAGES), wanted.flatten(1))
+    assert model.head.in_features == 48 and encoder.taps == ()
+    torch.testing.assert_close(classifier(tap=2).read(IMAGES), vit(taps=(2,))(IMAGES).taps[2][:, 1:].mean(1))
+
+
 def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
     encoder = vit(drop_path=0.5)
     model = classifier(encoder, drop_path=0.3)
@@ -92,6 +107,8 @@ def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
         (ResNet((1,), dim=4, stem="small", image=8), {"final_norm": False}, "final_norm: expected True, as ResNet"),
         (ResNet((1,), dim=4, stem="small", image=8), {"drop_path": 0.1}, "drop_path: expected None, as ResNet"),
         (vit(dim=72), {"pool": "attention"}, "pool: expected a width that 64 divides for 'attention', got 72"),
+        (vit(), {"pool": "cells"}, "cells: expected rows and columns with pool = 'cells' alone, got None"),
+        (vit(), {"pool": "class", "tap": 2}, "tap: expected None with pool = 'class', got 2"),
         (vit(), {"norm": "rms"}, "norm: expected one of layer, batch, none, got 'rms'"),
     ],
 )
