@@ -160,8 +160,9 @@ def test_wrappers_hand_on_what_their_trunk_says():
         taps=(1, 2),
     )
     for wrapper in (Projected(trunk, (5,)), Sobel(trunk)):
-        for name in ("placed", "hidden", "dense", "traits", "prefix", "taps", "base", "patch", "width"):
+        for name in ("placed", "hidden", "dense", "prefix", "taps", "base", "patch", "width"):
             assert getattr(wrapper, name) == getattr(trunk, name), name
+        assert wrapper.traits.items() >= trunk.traits.items()
     projected = Projected(trunk, (5,))
     assert projected.bare is trunk and Sobel(trunk).bare is not trunk
     assert projected.embedding == 5 and projected.ended(1).embedding == 24  # a tap is not projected
