@@ -99,7 +99,7 @@ class Evaluation:
         splits = self._splits(sources)
         baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
         head = self._head(trainer)
-        result = self.probe(trainer.encoder, splits, self._predictor(trainer), head)
+        result = self.probe(trainer.encoder, splits, self._predictor(trainer), head, f"step {step}")
         folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
         if head is not None and head.chosen is not None:
             folder.write_json(f"evaluation/head-{step:08d}.json", {"step": step, "chosen": head.chosen})
@@ -136,10 +136,15 @@ class Evaluation:
                 _say(f"evaluation: {probe.name}: {found}")
 
     def probe(
-        self, encoder: Encoder, splits: list[Split], predictor: nn.Module | None = None, head: Head | None = None
+        self,
+        encoder: Encoder,
+        splits: list[Split],
+        predictor: nn.Module | None = None,
+        head: Head | None = None,
+        row: str = "",
     ) -> dict[str, float]:
         """What each probe says of this encoder, by name; or of what `predictor` pools of it. Probes that take the
-        scores of a `head` are left out where there is none."""
+        scores of a `head` are left out where there is none. row: of the table, in what is said."""
         (train, labels), (test, truth) = splits
         able = self._serving(labels, truth)
         labels, truth = renumbered(labels, truth)
@@ -158,6 +163,7 @@ class Evaluation:
                 more = {"chosen": head.chosen} if head is not None and probe.takes == "scores" else {}
                 found = probe(first[probe.takes], labels, second[probe.takes], truth, **more)
             results |= _named(probe, found)
+            _say_findings(probe, row)
         return results
 
     def _predictor(self, trainer: Trainer) -> nn.Module | None:
@@ -182,7 +188,8 @@ class Evaluation:
         path = folder / "evaluation" / "baselines.json"
         if path.exists():
             return dict(json.loads(path.read_text()))
-        baselines = {"untrained": self.probe(trainer.untrained, splits), "pixels": self._pixels(splits)}
+        untrained = self.probe(trainer.untrained, splits, row="untrained")
+        baselines = {"untrained": untrained, "pixels": self._pixels(splits)}
         folder.write_json("evaluation/baselines.json", baselines)
         return baselines
 
@@ -194,6 +201,7 @@ class Evaluation:
         results: dict[str, float] = {}
         for probe in pooled:
             results |= _named(probe, probe(flat[0], labels, flat[1], truth))
+            _say_findings(probe, "pixels")
         return results
 
     def _sources(self) -> list[data.Source | None]:
@@ -219,6 +227,11 @@ class Evaluation:
 def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
     """What a probe found, by its name; several measures bear their own."""
     return found if isinstance(found, dict) else {probe.name: found}
+
+
+def _say_findings(probe: Probe, row: str) -> None:
+    for finding in getattr(probe, "findings", tuple)():
+        _say(f"evaluation: {probe.name}{row and ' of '}{row}: {finding}")
 
 
 def table(result: dict[str, float], baselines: dict[str, dict[str, float]], step: int) -> str:

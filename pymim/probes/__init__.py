@@ -4,6 +4,7 @@ A probe has a `name`, says what it `takes` (pooled features, tokens, scores or i
 features, labels, test features and labels. Labels are 0, 1, ... of the classes of the training images, then of
 others. `supervised = False`: it learns from no label, and is measured where the training images have none.
 `remark(labels)`: what is to be said of the training labels, such as classes with fewer images than asked for.
+`findings()`: what is to be said of the last answer, such as one that was not solved to its tolerance.
 """
 
 from pymim.probes.assigned import Assigned
@@ -13,7 +14,8 @@ from pymim.probes.clusters import Clusters
 from pymim.probes.finetune import FineTune
 from pymim.probes.knn import KNN
 from pymim.probes.learning import Learning
-from pymim.probes.linear import Linear, LinearSGD
+from pymim.probes.linear import Linear
+from pymim.probes.linear_sgd import LinearSGD
 from pymim.probes.mixing import Mixing
 from pymim.probes.patches import PatchKNN
 

@@ -13,14 +13,39 @@ if TYPE_CHECKING:
 
 
 class Logistic(NamedTuple):
-    """A linear classifier."""
+    """A linear classifier. converged: no derivative of what it minimises was larger than the tolerance."""
 
     weight: Float[Tensor, "K D"]
     bias: Float[Tensor, " K"]
     converged: bool
 
     def __call__(self, features: Float[Tensor, "N D"]) -> Float[Tensor, "N K"]:
-        return features @ self.weight.T + self.bias
+        return features.to(self.weight) @ self.weight.T + self.bias
+
+
+class Principal(NamedTuple):
+    """Features [N D] as coordinates [N R] along orthonormal axes [D R], in which they are not correlated.
+
+    R is the smaller of N and D: weights of least norm are combinations of the features themselves, so nothing
+    outside their span can be of use.
+    """
+
+    coordinates: Float[Tensor, "N R"]
+    axes: Float[Tensor, "D R"]
+
+    @classmethod
+    def of(cls, features: Float[Tensor, "N D"]) -> Principal:
+        """Find the axes, in float64."""
+        features = features.double()
+        if len(features) >= features.shape[1]:
+            return cls(features @ (axes := _eigenvectors(features)), axes)
+        span, parts = torch.linalg.qr(features.T)
+        axes = _eigenvectors(parts.T)
+        return cls(parts.T @ axes, span @ axes)
+
+    def back(self, model: Logistic) -> Logistic:
+        """Give a classifier of coordinates as one of features."""
+        return model._replace(weight=model.weight @ self.axes.T)
 
 
 def fit(
@@ -32,24 +57,22 @@ def fit(
     iterations: int = 1000,
     tolerance: float = 1e-5,
 ) -> Logistic:
-    """Minimise  mean cross entropy + strength / 2 |W|^2  by L-BFGS, from `start` (zeros where None), until no
-    derivative is larger than `tolerance`, or for so many iterations.
+    """Minimise  mean cross entropy + strength / 2 |W|^2  in float64 by L-BFGS, from `start` (zeros where None), until
+    no derivative is larger than `tolerance`, or for so many iterations.
 
-    It solves for W L in float64, where L L^T = C / K + strength and C is the features' covariance: about the
-    Hessian. In these coordinates every direction is as steep as any other, and tens of iterations do what took
-    thousands.
+    It solves for W / r, r = (C / K + strength)^-1/2, where C is the mean square of each feature: of features that
+    are not correlated (`Principal`), about the Hessian. In these coordinates every direction is about as steep as
+    any other, and tens of iterations do what took thousands. Features of any other kind take more of them.
     """
     features = features.double()
-    count, width = features.shape
-    eye = torch.eye(width, dtype=features.dtype, device=features.device)
-    scale = torch.linalg.cholesky(features.T @ features / (count * classes) + strength * eye)
-    back = torch.linalg.solve_triangular(scale, eye, upper=False)
-    seen = features @ back.T
-    inner = (seen.new_zeros(classes, width) if start is None else start.weight.double() @ scale).requires_grad_()
-    bias = (seen.new_zeros(classes) if start is None else start.bias.double()).requires_grad_()
+    scale = (features.square().mean(0) / classes + strength).rsqrt()
+    seen = features * scale
+    inner = (seen.new_zeros(classes, len(scale)) if start is None else start.weight / scale).requires_grad_()
+    bias = (seen.new_zeros(classes) if start is None else start.bias.clone()).requires_grad_()
     solver = torch.optim.LBFGS(
         [inner, bias],
         max_iter=iterations,
+        max_eval=2 * iterations,
         history_size=20,
         tolerance_grad=tolerance,
         tolerance_change=0.0,
@@ -58,7 +81,7 @@ def fit(
 
     def closure() -> Tensor:
         solver.zero_grad()
-        loss: Tensor = cross_entropy(seen @ inner.T + bias, labels) + strength / 2 * (inner @ back).square().sum()
+        loss: Tensor = cross_entropy(seen @ inner.T + bias, labels) + strength / 2 * (inner * scale).square().sum()
         loss.backward()
         return loss
 
@@ -67,4 +90,9 @@ def fit(
         closure()
     assert inner.grad is not None and bias.grad is not None
     steepest = max(float(inner.grad.abs().max()), float(bias.grad.abs().max()))
-    return Logistic((inner @ back).detach().float(), bias.detach().float(), steepest <= tolerance)
+    return Logistic((inner * scale).detach(), bias.detach(), steepest <= tolerance)
+
+
+def _eigenvectors(features: Float[Tensor, "N D"]) -> Float[Tensor, "D D"]:
+    found: Tensor = torch.linalg.eigh(features.T @ features).eigenvectors
+    return found

@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from pymim.probes.logistic import fit
+from pymim.probes.logistic import Principal, fit
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +45,24 @@ def test_says_that_it_has_not_converged(handwritten):
 def test_one_class_more_than_is_there_gets_no_bit(handwritten):
     features, labels = (each[:300] for each in handwritten)
     assert int(fit(features, labels, 12, 1e-2)(features).argmax(1).max()) < 10
+
+
+@pytest.mark.parametrize("count", [40, 64, 300])
+def test_principal_axes_give_the_same_answer(count, handwritten):
+    """Also of fewer rows than features, whose span is all that there is to look at."""
+    features, labels = (each[:count] for each in handwritten)
+    space = Principal.of(features)
+    rank = min(count, 64)
+    assert space.coordinates.shape == (count, rank) and space.axes.shape == (64, rank)
+    torch.testing.assert_close(space.axes.T @ space.axes, torch.eye(rank, dtype=torch.float64))
+    torch.testing.assert_close(space.coordinates @ space.axes.T, features.double())
+    plain = fit(features, labels, 10, 1e-2, tolerance=1e-7)
+    turned = space.back(fit(space.coordinates, labels, 10, 1e-2, tolerance=1e-7))
+    torch.testing.assert_close(turned.weight, plain.weight, atol=1e-4, rtol=1e-3)
+
+
+def test_principal_axes_are_sooner_of_features_that_are_nearly_one(handwritten):
+    features, labels = (each[:300] for each in handwritten)
+    alike = features + 30 * features.mean(1, keepdim=True)
+    assert fit(Principal.of(alike).coordinates, labels, 10, 0.1, iterations=40).converged
+    assert not fit(alike, labels, 10, 0.1, iterations=40).converged

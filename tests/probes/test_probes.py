@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from pymim.encoders import ViT
 from pymim.probes import KNN, Attentive, Clusters, FineTune, Linear, LinearSGD, PatchKNN
-from pymim.probes.linear import trust
+from pymim.probes.linear_sgd import trust
 
 
 def blobs(spread, count=600, width=8, classes=4):
