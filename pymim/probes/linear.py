@@ -47,8 +47,8 @@ class Linear:
         self._found = []
         if not train.isfinite().all():
             raise Diverged(
-                "Linear: train: expected finite features, got NaN or infinity; try precision = 'float32', or train at "
-                "a lower rate"
+                "Linear: train: expected finite features, got NaN or infinity; try precision = "
+                "'float32', or train at a lower rate"
             )
         train, test = standardise(train.float(), test.float())
         space = Principal.of(train)

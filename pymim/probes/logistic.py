@@ -57,8 +57,8 @@ def fit(
     iterations: int = 1000,
     tolerance: float = 1e-5,
 ) -> Logistic:
-    """Minimise  mean cross entropy + strength / 2 |W|^2  in float64 by L-BFGS, from `start` (zeros where None), until
-    no derivative is larger than `tolerance`, or for so many iterations.
+    """Minimise  mean cross entropy + strength / 2 |W|^2  in float64 by L-BFGS, from `start` (zeros where None),
+    until no derivative is larger than `tolerance`, or for so many iterations.
 
     It solves for W / r, r = (C / K + strength)^-1/2, where C is the mean square of each feature: of features that
     are not correlated (`Principal`), about the Hessian. In these coordinates every direction is about as steep as
