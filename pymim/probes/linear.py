@@ -78,8 +78,10 @@ class Linear:
         held = held_out(labels)
         if not held.any() or len(self.strengths) == 1:
             return self._middle, None
-        kept, named, model = train[~held], labels[~held], None
-        best, chosen, falls = -1.0, (self._middle, model), 0
+        kept, named = train[~held], labels[~held]
+        best, falls = -1.0, 0
+        model: Logistic | None = None
+        chosen: tuple[float, Logistic | None] = self._middle, None
         order = sorted(self.strengths, reverse=True)
         for strength in order:
             model = self._fit(kept, named, strength, model, classes=int(labels.max()) + 1)
