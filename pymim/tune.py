@@ -190,7 +190,7 @@ class Tuning:
         right = torch.zeros(2, dtype=torch.int64)
         count = 0
         for images, labels in self._pieces(test):
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device):
                 scores = model(images.to(device)).float().cpu()
             best = scores.topk(min(5, scores.shape[1])).indices == labels[:, None]
             right += torch.stack([best[:, 0].sum(), best.any(1).sum()])

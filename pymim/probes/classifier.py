@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from pymim.checks import given, positive, share, whole
 from pymim.contracts import Encoder, Features
 from pymim.encoders import Average
 from pymim.errors import ConfigError
+from pymim.layers.alone import alone
 from pymim.layers.block import Block, DropPath
 from pymim.probes.reading import has_class_token
 
@@ -117,7 +117,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.readout = readout or Readout()
         self.readout.check(encoder)
-        tuned = copy.deepcopy(encoder)
+        tuned = alone(encoder)
         self.encoder: nn.Module = Average(encoder) if frozen else tuned.requires_grad_(True)
         self._alter(self.encoder.module if frozen else tuned, drop_path)  # type: ignore[arg-type]
         width = self.readout.width(encoder)

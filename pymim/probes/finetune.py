@@ -10,6 +10,7 @@ from pymim.contracts import Draw, Encoder, View
 from pymim.data.sample import of_each
 from pymim.errors import ConfigError
 from pymim.optim import AdamW
+from pymim.precision import autocast
 from pymim.probes.classifier import Classifier, Readout
 from pymim.probes.knn import accuracy
 from pymim.probes.learning import Learning, Lesson
@@ -73,7 +74,7 @@ class FineTune:
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(0)
             model = self._train(encoder, train[few].to(device), labels[few].to(device))
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad(), autocast(device):
             scores = torch.cat([model.eval()(chunk.to(device)).cpu() for chunk in test.split(256)])
         return accuracy(scores, truth)
 

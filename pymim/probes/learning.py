@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from pymim.checks import given, positive, share, whole
 from pymim.encoders import Average
 from pymim.optim import AdamW, Recipe
+from pymim.precision import autocast
 from pymim.probes.classifier import Classifier
 from pymim.probes.mixing import Mixing, smoothed
 
@@ -82,13 +83,13 @@ class Lesson(nn.Module):
     def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
         model, size = self.model, self.learning.micro or len(images)
         if model.frozen:
-            with torch.autocast(images.device.type, torch.bfloat16):
+            with autocast(images.device):
                 read = torch.cat([model.read(piece) for piece in images.split(size)])
                 scores = model.scores(read)
             return self._learn(scores, targets, 1.0)
         losses = []
         for piece, wanted in zip(images.split(size), targets.split(size), strict=True):
-            with torch.autocast(images.device.type, torch.bfloat16):
+            with autocast(images.device):
                 scores = model(piece)
             losses.append(self._learn(scores, wanted, len(piece) / len(images)))
         return torch.stack(losses).sum()

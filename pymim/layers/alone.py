@@ -1,0 +1,41 @@
+"""A copy of a module that one process can train by itself."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Norm(nn.modules.batchnorm._BatchNorm):
+    """A batch norm of the batch at hand, over any number of axes."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"Norm: input: expected two axes or more, got {input.ndim}; add a batch axis")
+
+
+def alone(module: Module) -> Module:
+    """Give a copy that waits for no other process: its batch norms are of its own batch, and nothing exchanges its
+    gradients. What one process trains would otherwise wait for ever for those that are elsewhere."""
+    inner = module.module if isinstance(module, DistributedDataParallel | DataParallel) else module
+    return _local(copy.deepcopy(inner))
+
+
+def _local(module: Module) -> Module:
+    if type(module) is nn.SyncBatchNorm:
+        return _norm(module)  # type: ignore[return-value]
+    for name, child in module.named_children():
+        setattr(module, name, _local(child))
+    return module
+
+
+def _norm(old: nn.SyncBatchNorm) -> Norm:
+    new = Norm(old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
+    for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+        setattr(new, name, getattr(old, name))
+    return new.train(old.training)
