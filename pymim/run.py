@@ -27,6 +27,7 @@ from pymim.errors import ConfigError, PymimError, Unwritable
 from pymim.io import Folder, measured
 from pymim.io.lock import Lock
 from pymim.loop import memory
+from pymim.precision import WORDS, computing
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -149,7 +150,8 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
     if look is None:
         raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{args.mode}; add one")
     _say_data(trainer)
-    look(trainer, folder, step)
+    with computing(trainer.precision):
+        look(trainer, folder, step)
     return 0
 
 
@@ -250,7 +252,7 @@ def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
         f"{folder.path}: {parameters / 1e6:.1f} M parameters, "
         f"{len(trainer.loader.source):,} {trainer.encoder.items}, "
         f"steps {first} to {trainer.steps} of global batch {trainer.batch} "
-        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, {trainer.precision} on "
+        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, {WORDS[trainer.precision]} on "
         f"{trainer.world.device}",
         file=sys.stderr,
     )

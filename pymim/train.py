@@ -33,6 +33,7 @@ from pymim.loop.progress import Done, Progress
 from pymim.loop.wrap import synchronise_only, wrap
 from pymim.method import Method
 from pymim.optim import AdamW, Recipe
+from pymim.precision import check, computing
 from pymim.stages import Stages
 from pymim.world import World
 
@@ -44,7 +45,8 @@ class Trainer:
 
     batch: the global batch, shared by the processes and walked in pieces of `micro` images (a process's whole
         share where None) whose gradients are summed: with the learning rate it is what the papers state.
-    precision: "bf16" (autocast) or "float32". compile: torch.compile. recompute: forget activations.
+    precision: "bf16" (autocast), "float32", or "tf32", which rounds float32 products on GPUs; of probes too.
+    compile: torch.compile. recompute: forget activations.
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
         encoder, which is then what is evaluated and exported.
     log_every: after so many steps a line is printed and written to metrics.jsonl. `loss`, and each objective's
@@ -95,6 +97,7 @@ class Trainer:
             **given(micro=micro),
         )
         seeds(self, seed=seed)
+        check(self, precision)
         whole(self, 0, evaluate_every=evaluate_every, draw_every=draw_every)
         positive(self, **given(clip=clip))
         share(self, "from 0 to below 1", **given(average=average))
@@ -119,7 +122,8 @@ class Trainer:
         self._kept: dict[str, Any] = {}
         self._looked_for_idle = False
         method.check_views(len(self.loader.views))
-        method.before_load(self)
+        with computing(precision):
+            method.before_load(self)
 
     @property
     def encoder(self) -> Encoder:
@@ -164,7 +168,7 @@ class Trainer:
         """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving."""
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)
-        with signals.handled(), keeper.among_others():
+        with signals.handled(), keeper.among_others(), computing(self.precision):
             with keeper.between(first):
                 self._prepare()
             self._train(keeper)

@@ -1,4 +1,4 @@
-"""The processes of a run: this one among its peers, what they share, and the precision they compute in."""
+"""The processes of a run: this one among its peers, and what they share."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 import torch.distributed.nn.functional  # before there is a group: its defaults would keep the group for good
 from torch import nn
+
+from pymim.precision import autocast
 
 Context = contextlib.AbstractContextManager[Any]
 
@@ -98,8 +100,8 @@ class World:
         return bool(shared > 0)
 
     def autocast(self, precision: str) -> Context:
-        """bf16 for matrix products, float32 for the rest; nothing under "float32"."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
+        """What a forward pass is computed in (`pymim.precision`)."""
+        return autocast(self.device, precision)
 
 
 def all_ranks() -> dist.ProcessGroup | None:

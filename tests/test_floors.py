@@ -12,6 +12,7 @@ GROUND = {
     "contracts",
     "schedule",
     "world",
+    "precision",
     "measures",
     "parts",
     "philox",

@@ -12,6 +12,7 @@ from pymim.checks import whole
 from pymim.clusters.rows import Rows
 from pymim.contracts import Encoder, Run
 from pymim.layers.still import still
+from pymim.precision import check
 
 if TYPE_CHECKING:
     from pymim.contracts import View
@@ -26,11 +27,13 @@ class Survey:
 
     views: how pictures are prepared; by default as for training, which, random or not, is the same each time.
     batch: pictures at a time, in each process.
-    precision: "float32", as in the papers, or "bf16", at some cost to the directions of least variance.
+    precision: "float32", as in the papers, or "bf16", at some cost to the directions of least variance. "tf32":
+        float32, with products rounded on GPUs.
     """
 
     def __init__(self, views: Sequence[View] = (), batch: int = 256, precision: str = "float32"):
         whole(self, 1, batch=batch)
+        check(self, precision)
         self.views, self.batch, self.precision = list(views), batch, precision
 
     @torch.no_grad()

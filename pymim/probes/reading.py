@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pymim.contracts import Encoder, Features
 from pymim.errors import ConfigError
 from pymim.layers.still import still
+from pymim.precision import autocast, current
 
 if TYPE_CHECKING:
     from pymim.objective import Objective
@@ -41,7 +42,7 @@ class Reading(NamedTuple):
     def __call__(self, encoder: Encoder, images: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
         """Give "pooled" [B E], and what else is wanted: "tokens" [B N D] and "scores" [B S K]; on the CPU."""
         device = next(encoder.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             last = encoder(images.to(device))
             grid, features = encoder.grid(images.shape), last.at(self.layer)
             if self.predictor is not None:
@@ -50,7 +51,8 @@ class Reading(NamedTuple):
                 pooled = self._pooled(features)
             found = {"pooled": pooled.float().cpu()}
             if "tokens" in wanted:
-                found["tokens"] = features.tokens.to(torch.bfloat16).cpu()
+                kept = torch.bfloat16 if current() == "bf16" else torch.float32
+                found["tokens"] = features.tokens.to(kept).cpu()
             if "scores" in wanted and self.head is not None:
                 found["scores"] = self.head.predictor(last.at(self.head.tap), None, grid).float().cpu()
         return found

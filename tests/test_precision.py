@@ -1,0 +1,104 @@
+"""One place decides in which precision a run computes: its training, its backward passes and its probes."""
+
+import pytest
+import torch
+
+from pymim import losses, precision, targets, views
+from pymim.clusters import Survey
+from pymim.encoders import ViT
+from pymim.errors import ConfigError
+from pymim.evaluate import Evaluation
+from pymim.io import Folder
+from pymim.objective import Objective
+from pymim.probes import FineTune
+from tests.test_train import TINY, trainer
+
+IMAGES, LABELS = torch.rand(24, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(24) % 3
+
+
+def flags():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+class Watched(ViT):
+    """An encoder that notes what its blocks give."""
+
+    def forward(self, *given):
+        out = super().forward(*given)
+        seen.append((out.tokens.requires_grad, probed(out.tokens), *flags()))
+        if out.tokens.requires_grad:
+            out.tokens.register_hook(lambda grad: backward.append(probed(grad)))
+        return out
+
+
+seen, backward = [], []
+
+
+def probed(tokens):
+    return (tokens.detach() @ tokens.detach().mT).dtype
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("bf16", torch.bfloat16), ("tf32", torch.float32), ("float32", torch.float32)]
+)
+def test_what_is_inside_is_so_computed_and_what_is_behind_is_as_before(name, dtype):
+    before, ones = flags(), torch.ones(2, 2)
+    with precision.computing(name):
+        assert precision.current() == name and flags() == (name == "tf32",) * 2
+        assert (ones @ ones).dtype == torch.float32  # of the forward pass alone
+        with precision.autocast(torch.device("cpu")):
+            assert (ones @ ones).dtype == dtype
+        with precision.autocast(torch.device("cpu"), "float32"):
+            assert (ones @ ones).dtype == torch.float32 and flags() == (False, False)
+        assert precision.current() == name and flags() == (name == "tf32",) * 2
+    assert flags() == before
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("float32", torch.float32)])
+def test_probes_are_computed_as_the_run_is(name, dtype, tmp_path):
+    tokens = []
+
+    class Kept:
+        name, takes = "kept", "tokens"
+
+        def __call__(self, train, *_):
+            tokens.append(train.dtype)
+            return 0.0
+
+    seen.clear()
+    backward.clear()
+    run = trainer([Objective(targets.Pixels, TINY, losses.MSE())], precision=name, steps=1)
+    torch.manual_seed(0)
+    run.untrained = Watched(16, 1, 2, image=8, patch=4)
+    look = Evaluation("digits", views.Center(8), [Kept(), FineTune(steps=1)], train_images=30, test_images=20)
+    run.looks = [(lambda t, folder, step: look.probe(t.untrained, [(IMAGES, LABELS)] * 2), 0)]
+    run.run(Folder(tmp_path))
+    assert tokens == [dtype] and backward == [torch.float32]
+    assert {row[1:] for row in seen} == {(dtype, False, False)} and {row[0] for row in seen} == {True, False}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda wrong: Survey(precision=wrong), lambda wrong: trainer([], precision=wrong)]
+)
+def test_what_is_no_precision_is_refused(make):
+    with pytest.raises(
+        ConfigError, match="precision: expected one of bf16, tf32, float32, got 'half'; name one of"
+    ):
+        make("half")
+
+
+@pytest.mark.parametrize("loss", [losses.Contrast(), losses.Swapped(clusters=5)])
+def test_losses_in_float32_go_back_in_float32(loss):
+    """A product in the backward pass is rounded too, where the pass is called inside the autocast."""
+    made = torch.randn(2, 6, 4, 8, generator=torch.Generator().manual_seed(0))
+    if hasattr(loss, "build"):
+        torch.manual_seed(0)
+        loss.build(8, ViT(16, 1, 2, image=8, patch=4))
+    grads = []
+    for name in ("float32", "bf16"):
+        prediction, target = (side.clone().requires_grad_() for side in made)
+        with precision.autocast(torch.device("cpu"), name):
+            total = loss(prediction, target).mean()
+        total.backward()
+        grads.append(prediction.grad)
+    assert torch.equal(*grads) and grads[0].abs().max() > 0
