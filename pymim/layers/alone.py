@@ -27,7 +27,7 @@ def alone(module: Module) -> Module:
 
 
 def _local(module: Module) -> Module:
-    if type(module) is nn.SyncBatchNorm:
+    if isinstance(module, nn.SyncBatchNorm):
         return _norm(module)  # type: ignore[return-value]
     for name, child in module.named_children():
         setattr(module, name, _local(child))
