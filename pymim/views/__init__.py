@@ -8,6 +8,7 @@ from pymim.views.normalise import Normalise
 from pymim.views.operations import Operations
 from pymim.views.partner import Partner
 from pymim.views.randaugment import RandAugment
+from pymim.views.scaled import MultiScale
 from pymim.views.view import Center, Pretrain
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Grey",
     "Jitter",
     "MultiCrop",
+    "MultiScale",
     "Normalise",
     "Operations",
     "Partner",

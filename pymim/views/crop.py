@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64, Int
 
 TRIES = 10
+NEAR = 3  # pixels, below which a side is the view's own
+# Where a rectangle is, from the top and from the left, in quarters of the way: of each axis 0, 2 or 4, or 1 or 3.
+PLACES = (*itertools.product((0, 2, 4), repeat=2), *itertools.product((1, 3), repeat=2))
 
 
 def shapes(images: Tensor | list[Tensor]) -> Int[Tensor, "B 2"]:
@@ -75,3 +80,26 @@ def middle(shape: Int[Tensor, "B 2"], size: tuple[int, int], share: float) -> Mi
     columns = torch.where(low, width * least[0] // height, least[1])
     scaled = torch.stack((rows, columns), dim=1)
     return Middle(scaled, ((scaled - torch.tensor(size)) / 2).round().long())
+
+
+def scaled_boxes(
+    shape: Int[Tensor, "B 2"],
+    name: philox.Name,
+    size: tuple[int, int],
+    scales: Sequence[float],
+    distort: int,
+) -> Int[Tensor, "B 4"]:
+    """Top, left, height, width: sides are shares of the shorter one, whose numbers in `scales` differ by at most
+    `distort`; places are corners, middles of edges, the centre, and four quarters round it (Wang et al. 2016).
+
+    A side within two pixels of `size` becomes it, where the picture is as large.
+    """
+    extent = shape.numpy()
+    random = philox.uniforms(name, 1)[:, 0]
+    pairs = [(i, j) for i in range(len(scales)) for j in range(len(scales)) if abs(i - j) <= distort]
+    chosen = np.asarray(pairs)[(random[:, 0] * len(pairs)).astype(np.int64)]
+    side = np.floor(extent.min(1, keepdims=True) * np.asarray(scales)[chosen]).astype(np.int64)
+    side = np.minimum(np.where(np.abs(side - size) < NEAR, size, np.maximum(side, 1)), extent)
+    place = np.asarray(PLACES)[(random[:, 1] * len(PLACES)).astype(np.int64)]
+    start = (extent - side) // 4 * place
+    return torch.from_numpy(np.concatenate((start, side), axis=1))

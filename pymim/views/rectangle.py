@@ -11,7 +11,7 @@ from pymim.checks import whole
 from pymim.errors import ConfigError
 from pymim.views.crop import Middle
 from pymim.views.normalise import Normalise, Statistics
-from pymim.views.resample import resample, resample_middle
+from pymim.views.resample import KERNELS, resample, resample_middle
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -25,14 +25,23 @@ class Rectangle:
 
     channels: of the picture: how many, or which; None: all.
     nearest: those of the picture's channels that take the nearest pixel.
+    kernel: "bicubic" or "bilinear", of the others.
     """
 
     def __init__(
-        self, size: int | tuple[int, int], statistics: Statistics, channels: Channels, nearest: Sequence[int]
+        self,
+        size: int | tuple[int, int],
+        statistics: Statistics,
+        channels: Channels,
+        nearest: Sequence[int],
+        kernel: str = "bicubic",
     ):
         whole(self, 1, size=size)
         whole(self, 0, nearest=nearest)
-        self.size, self.normalise = pair(size), Normalise(statistics)
+        if kernel not in KERNELS:
+            kind, known = type(self).__name__, ", ".join(KERNELS)
+            raise ValueError(f"{kind}: kernel: expected one of {known}, got {kernel!r}; name one of them")
+        self.size, self.normalise, self.kernel = pair(size), Normalise(statistics), kernel
         self.channels, self.nearest = channels, tuple(nearest)
         taken = self._numbers
         if taken is not None and not set(self.nearest) <= set(taken):
@@ -44,12 +53,12 @@ class Rectangle:
     def cut(self, images: Images, boxes: Int[Tensor, "B 4"]) -> Float[Tensor, "B C ..."]:
         """The rectangles of these pictures, in the channels and the size of this view."""
         images, nearest = self._taken(images)
-        return resample(images, boxes, self.size, nearest)
+        return resample(images, boxes, self.size, nearest, self.kernel)
 
     def cut_middle(self, images: Images, place: Middle) -> Float[Tensor, "B C ..."]:
         """The middle of these pictures, likewise."""
         images, nearest = self._taken(images)
-        return resample_middle(images, place, self.size, nearest)
+        return resample_middle(images, place, self.size, nearest, self.kernel)
 
     def _taken(self, images: Images) -> tuple[Images, tuple[int, ...]]:
         """Give the channels of this view, and which of them take the nearest pixel."""

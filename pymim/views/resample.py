@@ -1,4 +1,5 @@
-"""Cuts a rectangle out of each picture and gives it a size, as Pillow does: bicubic, and smoothed where it shrinks.
+"""Cuts a rectangle out of each picture and gives it a size, as Pillow does: bicubic or bilinear, and smoothed where
+it shrinks.
 
 Pictures of one size go through two small matrix products per picture, all at once; others one by one. Channels that
 hold a map of classes or of parts take the nearest pixel, as a mean of two numbers of classes is no class.
@@ -7,7 +8,7 @@ hold a map of classes or of parts take the nearest pixel, as a mean of two numbe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,29 +25,37 @@ A = -0.5  # Pillow's and torch's bicubic kernel (Keys 1981)
 
 
 def resample(
-    images: Tensor | list[Tensor], box: Int[Tensor, "B 4"], size: tuple[int, int], nearest: Sequence[int] = ()
+    images: Tensor | list[Tensor],
+    box: Int[Tensor, "B 4"],
+    size: tuple[int, int],
+    nearest: Sequence[int] = (),
+    kernel: str = "bicubic",
 ) -> Float[Tensor, "B ..."]:
     """Rectangles (top, left, height, width) of pictures [C H W] or clips [C T H W] as float32 of `size`, on [0, 1]
     where they are uint8, in their own range otherwise. Channels `nearest` take the nearest pixel."""
     if isinstance(images, Tensor):
-        made = _together(images, box, size)
+        made = _together(images, box, size, kernel)
     else:
-        made = torch.stack([_alone(image, b, size) for image, b in zip(images, box.tolist(), strict=True)])
+        made = torch.stack([_alone(image, b, size, kernel) for image, b in zip(images, box.tolist(), strict=True)])
     return _with_nearest(made, images, box, nearest)
 
 
 def resample_middle(
-    images: Tensor | list[Tensor], place: Middle, size: tuple[int, int], nearest: Sequence[int] = ()
+    images: Tensor | list[Tensor],
+    place: Middle,
+    size: tuple[int, int],
+    nearest: Sequence[int] = (),
+    kernel: str = "bicubic",
 ) -> Float[Tensor, "B ..."]:
     """Pictures scaled to `place.scaled`, and `size` of them cut out at `place.first`: as `resample`, but what is
     cut off still counts in the pixels at the border."""
     boxes = place.boxes(shapes(images), size)
     if isinstance(images, Tensor):
-        made = _together(images, boxes.float(), size, beyond=True)
+        made = _together(images, boxes.float(), size, kernel, beyond=True)
     else:
         places = zip(images, place.scaled.tolist(), place.first.tolist(), strict=True)
         made = torch.stack(
-            [_scaled(image, (rows, columns), first, size) for image, (rows, columns), first in places]
+            [_scaled(image, (rows, columns), first, size, kernel) for image, (rows, columns), first in places]
         )
     return _with_nearest(made, images, boxes, nearest)
 
@@ -84,7 +93,7 @@ def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tenso
 
 
 def weights(
-    start: Tensor, extent: Tensor, length: int, size: int, beyond: bool = False
+    start: Tensor, extent: Tensor, length: int, size: int, kernel: str = "bicubic", beyond: bool = False
 ) -> Float[Tensor, "B size length"]:
     """Each of `size` output pixels as a mean of the pixels start to start + extent [B] of `length`, or of those
     `beyond` too; where extent < 0 the output is mirrored."""
@@ -93,8 +102,8 @@ def weights(
     centre = torch.where(extent[:, None] < 0, centre - extent[:, None], centre) + start[:, None]
     pixel = torch.arange(length)
     inside = ((pixel >= start[:, None]) & (pixel < (start + extent.abs())[:, None])) | beyond
-    kernel = _cubic((pixel + 0.5 - centre[:, :, None]) / scale) * inside[:, None]
-    return kernel / kernel.sum(2, keepdim=True)
+    weight = KERNELS[kernel]((pixel + 0.5 - centre[:, :, None]) / scale) * inside[:, None]
+    return weight / weight.sum(2, keepdim=True)
 
 
 def _cubic(x: Tensor) -> Tensor:
@@ -104,31 +113,42 @@ def _cubic(x: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x < 2, far, 0.0))
 
 
-def _together(images: Tensor, box: Tensor, size: tuple[int, int], beyond: bool = False) -> Tensor:
+def _linear(x: Tensor) -> Tensor:
+    return (1 - x.abs()).clamp_min(0)
+
+
+KERNELS: dict[str, Callable[[Tensor], Tensor]] = {"bicubic": _cubic, "bilinear": _linear}
+
+
+def _together(
+    images: Tensor, box: Tensor, size: tuple[int, int], kernel: str, beyond: bool = False
+) -> Tensor:
     top, left, height, width = box.float().unbind(1)
-    rows = weights(top, height, images.shape[-2], size[0], beyond)
-    columns = weights(left, width, images.shape[-1], size[1], beyond)
+    rows = weights(top, height, images.shape[-2], size[0], kernel, beyond)
+    columns = weights(left, width, images.shape[-1], size[1], kernel, beyond)
     if images.dtype != torch.uint8:
         return separable(images.float(), rows, columns)
     return separable(images.float(), rows, columns).clamp_(0, 255).div_(255)
 
 
-def _alone(image: Tensor, box: list[int], size: tuple[int, int]) -> Tensor:
+def _alone(image: Tensor, box: list[int], size: tuple[int, int], kernel: str) -> Tensor:
     top, left, height, width = box
-    resized = _resized(image[..., top : top + height, left : left + abs(width)], size)
+    resized = _resized(image[..., top : top + height, left : left + abs(width)], size, kernel)
     return _on_unit(resized.flip(-1) if width < 0 else resized)
 
 
-def _scaled(image: Tensor, scaled: tuple[int, int], first: list[int], size: tuple[int, int]) -> Tensor:
+def _scaled(
+    image: Tensor, scaled: tuple[int, int], first: list[int], size: tuple[int, int], kernel: str
+) -> Tensor:
     top, left = first
-    return _on_unit(_resized(image, scaled)[..., top : top + size[0], left : left + size[1]])
+    return _on_unit(_resized(image, scaled, kernel)[..., top : top + size[0], left : left + size[1]])
 
 
-def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+def _resized(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
     """A picture [C H W] or clip [C T H W] at another size, of the same type."""
     frames = image if image.ndim == 3 else image.transpose(0, 1)
     resized = interpolate(
-        frames.reshape(-1, *frames.shape[-3:]), size, mode="bicubic", antialias=True, align_corners=False
+        frames.reshape(-1, *frames.shape[-3:]), size, mode=kernel, antialias=True, align_corners=False
     )
     return resized[0] if image.ndim == 3 else resized.transpose(0, 1)
 

@@ -23,7 +23,7 @@ from pymim.views.normalise import Statistics
 from pymim.views.rectangle import Channels, Images, Rectangle
 
 if TYPE_CHECKING:
-    pass
+    from jaxtyping import Int
 
 Drawn = dict[str, Tensor]  # by name, first axis B; "box" int64 [B 4]: top, left, height, width, < 0 where mirrored
 CHANGE = 64  # change number k reads the stream from block k * CHANGE on; the crop is number 0
@@ -48,6 +48,7 @@ class Pretrain(Rectangle):
             its own size, channels and statistics (BEiT's second view, Bao et al. 2022). scale, ratio and flip are
             not read.
         same_changes: change k here draws what change k draws in the view `like`.
+        kernel: "bicubic" or "bilinear", by which the rectangle takes its size.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class Pretrain(Rectangle):
         nearest: Sequence[int] = (),
         like: int | None = None,
         same_changes: bool = False,
+        kernel: str = "bicubic",
     ):
         checks.ascending(self, checks.share, "above 0, to 1", scale=scale)
         checks.ascending(self, checks.positive, ratio=ratio)
         checks.share(self, flip=flip)
-        super().__init__(size, statistics, channels, nearest)
+        super().__init__(size, statistics, channels, nearest, kernel)
         if same_changes and like is None:
             raise ValueError(
                 "Pretrain: same_changes: expected False without like, got True; name the view that it is like"
@@ -85,10 +87,14 @@ class Pretrain(Rectangle):
                 "leave like out where a view is used for itself"
             )
         name = named(index, draw)
-        boxes = random_boxes(shapes(images), name, self.scale, self.ratio)
+        boxes = self.boxes(shapes(images), name)
         mirrored = torch.from_numpy(philox.uniforms(name, 1, first=CHANGE - 1)[:, 0, 0] < self.flip)
         boxes[:, 3] = torch.where(mirrored, -boxes[:, 3], boxes[:, 3])
         return {"box": boxes}
+
+    def boxes(self, shape: Int[Tensor, "B 2"], name: philox.Name) -> Int[Tensor, "B 4"]:
+        """Draw a rectangle of each picture: top, left, height, width."""
+        return random_boxes(shape, name, self.scale, self.ratio)
 
     def show(self, images: Images, index: Tensor, draw: Draw | None, drawn: Drawn) -> Tensor:
         """Give the pixels of these rectangles, changed and normalised."""
@@ -103,7 +109,8 @@ class Pretrain(Rectangle):
 
 class Center(Rectangle):
     """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept: a view of
-    224 with 0.875 is torchvision's Resize(256) and CenterCrop(224). `channels` and `nearest` as of `Pretrain`."""
+    224 with 0.875 is torchvision's Resize(256) and CenterCrop(224). `channels`, `nearest` and `kernel` as of
+    `Pretrain`."""
 
     def __init__(
         self,
@@ -112,9 +119,10 @@ class Center(Rectangle):
         statistics: Statistics = "imagenet",
         channels: Channels = None,
         nearest: Sequence[int] = (),
+        kernel: str = "bicubic",
     ):
         checks.share(self, "above 0, to 1", share=share)
-        super().__init__(size, statistics, channels, nearest)
+        super().__init__(size, statistics, channels, nearest, kernel)
         self.share = share
 
     def __call__(self, images: Images, index: Any = None, draw: Draw | None = None) -> Tensor:
