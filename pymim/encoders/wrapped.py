@@ -67,6 +67,7 @@ class Projected(Wrapped):
 
     Args:
         layers: widths; linear maps behind `dropout`, and between two of them `norm` and ReLU.
+        dropout: of what goes into each layer; one share, or one for each.
         norm: "batch" (SwAV, DeepCluster-v2: Caron et al. 2020), "layer" or "none".
         unit: whether the result has length 1.
     """
@@ -76,18 +77,24 @@ class Projected(Wrapped):
         trunk: Encoder,
         layers: Sequence[int] = (2048, 128),
         norm: str = "batch",
-        dropout: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
         unit: bool = False,
     ):
         whole(self, 1, layers=layers)
         share(self, "from 0 to below 1", dropout=dropout)
+        dropouts = list(dropout) if isinstance(dropout, Sequence) else [dropout] * len(layers)
+        if len(dropouts) != len(layers):
+            raise ValueError(
+                f"Projected: dropout: expected one share, or one for each of {len(layers)} layers, got "
+                f"{len(dropouts)}; give as many"
+            )
         super().__init__(trunk)
         if norm not in NORMS:
             raise ValueError(f"Projected: norm: expected one of {', '.join(NORMS)}, got {norm!r}; name one of them")
         widths = (trunk.embedding, *layers)
         parts: list[nn.Module] = []
-        for before, after in pairwise(widths):
-            parts += [nn.Dropout(dropout), nn.Linear(before, after), NORMS[norm](after), nn.ReLU()]
+        for dropped, (before, after) in zip(dropouts, pairwise(widths), strict=True):
+            parts += [nn.Dropout(dropped), nn.Linear(before, after), NORMS[norm](after), nn.ReLU()]
         self.head = nn.Sequential(*parts[:-2])
         self.unit = unit
         init_weights(self.head)

@@ -119,10 +119,9 @@ class Center(Rectangle):
         statistics: Statistics = "imagenet",
         channels: Channels = None,
         nearest: Sequence[int] = (),
-        kernel: str = "bicubic",
     ):
         checks.share(self, "above 0, to 1", share=share)
-        super().__init__(size, statistics, channels, nearest, kernel)
+        super().__init__(size, statistics, channels, nearest)
         self.share = share
 
     def __call__(self, images: Images, index: Any = None, draw: Draw | None = None) -> Tensor:
