@@ -25,6 +25,8 @@ from pymim.checks import given, positive, share, whole
 from pymim.checks import seed as seeds
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
 from pymim.encoders import Average
+from pymim.encoders.average import followed
+from pymim.errors import ConfigError
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.loop.gauges import Gauges
@@ -38,6 +40,7 @@ from pymim.stages import Stages
 from pymim.world import World
 
 Look = Callable[["Trainer", Folder, int], None]
+TEACHER = "teacher"  # as an average: the method's own momentum copy
 
 
 class Trainer:
@@ -48,7 +51,8 @@ class Trainer:
     precision: "bf16" (autocast), "float32", or "tf32", which rounds float32 products on GPUs; of probes too.
     compile: torch.compile. recompute: forget activations.
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
-        encoder, which is then what is evaluated and exported.
+        encoder, which is then what is evaluated and exported; or "teacher", the momentum copy that the method
+        has of it (`encoders.Momentum`; DINO, Caron et al. 2021; I-JEPA, Assran et al. 2023).
     log_every: after so many steps a line is printed and written to metrics.jsonl. `loss`, and each objective's
         under its name, are means over the steps since the line before, over all pieces and processes (of an
         objective that rests, over the steps in which it does not); `loss_of_step` is the last step's alone. `epoch`
@@ -73,7 +77,7 @@ class Trainer:
         compile: bool = False,
         recompute: bool = False,
         clip: float | None = None,
-        average: float | None = None,
+        average: float | str | None = None,
         log_every: int = 20,
         save_every: int = 500,
         keep: int = 2,
@@ -100,7 +104,8 @@ class Trainer:
         check(self, precision)
         whole(self, 0, evaluate_every=evaluate_every, draw_every=draw_every)
         positive(self, **given(clip=clip))
-        share(self, "from 0 to below 1", **given(average=average))
+        if average != TEACHER:
+            share(self, "from 0 to below 1", **given(average=average))
         self.steps, self.batch, self.seed, self.micro = steps, batch, seed, micro
         self.precision, self.compile, self.recompute, self.clip = precision, compile, recompute, clip
         self.log_every, self.save_every, self.keep = log_every, save_every, keep
@@ -111,11 +116,12 @@ class Trainer:
         self.method = method.to(self.world.device)
         self.start = None if start is None else Path(start)
         self.stages = stages
-        self.momentum = average
-        self.average = Average(method.encoder) if average is not None else None
+        self.momentum = None if isinstance(average, str) else average
+        self.average = _average(method, average)
         self.optimizer: Recipe = optimizer or AdamW()
         self.loader = data(batch=batch, seed=seed, rank=self.world.rank, world=self.world.size)
-        self.state = nn.ModuleDict({"method": method} | ({"average": self.average} if self.average else {}))
+        # The average first: what it shares with the method is saved under its name, where START and export look.
+        self.state = nn.ModuleDict(({"average": self.average} if self.average else {}) | {"method": method})
         self.stepper = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
         self.step, self.images = 0, 0
@@ -225,7 +231,7 @@ class Trainer:
             return
         fit = weights.load(self.method.encoder, self.start)
         if self.average is not None:
-            self.average.update(self.method.encoder, 0.0)
+            self.average.update(self.method.encoder, 0.0)  # a teacher too, which begins where its source does
         if self.world.leads:
             tqdm.write(str(fit), file=sys.stderr)
 
@@ -285,6 +291,20 @@ class Trainer:
 
     def _is_logged(self, done: int) -> bool:
         return done % self.log_every == 0 or done == self.steps
+
+
+def _average(method: Method, average: float | str | None) -> Average | None:
+    """The average of the encoder that is kept, or that the method keeps. Raises ConfigError where it keeps none."""
+    if average is None:
+        return None
+    if average != TEACHER:
+        return Average(method.encoder)
+    if (found := followed(method.children(), method.encoder)) is None:
+        raise ConfigError(
+            "Trainer: average: expected a method with a momentum copy of its encoder (encoders.Momentum), got one "
+            "without; give a momentum, such as 0.999, or None"
+        )
+    return found
 
 
 def seed_everything(seed: int, step: int, rank: int) -> None:
