@@ -154,9 +154,9 @@ class Transport:
         return float(value)
 
 
-def chunks(tokens: Float[Tensor, "B N *D"], clusters: int) -> Iterator[slice]:
-    """Runs of places whose scores of all images fit into memory together."""
-    count = max(1, _most(tokens) // (len(tokens) * clusters))
+def chunks(tokens: Float[Tensor, "B N *D"], clusters: int, beside: int = 0) -> Iterator[slice]:
+    """Runs of places whose scores of all images, and of so many more `beside`, fit into memory together."""
+    count = max(1, _most(tokens) // ((len(tokens) + beside) * clusters))
     return (slice(first, first + count) for first in range(0, tokens.shape[1], count))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from pymim.checks import positive, whole
+from pymim.clusters.queue import Queue
 from pymim.clusters.transport import Transport
-from pymim.contracts import Asked, Encoder, Made, Tally, Target
+from pymim.contracts import Asked, Batch, Encoder, Made, Output, Run, Tally, Target
+from pymim.errors import ConfigError
 from pymim.layers.gather import gather
 from pymim.measures import usage
 from pymim.targets.learning import Clusters, losses
@@ -20,6 +23,7 @@ from pymim.targets.learning import Clusters, losses
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+log = logging.getLogger("pymim.targets")
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -41,6 +45,10 @@ class Online(Target):
         precision: "float32", or "bf16" for the products that make scores. CAPI's release makes its scores in
             bfloat16, and transports them in it; here transport is in float32 always. With "bf16" shares differ by
             at most 0.1 from those of "float32", and the first choices of 97 % of patches agree.
+        queue: constructor, called with the numbers of an image's tokens: `clusters.Queue` of earlier images, with
+            views = (0,). Their tokens are scored by the present clusters and take part in the transport: for
+            processes whose images together are fewer than the clusters. L images of N tokens take L N D numbers
+            in each process, of two bytes with "bf16".
 
     W starts as N(0, 1), not normalised, as released: scores of one patch have a deviation of 1.
     """
@@ -53,6 +61,7 @@ class Online(Target):
         clusters: int = 16384,
         temperature: float = 0.12,
         precision: str = "float32",
+        queue: Callable[..., Queue] | None = None,
     ):
         super().__init__()
         whole(self, 2, clusters=clusters)
@@ -63,20 +72,64 @@ class Online(Target):
         self.teacher, self.width = teacher(encoder), clusters
         self.transport = transport or Transport(0.06, 3, by="position")
         self.temperature, self.precision = temperature, precision
+        self.base = encoder.base
+        numbers = math.prod(encoder.base) * encoder.width
+        self.queue = None if queue is None else queue(numbers).to(PRECISIONS[precision])
+        self._seen: dict[int, tuple[Tensor, int]] = {}  # tokens and step of each view, until they are in the queue
         self.chance = math.log(clusters)  # the objective's loss where nothing is known
         self.weight = nn.Parameter(torch.randn(clusters, encoder.width))
         self.bias = nn.Parameter(torch.zeros(clusters))
 
     def forward(self, asked: Asked) -> Made:
         tokens, ids = self._tokens(asked.view), asked.ids
+        earlier = self._earlier(asked, tokens)
         with torch.autocast("cuda" if tokens.is_cuda else "cpu", enabled=False):
             dtype = PRECISIONS[self.precision]
             transport = self.transport.at(asked.step)
             made = Clusters(self.weight, self.bias, transport, self.temperature, dtype)
-            own, column = losses(tokens, made)
+            own, column = losses(tokens, made, earlier)
             with torch.no_grad():
                 scores = (tokens if ids is None else gather(tokens, ids)).to(dtype) @ self.weight.to(dtype).T
                 return Made(transport.shares(scores, column, ids), own)
+
+    def before_run(self, run: Run) -> None:
+        """Advise a queue where the images that are balanced are fewer than the clusters."""
+        share = run.batch // run.world.size
+        rows = min(share, getattr(run, "micro", None) or share) * run.world.size
+        by_place = self.transport.by == "position"
+        every = rows + (0 if self.queue is None else self.queue.size)
+        every *= 1 if by_place else math.prod(self.base)
+        if every < self.width and run.world.leads:
+            log.warning(
+                "Online: transport is over %d %s for %d clusters; more processes, or more of a queue "
+                "(targets.Online.queue = @clusters.Queue, clusters.Queue.views = (0,)) would balance them",
+                every,
+                "images at each place" if by_place else "patches",
+                self.width,
+            )
+
+    @torch.no_grad()
+    def after_forward(self, batch: Batch, output: Output) -> None:
+        """Keep the teacher's tokens in the queue."""
+        seen, self._seen = self._seen, {}
+        for view, (tokens, step) in seen.items():
+            if self.queue is not None and step >= self.queue.start:
+                self.queue.push(view, tokens.flatten(1))
+
+    def _earlier(self, asked: Asked, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "n N D"] | None:
+        """Earlier images of the view, of this process's share of the queue; None until it is full."""
+        if self.queue is None:
+            return None
+        if tokens[0].numel() != self.queue.rows.shape[2] or self.queue.views != [asked.number]:
+            raise ConfigError(
+                f"Online: queue: expected one of view {asked.number} alone, in the {len(tokens[0])} patches of "
+                f"{math.prod(self.base)} that the encoder is built for, got views {self.queue.views}; set "
+                f"clusters.Queue.views = ({asked.number},), or leave the queue out"
+            )
+        if torch.is_grad_enabled():
+            self._seen[asked.number] = tokens, asked.step
+        rows = self.queue.share(asked.number)
+        return rows.unflatten(1, tokens.shape[1:]) if len(rows) else None
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
         """How the clusters are used."""

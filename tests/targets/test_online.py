@@ -169,7 +169,7 @@ from pymim.contracts import Features, Mask
 from tests.asking import ask
 
 class Teacher(torch.nn.Module):
-    width = 16
+    width, base = 16, (16, 16)
 
     def forward(self, view):
         return Features(view, view[:, :0], {{}}, view[:, 0])
