@@ -19,7 +19,7 @@ from pymim.checks import finite, given, positive, share, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
 from pymim.layers.gather import rows
-from pymim.layers.init import init_weights
+from pymim.layers.init import check_init, init_weights
 from pymim.layers.patch import PatchEmbed, patch_grid, sides
 from pymim.layers.positions import Positioned
 
@@ -48,6 +48,10 @@ class ViT(Positioned, Encoder):
             the rate in the last, by a coin for each image; or "subset", the same in every block, which then runs
             on a random part of the batch.
         taps: numbers of the blocks, from 1, after which tokens are kept.
+        qkv_init: the bound that queries, keys and values start in: "joint", or "apart" (MAE-ST, CAPI); see
+            `layers.init`.
+        patch_init: of the patch convolution: "xavier", or "torch", that library's own default (VideoMAE, Tong et
+            al. 2022): weights and biases within 1 / sqrt(values of a patch).
     """
 
     def __init__(
@@ -73,6 +77,8 @@ class ViT(Positioned, Encoder):
         drop: str = "ramp",
         taps: Sequence[int] = (),
         resampling: str = "size",
+        qkv_init: str = "joint",
+        patch_init: str = "xavier",
     ):
         super().__init__()
         whole(self, 1, dim=dim, depth=depth, heads=heads, image=image, patch=patch, channels=channels)
@@ -81,6 +87,7 @@ class ViT(Positioned, Encoder):
         positive(self, mlp_ratio=mlp_ratio)
         finite(self, 0, **given(layer_scale=layer_scale))
         share(self, "from 0 to below 1", drop_path=drop_path)
+        check_init(self, qkv_init=qkv_init, patch_init=patch_init)
         _check_choice("hidden", hidden, ("drop", "token", "add", "mix"))
         _check_choice("drop", drop, ("ramp", "subset"))
         _check_choice("pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm"))
@@ -102,7 +109,7 @@ class ViT(Positioned, Encoder):
         )
         self.norm = nn.Identity() if pool == "mean-norm" else make_norm(norm, dim, norm_affine)
         self.fc_norm = make_norm(norm, dim, norm_affine) if pool == "mean-norm" else nn.Identity()
-        init_weights(self)
+        init_weights(self, qkv_init, [self.patch_embed.proj] if patch_init == "torch" else ())
         for token in (*self._prefix_tokens(), self.mask_token):
             if token is not None:
                 nn.init.normal_(token, std=0.02)

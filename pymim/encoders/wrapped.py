@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pymim.checks import share, whole
+from pymim.checks import given, positive, share, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.encoders.ended import Ended
 from pymim.layers.init import init_weights
@@ -70,6 +70,8 @@ class Projected(Wrapped):
         dropout: of what goes into each layer; one share, or one for each.
         norm: "batch" (SwAV, DeepCluster-v2: Caron et al. 2020), "layer" or "none".
         unit: whether the result has length 1.
+        std: deviation of the normal distribution that weights start from; None: Xavier's uniform one. DeepCluster's
+            fc6 and fc7 start at 0.01.
     """
 
     def __init__(
@@ -79,9 +81,11 @@ class Projected(Wrapped):
         norm: str = "batch",
         dropout: float | Sequence[float] = 0.0,
         unit: bool = False,
+        std: float | None = None,
     ):
         whole(self, 1, layers=layers)
         share(self, "from 0 to below 1", dropout=dropout)
+        positive(self, **given(std=std))
         dropouts = list(dropout) if isinstance(dropout, Sequence) else [dropout] * len(layers)
         if len(dropouts) != len(layers):
             raise ValueError(
@@ -98,6 +102,9 @@ class Projected(Wrapped):
         self.head = nn.Sequential(*parts[:-2])
         self.unit = unit
         init_weights(self.head)
+        for part in self.head if std is not None else ():
+            if isinstance(part, nn.Linear):
+                nn.init.normal_(part.weight, std=std)
 
     @property
     def bare(self) -> Encoder:

@@ -60,6 +60,7 @@ class Attention(nn.Module):
             raise ValueError(f"Attention: heads: expected a divisor of dim {dim}, got {heads}; change either")
         self.heads = heads
         self.qkv = Linear(dim, 3 * dim, bias=bias)
+        self.qkv.maps = 3
         self.proj = Linear(dim, dim, bias=bias)
 
     def forward(

@@ -27,6 +27,7 @@ class CrossAttention(nn.Module):
         self.heads = heads
         self.q = Linear(dim, dim, bias=bias)
         self.kv = Linear(context or dim, 2 * dim, bias=bias)
+        self.kv.maps = 2
         self.proj = Linear(dim, dim, bias=bias)
 
     def forward(

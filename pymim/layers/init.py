@@ -1,13 +1,40 @@
-"""The initialisation that MAE-family models start from."""
+"""The initialisation that MAE-family models start from, and what releases do otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Container
 
 from torch import nn
 
+from pymim.layers.linear import Linear
 
-def init_weights(module: nn.Module) -> None:
+QKV = ("joint", "apart")
+FIRST = ("xavier", "torch")
+
+
+def init_weights(module: nn.Module, qkv: str = "joint", kept: Container[nn.Module] = ()) -> None:
     """Xavier-uniform weights and zero biases on every linear map, and on a patch convolution seen as the matrix
-    [D, C p p] that it is (torch's own bound for a convolution is another)."""
+    [D, C p p] that it is (torch's own bound for a convolution is another).
+
+    Args:
+        qkv: the bound of maps that make queries, keys and values in one product: of the whole matrix, "joint"
+            (MAE, He et al. 2022), or of each of its maps, "apart" (MAE-ST, Feichtenhofer et al. 2022; CAPI, Darcet
+            et al. 2025): sqrt(2) times as wide for three maps of one width.
+        kept: parts that stay as torch made them.
+    """
     for part in module.modules():
-        if isinstance(part, nn.Linear | nn.Conv2d | nn.Conv3d):
-            nn.init.xavier_uniform_(part.weight.data.flatten(1))
+        if isinstance(part, nn.Linear | nn.Conv2d | nn.Conv3d) and part not in kept:
+            maps = part.maps if isinstance(part, Linear) and qkv == "apart" else 1
+            for rows in part.weight.data.flatten(1).chunk(maps):
+                nn.init.xavier_uniform_(rows)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+
+
+def check_init(of: object, **chosen: str) -> None:
+    """Refuse an unknown name of `qkv_init`, or of a first layer's: `patch_init`, `embed_init`. Raises ValueError."""
+    for name, value in chosen.items():
+        known = QKV if name == "qkv_init" else FIRST
+        if value not in known:
+            kind = type(of).__name__
+            raise ValueError(f"{kind}: {name}: expected one of {', '.join(known)}, got {value!r}; name one of them")

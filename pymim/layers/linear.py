@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Linear(nn.Linear):
     """torch's, and sooner done in float32 on a CPU."""
 
+    maps: int = 1  # how many maps of one height are in the matrix, one below the other
+
     def forward(self, input: Float[Tensor, "*L D"]) -> Float[Tensor, "*L T"]:
         return linear(input, self.weight, self.bias)
 

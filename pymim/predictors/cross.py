@@ -16,7 +16,7 @@ from pymim.layers.block import make_norm
 from pymim.layers.cosine import CosineLinear
 from pymim.layers.cross import CrossBlock
 from pymim.layers.gather import rows
-from pymim.layers.init import init_weights
+from pymim.layers.init import check_init, init_weights
 from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
 from pymim.layers.rotary import FORMS, Rotation
@@ -41,6 +41,7 @@ class Cross(Positioned):
             (CAPI).
         head: "linear", or "cosine" of directions (CAPI). norm_affine: whether the norm before it has weights.
         drop_path: the share of the batch that each block's branches leave out in training.
+        qkv_init: the bound that keys and values start in: "joint", or "apart" (CAPI); see `layers.init`.
     """
 
     reads = "mask"
@@ -60,11 +61,13 @@ class Cross(Positioned):
         embed: bool = True,
         head: str = "linear",
         drop_path: float = 0.0,
+        qkv_init: str = "joint",
     ):
         super().__init__()
         whole(self, 1, dim=dim, depth=depth, heads=heads)
         positive(self, mlp_ratio=mlp_ratio)
         share(self, "from 0 to below 1", drop_path=drop_path)
+        check_init(self, qkv_init=qkv_init)
         if head not in HEADS:
             raise ValueError(f"Cross: head: expected one of {', '.join(HEADS)}, got {head!r}; name one of them")
         if not embed and positions not in FORMS:
@@ -78,7 +81,7 @@ class Cross(Positioned):
         )
         self.norm = make_norm(norm, dim, norm_affine)
         self.head = HEADS[head](dim, width)
-        init_weights(self)
+        init_weights(self, qkv_init)
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"]:

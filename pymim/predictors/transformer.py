@@ -12,7 +12,7 @@ from pymim.checks import positive, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import Block, make_norm
 from pymim.layers.gather import gather, raster, rows
-from pymim.layers.init import init_weights
+from pymim.layers.init import check_init, init_weights
 from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
 from pymim.predictors.places import token_ids, without_token
@@ -36,6 +36,13 @@ class Transformer(Positioned):
     Args:
         encoder, width: what it follows, and T.
         sparse: leave out hidden patches that are not predicted, as if they were not there.
+        class_token: have a class token of its own, which starts at 0, in place of the encoder's prefix (MAE-ST,
+            Feichtenhofer et al. 2022).
+        embed_bias, embed_init: of the map from the encoder's width to `dim`: whether it has a bias, and how it
+            starts: "xavier", or "torch", that library's own default (VideoMAE, Tong et al. 2022).
+        qkv_init: the bound that queries, keys and values start in: "joint", or "apart" (MAE-ST); see `layers.init`.
+
+    Raises ValueError: without a block, queries or a class token of its own change nothing.
     """
 
     reads = "mask"
@@ -51,11 +58,17 @@ class Transformer(Positioned):
         positions: str = "sincos",
         norm: str = "layer",
         sparse: bool = False,
+        class_token: bool = False,
+        embed_bias: bool = True,
+        embed_init: str = "xavier",
+        qkv_init: str = "joint",
     ):
         super().__init__()
         whole(self, 1, dim=dim, heads=heads)
         whole(self, 0 if encoder.dense else 1, depth=depth)
         positive(self, mlp_ratio=mlp_ratio)
+        check_init(self, qkv_init=qkv_init, embed_init=embed_init)
+        _check_depth(depth, class_token, qkv_init)
         if sparse and encoder.dense:
             kind = type(encoder).__name__
             raise ValueError(
@@ -63,25 +76,27 @@ class Transformer(Positioned):
                 "set the encoder's hidden = 'drop'"
             )
         self.sparse = sparse
-        self.embed = Linear(encoder.width, dim)
+        self.embed = Linear(encoder.width, dim, bias=embed_bias)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
         self.mask_token = None if encoder.dense else nn.Parameter(torch.empty(1, 1, dim))
-        self.make_positions(positions, encoder.base, dim, encoder.prefix)
+        self.make_positions(positions, encoder.base, dim, 1 if class_token else encoder.prefix)
         self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, norm=norm) for _ in range(depth))
         self.norm = make_norm(norm, dim)
         self.head = Linear(dim, width)
-        init_weights(self)
+        init_weights(self, qkv_init, [self.embed] if embed_init == "torch" else ())
         if self.mask_token is not None:
             nn.init.normal_(self.mask_token, std=0.02)
 
     def share(self, other: nn.Module) -> None:
-        """Take the embedding, mask token and positions of another one, so that both have the same input and differ
-        from the first block on."""
+        """Take the embedding, tokens and positions of another one, so that both have the same input and differ from
+        the first block on."""
         if not isinstance(other, Transformer) or other.embed.weight.shape != self.embed.weight.shape:
             got = type(other).__name__
             raise ValueError(
                 f"Transformer.share: other: expected a Transformer of the same dim, got {got}; share none"
             )
-        self.embed, self.mask_token, self.pos_embed = other.embed, other.mask_token, other.pos_embed
+        self.embed, self.pos_embed = other.embed, other.pos_embed
+        self.mask_token, self.cls_token = other.mask_token, other.cls_token
 
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"]:
         """Predict `mask.predicted`."""
@@ -113,7 +128,7 @@ class Transformer(Positioned):
 
     def _predict(self, features: Features, hidden: Tensor | None, grid: Grid, asked: int) -> Tensor:
         """Predict the last `asked` of the encoder's tokens and, behind them, mask tokens of `hidden`."""
-        tokens, ids = self.embed(torch.cat([features.prefix, features.tokens], 1)), features.ids
+        tokens, ids = self._embedded(features), features.ids
         if hidden is not None and ids is not None:
             ids = torch.cat([ids, hidden], 1)
             tokens = torch.cat([tokens, self._mask_token().to(tokens.dtype).expand(*hidden.shape, -1)], 1)
@@ -126,6 +141,13 @@ class Transformer(Positioned):
         out: Tensor = self.head(self.norm(tokens))
         return out
 
+    def _embedded(self, features: Features) -> Float[Tensor, "B R+V D"]:
+        if self.cls_token is None:
+            out: Tensor = self.embed(torch.cat([features.prefix, features.tokens], 1))
+            return out
+        tokens: Tensor = self.embed(features.tokens)
+        return torch.cat([self.cls_token.to(tokens.dtype).expand(len(tokens), -1, -1), tokens], 1)
+
     def _mask_token(self) -> Tensor:
         if self.mask_token is None:
             raise ValueError(
@@ -133,3 +155,11 @@ class Transformer(Positioned):
                 "let Encoder.hidden say 'drop'"
             )
         return self.mask_token
+
+
+def _check_depth(depth: int, class_token: bool, qkv_init: str) -> None:
+    if depth == 0 and (class_token or qkv_init != "joint"):
+        raise ValueError(
+            "Transformer: depth: expected 1 or more with class_token or qkv_init = 'apart', which act in its blocks, "
+            "got 0; leave both out"
+        )
