@@ -32,6 +32,8 @@ def check(method: Method) -> None:
     """Check every slot of a method. Raises ValueError, naming what does not fit and what to put in its place."""
     if method.mask is not None:
         _check_mask(method.mask, method.encoder)
+    if method.together:
+        _check_together(method)
     for objective in method.objectives:
         _check_members(objective)
         _check_fit(method.encoder, objective, method.mask)
@@ -74,6 +76,22 @@ def _check_mask(mask: Policy, encoder: Encoder) -> None:
             f"Method: mask: expected equal counts, as {eyes} drops hidden patches, got {kind}, whose counts differ "
             f"by image; set {eyes}.hidden = 'token', or mask with masks.Block"
         )
+
+
+def _check_together(method: Method) -> None:
+    kind, views = type(method.encoder).__name__, {source.view for o in method.objectives for source in o.encoded()}
+    if method.mask is not None:
+        raise ValueError(
+            f"Method: together: expected False under a mask, which drops other patches of each view, got True with "
+            f"{type(method.mask).__name__}; leave one of the two out"
+        )
+    if len(views) < 2:
+        raise ValueError(
+            f"Method: together: expected several views that are encoded, got view {min(views)} alone, which is one "
+            "batch as it is; leave together out, or name more views as an objective's source"
+        )
+    if not hasattr(method.encoder, "together"):
+        raise ValueError(f"Method: encoder: expected {kind}.together, got none; inherit pymim.contracts.Encoder")
 
 
 def _check_members(objective: Objective) -> None:

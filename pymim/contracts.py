@@ -123,6 +123,25 @@ class Features(NamedTuple):
         parts = self.tokens.detach(), self.prefix.detach(), taps, self.pooled.detach(), pyramid
         return Features(*parts, self.ids)
 
+    def split(self, counts: Sequence[int]) -> list[Features]:
+        """Give the features of the first so many images, of the next so many, and so on."""
+        parts = self.tokens.split(counts), self.prefix.split(counts), self.pooled.split(counts)
+        taps = {number: tap.split(counts) for number, tap in self.taps.items()}
+        pyramid = [level.split(counts) for level in self.pyramid]
+        losses = {name: loss.split(counts) for name, loss in self.losses.items()}
+        ids = [None] * len(counts) if self.ids is None else self.ids.split(counts)
+        return [
+            Features(
+                *(part[k] for part in parts[:2]),
+                {number: tap[k] for number, tap in taps.items()},
+                parts[2][k],
+                tuple(level[k] for level in pyramid),
+                ids[k],
+                {name: loss[k] for name, loss in losses.items()},
+            )
+            for k in range(len(counts))
+        ]
+
 
 class Source(NamedTuple):
     """One branch: a view, and which of its masks."""
@@ -376,6 +395,17 @@ class Encoder(nn.Module):
 
     @abstractmethod
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features: ...
+
+    def together(self, views: Sequence[Tensor]) -> list[Features]:
+        """Encode several views without masks, those of one shape as one batch, which batch norms then see whole."""
+        shapes: dict[torch.Size, list[int]] = {}
+        for number, view in enumerate(views):
+            shapes.setdefault(view.shape[1:], []).append(number)
+        found: dict[int, Features] = {}
+        for numbers in shapes.values():
+            some = [views[number] for number in numbers]
+            found |= zip(numbers, self(torch.cat(some)).split([len(view) for view in some]), strict=True)
+        return [found[number] for number in range(len(views))]
 
     @abstractmethod
     def grid(self, shape: Sequence[int]) -> Grid:

@@ -31,6 +31,12 @@ class Method(nn.Module):
         mask: policy; None hides nothing. With `draws` = n > 1 every view has n masks, and so n branches.
         ranker: constructor, called with the encoder and the objectives; see `contracts.Ranker`.
         seed: of the masks.
+        together: all views that are encoded go through the encoder at once, those of one size as one batch, and
+            through a projection (`encoders.Projected`) as one: batch norms are over all crops (SwAV and
+            DeepCluster-v2, Caron et al. 2020; DINO, Caron et al. 2021; SimCLR, Chen et al. 2020). Without batch norms
+            the result is the same, and sooner there.
+
+    Raises ValueError: views that go together are under a mask, or there is one alone.
     """
 
     def __init__(
@@ -40,9 +46,11 @@ class Method(nn.Module):
         mask: Policy | None = None,
         ranker: Callable[..., nn.Module] | None = None,
         seed: int = 0,
+        together: bool = False,
     ):
         super().__init__()
         seeds(self, seed=seed)
+        self.together = together
         self.encoder, self.mask, self.seed = encoder, mask, seed
         self.draws: int = getattr(mask, "draws", 1)
         compatible.check_encoder(encoder)
@@ -84,6 +92,8 @@ class Method(nn.Module):
                 f"Method: objectives: expected one of weight above 0 at step {step}, got none; see weights"
             )
         sources = sorted({source for objective in chosen for source in objective.sources})
+        if self.together:
+            return Pass(batch, step, self._together(batch, step, sources, chosen), self.objectives)
         found: dict[int, tuple[list[Mask | None], Draw, Tensor | None]] = {}
 
         def look(source: Source) -> Branch:
@@ -104,6 +114,28 @@ class Method(nn.Module):
         view = batch.views[source.view]
         features, grid = self.encoder(view, mask), self.encoder.grid(view.shape)
         return Branch(source, view, batch.index, draw, grid, mask, difficulty, features)
+
+    def _together(
+        self, batch: Batch, step: int, sources: Sequence[Source], objectives: Sequence[Objective]
+    ) -> dict[Source, Branch]:
+        """Encode the sources, and what targets read features of, at once."""
+        looked = {source for objective in objectives for source in objective.encoded()}
+        every = [*sources, *sorted(looked.difference(sources))]
+        views = [batch.views[source.view] for source in every]
+        found = self.encoder.together(views)
+        return {
+            source: Branch(
+                source,
+                view,
+                batch.index,
+                Draw(self.seed, step, source.view),
+                self.encoder.grid(view.shape),
+                None,
+                None,
+                features,
+            )
+            for source, view, features in zip(every, views, found, strict=True)
+        }
 
     def _masks(self, batch: Batch, number: int, step: int) -> tuple[list[Mask | None], Draw, Tensor | None]:
         draw, view = Draw(self.seed, step, number), batch.views[number]

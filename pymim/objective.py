@@ -100,6 +100,11 @@ class Objective(nn.Module):
         """Give the numbers of the views that it needs."""
         return {source.view for source in self.sources} | set(self.views or ())
 
+    def encoded(self) -> set[Source]:
+        """Give the branches that it needs: those that predict, and those whose features its target reads."""
+        reads = getattr(self.target, "reads", "pixels") != "pixels"
+        return {*self.sources, *(Source(view) for view in self.views or () if reads)}
+
     def forward(self, taken: Pass) -> list[Pair]:
         """Give a prediction, its target and losses [B M] for every pair of a source and a view looked at."""
         if getattr(self.loss, "together", False):

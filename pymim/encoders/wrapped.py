@@ -117,8 +117,18 @@ class Projected(Wrapped):
 
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
         features: Features = self.trunk(view, mask)
-        pooled: Tensor = self.head(features.pooled)
-        return features._replace(pooled=F.normalize(pooled.float(), dim=1) if self.unit else pooled)
+        return features._replace(pooled=self._projected(features.pooled))
+
+    def together(self, views: Sequence[Tensor]) -> list[Features]:
+        """Encode views of one shape as one batch, and project all of them as one, whatever their shapes."""
+        found = self.trunk.together(views)
+        pooled = self._projected(torch.cat([features.pooled for features in found]))
+        each = pooled.split([len(view) for view in views])
+        return [features._replace(pooled=own) for features, own in zip(found, each, strict=True)]
+
+    def _projected(self, pooled: Float[Tensor, "B E"]) -> Float[Tensor, "B F"]:
+        out: Tensor = self.head(pooled)
+        return F.normalize(out.float(), dim=1) if self.unit else out
 
 
 class Sobel(Wrapped):
@@ -144,9 +154,14 @@ class Sobel(Wrapped):
         return self.trunk.traits | {"sees": "Sobel edges of the mean of the channels"}
 
     def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
-        edges = F.conv2d(view.mean(1, keepdim=True), self.filters.to(view.dtype), padding=1)
-        features: Features = self.trunk(edges, mask)
+        features: Features = self.trunk(self._edges(view), mask)
         return features
+
+    def together(self, views: Sequence[Tensor]) -> list[Features]:
+        return self.trunk.together([self._edges(view) for view in views])
+
+    def _edges(self, view: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2 H W"]:
+        return F.conv2d(view.mean(1, keepdim=True), self.filters.to(view.dtype), padding=1)
 
     def seen(self, view: Float[Tensor, "B C H W"], mask: Mask) -> None:
         """Give None: edges are no pixels of a view."""

@@ -53,13 +53,13 @@ def test_queries_keys_and_values_start_joint_or_apart(qkv_init, wide, narrow):
     cross = made(predictor, kind=Cross, qkv_init=qkv_init, embed=False, positions="rotary")
     for block in encoder.blocks:
         for rows in block.attn.qkv.weight.split(DIM):
-            is_uniform(rows, float(plain(*wide).abs().max()))
+            is_uniform(rows, float(plain(*wide).detach().abs().max()))
     for block in transformer.blocks:
         for rows in block.attn.qkv.weight.split(48):
             is_uniform(rows, math.sqrt(6 / (48 + (144 if qkv_init == "joint" else 48))))
     for block in cross.blocks:  # keys and values of a context as wide as the encoder
         for rows in block.attn.kv.weight.split(48):
-            is_uniform(rows, float(plain(*narrow).abs().max()))
+            is_uniform(rows, float(plain(*narrow).detach().abs().max()))
     others = [encoder.blocks[0].attn.proj, encoder.blocks[1].mlp.fc1, cross.blocks[0].attn.q]
     for layer in others:
         is_uniform(layer.weight, math.sqrt(6 / sum(layer.weight.shape)))
@@ -83,7 +83,7 @@ def test_a_first_layer_starts_as_torch_has_it(make, first, own):
     inputs = layer.weight[0].numel()
     again = {nn.Conv2d: nn.Conv2d, nn.Conv3d: nn.Conv3d}.get(type(layer), nn.Linear)
     sizes = (layer.weight.shape[1], len(layer.weight), *([layer.kernel_size] if again is not nn.Linear else []))
-    bound = float(again(*sizes).weight.abs().max())
+    bound = float(again(*sizes).weight.detach().abs().max())
     is_uniform(layer.weight, 1 / math.sqrt(inputs))
     assert bound == pytest.approx(1 / math.sqrt(inputs), rel=0.01)
     assert 0.5 / math.sqrt(inputs) < layer.bias.abs().max() <= 1 / math.sqrt(inputs)
