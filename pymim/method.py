@@ -33,8 +33,8 @@ class Method(nn.Module):
         seed: of the masks.
         together: all views that are encoded go through the encoder at once, those of one size as one batch, and
             through a projection (`encoders.Projected`) as one: batch norms are over all crops (SwAV and
-            DeepCluster-v2, Caron et al. 2020; DINO, Caron et al. 2021; SimCLR, Chen et al. 2020). Without batch norms
-            the result is the same, and sooner there.
+            DeepCluster-v2, Caron et al. 2020; DINO, Caron et al. 2021; SimCLR, Chen et al. 2020). Without batch
+            norms the result is the same, and comes sooner.
 
     Raises ValueError: views that go together are under a mask, or there is one alone.
     """

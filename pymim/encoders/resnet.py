@@ -114,6 +114,12 @@ class ResNet(Encoder):
         taps = {number: _tokens(pyramid[number - 1]) for number in self.taps}
         return Features(tokens, tokens[:, :0], taps, tokens.mean(1), tuple(pyramid))
 
+    @property
+    def blocks(self) -> list[Block]:
+        """Its residual blocks, in order: what may be recomputed."""
+        stages = (self.get_submodule(f"layer{number}") for number in range(1, self.stages + 1))
+        return [block for stage in stages for block in stage.children() if isinstance(block, Block)]
+
     def ended(self, tap: int) -> Encoder:
         """Give the sizes of stage `tap`."""
         finer = 2 ** (self.stages - tap)

@@ -32,7 +32,7 @@ def init_weights(module: nn.Module, qkv: str = "joint", kept: Container[nn.Modul
 
 
 def check_init(of: object, **chosen: str) -> None:
-    """Refuse an unknown name of `qkv_init`, or of a first layer's: `patch_init`, `embed_init`. Raises ValueError."""
+    """Refuse unknown names of `qkv_init`, and of `patch_init` and `embed_init`. Raises ValueError."""
     for name, value in chosen.items():
         known = QKV if name == "qkv_init" else FIRST
         if value not in known:

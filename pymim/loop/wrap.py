@@ -15,9 +15,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from pymim.contracts import Batch, Output
+from pymim.errors import ConfigError
 from pymim.world import Context, World
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_BATCH_NORMS = (*_NORMS, nn.SyncBatchNorm)
 
 
 def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn.Module:
@@ -104,9 +106,40 @@ def synchronise_only(wrapped: nn.Module, last: bool) -> Context:
     return wrapped.no_sync()
 
 
+def blocks_of(method: nn.Module) -> list[nn.Module]:
+    """Give the blocks, of transformers and residual networks, that can be recomputed."""
+    return [block for module in method.modules() for block in getattr(module, "blocks", ())]
+
+
 def _recompute_blocks(method: nn.Module) -> None:
     """Each block forgets its activations and computes them again in the backward pass (Chen et al. 2016)."""
-    for module in method.modules():
-        for block in getattr(module, "blocks", ()):
-            # Not a function that remembers the block: a copy of the block would run the original.
-            block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+    blocks = blocks_of(method)
+    if not blocks:
+        kind = type(getattr(method, "encoder", method)).__name__
+        raise ConfigError(
+            f"Trainer: recompute: expected False, as {kind} has no blocks to recompute, got True; leave it out"
+        )
+    for block in blocks:
+        # Not a function that remembers the block: a copy of the block would run the original.
+        again = functools.partial(_forward_and_again, block)
+        more = {"context_fn": again} if any(isinstance(part, _BATCH_NORMS) for part in block.modules()) else {}
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, **more)
+
+
+def _forward_and_again(block: nn.Module) -> tuple[Context, Context]:
+    """What is round a block's first pass, and round the second, which must not count in running statistics."""
+    return contextlib.nullcontext(), _aside(block)
+
+
+@contextlib.contextmanager
+def _aside(block: nn.Module) -> Iterator[None]:
+    """Have batch norms count in copies. Without any they would save other tensors than in the first pass."""
+    norms = [part for part in block.modules() if isinstance(part, _BATCH_NORMS)]
+    kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
+    for norm, name, buffer in kept:
+        setattr(norm, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for norm, name, buffer in kept:
+            setattr(norm, name, buffer)

@@ -160,6 +160,6 @@ class Transformer(Positioned):
 def _check_depth(depth: int, class_token: bool, qkv_init: str) -> None:
     if depth == 0 and (class_token or qkv_init != "joint"):
         raise ValueError(
-            "Transformer: depth: expected 1 or more with class_token or qkv_init = 'apart', which act in its blocks, "
-            "got 0; leave both out"
+            "Transformer: depth: expected 1 or more with class_token or qkv_init = 'apart', which act in its "
+            "blocks, got 0; leave both out"
         )

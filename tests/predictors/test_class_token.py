@@ -25,7 +25,7 @@ def seen(encoder, b=3):
 
 
 def plainly(predictor, features, mask):
-    """As released: embed visible tokens, put mask tokens in between, the class token before; read off what is hidden."""
+    """As released: mask tokens between the visible ones, a class token before; hidden places are read off."""
     rows = predictor.mask_token.expand(len(mask.visible), 24, -1).clone()
     for image, ids in enumerate(mask.visible):
         rows[image, ids] = predictor.embed(features.tokens[image])
