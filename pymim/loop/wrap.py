@@ -30,7 +30,7 @@ def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn
     """
     wrapped = method
     if recompute:
-        _recompute_blocks(method)
+        _recompute_blocks(method, compiled)
     if world.size > 1 and world.device.type == "cuda":  # torch has no such norm for CPUs
         synchronise_norms(method)
     if world.size > 1:
@@ -111,7 +111,7 @@ def blocks_of(method: nn.Module) -> list[nn.Module]:
     return [block for module in method.modules() for block in getattr(module, "blocks", ())]
 
 
-def _recompute_blocks(method: nn.Module) -> None:
+def _recompute_blocks(method: nn.Module, compiled: bool) -> None:
     """Each block forgets its activations and computes them again in the backward pass (Chen et al. 2016)."""
     blocks = blocks_of(method)
     if not blocks:
@@ -119,10 +119,16 @@ def _recompute_blocks(method: nn.Module) -> None:
         raise ConfigError(
             f"Trainer: recompute: expected False, as {kind} has no blocks to recompute, got True; leave it out"
         )
+    normed = [block for block in blocks if any(isinstance(part, _BATCH_NORMS) for part in block.modules())]
+    if normed and compiled:  # torch compiles no pass that differs from the first
+        raise ConfigError(
+            "Trainer: compile: expected False, as batch norms in recomputed blocks must not count twice, got True; "
+            "set one of compile and recompute"
+        )
     for block in blocks:
         # Not a function that remembers the block: a copy of the block would run the original.
         again = functools.partial(_forward_and_again, block)
-        more = {"context_fn": again} if any(isinstance(part, _BATCH_NORMS) for part in block.modules()) else {}
+        more = {"context_fn": again} if block in normed else {}
         block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, **more)
 
 

@@ -131,6 +131,8 @@ def test_in_evaluation_nothing_is_counted_and_norms_are_those_that_were_kept():
         assert torch.equal(one.grad, other.grad)
 
 
-def test_an_encoder_without_blocks_is_refused():
+def test_what_cannot_be_recomputed_is_refused():
+    with pytest.raises(ConfigError, match="Trainer: compile: expected False, as batch norms in recomputed blocks"):
+        wrap(residual(), ALONE, True, True)
     with pytest.raises(ConfigError, match="Trainer: recompute: expected False, as Stacked has no blocks to recomp"):
         wrap(stacked(), ALONE, False, True)
