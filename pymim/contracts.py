@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -125,22 +126,15 @@ class Features(NamedTuple):
 
     def split(self, counts: Sequence[int]) -> list[Features]:
         """Give the features of the first so many images, of the next so many, and so on."""
-        parts = self.tokens.split(counts), self.prefix.split(counts), self.pooled.split(counts)
-        taps = {number: tap.split(counts) for number, tap in self.taps.items()}
-        pyramid = [level.split(counts) for level in self.pyramid]
-        losses = {name: loss.split(counts) for name, loss in self.losses.items()}
-        ids = [None] * len(counts) if self.ids is None else self.ids.split(counts)
-        return [
-            Features(
-                *(part[k] for part in parts[:2]),
-                {number: tap[k] for number, tap in taps.items()},
-                parts[2][k],
-                tuple(level[k] for level in pyramid),
-                ids[k],
-                {name: loss[k] for name, loss in losses.items()},
-            )
-            for k in range(len(counts))
-        ]
+        return [self._of(slice(first, last)) for first, last in pairwise(accumulate(counts, initial=0))]
+
+    def _of(self, images: slice) -> Features:
+        taps = {number: tap[images] for number, tap in self.taps.items()}
+        losses = {name: loss[images] for name, loss in self.losses.items()}
+        pyramid = tuple(level[images] for level in self.pyramid)
+        ids = None if self.ids is None else self.ids[images]
+        parts = self.tokens[images], self.prefix[images], taps, self.pooled[images], pyramid
+        return Features(*parts, ids, losses)
 
 
 class Source(NamedTuple):
@@ -519,6 +513,16 @@ class Pools(Protocol):
     """A predictor that makes one vector of an image."""
 
     def pooled(self, features: Features, grid: Grid) -> Tensor: ...
+
+
+@runtime_checkable
+class OverBatch(Protocol):
+    """A part whose result for one picture depends on the others of its batch, or of a piece of one.
+
+    over_batch: how, in a clause with "{}" for the pictures; "" where it does not.
+    """
+
+    over_batch: str
 
 
 @runtime_checkable

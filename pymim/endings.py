@@ -9,7 +9,7 @@ from pymim.errors import ConfigError, Interrupted, OutOfMemory, PymimError, Unwr
 from pymim.signals import Asked
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-_MEMORY = "out of memory; lower train.Trainer.micro, set train.Trainer.recompute = True, or a smaller DIM"
+_MEMORY = "out of memory; take a smaller DIM, or a smaller BATCH"  # of a run that trains, see loop.pieces
 
 
 class Ending(NamedTuple):
@@ -34,7 +34,7 @@ def of(error: BaseException) -> Ending:
     if isinstance(error, OSError) and error.errno in FULL:
         where = error.filename or "a file"
         return Ending(Unwritable.exit_code, f"{where}: could not be written ({error.strerror}); make room")
-    if _is_memory(error):
+    if is_memory(error):
         return Ending(OutOfMemory.exit_code, _MEMORY)
     if isinstance(error, ValueError) and is_refusal(error):  # at the first step, where parts first meet
         return Ending(ConfigError.exit_code, str(error).partition("\n")[0])
@@ -42,7 +42,8 @@ def of(error: BaseException) -> Ending:
     return Ending(1, f"{type(error).__name__}: {words}", known=False)
 
 
-def _is_memory(error: BaseException) -> bool:
+def is_memory(error: BaseException) -> bool:
+    """Say whether an error is one of memory, torch's or the system's."""
     if isinstance(error, MemoryError):
         return True
     words = ("out of memory", "can't allocate memory", "bad_alloc")

@@ -96,6 +96,11 @@ class Objective(nn.Module):
         self.name = self.name or type(self.target).__name__.lower()
         self.sources = [source for asked in self.asked_sources for source in _resolved(asked, draws)]
 
+    @property
+    def over_batch(self) -> str:
+        """Patches of a group are as many as a mask hides of it, which differs by picture."""
+        return "patches of a group are averaged over {}" if self.group is not None and self.on != "all" else ""
+
     def looked_at(self) -> set[int]:
         """Give the numbers of the views that it needs."""
         return {source.view for source in self.sources} | set(self.views or ())

@@ -23,7 +23,7 @@ if __name__ == "__main__":
 
 from pymim import children, config, resume, stages
 from pymim.data import lines, moments
-from pymim.errors import ConfigError, PymimError, Unwritable
+from pymim.errors import ConfigError, OutOfMemory, PymimError, Unwritable
 from pymim.io import Folder, measured
 from pymim.io.lock import Lock
 from pymim.loop import memory
@@ -172,6 +172,8 @@ def build() -> Trainer:
 
 
 def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace) -> int:
+    from pymim.loop import pieces
+
     # A run that was killed before its first checkpoint begins again.
     resuming = resume.goes_on(folder, args.resume)
     first = 0
@@ -185,14 +187,17 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
     if resuming:
         first = resume.restore(trainer, folder, args.resume, text)
     _announce(trainer, folder, first)
-    ending = endings.DONE
+    ending, advice = endings.DONE, pieces.advice(trainer)
     try:
         _record(trainer, folder, None)
         signals.at_once(lambda: _record(trainer, folder, endings.of(KeyboardInterrupt())))
         trainer.run(folder, first)
     except BaseException as error:
-        ending = endings.of(error)
-        raise
+        known = OutOfMemory(advice) if endings.is_memory(error) else error
+        ending = endings.of(known)
+        if known is error:
+            raise
+        raise known from error
     finally:
         _record(trainer, folder, ending)
         if ending.exit_code != 1:  # then others may still wait for this process, and ending would wait for them
@@ -244,6 +249,8 @@ def _save_config(folder: Folder, text: str, resuming: bool) -> None:
 
 
 def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
+    from pymim.loop import pieces
+
     if not trainer.world.leads:
         return
     parameters = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
@@ -256,6 +263,8 @@ def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
         f"{trainer.world.device}",
         file=sys.stderr,
     )
+    if line := pieces.told(trainer):
+        print(line, file=sys.stderr)  # noqa: T201
     if normalise := getattr(trainer.loader.views[0], "normalise", None):
         print(f"pixels: {normalise}", file=sys.stderr)  # noqa: T201
     _say_data(trainer)

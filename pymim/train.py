@@ -32,7 +32,7 @@ from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.loop.gauges import Gauges
 from pymim.loop.keeper import Keeper
 from pymim.loop.progress import Done, Progress
-from pymim.loop.wrap import synchronise_only, wrap
+from pymim.loop.wrap import check_recompute, synchronise_only, wrap
 from pymim.method import Method
 from pymim.optim import AdamW, Recipe
 from pymim.precision import check, computing
@@ -156,7 +156,9 @@ class Trainer:
             tqdm.write(f"{name}: {told}", file=sys.stderr)
 
     def check(self, resuming: bool = False) -> None:
-        """Look at the files that a run begins with, before it has a folder. Raises ConfigError."""
+        """Look at what a run begins with, files above all, before it has a folder. Raises ConfigError."""
+        if self.recompute:
+            check_recompute(self.method, self.compile)
         for part in self.method.modules():
             if isinstance(part, KeptElsewhere):
                 part.check()

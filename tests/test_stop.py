@@ -138,7 +138,11 @@ def test_data_that_fail_leave_what_is_done(whole, tmp_path, monkeypatch, capsys,
     ("error", "code", "words"),
     [
         (Diverged("the loss is nan"), 3, "the loss is nan"),
-        (RuntimeError("CUDA out of memory. Tried to allocate"), 5, "out of memory"),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate"),
+            5,
+            "out of memory; lower train.Trainer.micro, or set",
+        ),
         (RuntimeError("std::bad_alloc"), 5, "out of memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(28, "No space left on device", "metrics.jsonl"), 6, "metrics.jsonl: could not be written"),

@@ -157,5 +157,7 @@ def test_where_it_has_no_effect_it_is_refused():
         ValueError, match="Method: together: expected several views that are encoded, got view 1 al"
     ):
         Method(encoder, [Objective(Looks, HEADS, losses.CrossEntropy(), on="pooled", source=1)], together=True)
-    with pytest.raises(ValueError, match=r"Method: together: expected False under a mask, .* got True with Uniform"):
+    with pytest.raises(
+        ValueError, match=r"Method: together: expected False under a mask, .* got True with Uniform"
+    ):
         make_method(encoder, target=Looks, mask=masks.Uniform(0.5))

@@ -52,6 +52,8 @@ class Transport:
     Raises ValueError: `by` is neither, or a schedule was not asked for a step; see also `ops.sinkhorn`.
     """
 
+    over_batch = "transport is balanced over {}"
+
     def __init__(
         self,
         epsilon: float | Schedule = 0.05,

@@ -102,8 +102,8 @@ class Projected(Wrapped):
         self.head = nn.Sequential(*parts[:-2])
         self.unit = unit
         init_weights(self.head)
-        for part in self.head if std is not None else ():
-            if isinstance(part, nn.Linear):
+        for part in self.head:
+            if isinstance(part, nn.Linear) and std is not None:
                 nn.init.normal_(part.weight, std=std)
 
     @property

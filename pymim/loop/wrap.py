@@ -19,7 +19,7 @@ from pymim.errors import ConfigError
 from pymim.world import Context, World
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_BATCH_NORMS = (*_NORMS, nn.SyncBatchNorm)
+BATCH_NORMS = (*_NORMS, nn.SyncBatchNorm)
 
 
 def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn.Module:
@@ -30,7 +30,8 @@ def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn
     """
     wrapped = method
     if recompute:
-        _recompute_blocks(method, compiled)
+        check_recompute(method, compiled)
+        _recompute_blocks(method)
     if world.size > 1 and world.device.type == "cuda":  # torch has no such norm for CPUs
         synchronise_norms(method)
     if world.size > 1:
@@ -111,25 +112,34 @@ def blocks_of(method: nn.Module) -> list[nn.Module]:
     return [block for module in method.modules() for block in getattr(module, "blocks", ())]
 
 
-def _recompute_blocks(method: nn.Module, compiled: bool) -> None:
-    """Each block forgets its activations and computes them again in the backward pass (Chen et al. 2016)."""
+def check_recompute(method: nn.Module, compiled: bool) -> None:
+    """Refuse a method without blocks to recompute, and one whose recomputed blocks torch cannot compile."""
     blocks = blocks_of(method)
     if not blocks:
         kind = type(getattr(method, "encoder", method)).__name__
         raise ConfigError(
             f"Trainer: recompute: expected False, as {kind} has no blocks to recompute, got True; leave it out"
         )
-    normed = [block for block in blocks if any(isinstance(part, _BATCH_NORMS) for part in block.modules())]
-    if normed and compiled:  # torch compiles no pass that differs from the first
+    if compiled and any(map(is_normed, blocks)):  # torch compiles no pass that differs from the first
         raise ConfigError(
             "Trainer: compile: expected False, as batch norms in recomputed blocks must not count twice, got True; "
             "set one of compile and recompute"
         )
-    for block in blocks:
+
+
+def _recompute_blocks(method: nn.Module) -> None:
+    """Each block forgets its activations and computes them again in the backward pass (Chen et al. 2016)."""
+    for block in blocks_of(method):
         # Not a function that remembers the block: a copy of the block would run the original.
-        again = functools.partial(_forward_and_again, block)
-        more = {"context_fn": again} if block in normed else {}
-        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, **more)
+        recomputed = functools.partial(checkpoint, block.forward, use_reentrant=False)
+        if is_normed(block):
+            again = functools.partial(_forward_and_again, block)
+            recomputed = functools.partial(recomputed, context_fn=again)
+        block.forward = recomputed
+
+
+def is_normed(block: nn.Module) -> bool:
+    return any(isinstance(part, BATCH_NORMS) for part in block.modules())
 
 
 def _forward_and_again(block: nn.Module) -> tuple[Context, Context]:
@@ -140,7 +150,7 @@ def _forward_and_again(block: nn.Module) -> tuple[Context, Context]:
 @contextlib.contextmanager
 def _aside(block: nn.Module) -> Iterator[None]:
     """Have batch norms count in copies. Without any they would save other tensors than in the first pass."""
-    norms = [part for part in block.modules() if isinstance(part, _BATCH_NORMS)]
+    norms = [part for part in block.modules() if isinstance(part, BATCH_NORMS)]
     kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
     for norm, name, buffer in kept:
         setattr(norm, name, buffer.clone())

@@ -50,6 +50,7 @@ class MeanEntropy:
     """
 
     together = True
+    over_batch = "the mean of predictions is over {}"
 
     def __init__(self, sets: int = 1, temperature: float = 1.0):
         whole(self, 1, sets=sets)

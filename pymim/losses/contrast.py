@@ -28,6 +28,7 @@ class Contrast:
     """
 
     together = True
+    over_batch = "each is told from the others of {}"
 
     def __init__(self, temperature: float = 0.1):
         positive(self, temperature=temperature)

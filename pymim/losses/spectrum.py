@@ -43,6 +43,10 @@ class Spectrum:
             raise ValueError(f"Spectrum: mean: expected one of {', '.join(MEANS)}, got {mean!r}; name one of them")
         self.gamma, self.mean = gamma, mean
 
+    @property
+    def over_batch(self) -> str:
+        return "removed frequencies are averaged over {}" if self.mean == "batch" else ""
+
     def __call__(
         self,
         prediction: Float[Tensor, "B N P"],

@@ -40,6 +40,8 @@ class Sum(nn.Module):
     means: Float[Tensor, " S"]
     steps: Tensor
 
+    over_batch = ""  # its parts say it
+
     def __init__(
         self,
         parts: Sequence[Part],

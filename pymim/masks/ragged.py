@@ -49,6 +49,7 @@ class RaggedBlock:
     """
 
     ragged = True
+    over_batch = "hidden patches are averaged over {}"
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class Confident(Target):
     """
 
     reads = "prediction"
+    over_batch = "labels weigh by their number among {}"
 
     def __init__(
         self, encoder: Encoder, clusters: int, threshold: float = 0.99, balance: bool = True, of: str = ""
