@@ -40,6 +40,8 @@ class Batch(NamedTuple):
     notes: arrays that came with the pictures, by name, first axis B: time, ground distance, boxes.
     drawn: what each view drew, by name, first axis B: "box" is top, left, height and width of the
         crop in the picture's pixels (a negative width: mirrored).
+    stream: what masks are drawn by, where it is not the index: a picture that comes again in the global batch has
+        another one each time, whatever process or piece it is in.
     """
 
     views: list[Tensor]  # float32 [B C H W] or [B C T H W], normalised
@@ -47,6 +49,12 @@ class Batch(NamedTuple):
     label: Tensor  # int64 [B], -1 where there is none
     notes: dict[str, Tensor] = {}  # noqa: RUF012 - nobody changes it
     drawn: Sequence[dict[str, Tensor]] = ()
+    stream: Tensor | None = None  # int64 [B], below 2^40
+
+    @property
+    def named(self) -> Tensor:
+        """What masks are drawn by, int64 [B]."""
+        return self.index if self.stream is None else self.stream
 
     def to(self, device: torch.device) -> Batch:
         """Move the batch to `device`; from pinned memory without waiting."""
@@ -57,7 +65,8 @@ class Batch(NamedTuple):
         notes = {name: function(note) for name, note in self.notes.items()}
         drawn = [{name: function(value) for name, value in each.items()} for each in self.drawn]
         views = [function(view) for view in self.views]
-        return Batch(views, function(self.index), function(self.label), notes, drawn)
+        stream = None if self.stream is None else function(self.stream)
+        return Batch(views, function(self.index), function(self.label), notes, drawn, stream)
 
     def split(self, size: int) -> list[Batch]:
         """Cut the batch into pieces of at most `size` images."""

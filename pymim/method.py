@@ -142,7 +142,7 @@ class Method(nn.Module):
         if self.mask is None:
             return [None], draw, None
         difficulty = None if self.ranker is None else self.ranker(batch, draw)
-        drawn = self.mask(batch.index, self.encoder.grid(view.shape), draw, difficulty)
+        drawn = self.mask(batch.named, self.encoder.grid(view.shape), draw, difficulty)
         return compatible.masks(drawn, self.draws), draw, difficulty
 
     def _rank(self, branches: dict[Source, Branch], losses: dict[str, Tensor]) -> list[Tensor]:

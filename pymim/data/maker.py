@@ -12,7 +12,7 @@ from torch import Tensor
 from pymim import philox
 from pymim.contracts import Batch, Draw, Order
 from pymim.data.log import log
-from pymim.data.order import Ids, Shuffled
+from pymim.data.order import Ids, Shuffled, repeats
 from pymim.data.reading import Broken, Moments, Pictures, first_of, labels, read
 from pymim.data.sample import chosen
 from pymim.data.source import Source, noted
@@ -48,7 +48,8 @@ class Maker:
             _check_like(self.views, number)
 
     def __getitem__(self, step: int) -> tuple[Batch | None, Broken]:
-        index, visit = (part[self.share] for part in self.order.at(self.seed, step, self.batch, len(self.source)))
+        whole, visits = self.order.at(self.seed, step, self.batch, len(self.source))
+        index, visit, again = (part[self.share] for part in (whole, visits, repeats(whole)))
         images, index, broken = read(self.source, index, self.limit, self._moments(index, visit))
         number, seed = torch.from_numpy(index), philox.key(self.seed, "views")
         views: list[Tensor] = []
@@ -67,7 +68,9 @@ class Maker:
             shown.append((pictures, drawn))
             views.append(_pixels(view, pictures, number, draw, drawn))
         drawn_by_all = [drawn for _, drawn in shown]
-        return Batch(views, number, labels(self.source, index), noted(self.source, index), drawn_by_all), broken
+        stream = number + len(self.source) * torch.from_numpy(again)
+        about = labels(self.source, index), noted(self.source, index)
+        return Batch(views, number, *about, drawn_by_all, stream), broken
 
     def _partners(self, others: Tensor, visit: Ids, broken: Broken) -> Pictures | None:
         """Read other pictures; a broken one gives way to the next, in `others` too."""

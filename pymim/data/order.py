@@ -94,3 +94,13 @@ def at(seed: int, first: int, count: int, length: int) -> tuple[Ids, Ids]:
     for number in np.unique(epoch):
         index[epoch == number] = permutation(seed, int(number), length)[place[epoch == number]]
     return index, epoch
+
+
+def repeats(index: Ids) -> Ids:
+    """How often each of the pictures [count] came earlier among them."""
+    places = np.argsort(index, kind="stable")
+    sorted_ids, number = index[places], np.arange(len(index))
+    begins = np.concatenate(([True], sorted_ids[1:] != sorted_ids[:-1]))[: len(index)]
+    found = np.empty(len(index), np.int64)
+    found[places] = number - np.maximum.accumulate(np.where(begins, number, 0))
+    return found

@@ -114,7 +114,7 @@ def _mask(method: Method, batch: Batch, source: Source, name: Draw, difficulty: 
     if method.mask is None:
         return None
     grid = method.encoder.grid(batch.views[source.view].shape)
-    return compatible.masks(method.mask(batch.index, grid, name, difficulty), method.draws)[source.draw]
+    return compatible.masks(method.mask(batch.named, grid, name, difficulty), method.draws)[source.draw]
 
 
 def _large(values: Tensor, grid: Grid, shown: Tensor) -> Tensor:

@@ -35,9 +35,9 @@ def keep_and_raise(
 
 
 def _by_name(batch: Batch) -> dict[str, Tensor]:
-    """view0, view1, ...; index; label; notes/NAME; drawn0/NAME of view 0."""
+    """view0, view1, ...; index; label; stream; notes/NAME; drawn0/NAME of view 0."""
     found = {f"view{i}": view for i, view in enumerate(batch.views)}
-    found |= {"index": batch.index, "label": batch.label}
+    found |= {"index": batch.index, "label": batch.label, "stream": batch.named}
     found |= {f"notes/{name}": note for name, note in batch.notes.items()}
     found |= {f"drawn{i}/{name}": value for i, drawn in enumerate(batch.drawn) for name, value in drawn.items()}
     return {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in found.items()}
