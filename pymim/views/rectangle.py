@@ -25,7 +25,7 @@ class Rectangle:
 
     channels: of the picture: how many, or which; None: all.
     nearest: those of the picture's channels that take the nearest pixel.
-    kernel: "bicubic" or "bilinear", of the others.
+    kernel: of the others: "bicubic", "bilinear" or "bilinear-aliased"; see `views.resample`.
     """
 
     def __init__(

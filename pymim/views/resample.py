@@ -1,5 +1,5 @@
 """Cuts a rectangle out of each picture and gives it a size, as Pillow does: bicubic or bilinear, and smoothed where
-it shrinks.
+it shrinks; or "bilinear-aliased", as torch does by default, of the nearest pixels alone also where it shrinks.
 
 Pictures of one size go through two small matrix products per picture, all at once; others one by one. Channels that
 hold a map of classes or of parts take the nearest pixel, as a mean of two numbers of classes is no class.
@@ -98,7 +98,7 @@ def weights(
     """Each of `size` output pixels as a mean of the pixels start to start + extent [B] of `length`, or of those
     `beyond` too; where extent < 0 the output is mirrored."""
     centre = (torch.arange(size) + 0.5) * (extent / size)[:, None]
-    scale = (extent.abs() / size).clamp_min(1)[:, None, None]
+    scale = (extent.abs() / size).clamp_min(1)[:, None, None] if kernel not in ALIASED else 1.0
     centre = torch.where(extent[:, None] < 0, centre - extent[:, None], centre) + start[:, None]
     pixel = torch.arange(length)
     inside = ((pixel >= start[:, None]) & (pixel < (start + extent.abs())[:, None])) | beyond
@@ -117,12 +117,15 @@ def _linear(x: Tensor) -> Tensor:
     return (1 - x.abs()).clamp_min(0)
 
 
-KERNELS: dict[str, Callable[[Tensor], Tensor]] = {"bicubic": _cubic, "bilinear": _linear}
+KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
+    "bicubic": _cubic,
+    "bilinear": _linear,
+    "bilinear-aliased": _linear,
+}
+ALIASED = {"bilinear-aliased": "bilinear"}  # the same without smoothing
 
 
-def _together(
-    images: Tensor, box: Tensor, size: tuple[int, int], kernel: str, beyond: bool = False
-) -> Tensor:
+def _together(images: Tensor, box: Tensor, size: tuple[int, int], kernel: str, beyond: bool = False) -> Tensor:
     top, left, height, width = box.float().unbind(1)
     rows = weights(top, height, images.shape[-2], size[0], kernel, beyond)
     columns = weights(left, width, images.shape[-1], size[1], kernel, beyond)
@@ -137,19 +140,19 @@ def _alone(image: Tensor, box: list[int], size: tuple[int, int], kernel: str) ->
     return _on_unit(resized.flip(-1) if width < 0 else resized)
 
 
-def _scaled(
-    image: Tensor, scaled: tuple[int, int], first: list[int], size: tuple[int, int], kernel: str
-) -> Tensor:
+def _scaled(image: Tensor, scaled: tuple[int, int], first: list[int], size: tuple[int, int], kernel: str) -> Tensor:
     top, left = first
     return _on_unit(_resized(image, scaled, kernel)[..., top : top + size[0], left : left + size[1]])
 
 
 def _resized(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
-    """A picture [C H W] or clip [C T H W] at another size, of the same type."""
+    """A picture [C H W] or clip [C T H W] at another size, of the same type; on [0, 1] where it is not smoothed."""
     frames = image if image.ndim == 3 else image.transpose(0, 1)
-    resized = interpolate(
-        frames.reshape(-1, *frames.shape[-3:]), size, mode=kernel, antialias=True, align_corners=False
-    )
+    frames = frames.reshape(-1, *frames.shape[-3:])
+    if kernel in ALIASED:  # on [0, 1], so that nobody rounds to whole numbers
+        resized = interpolate(_on_unit(frames), size, mode=ALIASED[kernel], align_corners=False)
+    else:
+        resized = interpolate(frames, size, mode=kernel, antialias=True, align_corners=False)
     return resized[0] if image.ndim == 3 else resized.transpose(0, 1)
 
 

@@ -47,7 +47,13 @@ class MultiScale(Pretrain):
         checks.whole(self, 1, scales=len(scales))
         checks.whole(self, 0, distort=distort)
         super().__init__(
-            size, flip=flip, changes=changes, statistics=statistics, channels=channels, nearest=nearest, kernel=kernel
+            size,
+            flip=flip,
+            changes=changes,
+            statistics=statistics,
+            channels=channels,
+            nearest=nearest,
+            kernel=kernel,
         )
         self.scales, self.distort = tuple(scales), distort
 

@@ -48,7 +48,8 @@ class Pretrain(Rectangle):
             its own size, channels and statistics (BEiT's second view, Bao et al. 2022). scale, ratio and flip are
             not read.
         same_changes: change k here draws what change k draws in the view `like`.
-        kernel: "bicubic" or "bilinear", by which the rectangle takes its size.
+        kernel: by which the rectangle takes its size: "bicubic" (MAE), "bilinear" (SwAV, SimMIM, I-JEPA), both
+            smoothed where it shrinks, as Pillow does; or "bilinear-aliased", not smoothed (MAE-ST).
     """
 
     def __init__(
@@ -119,9 +120,10 @@ class Center(Rectangle):
         statistics: Statistics = "imagenet",
         channels: Channels = None,
         nearest: Sequence[int] = (),
+        kernel: str = "bicubic",
     ):
         checks.share(self, "above 0, to 1", share=share)
-        super().__init__(size, statistics, channels, nearest)
+        super().__init__(size, statistics, channels, nearest, kernel)
         self.share = share
 
     def __call__(self, images: Images, index: Any = None, draw: Draw | None = None) -> Tensor:

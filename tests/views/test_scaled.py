@@ -69,9 +69,12 @@ def test_it_cuts_clips_as_pretrain_does():
     ("arguments", "message"),
     [
         ({"scales": ()}, "MultiScale: scales: expected a whole number, 1 or more, got 0"),
-        ({"scales": (1.0, 87.5)}, "MultiScale: scales: expected a share above 0, to 1, got 87.5; did you mean 0.875"),
+        (
+            {"scales": (1.0, 87.5)},
+            "MultiScale: scales: expected a share above 0, to 1, got 87.5; did you mean 0.875",
+        ),
         ({"distort": -1}, "MultiScale: distort: expected a whole number, 0 or more, got -1"),
-        ({"kernel": "area"}, "MultiScale: kernel: expected one of bicubic, bilinear, got 'area'"),
+        ({"kernel": "area"}, "MultiScale: kernel: expected one of bicubic, bilinear, bilinear-aliased, got 'area'"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message):
