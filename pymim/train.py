@@ -47,9 +47,10 @@ class Trainer:
     """Pre-trains `method` on the batches of `data` for `steps` steps.
 
     batch: the global batch, shared by the processes and walked in pieces of `micro` images (a process's whole
-        share where None) whose gradients are summed: with the learning rate it is what the papers state.
+        share where None) whose gradients are summed: with the learning rate it is what the papers state. What a
+        method reduces over a batch it reduces over pieces then, which a run says (`loop.pieces`).
     precision: "bf16" (autocast), "float32", or "tf32", which rounds float32 products on GPUs; of probes too.
-    compile: torch.compile. recompute: forget activations.
+    compile: torch.compile. recompute: the blocks of a ViT or a ResNet forget activations and make them again.
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
         encoder, which is then what is evaluated and exported; or "teacher", the momentum copy that the method
         has of it (`encoders.Momentum`; DINO, Caron et al. 2021; I-JEPA, Assran et al. 2023).
