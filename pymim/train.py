@@ -24,11 +24,9 @@ from pymim import signals
 from pymim.checks import given, positive, share, whole
 from pymim.checks import seed as seeds
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
-from pymim.encoders import Average
-from pymim.encoders.average import followed
-from pymim.errors import ConfigError
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
+from pymim.loop.average import TEACHER, average_of
 from pymim.loop.gauges import Gauges
 from pymim.loop.keeper import Keeper
 from pymim.loop.progress import Done, Progress
@@ -40,15 +38,13 @@ from pymim.stages import Stages
 from pymim.world import World
 
 Look = Callable[["Trainer", Folder, int], None]
-TEACHER = "teacher"  # as an average: the method's own momentum copy
 
 
 class Trainer:
     """Pre-trains `method` on the batches of `data` for `steps` steps.
 
     batch: the global batch, shared by the processes and walked in pieces of `micro` images (a process's whole
-        share where None) whose gradients are summed: with the learning rate it is what the papers state. What a
-        method reduces over a batch it reduces over pieces then, which a run says (`loop.pieces`).
+        share where None) whose gradients are summed (`loop.pieces`): with the rate it is what the papers state.
     precision: "bf16" (autocast), "float32", or "tf32", which rounds float32 products on GPUs; of probes too.
     compile: torch.compile. recompute: the blocks of a ViT or a ResNet forget activations and make them again.
     clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
@@ -118,7 +114,7 @@ class Trainer:
         self.start = None if start is None else Path(start)
         self.stages = stages
         self.momentum = None if isinstance(average, str) else average
-        self.average = _average(method, average)
+        self.average = average_of(method, average)
         self.optimizer: Recipe = optimizer or AdamW()
         self.loader = data(batch=batch, seed=seed, rank=self.world.rank, world=self.world.size)
         # The average first: what it shares with the method is saved under its name, where START and export look.
@@ -294,20 +290,6 @@ class Trainer:
 
     def _is_logged(self, done: int) -> bool:
         return done % self.log_every == 0 or done == self.steps
-
-
-def _average(method: Method, average: float | str | None) -> Average | None:
-    """The average of the encoder that is kept, or that the method keeps. Raises ConfigError where it keeps none."""
-    if average is None:
-        return None
-    if average != TEACHER:
-        return Average(method.encoder)
-    if (found := followed(method.children(), method.encoder)) is None:
-        raise ConfigError(
-            "Trainer: average: expected a method with a momentum copy of its encoder (encoders.Momentum), got one "
-            "without; give a momentum, such as 0.999, or None"
-        )
-    return found
 
 
 def seed_everything(seed: int, step: int, rank: int) -> None:

@@ -49,7 +49,7 @@ class Maker:
 
     def __getitem__(self, step: int) -> tuple[Batch | None, Broken]:
         whole, visits = self.order.at(self.seed, step, self.batch, len(self.source))
-        index, visit, again = (part[self.share] for part in (whole, visits, repeats(whole)))
+        index, visit, again = whole[self.share], visits[self.share], repeats(whole)[self.share]
         images, index, broken = read(self.source, index, self.limit, self._moments(index, visit))
         number, seed = torch.from_numpy(index), philox.key(self.seed, "views")
         views: list[Tensor] = []

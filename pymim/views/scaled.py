@@ -1,4 +1,4 @@
-"""A crop whose sides are a few shares of the picture's shorter side, at a few places: what video methods train on."""
+"""Crops whose sides are a few shares of the picture's shorter side, at a few places: what video methods see."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 class MultiScale(Pretrain):
     """One of a few rectangles of each picture, at one of 13 places (TSN, Wang et al. 2016; VideoMAE, Tong et al.
-    2022): with the defaults ten pairs of sides, of an aspect from 0.857 to 1.167, and of a third to three quarters of
-    a 4 : 3 picture.
+    2022): with the defaults ten pairs of sides, of an aspect from 0.857 to 1.167, and of a third to three quarters
+    of a 4 : 3 picture.
 
     Args:
         size: rows and columns, or one number for both.

@@ -92,7 +92,11 @@ def test_pieces_of_a_step_and_its_precision():
 @pytest.mark.parametrize(
     ("options", "view", "message"),
     [
-        ({"views": (0, 1)}, (16, 16), r"Online: queue: expected one of view 0 alone.*got views \[0, 1\]; set clusters"),
+        (
+            {"views": (0, 1)},
+            (16, 16),
+            r"Online: queue: expected one of view 0 alone.*got views \[0, 1\]; set clusters",
+        ),
         ({}, (8, 16), "Online: queue: expected .* in the 8 patches of 16 that the encoder is built for"),
     ],
 )
