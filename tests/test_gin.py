@@ -29,10 +29,15 @@ def whole(path):
     return text + "".join(whole(GIN / name) for name in re.findall(r"^include '(.*)'", text, re.M))
 
 
+def small_of(paper):
+    """Bindings that make a paper's run small."""
+    text = whole(GIN / f"{paper}.gin")
+    return [*SMALL, *(b for name, bindings in PARTS.items() if name in text for b in bindings)]
+
+
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_paper_trains_two_steps(paper, tmp_path):
-    text = whole(GIN / f"{paper}.gin")
-    small = [*SMALL, *(b for name, bindings in PARTS.items() if name in text for b in bindings)]
+    text, small = whole(GIN / f"{paper}.gin"), small_of(paper)
     last = re.findall(r"^evaluate\.Evaluation\.probes = (.*)|^ +probes = (.*)", text, re.M)[0]
     small += ["probes.Linear.iterations=3"] if "probes.Linear()" in "".join(last) else []
     words = flags([f"gin/{paper}.gin", *small, *QUICK])
@@ -66,10 +71,11 @@ PARTIAL = sorted(str(path.relative_to(GIN)) for path in GIN.glob("*/*.gin") if p
 
 
 USED_BY = {  # what is needed besides, for parts that are not MAE's
-    "model/alexnet.gin": ("deepcluster", ["TRUNK=@encoders.Stacked()", "TRUNK_CHANNELS=2"]),
-    "model/vgg16.gin": ("deepcluster", ["TRUNK=@encoders.Stacked()", "TRUNK_CHANNELS=2"]),
-    "model/resnet18.gin": ("deepcluster", ["TRUNK_CHANNELS=2"]),
-    "model/resnet50.gin": ("deepcluster", ["TRUNK_CHANNELS=2"]),
+    "model/alexnet.gin": ("deepcluster", ["TRUNK=@encoders.Stacked()"]),
+    "model/vgg16.gin": ("deepcluster", ["TRUNK=@encoders.Stacked()"]),
+    "model/vit.gin": ("deepcluster", ["TRUNK=@encoders.ViT()"]),
+    "model/resnet18.gin": ("deepcluster", []),
+    "model/resnet50.gin": ("deepcluster", []),
     "model/mining.gin": ("hpm", []),
 }
 
