@@ -55,7 +55,9 @@ def words(path, files, bindings):
     paper, more = (None, ()) if alone else USED_BY.get(part, ("mae", []))
     name = "gin/mae.gin" if path.stem == "base" and alone else name
     given = [ANYTHING.sub("=somewhere", binding) for binding in bindings]
-    needed = [] if paper is None else [*more, "IMAGE=224", *(["DATA=somewhere"] if path.parent.name == "data" else [])]
+    needed = (
+        [] if paper is None else [*more, "IMAGE=224", *(["DATA=somewhere"] if path.parent.name == "data" else [])]
+    )
     taken = {binding.partition("=")[0] for binding in given}
     needed = [binding for binding in needed if binding.partition("=")[0] not in taken]
     used = files or ((name,) if paper is None else (f"gin/{paper}.gin", name))
