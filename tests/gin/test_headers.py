@@ -1,4 +1,4 @@
-"""What the comments of gin files tell a reader to give, works: every command and every -b, wherever it is written."""
+"""What the comments of gin files tell a reader to give, works: every command and every -b."""
 
 import re
 import shlex

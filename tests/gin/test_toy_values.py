@@ -24,7 +24,7 @@ TOYS = {"model/mining.gin"}  # a part with values of a small run
 
 
 def chosen(path):
-    """The files of gin/model and gin/data that a recipe includes, or a recipe that it includes, and what they do."""
+    """The files of gin/model and gin/data that a recipe includes, or a recipe that it includes does."""
     found = set()
     for name in re.findall(r"^include '(.*)'", path.read_text(), re.M):
         inner = next(place for place in (path.parent / name, GIN / name) if place.exists()).resolve()
@@ -85,8 +85,9 @@ def listed():
         if match := re.fullmatch(r"\[(.*)\]", line):
             file = match[1]
         elif match := re.fullmatch(r"  (\S+) = (.*)", line):
-            assert (file, *match.groups()) not in found, f"{line}: listed twice in [{file}]"
-            found[file, *match.groups()] = who, source
+            key = (file, *match.groups())
+            assert key not in found, f"{line}: listed twice in [{file}]"
+            found[key] = who, source
         elif match := re.fullmatch(r"([^#:]+): (.+)", line):
             who, source = match[1].split(), match[2]
         else:
