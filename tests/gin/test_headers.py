@@ -48,7 +48,7 @@ GIVEN = sorted({(path, *found) for path in FILES for found in instructions(path)
 
 
 def words(path, files, bindings):
-    """The command line of an instruction: one without files is of the file that it stands in."""
+    """The command line of an instruction: one without files, or with parts alone, is for the file it stands in."""
     name = str(path.relative_to(ROOT))
     part = str(path.relative_to(ROOT / "gin"))
     alone = path.parent.name in ("gin", "recipe")
@@ -60,7 +60,9 @@ def words(path, files, bindings):
     )
     taken = {binding.partition("=")[0] for binding in given}
     needed = [binding for binding in needed if binding.partition("=")[0] not in taken]
-    used = files or ((name,) if paper is None else (f"gin/{paper}.gin", name))
+    parts = all(Path(file).parent.name in ("model", "data") for file in files)
+    beside = (name,) if paper is None else (f"gin/{paper}.gin", name)
+    used = [*(beside if parts else ()), *files]
     return config.flags([*used, *needed, *given])
 
 
