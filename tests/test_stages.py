@@ -4,9 +4,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
+import threading
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -170,27 +168,37 @@ def test_a_stage_that_fails_ends_the_run_with_its_code_and_its_command(staged_fi
     assert not (tmp_path / "run/config.gin").exists()
 
 
-def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_path):
+def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_path, capfd):
     """And the run begins from the weights of its stage, and once."""
-    folder, file = tmp_path / "run", staged_file(ONE)
-    words = [sys.executable, "-m", "pymim.run"]
-    process = subprocess.Popen([*words, *command(folder, "STAGE_STEPS=100000", gin=file)], stderr=subprocess.PIPE)
+    folder, file, over = tmp_path / "run", staged_file(ONE), threading.Event()
     metrics = folder / "stages/1-mae/metrics.jsonl"
-    while process.poll() is None and (not metrics.exists() or not metrics.read_text()):
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGTERM)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 75 and b"stopped by SIGTERM in stage 1-mae; --resume auto goes on with it" in told
+
+    def stop():
+        while not metrics.exists() or not metrics.read_text():
+            if over.wait(0.02):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    try:
+        assert main(command(folder, "STAGE_STEPS=100000", gin=file)) == 75
+    finally:
+        over.set()
+        thread.join()
+    assert "stopped by SIGTERM in stage 1-mae; --resume auto goes on with it" in capfd.readouterr().err
     (saved,) = (folder / "stages/1-mae/checkpoints").iterdir()
     steps = int(saved.name.removeprefix("step-"))
     assert main(command(folder, gin=file)) == 2  # another run is not begun in this folder
-    again = [*words, *command(folder, f"STAGE_STEPS={steps + 1}", gin=file), "--resume", "auto"]
-    done = subprocess.run(again, stderr=subprocess.PIPE, text=True, check=True)
-    assert f"steps {steps} to {steps + 1}" in done.stderr
-    assert f"start: {folder}/stages/1-mae/export/model.safetensors: 18 of 18 tensors loaded" in done.stderr
+    again = [*command(folder, f"STAGE_STEPS={steps + 1}", gin=file), "--resume", "auto"]
+    assert main(again) == 0
+    told = capfd.readouterr().err
+    assert f"steps {steps} to {steps + 1}" in told
+    assert f"start: {folder}/stages/1-mae/export/model.safetensors: 18 of 18 tensors loaded" in told
     shutil.rmtree(folder / "stages/1-mae/export")
-    done = subprocess.run(again, stderr=subprocess.PIPE, text=True, check=True)
-    assert "start:" not in done.stderr and "steps 4 to 4" in done.stderr
+    assert main(again) == 0
+    told = capfd.readouterr().err
+    assert "start:" not in told and "steps 4 to 4" in told
 
 
 def test_two_processes_wait_for_one_stage(finished, tmp_path):

@@ -26,9 +26,10 @@ class Table(Target):
     not empty, an empty one keeps its number: its class is never asked for, and centroid k belongs to class k.
 
     Before the epochs that are a multiple of `every`, `recluster` makes new ones; where `every` is 0, once,
-    before the first. The predictor that follows them is told (`relabelled`), and so is a data order that goes
-    by groups (by the first set). How many clusters are in use, and how far labels agree with the last ones and
-    the source's own, is said and written to clusters.jsonl.
+    before the first. Such an epoch is N // batch whole steps, and at least one: what `epoch` is in clusters.jsonl,
+    passes over the pictures, is then no whole number. The predictor that follows them is told (`relabelled`), and
+    so is a data order that goes by groups (by the first set). How many clusters are in use, and how far labels
+    agree with the last ones and the source's own, is said and written to clusters.jsonl.
 
     The table and what made it are buffers, in every process the same: a checkpoint has them, and a run resumed in
     the middle of an epoch goes on with the labels it had.

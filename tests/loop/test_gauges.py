@@ -12,10 +12,9 @@ from pymim.loop.seen import Seen
 from pymim.measures import usage
 from pymim.objective import Objective
 from pymim.world import World
+from tests.gauged import ALONE
 from tests.launch import one_of_two
 from tests.test_method import Labels, make_batch, make_method
-
-ALONE = World(0, 1, torch.device("cpu"))
 
 
 def test_effective_rank_counts_directions():

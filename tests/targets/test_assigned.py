@@ -10,8 +10,8 @@ import torch
 from pymim import clusters, losses, predictors, targets
 from pymim.contracts import Source
 from pymim.errors import ConfigError
-from pymim.loop import Gauges
 from pymim.schedule import Linear
+from tests.gauged import gauges_of
 from tests.launch import one_of_two
 from tests.targets.crops import CLUSTERS, counted, make_batch, make_method
 
@@ -128,7 +128,7 @@ def test_equal_scores_are_chance_and_the_gauges_say_so():
     method.objectives[0].predictor.head.weight.data[:] = torch.eye(CLUSTERS, 6)[0]
     output = method(batch, 0)
     torch.testing.assert_close(output.losses["codes"], torch.full((8, 4), math.log(CLUSTERS)))
-    found = Gauges()(method, output)
+    found = gauges_of(method, output)
     assert found["codes/entropy"] == pytest.approx(1, abs=1e-4)
     assert found["codes/of_chance"] == pytest.approx(1, abs=1e-4)
 

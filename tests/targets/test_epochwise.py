@@ -14,9 +14,9 @@ from pymim.clusters.rows import Clustering, Rows, cluster
 from pymim.contracts import Encoder, Features
 from pymim.encoders import Frozen
 from pymim.io import Folder
-from pymim.loop.gauges import Gauges
 from pymim.measures import mutual_information
 from tests.asking import ask, batch_of
+from tests.gauged import gauges_of
 from tests.targets.runs import CENTER, Pictures, started, trainer
 
 CPU = torch.device("cpu")
@@ -53,12 +53,12 @@ def test_clusters_of_coloured_pictures_have_one_colour(tmp_path):
     labels = started(run, tmp_path).target.labels[0].numpy()
     pairs = {*zip(labels.tolist(), run.loader.source.labels.tolist(), strict=True)}
     assert len(pairs) == len(np.unique(labels)) >= 4
-    run.step = 7
+    run.step, run.images = 7, 7 * 16
     run.method.before_epoch(run)
     first, second = (json.loads(line) for line in (tmp_path / "clusters.jsonl").read_text().splitlines())
     assert first["nmi_labels"] > 0.5 and first["used"] == len(np.unique(labels)) and first["epoch"] == 0
     assert "nmi_previous" not in first and second["nmi_previous"] > 0.5
-    assert (second["step"], second["epoch"]) == (7, 1)
+    assert (second["step"], second["epoch"]) == (7, round(7 * 16 / len(run.loader.source), 4))
 
 
 def test_the_target_is_looked_up_by_index(tmp_path):
@@ -73,7 +73,7 @@ def test_gauges_say_how_a_batch_uses_the_clusters_and_how_far_the_loss_is_from_c
     run = trainer()
     objective = started(run, tmp_path)
     out = run.method(next(run.loader.batches(0, 1)), 0)
-    found = Gauges()(run.method, out)
+    found = gauges_of(run.method, out)
     assert found["epochwise/of_chance"] == pytest.approx(1, abs=0.05)  # the head is new
     labels = objective.target.labels[0, next(run.loader.batches(0, 1)).index]
     assert found["epochwise/used"] == pytest.approx(len(labels.unique()) / 7)

@@ -43,6 +43,7 @@ def test_resumed_in_the_middle_of_an_epoch_equals_uninterrupted(paper, tmp_path)
     told = [[row | {"seconds": 0} for row in rows(folder)] for folder in (whole, resumed)]
     assert told[0] == told[1]
     assert [row["step"] for row in rows(whole)] == [0, 4, 8]  # 4 steps of 16 in 70 pictures
+    assert [row["epoch"] for row in rows(whole)] == pytest.approx([0, 64 / 70, 128 / 70], abs=1e-4)
 
 
 @pytest.mark.parametrize("paper", ["deepcluster", "deepcluster_v2"])

@@ -9,10 +9,10 @@ import torch
 
 from pymim import clusters, encoders, losses, masks, predictors, targets
 from pymim.contracts import Source
-from pymim.loop import Gauges
 from pymim.method import Method
 from pymim.objective import Objective
 from pymim.schedule import Linear
+from tests.gauged import gauges_of
 from tests.launch import one_of_two
 from tests.targets.crops import CLUSTERS, counted, make_batch, make_method
 from tests.targets.test_assigned import codes, half_of
@@ -175,7 +175,7 @@ def test_patches_are_taught_at_their_places():
 
 
 def collapsed(method, batch):
-    return Gauges()(method, method(batch, 0))
+    return gauges_of(method, method(batch, 0))
 
 
 def test_gauges_tell_both_collapses_apart():
