@@ -39,7 +39,8 @@ def open(
     if split not in ("train", "test"):
         raise ValueError(f"data.open: split: expected train or test, got {split!r}; name one of them")
     if callable(data):
-        return _labelled(data(split=split))
+        made = data(split=split)
+        return None if made is None else _labelled(made)
     if str(data) in EMBEDDED:
         return Digits(split, background=EMBEDDED[str(data)])
     if str(data) == MOVING:
@@ -63,11 +64,10 @@ def training_set(source: Source | Data, channels: int = 3, clip: Clip | None = N
     return opened
 
 
-def _labelled(source: Source | None) -> Source | None:
+def _labelled(source: Source) -> Source:
     """A source of anybody's, its labels as whole numbers. Raises DataError where they are none."""
-    found = None if source is None else source.labels
-    if source is not None and found is not None and (found := np.asarray(found)).dtype != np.int64:
-        source.labels = whole_numbers(found, f"{type(source).__name__}.labels")
+    if source.labels is not None and np.asarray(source.labels).dtype != np.int64:
+        source.labels = whole_numbers(np.asarray(source.labels), f"{type(source).__name__}.labels")
     return source
 
 
