@@ -16,13 +16,10 @@ from pymim.draw import agreement, clusters, curves, difficulty, features, neares
 from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.layers.still import still
-from pymim.views.normalise import Normalise
+from pymim.views.normalise import OVERSHOOT, Normalise
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
-
-
-BEYOND = 0.5  # what resampled pixels may lie outside [0, 1]
 
 
 class Pictures:
@@ -63,7 +60,7 @@ def ranged(normalise: Normalise, view: Tensor) -> Normalise:
     where the source's is unknown and pixels lie far outside [0, 1]."""
     pixels = normalise.undo(view.float())
     low, high = float(pixels.min()), float(pixels.max())
-    if normalise.range is not None or (low > -BEYOND and high < 1 + BEYOND):
+    if normalise.range is not None or (low > -OVERSHOOT and high < 1 + OVERSHOOT):
         return normalise
     print(  # noqa: T201
         f"pictures: the range of the pixels is not known: drawn from {low:.4g} (black) to {high:.4g} (white)",

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+OVERSHOOT = 0.25  # what bicubic pixels may lie outside [0, 1] where there are edges
+
 Statistics = str | Sequence[Sequence[float]]
 
 BY_NAME: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -65,8 +67,12 @@ class Normalise:
 
     def undo(self, images: Tensor) -> Tensor:
         """Back to [0, 1], for drawing; a new tensor."""
+        return self.to_unit(self.back(images))
+
+    def back(self, images: Tensor) -> Tensor:
+        """Back to pixels of the source; a new tensor."""
         mean, std = self._for(images)
-        return self.to_unit(images * std + mean)
+        return images * std + mean
 
     def to_unit(self, pixels: Tensor) -> Tensor:
         """Pixels of the source as what lies on [0, 1] where they are in range."""

@@ -19,7 +19,7 @@ from pymim import checks, philox
 from pymim.contracts import Draw
 from pymim.errors import ConfigError
 from pymim.views.crop import middle, random_boxes, shapes
-from pymim.views.normalise import Statistics
+from pymim.views.normalise import OVERSHOOT, Statistics
 from pymim.views.rectangle import Channels, Images, Rectangle
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Center(Rectangle):
 def refuse_beyond(images: Images) -> None:
     """Refuse pictures in floating point that are not on [0, 1]. Raises ConfigError."""
     for image in images if isinstance(images, list) else (images,):
-        if image.is_floating_point() and (image.min() < 0 or image.max() > 1):
+        if image.is_floating_point() and (image.min() < -OVERSHOOT or image.max() > 1 + OVERSHOOT):
             raise ConfigError(
                 f"Pretrain: changes: expected pixels on [0, 1], or a range that is known, got {image.min():.4g} to "
                 f"{image.max():.4g}; leave STATISTICS out to have it measured, or write it as its third part: "

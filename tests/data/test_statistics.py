@@ -10,6 +10,7 @@ from pymim.data import moments
 from pymim.data.moments import statistics
 from pymim.data.statistics import main
 from pymim.errors import ConfigError, DataError
+from pymim.probes import FineTune
 
 
 class Values:
@@ -206,3 +207,14 @@ def test_a_source_may_state_its_range():
     source = Values(list(noise(10, 1, 8, 8) * 100))
     source.range = (-1024, 3071)
     assert statistics(source)[2] == statistics(data.source.subset(source, [0, 1, 2]))[2] == (-1024, 3071)
+
+
+def test_fine_tuning_shows_views_of_a_known_range():
+    """Its view gets pixels of the source, as the loader's does."""
+    pixels = ends(4, 3, 8, 8) * 4095 - 1024
+    view = views.Pretrain(8, (1, 1), (1, 1), flip=0, statistics=statistics(Values(list(pixels))))
+    probe, images = FineTune(view=view), view.normalise(pixels.clone())
+    torch.testing.assert_close(probe._shown(images, torch.arange(4), 0), images, atol=1e-4, rtol=0)
+    view.changes = [views.Solarise(threshold=0.0, p=1)]
+    unit = view.normalise.undo(probe._shown(images, torch.arange(4), 0))
+    torch.testing.assert_close(unit, 1 - view.normalise.undo(images), atol=1e-4, rtol=0)
