@@ -15,22 +15,33 @@ from pymim.errors import DataError
 LABELS = ("label", "labels", "fine_label", "class")
 # Columns of the encoded files themselves, and of their names beside the parquet file.
 ENCODED = ("image", "img", "picture", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes", "content")
+PICTURES = ENCODED[:3]
 NAMES = ("image", "img", "file_name", "filename", "image_path", "img_path", "file_path", "filepath", "path", "file")
 
 Encoded = tuple[bytes | None, str | None]  # a picture's file, and the file's name
 
 
 def picture_column(schema: Any) -> str | None:
-    """The first column of structs {bytes, path}; else one of binary values; else one of the usual names that holds
-    words, which may be names of files."""
+    """The column of pictures: of several that may be, such as masks beside them, the one of a usual name.
+
+    Those are of structs {bytes, path}; or else of binary values; or else of words, which may be names of files. One
+    of binary values is preferred to structs where it is called an image and they are not.
+    """
+    return next(iter(picture_columns(schema)), None)
+
+
+def picture_columns(schema: Any) -> list[str]:
+    """All columns that may be of pictures, the most likely first: by their kind, and then by a usual name."""
     from pyarrow import types
 
     kinds = {name: _inner(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
     structs = [n for n, kind in kinds.items() if types.is_struct(kind) and any(f.name == "bytes" for f in kind)]
     binary = [n for n, kind in kinds.items() if _is_binary(kind) and n not in LABELS]
     binary = [n for n in ENCODED if n in binary] or (binary if len(binary) == 1 else [])
+    structs = [*(n for n in ENCODED if n in structs), *(n for n in structs if n not in ENCODED)]
+    first = [n for n in PICTURES if n in binary] if not {*structs} & {*ENCODED} else []
     words = [n for n in NAMES if n in kinds and (types.is_string(kinds[n]) or types.is_large_string(kinds[n]))]
-    return next(iter([*structs, *binary, *words]), None)
+    return [*first, *structs] or binary or words[:1]
 
 
 def is_encoded(kind: Any) -> bool:
@@ -95,10 +106,17 @@ def class_names(schema: Any, label: str) -> list[str] | None:
     """Names of a label's numbers, as the hub's metadata has them."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        names = features[label]["names"]
-    except (KeyError, TypeError, ValueError):
+        names = _feature(features[label])["names"]
+    except (KeyError, IndexError, TypeError, ValueError):
         return None
     return [str(name) for name in names] if isinstance(names, list) and names else None
+
+
+def _feature(found: Any) -> Any:
+    """What the metadata say of one value, where a column holds lists of one."""
+    while isinstance(found, list) or (isinstance(found, dict) and "feature" in found):
+        found = found[0] if isinstance(found, list) else found["feature"]
+    return found
 
 
 def _one_each(column: Any, where: str, taken: str) -> Any:

@@ -38,6 +38,14 @@ class Labels(NamedTuple):
         return Labels(table[self.numbers], [*names, *others])
 
 
+def whole_numbers(values: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Labels [N] of a source as int64: whole numbers in any type, NaN or below zero for none. Raises DataError."""
+    if values.ndim != 1 or values.dtype.kind not in "biuf":
+        got = f"{values.dtype} {list(values.shape)}"
+        raise DataError(f"{where}: expected whole numbers, one a row, got {got}; make them int64 [N]")
+    return _whole(values, where) if values.dtype.kind == "f" else values.astype(np.int64)
+
+
 def unpacked(found: Labels | None) -> tuple[list[str] | None, NDArray[np.int64] | None]:
     """Give the names of the classes and the numbers; None twice where there are no labels."""
     return (None, None) if found is None else (found.names, found.numbers)

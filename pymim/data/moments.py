@@ -1,4 +1,4 @@
-"""Mean and standard deviation of each channel: what pixels are normalised by."""
+"""Mean and standard deviation of each channel, and the range of pixels: what they are normalised by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pymim.data.videos import Clip
 from pymim.errors import DataError
 from pymim.world import World
 
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+Statistics = tuple[tuple[float, ...], ...]  # means, deviations, and (low, high) where that is not [0, 1]
 STILLS, CLIPS = 1000, 32  # that are looked at before a run
 
 
@@ -29,6 +29,8 @@ class Measured(NamedTuple):
     mean: Tensor
     deviation: Tensor
     constant: Tensor  # bool: all pixels are equal: there is nothing to scale
+    low: float  # of all channels
+    high: float
 
 
 def measured(
@@ -65,6 +67,9 @@ def statistics(source: Source, pictures: int = 5000) -> Statistics:
     """(means, deviations) over all pixels of `pictures` random pictures of `source`, or all, each counting alike;
     of 8-bit pictures on [0, 1]. What `views` take as `statistics`.
 
+    Where a pixel lies outside [0, 1], the range (low, high) comes third: as the source states it, by an attribute
+    `range`, or from the least to the largest pixel that is met.
+
     A channel that is constant is not scaled: its deviation is 1, and this is said. Raises DataError where a
     pixel is not finite, or pictures are broken.
     """
@@ -78,7 +83,20 @@ def statistics(source: Source, pictures: int = 5000) -> Statistics:
             )
     deviations = torch.where(found.constant, 1.0, found.deviation).tolist()
     means = [_rounded(mean, std) for mean, std in zip(found.mean.tolist(), deviations, strict=True)]
-    return tuple(means), tuple(_rounded(std, std) for std in deviations)
+    measured = (tuple(means), tuple(_rounded(std, std) for std in deviations))
+    low, high = stated_range(source) or (found.low, found.high)
+    within = (low >= 0 and high <= 1) or low == high
+    return measured if within else (*measured, (float(f"{low:.7g}"), float(f"{high:.7g}")))
+
+
+def stated_range(source: Source) -> tuple[float, float] | None:
+    """What a source, or the one that it is a part of, says of its pixels, in an attribute `range`."""
+    while not hasattr(source, "range"):
+        if not hasattr(source, "source"):
+            return None
+        source = source.source
+    low, high = source.range
+    return float(low), float(high)
 
 
 def _over(source: Source, wanted: np.ndarray) -> Measured:
@@ -93,7 +111,7 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
     # Within pictures and between them: the difference of two large squares would be lost in rounding.
     variance = second.mean(0) + (first - mean).square().mean(0)
     constant = (low.amin(0) == high.amax(0)) | (variance.sqrt().float() == 0)  # pixels are float32
-    return Measured(mean, variance.sqrt(), constant)
+    return Measured(mean, variance.sqrt(), constant, float(low.min()), float(high.max()))
 
 
 def _moments(image: Tensor, path: str) -> Tensor:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from pymim.data import parts
 from pymim.data.digits import BACKGROUNDS, Digits
+from pymim.data.labels import whole_numbers
 from pymim.data.memory import remembered
 from pymim.data.moving import MovingDigits
 from pymim.data.source import Source, hold_out
@@ -36,7 +39,8 @@ def open(
     if split not in ("train", "test"):
         raise ValueError(f"data.open: split: expected train or test, got {split!r}; name one of them")
     if callable(data):
-        return data(split=split)
+        made = data(split=split)
+        return None if made is None else _labelled(made)
     if str(data) in EMBEDDED:
         return Digits(split, background=EMBEDDED[str(data)])
     if str(data) == MOVING:
@@ -54,10 +58,17 @@ def open(
 def training_set(source: Source | Data, channels: int = 3, clip: Clip | None = None) -> Source:
     """A Source as it is, or the training pictures of what `open` takes."""
     if not (callable(source) or isinstance(source, str | Path)):
-        return source
+        return _labelled(source)
     opened = open(source, channels=channels, clip=clip)
     assert opened is not None, "there is always a training set"
     return opened
+
+
+def _labelled(source: Source) -> Source:
+    """A source of anybody's, its labels as whole numbers. Raises DataError where they are none."""
+    if source.labels is not None and np.asarray(source.labels).dtype != np.int64:
+        source.labels = whole_numbers(np.asarray(source.labels), f"{type(source).__name__}.labels")
+    return source
 
 
 def _there(data: str | Path) -> Path:

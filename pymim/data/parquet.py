@@ -11,7 +11,7 @@ import numpy as np
 from pymim.data.about import About
 from pymim.data.decode import decode
 from pymim.data.labels import unpacked
-from pymim.data.shards import inside, labels_of, read
+from pymim.data.shards import Shard, inside, labels_of, read
 from pymim.data.source import Sample, Unreadable, reason
 from pymim.data.walk import Files
 from pymim.errors import DataError
@@ -49,7 +49,7 @@ class Parquet:
         if numbered and classes is not None:
             numbered = numbered.like(classes, str(self.files[0]))
         self.classes, self.labels = unpacked(numbered)
-        self.about = About(found)
+        self.about = About(found, _columns(shards))
 
     def __len__(self) -> int:
         return len(self.ends) - 1
@@ -73,6 +73,21 @@ class Parquet:
             return self.blob[self.ends[index] : self.ends[index + 1]].tobytes()
         file = int(np.searchsorted(self.firsts, index, "right")) - 1
         return inside(self.files[file].parent, self.names[index])
+
+
+def _columns(shards: Sequence[Shard]) -> tuple[str, ...]:
+    """Say which column holds the pictures, where another might. Raises DataError where files differ in it."""
+    named = {shard.columns[0]: shard.file for shard in shards if shard.columns}
+    if len(named) > 1:
+        (first, file), (other, another) = list(named.items())[:2]
+        raise DataError(
+            f"Parquet: path: expected pictures in one column, got {first} in {file} and {other} in {another}; "
+            "rename one"
+        )
+    left = sorted({name for shard in shards for name in shard.columns[1:]})
+    return (
+        (f"the column {next(iter(named))} is of the pictures, and {', '.join(left)} is not read",) if left else ()
+    )
 
 
 def _given(path: str | Path | Sequence[str | Path]) -> Files:

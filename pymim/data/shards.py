@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymim.data.columns import Encoded, class_names, encoded, is_encoded, label_column, label_values, picture_column
+from pymim.data.columns import (
+    ENCODED,
+    PICTURES,
+    Encoded,
+    class_names,
+    encoded,
+    is_encoded,
+    label_column,
+    label_values,
+    picture_column,
+    picture_columns,
+)
 from pymim.data.labels import NONE, Labels, labels
 from pymim.data.source import reason
 from pymim.data.walk import Files
@@ -27,6 +38,7 @@ class Shard(NamedTuple):
     column: str | None
     values: NDArray[Any] | None
     names: list[str] | None
+    columns: tuple[str, ...] = ()  # that may be of pictures: the first one is read
 
 
 def class_names_of(files: Files) -> list[str] | None:
@@ -48,7 +60,10 @@ def holds_pictures(file: Path) -> bool:
 
 def labels_of(shards: Sequence[Shard]) -> Labels | None:
     """Labels of all rows; names that one file's metadata lacks are those of another one."""
-    usual = next((shard.names for shard in shards if shard.names), None)
+    named = [shard for shard in shards if shard.names]
+    usual = named[0].names if named else None
+    if len(named) < len(shards):
+        _refuse_orders(named, next(shard for shard in shards if not shard.names))
     parts = [
         None
         if shard.values is None
@@ -56,6 +71,17 @@ def labels_of(shards: Sequence[Shard]) -> Labels | None:
         for shard in shards
     ]
     return joined(parts, [shard.length for shard in shards])
+
+
+def _refuse_orders(named: Sequence[Shard], other: Shard) -> None:
+    """Refuse numbers without names where the names of other files differ. Raises DataError."""
+    numbers = other.values is not None and other.values.dtype.kind in "biuf"
+    another = next((shard for shard in named if shard.names != named[0].names), None)
+    if numbers and another is not None:
+        raise DataError(
+            f"Parquet: {other.file}: expected names of its labels, as those of {named[0].file} and {another.file} "
+            "are numbered in different ways, got none; write them in its metadata, or labels as words"
+        )
 
 
 def joined(parts: Sequence[Labels | None], sizes: Sequence[int]) -> Labels | None:
@@ -83,7 +109,8 @@ def read(file: Path, label: str | None, pictures: bool) -> Shard:
         values = (
             label_values(opened.read([column])[column], f"Parquet: {file}: column {column}") if column else None
         )
-    return Shard(file, count, rows, column, values, class_names(schema, column) if column else None)
+    names = class_names(schema, column) if column else None
+    return Shard(file, count, rows, column, values, names, tuple(picture_columns(schema)))
 
 
 @contextmanager
@@ -105,6 +132,7 @@ def _pictures(file: Path, opened: Any) -> list[Encoded]:
     """The rows of the column of pictures. Raises DataError where there is none."""
     schema = opened.schema_arrow
     name = picture_column(schema)
+    _refuse_choice(file, picture_columns(schema))
     rows = [] if name is None else encoded(opened.read([name])[name], f"Parquet: {file}: column {name}")
     first = None if any(data for data, _ in rows) else next((path for _, path in rows if path), None)
     if name is None or (first is not None and not _is_there(file.parent, first)):
@@ -115,6 +143,15 @@ def _pictures(file: Path, opened: Any) -> list[Encoded]:
             f"relative to it, got {found}{missing}; save the pictures in the Hugging Face layout"
         )
     return rows
+
+
+def _refuse_choice(file: Path, names: Sequence[str]) -> None:
+    """Refuse several columns of pictures where none has a usual name. Raises DataError."""
+    if len(names) > 1 and names[0] not in ENCODED:
+        raise DataError(
+            f"Parquet: path: expected one column of pictures in {file}, or one called {PICTURES[0]}, got "
+            f"{', '.join(names)}; rename the one to train on"
+        )
 
 
 def _is_there(folder: Path, name: str) -> bool:

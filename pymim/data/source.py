@@ -45,7 +45,9 @@ class Source(Protocol):
     then makes whole batches at once, in its own process. One of videos has `clip(index, moment)`, uint8 [C T H W]:
     the loader draws the moment in [0, 1), where in the video a clip begins, for each epoch anew. One whose pictures
     came with more than a label has `notes(index [B])`, arrays of numbers by name, their first axis B: a time, a
-    ground distance, boxes. They reach targets as `Batch.notes`. One that was read from files says in `about` which.
+    ground distance, boxes. They reach targets as `Batch.notes`. One whose pixels are in floating point and not on
+    [0, 1] may state in `range` what they lie between, (low, high); else it is measured. One that was read from
+    files says in `about` which.
     """
 
     classes: list[str] | None

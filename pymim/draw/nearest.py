@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from pymim.views import Center
 CLUSTERS, PICTURES = 12, 10
 
 
-def draw(method: Method, source: Source, path: Path) -> bool:
+def draw(method: Method, source: Source, path: Path, unit: Callable[[Tensor], Tensor]) -> bool:
     """The pictures nearest to the centroid, of twelve clusters of the first set: from the largest to the smallest,
     evenly spaced by rank. Where the source has labels, the commonest in the cluster is said. False, and nothing
-    drawn, where no objective's target is a table of clusters, or none has been made yet."""
+    drawn, where no objective's target is a table of clusters, or none has been made yet. `unit` takes pixels of the
+    source to [0, 1]."""
     tables = [objective.target for objective in method.objectives if isinstance(objective.target, Table)]
     if not tables or (tables[0].labels < 0).any():
         return False
@@ -40,7 +42,7 @@ def draw(method: Method, source: Source, path: Path) -> bool:
         members = (labels == cluster).nonzero()[:, 0]
         nearest = members[distances[members].argsort(stable=True)][:PICTURES]
         axis = axes[number % height, number // height]
-        axis.imshow(_strip(source, nearest, view), interpolation="nearest")
+        axis.imshow(_strip(source, nearest, view, unit), interpolation="nearest")
         axis.set_title(_caption(source, members), fontsize=8, loc="left", pad=2, parse_math=False)
     save(figure, path)
     return True
@@ -54,11 +56,11 @@ def _chosen(labels: Tensor) -> list[int]:
     return [int(cluster) for cluster in ranked[places]]
 
 
-def _strip(source: Source, index: Tensor, view: Center) -> np.ndarray:
+def _strip(source: Source, index: Tensor, view: Center, unit: Callable[[Tensor], Tensor]) -> np.ndarray:
     """Pictures side by side, with white between them and where there are too few."""
     images, _, _ = read(source, index.numpy(), limit=len(source))
     assert images is not None, "as many may be broken as there are"
-    shown = [to_picture(image) for image in view(images)]
+    shown = [to_picture(image) for image in unit(view(images))]
     blank = np.ones_like(shown[0])
     gap = np.ones((blank.shape[0], max(1, blank.shape[1] // 16), 3), np.float32)
     return np.concatenate([part for image in [*shown, *[blank] * PICTURES][:PICTURES] for part in (image, gap)], 1)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from pymim.checks import whole
 from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
 from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.layers.still import still
+from pymim.views.normalise import OVERSHOOT, Normalise
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -33,14 +36,15 @@ class Pictures:
         batch = next(trainer.loader.batches(0, 1))
         shown = self.images if batch.views[0].ndim == 4 else max(1, self.images // 2)
         batch = batch.split(shown)[0].to(trainer.world.device)
-        undo = trainer.loader.views[0].normalise.undo
+        normalise = ranged(trainer.loader.views[0].normalise, batch.views[0])
+        undo = normalise.undo
         at, name = folder / "pictures", f"{step:08d}.png"
         method, source = trainer.method, trainer.loader.source
         drawings: dict[str, Callable[[Path], bool]] = {
             "reconstruction": lambda path: reconstruction.draw(method, batch, 0, path, undo),
             "difficulty": lambda path: difficulty.draw(method, batch, trainer.steps, path, undo),
             "clusters": lambda path: clusters.draw(method, batch, path, undo),
-            "nearest": lambda path: nearest.draw(method, source, path),
+            "nearest": lambda path: nearest.draw(method, source, path, normalise.to_unit),
         }
         with still(method):
             drawn = [word for word, drawing in drawings.items() if _drawn(word, drawing, at / f"{word}-{name}")]
@@ -49,6 +53,22 @@ class Pictures:
         curves.draw(folder, at / "curves.png")
         what = ", ".join([*drawn, "features and curves"])
         print(f"pictures: {what} in {at}", file=sys.stderr)  # noqa: T201
+
+
+def ranged(normalise: Normalise, view: Tensor) -> Normalise:
+    """Give what takes this view back to [0, 1]: by the range of the source; or by that of the view, which is said,
+    where the source's is unknown and pixels lie far outside [0, 1]."""
+    pixels = normalise.undo(view.float())
+    low, high = float(pixels.min()), float(pixels.max())
+    if normalise.range is not None or (low > -OVERSHOOT and high < 1 + OVERSHOOT):
+        return normalise
+    print(  # noqa: T201
+        f"pictures: the range of the pixels is not known: drawn from {low:.4g} (black) to {high:.4g} (white)",
+        file=sys.stderr,
+    )
+    found = copy.copy(normalise)
+    found.range = (low, high)
+    return found
 
 
 def _drawn(name: str, drawing: Callable[[Path], bool], path: Path) -> bool:

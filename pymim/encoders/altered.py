@@ -99,8 +99,8 @@ class Filter(nn.Module):
     """Keeps of each channel, and of each frame, the frequencies that `mask.extra.filtered` keeps (MFM, Xie
     et al. 2023).
 
-    Filtered are pixels on [0, 1]; what lies outside afterwards is clamped, as released. It takes about
-    half of a high-pass view, whose mean is 0, with it: `clamp` = False leaves it.
+    Filtered are pixels on [0, 1], whatever their own range; what lies outside afterwards is clamped, as released.
+    It takes about half of a high-pass view, whose mean is 0, with it: `clamp` = False leaves it.
 
     Args:
         encoder: of the views.
@@ -113,7 +113,8 @@ class Filter(nn.Module):
 
     def __init__(self, encoder: Encoder, statistics: Statistics = "imagenet", clamp: bool = True):
         super().__init__()
-        self.clamp, measured = clamp, Normalise(statistics)
+        self.clamp, self.normalise = clamp, Normalise(statistics)
+        measured = self.normalise
         shape = (-1,) + (1,) * len(encoder.patch)
         self.register_buffer("mean", measured.mean.view(shape), persistent=False)
         self.register_buffer("std", measured.std.view(shape), persistent=False)
@@ -124,6 +125,6 @@ class Filter(nn.Module):
             raise ConfigError(
                 f"Filter: mask: expected one whose extra has filtered(pixels), got {got}; mask with masks.Band"
             )
-        pixels: Tensor = mask.extra.filtered(view.float() * self.std + self.mean)
-        pixels = pixels.clamp(0, 1) if self.clamp else pixels
+        pixels: Tensor = mask.extra.filtered(self.normalise.to_unit(view.float() * self.std + self.mean))
+        pixels = self.normalise.from_unit(pixels.clamp(0, 1) if self.clamp else pixels)
         return ((pixels - self.mean) / self.std).to(view.dtype)

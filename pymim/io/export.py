@@ -90,6 +90,7 @@ def _described(encoder: Encoder, shown: Shown) -> dict[str, Any]:
         "interpolation": "bicubic",
         "mean": shown.mean,
         "deviation": shown.std,
+        "range": list(shown.range or (0, 1)),
         "pool": shown.pool,
         "layer": shown.layer,
     }
@@ -120,7 +121,7 @@ def _shown(encoder: Encoder) -> Shown:
     if size is not None and len(encoder.base) == 3:
         size = (built_for(encoder)[0], *size)  # frames
     share = getattr(view, "share", 1.0)
-    return Shown(normalise.mean.tolist(), normalise.std.tolist(), size, share, pool, layer)
+    return Shown(normalise.mean.tolist(), normalise.std.tolist(), size, share, pool, layer, normalise.range)
 
 
 def main(words: list[str]) -> int:

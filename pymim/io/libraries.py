@@ -37,6 +37,7 @@ class Shown(NamedTuple):
 
     mean, std: of each channel. size: rows and columns of the view; None: what the encoder was built for. share: of
     the shorter side, as of `views.Center`. pool, layer: as of `evaluate.Evaluation`.
+    range: of the pixels, where it is not [0, 1].
     """
 
     mean: list[float]
@@ -45,6 +46,7 @@ class Shown(NamedTuple):
     share: float = 1.0
     pool: str = "encoder"
     layer: int | None = None
+    range: tuple[float, float] | None = None
 
 
 class Refused(Exception):
@@ -227,6 +229,8 @@ def preprocessor(encoder: Encoder, shown: Shown) -> dict[str, Any]:
         raise Refused(f"its processor crops squares, and the view has {image[0]} x {image[1]} pixels")
     if encoder.channels not in (1, 3):
         raise Refused(f"its processor takes pictures of 1 or 3 channels, and the encoder {encoder.channels}")
+    if shown.range is not None:
+        raise Refused(f"its processor takes pixels on [0, 1], and these are on {list(shown.range)}")
     return {
         "image_processor_type": "BitImageProcessor",
         "do_convert_rgb": encoder.channels == 3,

@@ -100,5 +100,5 @@ class FineTune:
         """Give the images as the view shows them at this step."""
         if self.view is None:
             return images
-        plain = self.view.normalise.undo(images).cpu()
+        plain = self.view.normalise.back(images).cpu()
         return self.view(plain, index, Draw(0, step)).to(images.device)

@@ -1,4 +1,5 @@
-"""What pixels are shifted and scaled by: mean and standard deviation of each channel, 8-bit ones on [0, 1]."""
+"""What pixels are shifted and scaled by: mean and standard deviation of each channel, 8-bit ones on [0, 1]; and the
+range that pixels have, where that is another than [0, 1]."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+OVERSHOOT = 0.25  # what bicubic pixels may lie outside [0, 1] where there are edges
 
 Statistics = str | Sequence[Sequence[float]]
 
@@ -24,20 +27,25 @@ BY_NAME: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 class Normalise:
-    """(x - mean) / std, channel by channel. `statistics`: a name, or (means, deviations); one number serves all
-    channels."""
+    """(x - mean) / std, channel by channel.
+
+    statistics: a name, or (means, deviations), or (means, deviations, (low, high)); one number serves all channels.
+        low and high: what pixels lie between, where that is not [0, 1], as of 0 to 255 in floating point or of
+        Hounsfield units. Changes of colour and pictures go by it.
+    """
 
     def __init__(self, statistics: Statistics = "imagenet"):
         found = BY_NAME.get(statistics) if isinstance(statistics, str) else statistics
-        if not isinstance(found, Sequence) or len(found) != 2:
+        if not isinstance(found, Sequence) or len(found) not in (2, 3):
             known = ", ".join(BY_NAME)
             raise ValueError(
                 f"Normalise: statistics: expected one of {known} or (means, deviations), got {statistics!r}; leave "
                 "STATISTICS out to have DATA's measured"
             )
+        self.range = _range(found[2]) if len(found) == 3 else None
         try:
             means, deviations = (
-                torch.tensor(each, dtype=torch.float32, device="cpu").reshape(-1) for each in found
+                torch.tensor(each, dtype=torch.float32, device="cpu").reshape(-1) for each in found[:2]
             )
         except (TypeError, ValueError):
             raise ValueError(
@@ -49,7 +57,8 @@ class Normalise:
 
     def __str__(self) -> str:
         mean, std = (" ".join(f"{value:.4g}" for value in each.tolist()) for each in (self.mean, self.std))
-        return f"mean {mean}, deviation {std}"
+        range = "" if self.range is None else f", range {self.range[0]:.4g} to {self.range[1]:.4g}"
+        return f"mean {mean}, deviation {std}{range}"
 
     def __call__(self, images: Tensor) -> Tensor:
         """[B C ...] float32, in place."""
@@ -58,8 +67,20 @@ class Normalise:
 
     def undo(self, images: Tensor) -> Tensor:
         """Back to [0, 1], for drawing; a new tensor."""
+        return self.to_unit(self.back(images))
+
+    def back(self, images: Tensor) -> Tensor:
+        """Back to pixels of the source; a new tensor."""
         mean, std = self._for(images)
         return images * std + mean
+
+    def to_unit(self, pixels: Tensor) -> Tensor:
+        """Pixels of the source as what lies on [0, 1] where they are in range."""
+        return pixels if self.range is None else (pixels - self.range[0]) / (self.range[1] - self.range[0])
+
+    def from_unit(self, pixels: Tensor) -> Tensor:
+        """The reverse of `to_unit`."""
+        return pixels if self.range is None else pixels * (self.range[1] - self.range[0]) + self.range[0]
 
     def _for(self, images: Tensor) -> tuple[Tensor, Tensor]:
         given = max(len(self.mean), len(self.std))
@@ -70,6 +91,16 @@ class Normalise:
             )
         shape = (-1,) + (1,) * (images.ndim - 2)
         return self.mean.to(images.device).view(shape), self.std.to(images.device).view(shape)
+
+
+def _range(found: Sequence[float]) -> tuple[float, float]:
+    """Low and high. Raises ValueError."""
+    if not isinstance(found, Sequence) or len(found) != 2 or not -math.inf < found[0] < found[1] < math.inf:
+        raise ValueError(
+            f"Normalise: statistics: expected a range (low, high), low below high, got {found!r}; leave STATISTICS "
+            "out to have DATA's measured"
+        )
+    return float(found[0]), float(found[1])
 
 
 def _check(means: Tensor, deviations: Tensor) -> None:

@@ -19,7 +19,7 @@ from pymim import checks, philox
 from pymim.contracts import Draw
 from pymim.errors import ConfigError
 from pymim.views.crop import middle, random_boxes, shapes
-from pymim.views.normalise import Statistics
+from pymim.views.normalise import OVERSHOOT, Statistics
 from pymim.views.rectangle import Channels, Images, Rectangle
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ CHANGE = 64  # change number k reads the stream from block k * CHANGE on; the cr
 
 
 class Change(Protocol):
-    """Alters float32 pictures [B C ...] on [0, 1], drawing from the stream `name` from block `first` on."""
+    """Alters float32 pictures [B C ...], on [0, 1] whatever the range of the source; draws from the stream `name`
+    from block `first` on."""
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor: ...
 
@@ -102,10 +103,17 @@ class Pretrain(Rectangle):
         name = named(index, draw)
         if self.same_changes and self.like is not None:
             name = name._replace(view=self.like)
-        changed = self.cut(images, drawn["box"])
+        pixels = self.cut(images, drawn["box"])
+        return self.normalise(self._changed(pixels, images, name) if self.changes else pixels)
+
+    def _changed(self, pixels: Tensor, images: Images, name: philox.Name) -> Tensor:
+        """The pixels after all changes, which are made on [0, 1]. Raises ConfigError where no range is known."""
+        if self.normalise.range is None:
+            refuse_beyond(images)
+        changed = self.normalise.to_unit(pixels)
         for number, change in enumerate(self.changes, 1):
             changed = change(changed, name, number * CHANGE)
-        return self.normalise(changed)
+        return self.normalise.from_unit(changed)
 
 
 class Center(Rectangle):
@@ -138,6 +146,17 @@ class Center(Rectangle):
     def show(self, images: Images, index: Any, draw: Draw | None, drawn: Drawn) -> Tensor:
         """Give the pixels of the middle, normalised: not to the nearest pixel of what was `drawn`."""
         return self(images)
+
+
+def refuse_beyond(images: Images) -> None:
+    """Refuse pictures in floating point that are not on [0, 1]. Raises ConfigError."""
+    for image in images if isinstance(images, list) else (images,):
+        if image.is_floating_point() and (image.min() < -OVERSHOOT or image.max() > 1 + OVERSHOOT):
+            raise ConfigError(
+                f"Pretrain: changes: expected pixels on [0, 1], or a range that is known, got {image.min():.4g} to "
+                f"{image.max():.4g}; leave STATISTICS out to have it measured, or write it as its third part: "
+                "((means,), (deviations,), (low, high))"
+            )
 
 
 def named(index: Tensor, draw: Draw | None) -> philox.Name:

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from pymim import data, views
+from pymim.contracts import Draw
 from pymim.data import moments
 from pymim.data.moments import statistics
 from pymim.data.statistics import main
-from pymim.errors import DataError
+from pymim.errors import ConfigError, DataError
+from pymim.probes import FineTune
 
 
 class Values:
@@ -45,7 +47,7 @@ def test_a_constant_channel_is_not_scaled_and_said(dtype, value, capsys):
     pictures = list(noise(40, 4, 8, 8, dtype=dtype))
     for picture in pictures:
         picture[3] = value
-    means, deviations = statistics(Values(pictures))
+    means, deviations = statistics(Values(pictures))[:2]
     assert deviations[3] == 1 and all(0.2 < std < 0.4 for std in deviations[:3])
     images = normalised(pictures, (means, deviations))
     assert images.isfinite().all() and images[:, 3].abs().max() < 1e-3 * max(1, value)
@@ -138,3 +140,81 @@ def test_another_run_measures_anew(tmp_path):
         np.save(tmp_path / "a.npy", np.full((4, 8, 8, 3), value, np.uint8))
         moments.forget()
         assert moments.measured(str(tmp_path / "a.npy"))[0] == pytest.approx((value / 255,) * 3, rel=1e-3)
+
+
+KINDS = {
+    "8 bits": (lambda unit: (unit * 255).round().to(torch.uint8), None),
+    "0 to 1": (lambda unit: unit, None),
+    "0 to 255": (lambda unit: unit * 255, (0, 255)),
+    "Hounsfield units": (lambda unit: unit * 4095 - 1024, (-1024, 3071)),
+    "signed": (lambda unit: unit * 2 - 1, (-1, 1)),
+}
+
+
+def ends(*shape):
+    """Noise that has both ends of its range in it."""
+    pixels = noise(*shape)
+    pixels[0, :, 0, 0], pixels[0, :, 0, 1] = 0, 1
+    return pixels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_changes_of_colour_and_pictures_go_by_the_range(kind):
+    """What is on [0, 1] is the judge: the same pictures in another range look the same."""
+    make, right = KINDS[kind]
+    unit = ends(12, 3, 16, 16)
+    found, judge = statistics(Values(list(make(unit)))), statistics(Values(list(unit)))
+    assert (found[2] if len(found) == 3 else None) == (right and pytest.approx(right, abs=1e-3)) and len(judge) == 2
+    changes = (views.Jitter(p=1), views.Grey(p=0.5), views.Blur(p=0.5), views.Solarise(p=0.5), views.Operations(1))
+    named = torch.arange(12), Draw(0, 0, 0)
+    for change in changes:
+        ours, theirs = (
+            views.Pretrain(16, scale=(1, 1), ratio=(1, 1), changes=(change,), statistics=each)
+            for each in (found, judge)
+        )
+        made, wanted = ours(make(unit), *named), theirs(unit, *named)
+        shown = ours.normalise.undo(made)
+        near = (shown - theirs.normalise.undo(wanted)).abs() < 0.02
+        assert near.float().mean() > 0.97, change  # a threshold, or a step, may round to either side
+        assert (made - wanted).abs()[near].max() < 0.1
+    assert ours.normalise.undo(ours.normalise(make(unit).float() / (255 if kind == "8 bits" else 1))).max() < 1.01
+
+
+def test_colours_of_an_unknown_range_are_refused():
+    pictures, named = noise(4, 3, 8, 8) * 255, (torch.arange(4), Draw(0, 0, 0))
+    measured = statistics(Values(list(pictures)))
+    plain = views.Pretrain(8, statistics=measured[:2])
+    assert plain(pictures, *named).isfinite().all()  # nothing goes by the range
+    view = views.Pretrain(8, changes=(views.Jitter(),), statistics=measured[:2])
+    for images in (pictures, list(pictures)):
+        with pytest.raises(ConfigError, match=r"changes: expected pixels on \[0, 1\], or a range.* to 25"):
+            view(images, *named)
+    assert view(pictures / 255, *named).isfinite().all()
+    with pytest.raises(ValueError, match=r"Normalise: statistics: expected a range \(low, high\), .* got \(1, 0\)"):
+        views.Normalise(((0.0,), (1.0,), (1, 0)))
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.float32, np.float64])
+def test_an_array_of_any_type_has_its_range(tmp_path, dtype):
+    """16 bits without a sign are on [0, 1] by their type; all others by what is in them."""
+    pixels = (ends(10, 3, 8, 8) * 4000).numpy().astype(dtype)
+    np.save(tmp_path / "x.npy", pixels)
+    found = statistics(data.Array(tmp_path / "x.npy"))
+    assert (found[2] if len(found) == 3 else None) == (None if dtype == np.uint16 else (0, 4000))
+
+
+def test_a_source_may_state_its_range():
+    source = Values(list(noise(10, 1, 8, 8) * 100))
+    source.range = (-1024, 3071)
+    assert statistics(source)[2] == statistics(data.source.subset(source, [0, 1, 2]))[2] == (-1024, 3071)
+
+
+def test_fine_tuning_shows_views_of_a_known_range():
+    """Its view gets pixels of the source, as the loader's does."""
+    pixels = ends(4, 3, 8, 8) * 4095 - 1024
+    view = views.Pretrain(8, (1, 1), (1, 1), flip=0, statistics=statistics(Values(list(pixels))))
+    probe, images = FineTune(view=view), view.normalise(pixels.clone())
+    torch.testing.assert_close(probe._shown(images, torch.arange(4), 0), images, atol=1e-4, rtol=0)
+    view.changes = [views.Solarise(threshold=0.0, p=1)]
+    unit = view.normalise.undo(probe._shown(images, torch.arange(4), 0))
+    torch.testing.assert_close(unit, 1 - view.normalise.undo(images), atol=1e-4, rtol=0)

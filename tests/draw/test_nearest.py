@@ -10,6 +10,10 @@ from pymim.io import Folder
 from tests.targets.runs import pictures, started, trainer
 
 
+def as_it_is(pixels):
+    return pixels
+
+
 def test_clusters_are_chosen_by_size_from_the_largest_to_the_smallest():
     labels = torch.repeat_interleave(torch.arange(30), torch.arange(30))  # cluster k has k pictures
     assert nearest._chosen(labels) == [29, 26, 24, 21, 19, 16, 14, 11, 9, 6, 4, 1]
@@ -20,11 +24,12 @@ def test_a_strip_is_of_the_nearest_and_says_what_they_are(tmp_path, monkeypatch)
     run = trainer()
     source = run.loader.source
     source.classes = list("abcde")
-    assert not nearest.draw(run.method, source, tmp_path / "nearest.png")  # nothing is clustered yet
+    drawing = (run.method, source, tmp_path / "nearest.png", as_it_is)
+    assert not nearest.draw(*drawing)  # nothing is clustered yet
     target = started(run, tmp_path).target
     shown, strip = [], nearest._strip
     monkeypatch.setattr(nearest, "_strip", lambda *words: shown.append(words[1]) or strip(*words))
-    assert nearest.draw(run.method, source, tmp_path / "nearest.png")
+    assert nearest.draw(*drawing)
     assert (tmp_path / "nearest.png").stat().st_size > 1000
     assert len(shown) == len(target.labels.unique())
     for index in shown:
@@ -38,7 +43,7 @@ def test_a_strip_is_of_the_nearest_and_says_what_they_are(tmp_path, monkeypatch)
 def test_too_few_pictures_leave_white(tmp_path):
     run = trainer()
     view = nearest.Center(16, statistics="none")
-    strip = nearest._strip(run.loader.source, torch.tensor([3, 7]), view)
+    strip = nearest._strip(run.loader.source, torch.tensor([3, 7]), view, as_it_is)
     assert strip.shape == (16, 10 * 17, 3) and (strip[:, 34:] == 1).all() and not (strip[:, :33] == 1).all()
     picture = run.loader.source.images[3].permute(1, 2, 0).numpy() / 255
     np.testing.assert_allclose(strip[:, :16], picture, atol=1e-6)

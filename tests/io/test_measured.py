@@ -10,6 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from pymim import config
+from pymim.contracts import Draw
+from pymim.data.moments import forget
+from pymim.io import measured
 from pymim.run import main
 from tests.launch import BARE
 
@@ -97,3 +100,20 @@ def test_of_embedded_data_nothing_is_written(tmp_path):
     words = config.flags(["gin/mae.gin", *SMALL, "DATA=@data.Digits", "data.Digits.length=8", "STATISTICS=half"])
     assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
     assert "known" not in (tmp_path / "run" / "config.gin").read_text()
+
+
+def test_the_range_is_kept_with_mean_and_deviation(tmp_path):
+    """Changes of colour and pictures go by it: also where the data are absent later on."""
+    pixels = np.random.default_rng(0).uniform(-1024, 3071, (12, 32, 32, 3)).astype(np.float32)
+    pixels[:, 0, 0], pixels[:, 0, 1] = -1024, 3071
+    np.save(tmp_path / "x.npy", pixels)
+    config.load(["gin/simclr.gin"], ["STEPS=2", f"DATA={str(tmp_path / 'x.npy')!r}"])
+    forget()
+    text = measured.once("", "train.Trainer", tmp_path / "none")
+    _, deviations, between = eval(config.bindings(text)["data.measured.known"])
+    assert between == (-1024, 3071) and deviations == pytest.approx([4095 / 12**0.5] * 3, rel=0.02)
+    (tmp_path / "x.npy").unlink()
+    view = config.parts("data.Loader", "views")[0]
+    assert view.normalise.range == between and view.changes
+    shown = view.normalise.undo(view(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(12), Draw(0, 0)))
+    assert 0.2 < shown.mean() < 0.8 and shown.std() > 0.1
