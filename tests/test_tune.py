@@ -32,7 +32,7 @@ SMALL = {
     "dino": ["DIM=16", "DEPTH=4", "HEADS=2"],
     "swav": ["TRUNK=@encoders.ResNet()", "ResNet.dim=4", "ResNet.depths=(1, 1)"],
     "local_mim": ["DIM=16", "DEPTH=2", "HEADS=2", "LOW=1", "MIDDLE=1", "HIGH=1"],
-    "deepcluster": ["ResNet.dim=4", "ResNet.depths=(1, 1)", "CLUSTERS=4"],
+    "deepcluster": ["ResNet.dim=4", "ResNet.depths=(1, 1, 1)", "CLUSTERS=4"],
 }
 MORE = {"probe/deepcluster": ["Readout.tap=2", "Readout.cells=(2, 2)"]}  # the toy is no AlexNet
 FEW = ["DATA=@data.Digits", "data.Digits.length=40"]
@@ -47,6 +47,12 @@ def method_of(recipe):
 def layered(recipe):
     """The configuration of a paper's full recipe, and its evaluation behind that."""
     return [f"recipe/{method_of(recipe)}.gin", recipe]
+
+
+def told(text):
+    """The bindings that a header names."""
+    header = text.split("from __gin__")[0]
+    return [quoted or word.rstrip(".,;") for quoted, word in re.findall(r'-b (?:"([^"]+)"|([A-Z]\S+))', header)]
 
 
 @pytest.mark.parametrize("recipe", WHOLE)
@@ -65,6 +71,8 @@ def test_every_recipe_tunes_a_run_by_its_own_words(recipe, tmp_path, capfd):
     quick += [f"tune/probes.{word}" for word in MORE.get(recipe.removesuffix(".gin").removeprefix("recipe/"), [])]
     given = [word.replace("RUN", str(run)) for word in command.split()]
     assert main([*given, *(part for word in quick for part in ("-b", word))]) == 0
+    if options := told(text):
+        assert main([*given, *(part for word in (*quick, *options) for part in ("-b", word))]) == 0
     (found,) = (run / "evaluation").glob("*-step-00000001.json")
     result = json.loads(found.read_text())
     assert 0 <= result["top1"] <= result["top5"] <= 1 and result["tested"] == 12
