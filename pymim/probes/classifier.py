@@ -73,13 +73,18 @@ class Readout:
 
     def check(self, encoder: Encoder) -> None:
         """Refuse what this encoder does not have. Raises ConfigError."""
-        kind, bare = type(encoder.bare).__name__, encoder.bare
+        bare = innermost(encoder)
+        kind = type(bare).__name__
         if self.pool.startswith("class") and not has_class_token(encoder):
             raise ConfigError(
                 f"Readout: pool: expected a class token for {self.pool!r}, got none, as {kind} has none; give the "
                 "encoder one (ViT.class_token = True), or set pool = 'mean'"
             )
-        depth = len(getattr(bare, "blocks", ()))
+        depth = layers_of(bare)
+        if self.tap is not None and self.tap > depth:
+            raise ConfigError(
+                f"Readout: tap: expected one of the {depth} layers of {kind}, from 1, got {self.tap}; name another"
+            )
         if self.layers > max(depth, 1):
             raise ConfigError(f"Readout: layers: expected at most {depth} blocks of {kind}, got {self.layers}")
         if not self.final_norm and not isinstance(getattr(bare, "norm", None), nn.Module):
@@ -168,7 +173,7 @@ class Classifier(nn.Module):
 
     def _alter(self, encoder: Encoder, drop_path: float | None) -> None:
         """Make the copy keep what is read, without what is not wanted."""
-        bare, readout = encoder.bare, self.readout
+        bare, readout = innermost(encoder), self.readout
         depth = len(getattr(bare, "blocks", ()))
         before = tuple(range(depth - readout.layers + 1, depth)) if readout.tap is None else (readout.tap,)
         self._numbers = (*before, None)  # the last block's class token is the features' own
@@ -200,6 +205,19 @@ class Query(nn.Module):
         keys, values = self.kv(tokens).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query = self.query.to(keys.dtype).view(self.heads, 1, -1).expand(len(tokens), -1, -1, -1)
         return scaled_dot_product_attention(query, keys, values).flatten(1)
+
+
+def innermost(encoder: Encoder) -> Encoder:
+    """Give the encoder inside whatever is wrapped around it."""
+    while isinstance(inner := getattr(encoder, "trunk", None), Encoder):
+        encoder = inner
+    return encoder
+
+
+def layers_of(encoder: nn.Module) -> int:
+    """Count what an encoder may keep tokens after: blocks, layers of convolutions, or stages."""
+    counts = (len(getattr(encoder, name, ())) for name in ("blocks", "layers"))
+    return next(filter(None, counts), int(getattr(encoder, "stages", 0)))
 
 
 def set_drop_path(encoder: nn.Module, rate: float) -> None:

@@ -109,6 +109,8 @@ def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
         (vit(dim=72), {"pool": "attention"}, "pool: expected a width that 64 divides for 'attention', got 72"),
         (vit(), {"pool": "cells"}, "cells: expected rows and columns with pool = 'cells' alone, got None"),
         (vit(), {"pool": "class", "tap": 2}, "tap: expected None with pool = 'class', got 2"),
+        (vit(), {"tap": 5}, "tap: expected one of the 4 layers of ViT, from 1, got 5"),
+        (ResNet((1,), dim=4, stem="small", image=8), {"tap": 2}, "tap: expected one of the 1 layers of ResNet"),
         (vit(), {"norm": "rms"}, "norm: expected one of layer, batch, none, got 'rms'"),
     ],
 )
