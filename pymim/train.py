@@ -25,6 +25,7 @@ from pymim.checks import given, positive, share, whole
 from pymim.checks import seed as seeds
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
 from pymim.encoders import Average
+from pymim.errors import ConfigError
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.loop.gauges import Gauges
@@ -165,7 +166,12 @@ class Trainer:
         return int(meta["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
-        """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving."""
+        """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving; ConfigError where
+        `first` is past the end."""
+        if first > self.steps:
+            raise ConfigError(
+                f"Trainer.run: first: expected a step up to the last, {self.steps}, got {first}; raise Trainer.steps"
+            )
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)
         with signals.handled(), keeper.among_others(), computing(self.precision):
