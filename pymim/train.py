@@ -166,11 +166,11 @@ class Trainer:
         return int(meta["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
-        """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving; ConfigError where
-        `first` is past the end."""
+        """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving; ConfigError
+        where `first` is past the end."""
         if first > self.steps:
             raise ConfigError(
-                f"Trainer.run: first: expected a step up to the last, {self.steps}, got {first}; raise Trainer.steps"
+                f"Trainer.run: first: expected a step up to the last, {self.steps}, got {first}; raise steps"
             )
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)

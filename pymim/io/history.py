@@ -1,7 +1,7 @@
 """The configurations of a run: config.gin is what runs now; what ran before it is beside, with its last step.
 
-config.until-00000010.gin ran up to step 10, and operative_config.until-00000010.gin has its defaults too. What is of
-steps past the one that a run goes on from is set aside, as all of that branch is (`pymim.io.aside`).
+config.until-00000010.gin ran up to step 10, and operative_config.until-00000010.gin has its defaults too. What is
+of steps past the one that a run goes on from is set aside, as all of that branch is (`pymim.io.aside`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What runs now is in config.gin, whatever was bound at a resume; what ran before is beside it with its last step."""
+"""What runs now is in config.gin, whatever was bound at a resume; what ran before is beside it with its steps."""
 
 import shutil
 
