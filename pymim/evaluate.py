@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pymim.checks import given, whole
 from pymim.contracts import Encoder
 from pymim.data import opening
 from pymim.errors import ConfigError
-from pymim.io import Folder
+from pymim.io import Folder, figures, protocol
 from pymim.probes import KNN, Linear
 from pymim.probes.classes import Labels, hindrance, labels_of, obstacle, remarks, renumbered, supervised
 from pymim.probes.reading import POOLS, Head, Reading, head_of
@@ -45,8 +44,11 @@ class Evaluation:
             the "encoder" pools is then the mean of the tokens.
         head: the objective whose predictor gives the scores [N S K] that probes such as Assigned take; by default
             the first.
-        baselines: whether raw pixels and the encoder as it was before training are probed too: once a run, kept in
-            evaluation/baselines.json and printed beside, unless another run's serve.
+        baselines: whether raw pixels and the encoder as it was before training are probed too, printed beside, and
+            kept in evaluation/baselines.json: measured once, and again where data, counts, probes or another thing
+            that they were measured with differ. False where another run's serve.
+
+    Each figure is written with its protocol: data, counts, view, pool, probes, seed and versions.
 
     Probes see pooled features, patch tokens, scores or images, as they say; those that see images encode them by
     themselves.
@@ -76,6 +78,10 @@ class Evaluation:
         self.batch, self.pool, self.layer, self.head = batch, pool, layer, head
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes, self.baselines = (train_images, test_images), baselines
+        parts: dict[str, Any] = {"source": source, "view": view, "probes": self.probes}
+        self.parts = {
+            name: protocol.described(part) for name, part in parts.items()
+        }  # before a probe keeps results
 
     def before_run(self, trainer: Trainer) -> None:
         """Refuses what could only fail at the end of the training, and says what cannot be measured."""
@@ -89,6 +95,13 @@ class Evaluation:
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
         """Probes the encoder, prints the table and writes evaluation/step-N.json; which head, in head-N.json."""
+        self._look(trainer, folder, step, again=False)
+
+    def again(self, trainer: Trainer, folder: Folder, step: int) -> None:
+        """The same of a run that has ended, beside its own: into evaluation/eval-N.json."""
+        self._look(trainer, folder, step, again=True)
+
+    def _look(self, trainer: Trainer, folder: Folder, step: int, again: bool) -> None:
         self._check(trainer)
         sources, items = self._sources(), trainer.encoder.items
         train, test = self._labels(sources)
@@ -97,17 +110,38 @@ class Evaluation:
             return
         began = time.perf_counter()
         splits = self._splits(sources)
-        baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
+        measured = self._protocol(trainer, splits)
+        baselines = self._baselines(trainer, folder, splits, measured) if self.baselines else {}
         head = self._head(trainer)
         result = self.probe(trainer.encoder, splits, self._predictor(trainer), head, f"step {step}")
-        folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
+        name = figures.free_name(folder, step, measured) if again else f"step-{step:08d}"
+        row = {"step": step, **result, "baselines": baselines, "protocol": measured}
+        folder.write_json(f"evaluation/{name}.json", row)
         if head is not None and head.chosen is not None:
-            folder.write_json(f"evaluation/head-{step:08d}.json", {"step": step, "chosen": head.chosen})
+            folder.write_json(f"evaluation/{_of_head(name)}.json", {"step": step, "chosen": head.chosen})
         seen = [side._replace(seen=labels) for side, (_, labels) in zip((train, test), splits, strict=True)]
         counts = [side.counted(f"{word} {items}") for word, side in zip(("training", "test"), seen, strict=True)]
         seconds = time.perf_counter() - began
         _say(f"{table(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
         self._tell(seen[0], seen[1], items)
+        if again:
+            _say(f"evaluation: written to {folder / 'evaluation' / name}.json")
+
+    def _protocol(self, trainer: Trainer, splits: list[Split]) -> protocol.Protocol:
+        """What the figures of this encoder are measured with."""
+        train, test = (protocol.split(*split) for split in splits)
+        return {
+            **protocol.versions(),
+            **self.parts,
+            "pool": self.pool,
+            "layer": self.layer,
+            "head": self.head,
+            "seed": getattr(trainer, "seed", None),
+            "precision": getattr(trainer, "precision", None),
+            "device": trainer.world.device.type,
+            "train": train,
+            "test": test,
+        }
 
     def _check(self, trainer: Trainer) -> None:
         Reading(self.pool, self.layer).check(trainer.encoder)
@@ -184,14 +218,19 @@ class Evaluation:
             return None
         return head_of(trainer.method.objectives, self.head)
 
-    def _baselines(self, trainer: Trainer, folder: Folder, splits: list[Split]) -> dict[str, dict[str, float]]:
-        path = folder / "evaluation" / "baselines.json"
-        if path.exists():
-            return dict(json.loads(path.read_text()))
-        untrained = self.probe(trainer.untrained, splits, row="untrained")
-        baselines = {"untrained": untrained, "pixels": self._pixels(splits)}
-        folder.write_json("evaluation/baselines.json", baselines)
-        return baselines
+    def _baselines(
+        self, trainer: Trainer, folder: Folder, splits: list[Split], measured: protocol.Protocol
+    ) -> dict[str, figures.Scores]:
+        """What the untrained encoder and raw pixels give by this protocol, as far as it has a part in them."""
+        kept = figures.Baselines(folder, _say)
+        of_encoder = {name: value for name, value in measured.items() if name not in ("source", "head")}
+        of_encoder["weights"] = protocol.weights(trainer.untrained)
+        of_pixels = {name: of_encoder[name] for name in ("pymim", "torch", "view", "probes", "train", "test")}
+        untrained = lambda: self.probe(trainer.untrained, splits, row="untrained")  # noqa: E731
+        return {
+            "untrained": kept.get("untrained", of_encoder, untrained),
+            "pixels": kept.get("pixels", of_pixels, lambda: self._pixels(splits)),
+        }
 
     def _pixels(self, splits: list[Split]) -> dict[str, float]:
         (train, labels), (test, truth) = splits
@@ -222,6 +261,11 @@ class Evaluation:
             for source, size in zip(sources, self.sizes, strict=True)
             if source is not None
         ]
+
+
+def _of_head(name: str) -> str:
+    """The file of the head that was chosen, beside that of the figures."""
+    return name.replace("step-", "head-") if name.startswith("step-") else f"head-{name}"
 
 
 def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:

@@ -152,7 +152,7 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
         raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{slot}; add one")
     _say_data(trainer)
     with computing(trainer.precision):
-        look(trainer, folder, step)
+        getattr(look, "again", look)(trainer, folder, step)
     return 0
 
 

@@ -41,12 +41,13 @@ def measures(table: Table) -> list[str]:
 
 
 def markdown(table: Table) -> str:
-    """A row a variant, a column a measure, in per cent: mean and, of several seeds, standard deviation."""
+    """A row a variant, a column a measure, in per cent: mean and, of several seeds, standard deviation; a dash
+    where a variant has none."""
     columns = measures(table)
 
     def score(values: list[float] | None) -> str:
         if not values:
-            return ""
+            return "-"
         spread = f" +- {100 * stdev(values):.1f}" if len(set(values)) > 1 else ""
         return f"{100 * mean(values):.1f}{spread}"
 

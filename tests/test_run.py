@@ -107,6 +107,25 @@ def test_evaluating_a_finished_run_needs_no_other_argument(finished, capsys):
     assert "evaluates on 10,000 images of 10 classes" in shown
 
 
+def test_an_evaluation_with_other_settings_has_baselines_of_its_own(finished, tmp_path, capsys):
+    """Each row of its table is measured by its settings, and what the run measured of itself stays."""
+    folder = shutil.copytree(finished, tmp_path / "run")
+    own = (folder / "evaluation/step-00000006.json").read_bytes()
+    words = ["--mode", "eval", "--workdir", str(folder), "-b"]
+    assert main([*words, "evaluate.Evaluation.train_images=40"]) == 0
+    assert "measured again" not in capsys.readouterr().err  # as the run did
+    assert main([*words, "evaluate.Evaluation.train_images=400"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "measured again" in line]
+    assert len(told) == 2 and all("train: count 40 then, 400 now" in line for line in told)
+    first, second = (json.loads((folder / f"evaluation/{name}-00000006.json").read_text()) for name in NAMES)
+    before = json.loads(own)
+    assert (folder / "evaluation/step-00000006.json").read_bytes() == own
+    assert first == before and second["baselines"]["pixels"] != before["baselines"]["pixels"]
+
+
+NAMES = ("eval", "eval-2")
+
+
 def test_the_same_command_does_not_overwrite(finished, capsys):
     assert main(command(finished)) == 2
     assert "expected a new folder" in capsys.readouterr().err
