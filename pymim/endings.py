@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
-from pymim.errors import ConfigError, Interrupted, OutOfMemory, PymimError, Unwritable, is_refusal
+from pymim.errors import ConfigError, Interrupted, OutOfMemory, PymimError, Unwritable, is_memory, is_refusal
 from pymim.signals import Asked
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -34,16 +34,9 @@ def of(error: BaseException) -> Ending:
     if isinstance(error, OSError) and error.errno in FULL:
         where = error.filename or "a file"
         return Ending(Unwritable.exit_code, f"{where}: could not be written ({error.strerror}); make room")
-    if _is_memory(error):
+    if is_memory(error):
         return Ending(OutOfMemory.exit_code, _MEMORY)
     if isinstance(error, ValueError) and is_refusal(error):  # at the first step, where parts first meet
         return Ending(ConfigError.exit_code, str(error).partition("\n")[0])
     words = " ".join(str(error).split())
     return Ending(1, f"{type(error).__name__}: {words}", known=False)
-
-
-def _is_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    words = ("out of memory", "can't allocate memory", "bad_alloc")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -13,17 +14,20 @@ from pymim import data
 from pymim.checks import given, whole
 from pymim.contracts import Encoder
 from pymim.data import opening
-from pymim.errors import ConfigError
+from pymim.errors import ConfigError, memory_of
 from pymim.io import Folder, figures, protocol
 from pymim.probes import KNN, Linear
 from pymim.probes.classes import Labels, hindrance, labels_of, obstacle, remarks, renumbered, supervised
 from pymim.probes.reading import POOLS, Head, Reading, head_of
+from pymim.tables import evaluated
 
 if TYPE_CHECKING:
     from pymim.contracts import View
     from pymim.train import Trainer
 
 TRIED = 8  # images of each split that are prepared before the training, to see that they can be
+_KNOB = "evaluate.Evaluation"
+_FEWER = f"{_KNOB}.train_images and test_images"
 Probe = Any
 Split = tuple[Tensor, Tensor]  # images [N C H W] and labels [N]
 
@@ -122,7 +126,7 @@ class Evaluation:
         seen = [side._replace(seen=labels) for side, (_, labels) in zip((train, test), splits, strict=True)]
         counts = [side.counted(f"{word} {items}") for word, side in zip(("training", "test"), seen, strict=True)]
         seconds = time.perf_counter() - began
-        _say(f"{table(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
+        _say(f"{evaluated(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
         self._tell(seen[0], seen[1], items)
         if again:
             _say(f"evaluation: written to {folder / 'evaluation' / name}.json")
@@ -188,14 +192,16 @@ class Evaluation:
         wanted = {probe.takes for probe in probes}
         pool = "mean" if self.pool == "predictor" else self.pool
         reading = Reading(pool, self.layer, predictor, head)
-        first, second = (reading.all(encoder, images, wanted, self.batch) for images in (train, test))
+        with memory_of("Evaluation: reading of the encoder", f"lower {_KNOB}.batch ({self.batch}) or {_FEWER}"):
+            first, second = (reading.all(encoder, images, wanted, self.batch) for images in (train, test))
         results: dict[str, float] = {}
         for probe in probes:
-            if probe.takes == "images":
-                found = probe(encoder, train, labels, test, truth)
-            else:
-                more = {"chosen": head.chosen} if head is not None and probe.takes == "scores" else {}
-                found = probe(first[probe.takes], labels, second[probe.takes], truth, **more)
+            with _memory_of(probe):
+                if probe.takes == "images":
+                    found = probe(encoder, train, labels, test, truth)
+                else:
+                    more = {"chosen": head.chosen} if head is not None and probe.takes == "scores" else {}
+                    found = probe(first[probe.takes], labels, second[probe.takes], truth, **more)
             results |= _named(probe, found)
             _say_findings(probe, row)
         return results
@@ -239,7 +245,8 @@ class Evaluation:
         labels, truth = renumbered(labels, truth)
         results: dict[str, float] = {}
         for probe in pooled:
-            results |= _named(probe, probe(flat[0], labels, flat[1], truth))
+            with _memory_of(probe):
+                results |= _named(probe, probe(flat[0], labels, flat[1], truth))
             _say_findings(probe, "pixels")
         return results
 
@@ -256,11 +263,19 @@ class Evaluation:
 
     def _splits(self, sources: list[data.Source | None], most: int = sys.maxsize) -> list[Split]:
         """Images [N C H W] and labels [N] of what is drawn of each split, of no more than `most`."""
-        return [
-            data.load(source, self.view, min(size, most))
-            for source, size in zip(sources, self.sizes, strict=True)
-            if source is not None
-        ]
+        with memory_of("Evaluation: pictures", f"lower {_FEWER}"):
+            return [
+                data.load(source, self.view, min(size, most))
+                for source, size in zip(sources, self.sizes, strict=True)
+                if source is not None
+            ]
+
+
+def _memory_of(probe: Probe) -> AbstractContextManager[None]:
+    """A lack of memory in a probe names the probe's own knobs, where it has some, and the number of images."""
+    kind = type(probe).__name__
+    own = [f"probes.{kind}.{knob}" for knob in ("batch", "chunk", "clusters") if getattr(probe, knob, None)]
+    return memory_of(f"Evaluation: probe {probe.name}", f"lower {' or '.join([*own, _FEWER])}")
 
 
 def _of_head(name: str) -> str:
@@ -276,22 +291,6 @@ def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
 def _say_findings(probe: Probe, row: str) -> None:
     for finding in getattr(probe, "findings", tuple)():
         _say(f"evaluation: {probe.name}{row and ' of '}{row}: {finding}")
-
-
-def table(result: dict[str, float], baselines: dict[str, dict[str, float]], step: int) -> str:
-    """Accuracies in per cent: a row for the encoder and one for each baseline."""
-    widths = {name: max(12, len(name) + 2) for name in result}
-    rows = {f"step {step}": result, **baselines}
-    head = f"{'':12}" + "".join(f"{name:>{width}}" for name, width in widths.items())
-    lines = [
-        f"{label:12}" + "".join(_cell(row.get(name), width) for name, width in widths.items())
-        for label, row in rows.items()
-    ]
-    return "\n".join([head, *lines])
-
-
-def _cell(value: float | None, width: int) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value:>{width - 1}.1%} "
 
 
 def _say(text: str) -> None:
