@@ -213,7 +213,8 @@ class Trainer:
                     keeper.save(done)
                 if stopping:
                     raise signals.asked().error(keeper.told(done))
-                self._look(keeper, done)
+                with progress.apart():
+                    self._look(keeper, done)
             if first == self.steps:  # it was stopped while it looked at the end
                 self._look(keeper, first)
 

@@ -231,6 +231,23 @@ def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
     assert any(name.startswith("average.") for name in weights(folder)) == ("average" in switch)
 
 
+def test_tensorboard_shows_no_points_of_a_branch_that_was_left(tmp_path):
+    """As its own reader sees them: each step once, and the values of metrics.jsonl."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = tmp_path / "run"
+    words = bare(folder, "-b", "train.Trainer.tensorboard=True", "-b", "train.Trainer.keep=9", "-b", "WORKERS=0")
+    assert main(words) == 0
+    early = folder / "checkpoints/step-00000002"
+    assert main([*words, "--resume", str(early), "-b", "STEPS=4", "-b", "RATIO=0.5"]) == 0
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    rows = {row["step"]: row["loss"] for row in read(folder / "metrics.jsonl")}
+    assert list(rows) == [1, 2, 3, 4]
+    assert {event.step: event.value for event in events.Scalars("loss")} == pytest.approx(rows)
+    assert len(events.Scalars("loss")) == 4
+
+
 def test_tensorboard_that_is_not_installed_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert main(command(tmp_path / "run", "-b", "train.Trainer.tensorboard=True")) == 2
