@@ -19,7 +19,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymim import children, endings, signals
 
@@ -29,6 +29,9 @@ if __name__ == "__main__":
 from pymim import config
 from pymim.errors import ConfigError, PymimError
 from pymim.tables import Scores, Table, check_names, markdown
+
+if TYPE_CHECKING:
+    from pymim.io.protocol import Protocol
 
 AGAIN = "while it compared; the same command goes on"
 BASELINES = "evaluate.Evaluation.baselines"
@@ -46,6 +49,7 @@ def compare(
     """
     from pymim.draw.comparison import draw
     from pymim.io import Folder
+    from pymim.io.figures import scores
 
     check_names(variants)
     if seeds < 1:
@@ -62,8 +66,13 @@ def compare(
             Folder(folder).write_json(MADE_OF, made[key])
         _run(words, folder)
     table: Table = {}
+    settings: dict[str, Protocol] = {}
     for name in variants:
-        table[name] = _side_by_side([_evaluation(workdir / name / f"seed-{seed}") for seed in range(seeds)])
+        found = [_evaluation(workdir / name / f"seed-{seed}") for seed in range(seeds)]
+        table[name] = _side_by_side([scores(each) for each in found])
+        settings[name] = found[0].get("protocol", {})
+    for line in _unlike(settings):
+        print(f"compare: {line}", file=sys.stderr)  # noqa: T201
     baselines = _baselines([workdir / next(iter(variants)) / f"seed-{seed}" for seed in range(seeds)])
     check_names([*variants, *baselines])
     table |= baselines
@@ -157,28 +166,36 @@ def _run(words: Sequence[str], folder: Path) -> None:
         raise ConfigError(f"compare: a run ended with exit code {code}; look at it alone: {shlex.join(command)}")
 
 
-def _evaluation(folder: Path) -> dict[str, float]:
-    files = sorted((folder / "evaluation").glob("step-*.json"))
-    if not files:
+def _evaluation(folder: Path) -> dict[str, Any]:
+    """The last of the run's own. Raises: ConfigError where there is none."""
+    from pymim.io.figures import evaluations
+
+    found = evaluations(folder)
+    if not found:
         raise ConfigError(f"compare: {folder}: expected an evaluation, got none; the data need labels")
-    return _numbers(json.loads(files[-1].read_text()))
+    return found[-1]
 
 
 def _baselines(folders: Sequence[Path]) -> Table:
     """The rows that the first variant measured beside its own; none where it measured none."""
-    files = [folder / "evaluation/baselines.json" for folder in folders]
-    found = [json.loads(file.read_text()) for file in files if file.exists()]
-    if not found:
+    from pymim.io.figures import scores
+
+    found: dict[Path, dict[str, Any]] = {folder: _evaluation(folder).get("baselines", {}) for folder in folders}
+    if not any(found.values()):
         return {}
-    if len(found) < len(files):
-        lacking = next(file for file in files if not file.exists())
+    if lacking := next((folder for folder, rows in found.items() if not rows), None):
         raise ConfigError(f"compare: {lacking}: expected the baselines of each seed, got none; move its run away")
-    names = [name for name, row in found[0].items() if isinstance(row, dict)]
-    return {name: _side_by_side([_numbers(of_a_seed[name]) for of_a_seed in found]) for name in names}
+    names = next(iter(found.values()))
+    return {name: _side_by_side([scores(rows[name]) for rows in found.values()]) for name in names}
 
 
-def _numbers(row: Mapping[str, object]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if isinstance(value, int | float) and name != "step"}
+def _unlike(settings: Mapping[str, Protocol]) -> list[str]:
+    """Say which variants were evaluated otherwise than the first, whose baselines stand beside all."""
+    from pymim.io.protocol import difference
+
+    (first, its), *others = settings.items()
+    found = {name: difference(its, each) for name, each in others}
+    return [f"{name} was evaluated otherwise than {first}: {what}" for name, what in found.items() if what]
 
 
 def _side_by_side(found: Sequence[dict[str, float]]) -> Scores:

@@ -485,7 +485,8 @@ class Probe(Protocol):
 
 
 class Look(Protocol):
-    """Called while a run trains and when it ends: an evaluation, pictures, samples."""
+    """Called while a run trains and when it ends: an evaluation, pictures, samples. One with a method `again`, of
+    the same arguments, has that called by --mode eval, and overwrites nothing that the run has written."""
 
     def __call__(self, run: Any, folder: Any, step: int) -> None: ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
-from pymim.errors import ConfigError, Interrupted, OutOfMemory, PymimError, Unwritable, is_refusal
+from pymim.errors import ConfigError, Interrupted, OutOfMemory, PymimError, Unwritable, is_memory, is_refusal
 from pymim.signals import Asked
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -40,11 +40,3 @@ def of(error: BaseException) -> Ending:
         return Ending(ConfigError.exit_code, str(error).partition("\n")[0])
     words = " ".join(str(error).split())
     return Ending(1, f"{type(error).__name__}: {words}", known=False)
-
-
-def is_memory(error: BaseException) -> bool:
-    """Say whether an error is one of memory, torch's or the system's."""
-    if isinstance(error, MemoryError):
-        return True
-    words = ("out of memory", "can't allocate memory", "bad_alloc")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

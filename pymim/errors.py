@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
+from collections.abc import Iterator
 
 
 def printable(text: object) -> str:
@@ -68,6 +70,25 @@ class OutOfMemory(PymimError):
     """A part of a run found no memory; the message names the knob of that part."""
 
     exit_code = 5
+
+
+def is_memory(error: BaseException) -> bool:
+    """Say whether an error is that of a processor or a GPU without memory for what is asked of it."""
+    words = ("out of memory", "can't allocate memory", "bad_alloc")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
+@contextlib.contextmanager
+def memory_of(part: str, remedy: str) -> Iterator[None]:
+    """Turn a lack of memory inside into OutOfMemory, which names this part of a run and what helps there."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory(error):
+            raise
+        raise OutOfMemory(f"{part}: out of memory; {remedy}") from error
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -14,17 +14,20 @@ from pymim import data
 from pymim.checks import given, whole
 from pymim.contracts import Encoder
 from pymim.data import opening
-from pymim.errors import ConfigError
-from pymim.io import Folder
+from pymim.errors import ConfigError, memory_of
+from pymim.io import Folder, figures, protocol
 from pymim.probes import KNN, Linear
 from pymim.probes.classes import Labels, hindrance, labels_of, obstacle, remarks, renumbered, supervised
 from pymim.probes.reading import POOLS, Head, Reading, head_of
+from pymim.tables import evaluated
 
 if TYPE_CHECKING:
     from pymim.contracts import View
     from pymim.train import Trainer
 
 TRIED = 8  # images of each split that are prepared before the training, to see that they can be
+_KNOB = "evaluate.Evaluation"
+_FEWER = f"{_KNOB}.train_images and test_images"
 Probe = Any
 Split = tuple[Tensor, Tensor]  # images [N C H W] and labels [N]
 
@@ -45,8 +48,11 @@ class Evaluation:
             the "encoder" pools is then the mean of the tokens.
         head: the objective whose predictor gives the scores [N S K] that probes such as Assigned take; by default
             the first.
-        baselines: whether raw pixels and the encoder as it was before training are probed too: once a run, kept in
-            evaluation/baselines.json and printed beside, unless another run's serve.
+        baselines: whether raw pixels and the encoder as it was before training are probed too, printed beside, and
+            kept in evaluation/baselines.json: measured once, and again where data, counts, probes or another thing
+            that they were measured with differ. False where another run's serve.
+
+    Each figure is written with its protocol: data, counts, view, pool, probes, seed and versions.
 
     Probes see pooled features, patch tokens, scores or images, as they say; those that see images encode them by
     themselves.
@@ -76,6 +82,10 @@ class Evaluation:
         self.batch, self.pool, self.layer, self.head = batch, pool, layer, head
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes, self.baselines = (train_images, test_images), baselines
+        parts: dict[str, Any] = {"source": source, "view": view, "probes": self.probes}
+        self.parts = {
+            name: protocol.described(part) for name, part in parts.items()
+        }  # before a probe keeps results
 
     def before_run(self, trainer: Trainer) -> None:
         """Refuses what could only fail at the end of the training, and says what cannot be measured."""
@@ -89,6 +99,13 @@ class Evaluation:
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
         """Probes the encoder, prints the table and writes evaluation/step-N.json; which head, in head-N.json."""
+        self._look(trainer, folder, step, again=False)
+
+    def again(self, trainer: Trainer, folder: Folder, step: int) -> None:
+        """The same of a run that has ended, beside its own: into evaluation/eval-N.json."""
+        self._look(trainer, folder, step, again=True)
+
+    def _look(self, trainer: Trainer, folder: Folder, step: int, again: bool) -> None:
         self._check(trainer)
         sources, items = self._sources(), trainer.encoder.items
         train, test = self._labels(sources)
@@ -97,17 +114,36 @@ class Evaluation:
             return
         began = time.perf_counter()
         splits = self._splits(sources)
-        baselines = self._baselines(trainer, folder, splits) if self.baselines else {}
+        measured = self._protocol(trainer, splits)
+        baselines = self._baselines(trainer, folder, splits, measured) if self.baselines else {}
         head = self._head(trainer)
         result = self.probe(trainer.encoder, splits, self._predictor(trainer), head, f"step {step}")
-        folder.write_json(f"evaluation/step-{step:08d}.json", {"step": step, **result, "baselines": baselines})
+        name = figures.free_name(folder, step, measured) if again else f"step-{step:08d}"
+        row = {"step": step, **result, "baselines": baselines, "protocol": measured}
+        folder.write_json(f"evaluation/{name}.json", row)
         if head is not None and head.chosen is not None:
-            folder.write_json(f"evaluation/head-{step:08d}.json", {"step": step, "chosen": head.chosen})
+            folder.write_json(f"evaluation/{_of_head(name)}.json", {"step": step, "chosen": head.chosen})
         seen = [side._replace(seen=labels) for side, (_, labels) in zip((train, test), splits, strict=True)]
         counts = [side.counted(f"{word} {items}") for word, side in zip(("training", "test"), seen, strict=True)]
         seconds = time.perf_counter() - began
-        _say(f"{table(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
+        _say(f"{evaluated(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
         self._tell(seen[0], seen[1], items)
+        if again:
+            _say(f"evaluation: written to {folder / 'evaluation' / name}.json")
+
+    def _protocol(self, trainer: Trainer, splits: list[Split]) -> protocol.Protocol:
+        """What the figures of this encoder are measured with."""
+        return {
+            **protocol.versions(),
+            **self.parts,
+            "pool": self.pool,
+            "layer": self.layer,
+            "head": self.head,
+            "seed": getattr(trainer, "seed", None),
+            "precision": getattr(trainer, "precision", None),
+            "device": trainer.world.device.type,
+            **{name: protocol.split(*split) for name, split in zip(("train", "test"), splits, strict=True)},
+        }
 
     def _check(self, trainer: Trainer) -> None:
         Reading(self.pool, self.layer).check(trainer.encoder)
@@ -154,14 +190,16 @@ class Evaluation:
         wanted = {probe.takes for probe in probes}
         pool = "mean" if self.pool == "predictor" else self.pool
         reading = Reading(pool, self.layer, predictor, head)
-        first, second = (reading.all(encoder, images, wanted, self.batch) for images in (train, test))
+        with memory_of("Evaluation: reading of the encoder", f"lower {_KNOB}.batch ({self.batch}) or {_FEWER}"):
+            first, second = (reading.all(encoder, images, wanted, self.batch) for images in (train, test))
         results: dict[str, float] = {}
         for probe in probes:
-            if probe.takes == "images":
-                found = probe(encoder, train, labels, test, truth)
-            else:
-                more = {"chosen": head.chosen} if head is not None and probe.takes == "scores" else {}
-                found = probe(first[probe.takes], labels, second[probe.takes], truth, **more)
+            with _memory_of(probe):
+                if probe.takes == "images":
+                    found = probe(encoder, train, labels, test, truth)
+                else:
+                    more = {"chosen": head.chosen} if head is not None and probe.takes == "scores" else {}
+                    found = probe(first[probe.takes], labels, second[probe.takes], truth, **more)
             results |= _named(probe, found)
             _say_findings(probe, row)
         return results
@@ -184,14 +222,19 @@ class Evaluation:
             return None
         return head_of(trainer.method.objectives, self.head)
 
-    def _baselines(self, trainer: Trainer, folder: Folder, splits: list[Split]) -> dict[str, dict[str, float]]:
-        path = folder / "evaluation" / "baselines.json"
-        if path.exists():
-            return dict(json.loads(path.read_text()))
-        untrained = self.probe(trainer.untrained, splits, row="untrained")
-        baselines = {"untrained": untrained, "pixels": self._pixels(splits)}
-        folder.write_json("evaluation/baselines.json", baselines)
-        return baselines
+    def _baselines(
+        self, trainer: Trainer, folder: Folder, splits: list[Split], measured: protocol.Protocol
+    ) -> dict[str, figures.Scores]:
+        """What the untrained encoder and raw pixels give by this protocol, as far as it has a part in them."""
+        kept = figures.Baselines(folder, _say)
+        of_encoder = {name: value for name, value in measured.items() if name not in ("source", "head")}
+        of_encoder["weights"] = protocol.weights(trainer.untrained)
+        of_pixels = {name: of_encoder[name] for name in ("pymim", "torch", "view", "probes", "train", "test")}
+        untrained = lambda: self.probe(trainer.untrained, splits, row="untrained")  # noqa: E731
+        return {
+            "untrained": kept.get("untrained", of_encoder, untrained),
+            "pixels": kept.get("pixels", of_pixels, lambda: self._pixels(splits)),
+        }
 
     def _pixels(self, splits: list[Split]) -> dict[str, float]:
         (train, labels), (test, truth) = splits
@@ -200,7 +243,8 @@ class Evaluation:
         labels, truth = renumbered(labels, truth)
         results: dict[str, float] = {}
         for probe in pooled:
-            results |= _named(probe, probe(flat[0], labels, flat[1], truth))
+            with _memory_of(probe):
+                results |= _named(probe, probe(flat[0], labels, flat[1], truth))
             _say_findings(probe, "pixels")
         return results
 
@@ -217,11 +261,24 @@ class Evaluation:
 
     def _splits(self, sources: list[data.Source | None], most: int = sys.maxsize) -> list[Split]:
         """Images [N C H W] and labels [N] of what is drawn of each split, of no more than `most`."""
-        return [
-            data.load(source, self.view, min(size, most))
-            for source, size in zip(sources, self.sizes, strict=True)
-            if source is not None
-        ]
+        with memory_of("Evaluation: pictures", f"lower {_FEWER}"):
+            return [
+                data.load(source, self.view, min(size, most))
+                for source, size in zip(sources, self.sizes, strict=True)
+                if source is not None
+            ]
+
+
+def _memory_of(probe: Probe) -> AbstractContextManager[None]:
+    """A lack of memory in a probe names the probe's own knobs, where it has some, and the number of images."""
+    knobs = [knob for knob in ("batch", "chunk", "clusters") if getattr(probe, knob, None)]
+    own = [f"probes.{type(probe).__name__}.{knob}" for knob in knobs]
+    return memory_of(f"Evaluation: probe {probe.name}", f"lower {' or '.join([*own, _FEWER])}")
+
+
+def _of_head(name: str) -> str:
+    """The file of the head that was chosen, beside that of the figures."""
+    return f"head-{name.removeprefix('step-')}"
 
 
 def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
@@ -232,22 +289,6 @@ def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
 def _say_findings(probe: Probe, row: str) -> None:
     for finding in getattr(probe, "findings", tuple)():
         _say(f"evaluation: {probe.name}{row and ' of '}{row}: {finding}")
-
-
-def table(result: dict[str, float], baselines: dict[str, dict[str, float]], step: int) -> str:
-    """Accuracies in per cent: a row for the encoder and one for each baseline."""
-    widths = {name: max(12, len(name) + 2) for name in result}
-    rows = {f"step {step}": result, **baselines}
-    head = f"{'':12}" + "".join(f"{name:>{width}}" for name, width in widths.items())
-    lines = [
-        f"{label:12}" + "".join(_cell(row.get(name), width) for name, width in widths.items())
-        for label, row in rows.items()
-    ]
-    return "\n".join([head, *lines])
-
-
-def _cell(value: float | None, width: int) -> str:
-    return f"{'-':>{width}}" if value is None else f"{value:>{width - 1}.1%} "
 
 
 def _say(text: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,20 +37,21 @@ def look(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
     return _fitting(trainer, _named(resume), text)
 
 
-def restore(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
+def restore(trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str]) -> int:
     """Restore every process from what --resume means, and give its step.
 
-    The first process chooses. What the run's folder has of later steps is set aside, and said; a checkpoint from
-    elsewhere is copied into it, so that the run goes on from there if it is killed before it saves.
+    The first process chooses, and says what is another now than what made the step. What the run's folder has of
+    later steps is set aside, and said; a checkpoint from elsewhere is copied into it, so that the run goes on from
+    there if it is killed before it saves. The folder's configuration is what runs from now on.
 
-    text: the configuration now.
+    now: the configuration now, by name (`io.history`).
     Raises: ConfigError where nothing is whole, the checkpoint is of another configuration, or its step is past the
         last; Unwritable.
     """
     chosen: list[Any] = [None, 0, None]
     if trainer.world.leads:
         try:
-            chosen[:2] = _begin(trainer, folder, resume, text)
+            chosen[:2] = _begin(trainer, folder, resume, now)
         except PymimError as error:
             chosen[2] = error
     if trainer.world.size > 1:
@@ -59,10 +62,35 @@ def restore(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
     return step if trainer.world.leads else trainer.restore(path)
 
 
-def _begin(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[Path, int]:
+def _begin(trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str]) -> tuple[Path, int]:
     """Restore the first process, and make the run's folder that of this step."""
-    from pymim.io import aside, checkpoint
+    from pymim.io import aside, history
     from pymim.io.disk import said
+
+    path, step = _chosen(trainer, folder, resume, now["config"])
+    before = history.texts(_run_of(path), step)
+    saved = before.get("config", "")
+    for line in differences(trainer, path, saved, now["config"]):
+        say(line)
+    if saved:
+        _show(saved, now["config"])
+    with said(folder / "aside", 0):
+        later = aside.move(folder.path, step) + aside.adopt(folder.path, path, step)
+        kept = history.write(folder, step, before, now)
+    if later:
+        where = f"set aside in {folder / 'aside'} until the run has passed it"
+        say(f"goes on from step {step}; what is of later steps is {where}: {', '.join(later)}")
+    if kept:
+        say(f"what ran until step {step} is kept in {folder / kept[0]}")
+    return path, step
+
+
+def _chosen(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[Path, int]:
+    """Restore what --resume means; give the checkpoint and its step.
+
+    Raises: ConfigError where the step is past the last.
+    """
+    from pymim.io import checkpoint
 
     if resume == "auto":
         path, step = checkpoint.restore_newest(folder.path, lambda path: _fitting(trainer, path, text))
@@ -73,12 +101,18 @@ def _begin(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[Pa
             f"resume: {path}: expected train.Trainer.steps of {step} or more, as it has done {step} steps, got "
             f"{trainer.steps}; set STEPS to more, or begin a new run in another --workdir"
         )
-    with said(folder / "aside", 0):
-        later = aside.move(folder.path, step) + aside.adopt(folder.path, path, step)
-    if later:
-        kept = f"set aside in {folder / 'aside'} until the run has passed it"
-        say(f"goes on from step {step}; what is of later steps is {kept}: {', '.join(later)}")
     return path, step
+
+
+def _run_of(path: Path) -> Path:
+    """The folder of the run that a checkpoint is of, where it is one's."""
+    return path.resolve().parent.parent
+
+
+def _show(saved: str, now: str) -> None:
+    """Print what of the configuration is another now."""
+    for line in difflib.unified_diff(saved.splitlines(), now.splitlines(), "saved", "now", lineterm="", n=0):
+        print(f"config: {line}", file=sys.stderr)  # noqa: T201
 
 
 def _fitting(trainer: Trainer, path: Path, text: str) -> int:
@@ -87,28 +121,27 @@ def _fitting(trainer: Trainer, path: Path, text: str) -> int:
     Raises: Damaged; ConfigError where the checkpoint does not fit, with what its run's config.gin says otherwise.
     """
     from pymim import config
+    from pymim.io import checkpoint, history
 
     try:
         return trainer.restore(path)
     except Damaged:
         raise
     except ConfigError as error:
-        saved = path.parent.parent / "config.gin"
+        saved = history.at(_run_of(path), checkpoint.peek(path).get("step", 0))
         changed = config.changed(saved.read_text(), text) if saved.exists() else []
         raise ConfigError(f"{error}: {', '.join(changed)}" if changed else str(error)) from error
 
 
-def differences(trainer: Trainer, folder: Folder, text: str, resume: str) -> list[str]:
+def differences(trainer: Trainer, path: Path, made: str, text: str) -> list[str]:
     """Say what makes the result another than the uninterrupted run's: data, seed, batch, processes.
 
-    text: the configuration now.
+    path: the checkpoint. made: the configuration that made it, or nothing. text: the configuration now.
     """
     from pymim.io import checkpoint
 
-    path = checkpoint.begun(folder.checkpoints)[-1] if resume == "auto" else _named(resume)
     saved = checkpoint.peek(path)
-    config = path.parents[1] / "config.gin" if len(path.parents) > 1 else path
-    before, now = (macros(each) for each in (config.read_text() if config.is_file() else "", text))
+    before, now = macros(made), macros(text)
     pairs: dict[str, tuple[Any, Any]] = {
         name: (before.get(name), now.get(name)) for name in DATA if name != "SEED" and before
     }

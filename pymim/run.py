@@ -23,8 +23,8 @@ if __name__ == "__main__":
 
 from pymim import children, config, resume, stages
 from pymim.data import lines, moments
-from pymim.errors import ConfigError, OutOfMemory, PymimError, Unwritable
-from pymim.io import Folder, measured
+from pymim.errors import ConfigError, OutOfMemory, PymimError, Unwritable, is_memory
+from pymim.io import Folder, history, measured
 from pymim.io.lock import Lock
 from pymim.loop import memory
 from pymim.precision import WORDS, computing
@@ -146,12 +146,13 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
     if training:
         return _train(trainer, folder, text, args)
     step = resume.look(trainer, folder, args.resume, text)
-    look = trainer.evaluate if args.mode == "eval" else trainer.draw
+    slot = "evaluate" if args.mode == "eval" else "draw"
+    look = getattr(trainer, slot)
     if look is None:
-        raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{args.mode}; add one")
+        raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{slot}; add one")
     _say_data(trainer)
     with computing(trainer.precision):
-        look(trainer, folder, step)
+        getattr(look, "again", look)(trainer, folder, step)
     return 0
 
 
@@ -178,14 +179,15 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
     resuming = resume.goes_on(folder, args.resume)
     first = 0
     trainer.check(resuming)
+    now = {"config": text, "operative_config": config.operative()}
     if trainer.world.leads:
         folder.create()
-        for line in resume.differences(trainer, folder, text, args.resume) if resuming else ():
-            resume.say(line)
-        _save_config(folder, text, resuming)
-        folder.describe_machine()
     if resuming:
-        first = resume.restore(trainer, folder, args.resume, text)
+        first = resume.restore(trainer, folder, args.resume, now)
+    elif trainer.world.leads:
+        history.write(folder, 0, {}, now)
+    if trainer.world.leads:
+        folder.describe_machine()
     _announce(trainer, folder, first)
     ending, advice = endings.DONE, pieces.advice(trainer)
     try:
@@ -193,7 +195,7 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
         signals.at_once(lambda: _record(trainer, folder, endings.of(KeyboardInterrupt())))
         trainer.run(folder, first)
     except BaseException as error:
-        known = OutOfMemory(advice) if endings.is_memory(error) else error
+        known = OutOfMemory(advice) if is_memory(error) else error
         ending = endings.of(known)
         if known is error:
             raise
@@ -235,17 +237,6 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
     write_whole(path, svg(root, cost, name))
     print(f"{text(root, cost)}\n\ndrawn in {path}")  # noqa: T201
     return 0
-
-
-def _save_config(folder: Folder, text: str, resuming: bool) -> None:
-    """config.gin as given and operative_config.gin with every default; a resumed run says what it changed."""
-    if resuming and (folder / "config.gin").exists():
-        before = (folder / "config.gin").read_text()
-        for line in difflib.unified_diff(before.splitlines(), text.splitlines(), "saved", "now", lineterm="", n=0):
-            print(f"config: {line}", file=sys.stderr)  # noqa: T201
-        return
-    folder.write("config.gin", text)
-    folder.write("operative_config.gin", config.operative())
 
 
 def _announce(trainer: Trainer, folder: Folder, first: int) -> None:

@@ -1,4 +1,4 @@
-"""Tables of scores as Markdown, with names that anybody may have chosen."""
+"""Tables of scores: as Markdown, with names that anybody may have chosen, and as a run prints them."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ def measures(table: Table) -> list[str]:
 
 
 def markdown(table: Table) -> str:
-    """A row a variant, a column a measure, in per cent: mean and, of several seeds, standard deviation."""
+    """A row a variant, a column a measure, in per cent: mean and, of several seeds, standard deviation; a dash
+    where a variant has none."""
     columns = measures(table)
 
     def score(values: list[float] | None) -> str:
         if not values:
-            return ""
+            return "-"
         spread = f" +- {100 * stdev(values):.1f}" if len(set(values)) > 1 else ""
         return f"{100 * mean(values):.1f}{spread}"
 
@@ -56,3 +57,19 @@ def markdown(table: Table) -> str:
     ]
     head = f"| % | {' | '.join(map(cell, columns))} |"
     return "\n".join([head, "|---" * (len(columns) + 1) + "|", *rows]) + "\n"
+
+
+def evaluated(result: dict[str, float], baselines: dict[str, dict[str, float]], step: int) -> str:
+    """Accuracies in per cent: a row for the encoder and one for each baseline."""
+    widths = {name: max(12, len(name) + 2) for name in result}
+    rows = {f"step {step}": result, **baselines}
+    head = f"{'':12}" + "".join(f"{name:>{width}}" for name, width in widths.items())
+    lines = [
+        f"{label:12}" + "".join(_cell(row.get(name), width) for name, width in widths.items())
+        for label, row in rows.items()
+    ]
+    return "\n".join([head, *lines])
+
+
+def _cell(value: float | None, width: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:>{width - 1}.1%} "

@@ -24,6 +24,7 @@ from pymim import signals
 from pymim.checks import given, positive, share, whole
 from pymim.checks import seed as seeds
 from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
+from pymim.errors import ConfigError
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.loop.average import TEACHER, average_of
@@ -170,7 +171,10 @@ class Trainer:
         return int(meta["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
-        """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving."""
+        """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving; ConfigError
+        where `first` is past the end."""
+        if first > self.steps:
+            raise ConfigError(f"Trainer.run: first: expected at most {self.steps}, got {first}; raise steps")
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)
         with signals.handled(), keeper.among_others(), computing(self.precision):
@@ -212,7 +216,8 @@ class Trainer:
                     keeper.save(done)
                 if stopping:
                     raise signals.asked().error(keeper.told(done))
-                self._look(keeper, done)
+                with progress.apart():
+                    self._look(keeper, done)
             if first == self.steps:  # it was stopped while it looked at the end
                 self._look(keeper, first)
 

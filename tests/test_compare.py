@@ -176,8 +176,8 @@ def test_every_measure_has_a_column(tmp_path):
     from pymim.draw.comparison import draw
 
     table = {"a": {"knn": [0.5]}, "b": {"linear": [0.25], "knn": [0.5]}, "c": {"nmi": [0.1]}}
-    lines = ["| % | knn | linear | nmi |", "|---|---|---|---|", "| a | 50.0 |  |  |"]
-    lines += ["| b | 50.0 | 25.0 |  |", "| c |  |  | 10.0 |"]
+    lines = ["| % | knn | linear | nmi |", "|---|---|---|---|", "| a | 50.0 | - | - |"]
+    lines += ["| b | 50.0 | 25.0 | - |", "| c | - | - | 10.0 |"]
     assert compare.markdown(table).splitlines() == lines
     draw(table, tmp_path / "bars.png")
     assert (tmp_path / "bars.png").exists()

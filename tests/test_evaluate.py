@@ -9,11 +9,12 @@ import torch
 from pymim import config, losses, predictors, probes, targets, views
 from pymim.encoders import ResNet, ViT
 from pymim.errors import ConfigError
-from pymim.evaluate import Evaluation, table
+from pymim.evaluate import Evaluation
 from pymim.io import Folder
 from pymim.method import Method
 from pymim.objective import Objective
 from pymim.run import main
+from pymim.tables import evaluated
 from pymim.world import World
 
 IMAGES, LABELS = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
@@ -133,7 +134,7 @@ def test_the_head_that_the_loss_chose_is_measured_and_named(tmp_path, monkeypatc
 
 
 def test_long_names_keep_their_columns():
-    lines = table({"knn": 0.5, "assigned_train": 0.25}, {"pixels": {"knn": 1.0}}, 3).splitlines()
+    lines = evaluated({"knn": 0.5, "assigned_train": 0.25}, {"pixels": {"knn": 1.0}}, 3).splitlines()
     assert lines[0].split() == ["knn", "assigned_train"] and lines[1].split() == ["step", "3", "50.0%", "25.0%"]
     assert lines[2].split() == ["pixels", "100.0%", "-"] and len({*map(len, lines)}) == 1
 

@@ -107,6 +107,25 @@ def test_evaluating_a_finished_run_needs_no_other_argument(finished, capsys):
     assert "evaluates on 10,000 images of 10 classes" in shown
 
 
+def test_an_evaluation_with_other_settings_has_baselines_of_its_own(finished, tmp_path, capsys):
+    """Each row of its table is measured by its settings, and what the run measured of itself stays."""
+    folder = shutil.copytree(finished, tmp_path / "run")
+    own = (folder / "evaluation/step-00000006.json").read_bytes()
+    words = ["--mode", "eval", "--workdir", str(folder), "-b"]
+    assert main([*words, "evaluate.Evaluation.train_images=40"]) == 0
+    assert "measured again" not in capsys.readouterr().err  # as the run did
+    assert main([*words, "evaluate.Evaluation.train_images=400"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "measured again" in line]
+    assert len(told) == 2 and all("train: count 40 then, 400 now" in line for line in told)
+    first, second = (json.loads((folder / f"evaluation/{name}-00000006.json").read_text()) for name in NAMES)
+    before = json.loads(own)
+    assert (folder / "evaluation/step-00000006.json").read_bytes() == own
+    assert first == before and second["baselines"]["pixels"] != before["baselines"]["pixels"]
+
+
+NAMES = ("eval", "eval-2")
+
+
 def test_the_same_command_does_not_overwrite(finished, capsys):
     assert main(command(finished)) == 2
     assert "expected a new folder" in capsys.readouterr().err
@@ -226,6 +245,23 @@ def test_recomputing_what_has_no_blocks_is_refused_before_there_is_a_folder(tmp_
     assert main([*words, "-b", "train.Trainer.recompute=True", "--workdir", str(tmp_path / "run")]) == 2
     assert "recompute: expected False, as Projected has no blocks to recompute" in capsys.readouterr().err
     assert not (tmp_path / "run/config.gin").exists()
+
+
+def test_tensorboard_shows_no_points_of_a_branch_that_was_left(tmp_path):
+    """As its own reader sees them: each step once, and the values of metrics.jsonl."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = tmp_path / "run"
+    words = bare(folder, "-b", "train.Trainer.tensorboard=True", "-b", "train.Trainer.keep=9", "-b", "WORKERS=0")
+    assert main(words) == 0
+    early = folder / "checkpoints/step-00000002"
+    assert main([*words, "--resume", str(early), "-b", "STEPS=4", "-b", "RATIO=0.5"]) == 0
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    rows = {row["step"]: row["loss"] for row in read(folder / "metrics.jsonl")}
+    assert list(rows) == [1, 2, 3, 4]
+    assert {event.step: event.value for event in events.Scalars("loss")} == pytest.approx(rows)
+    assert len(events.Scalars("loss")) == 4
 
 
 def test_tensorboard_that_is_not_installed_is_one_line(tmp_path, capsys, monkeypatch):

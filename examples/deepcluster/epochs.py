@@ -3,7 +3,6 @@
 DeepCluster-v2 (Caron et al., NeurIPS 2020)."""
 
 import io
-import json
 from statistics import mean, stdev
 
 import numpy as np
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from pymim import data
 from pymim.compare import options, show
 from pymim.draw.image import save
+from pymim.io.figures import evaluations
 from pymim.io.metrics import read
 
 BATCH = 64
@@ -64,11 +64,10 @@ def curve(folder, start, name, epoch):
     """What a run says by that name, by epoch: probes when one ends, clusters when one begins. `start` is the run
     whose untrained encoder was probed."""
     found = {row["step"] // epoch: row[name] for row in read(folder / "clusters.jsonl") if name in row}
-    for file in folder.glob("evaluation/step-*.json"):
-        result = json.loads(file.read_text())
+    for result in evaluations(folder):
         if name in result:
             found[result["step"] // epoch] = result[name]
-    untrained = json.loads((start / "evaluation/baselines.json").read_text())["untrained"]
+    untrained = evaluations(start)[-1]["baselines"]["untrained"]
     if name in untrained:
         found[0] = untrained[name]
     return dict(sorted(found.items()))

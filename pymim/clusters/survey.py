@@ -11,6 +11,7 @@ from pymim import signals
 from pymim.checks import whole
 from pymim.clusters.rows import Rows
 from pymim.contracts import Encoder, Run
+from pymim.errors import memory_of
 from pymim.layers.still import still
 from pymim.precision import check
 
@@ -38,7 +39,15 @@ class Survey:
 
     @torch.no_grad()
     def __call__(self, run: Run, encoder: Encoder | None = None) -> list[Rows]:
-        """Encode every picture of the run's source, by its encoder or another one: a table [N E] for each view."""
+        """Encode every picture of the run's source, by its encoder or another one: a table [N E] for each view.
+
+        Raises: OutOfMemory.
+        """
+        remedy = "lower clusters.Survey.batch, or train in more processes, each of which keeps its share"
+        with memory_of("Survey: features of every picture", remedy):
+            return self._tables(run, encoder)
+
+    def _tables(self, run: Run, encoder: Encoder | None) -> list[Rows]:
         world, total = run.world, len(run.loader.source)
         encoder = run.method.encoder if encoder is None else encoder
         share = min(self.batch, -(-total // world.size))

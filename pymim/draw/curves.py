@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from matplotlib.ticker import LogFormatter
 
 from pymim.draw.image import save
 from pymim.io import Folder
+from pymim.io.figures import evaluations, scores
 from pymim.io.metrics import read
 
 _NOT_LOSSES = {
@@ -48,15 +48,14 @@ def draw(folder: Folder, path: Path) -> None:
 
 def _probes(axis: Axes, folder: Folder) -> None:
     """Each probe over the steps; raw pixels and the untrained encoder as dashed and dotted lines."""
-    files = sorted((folder / "evaluation").glob("step-*.json"))
-    results = [json.loads(file.read_text()) for file in files]
+    results = evaluations(folder.path)
     if not results:
         axis.text(0.5, 0.5, "no labels", ha="center", transform=axis.transAxes)
         return
-    names = [name for name in results[-1] if name not in ("step", "baselines")]
+    names = list(scores(results[-1]))
     steps = [result["step"] for result in results]
     for number, name in enumerate(names):
         axis.plot(steps, [100 * result.get(name, math.nan) for result in results], f"C{number}o-", label=name)
-        for style, (baseline, row) in zip(("--", ":"), results[-1]["baselines"].items(), strict=False):
+        for style, (baseline, row) in zip(("--", ":"), results[-1].get("baselines", {}).items(), strict=False):
             if name in row:
                 axis.axhline(100 * row[name], color=f"C{number}", ls=style, lw=1, label=f"{name}, {baseline}")

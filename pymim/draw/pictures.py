@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pymim.checks import whole
 from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
-from pymim.errors import ConfigError
+from pymim.errors import ConfigError, memory_of
 from pymim.io import Folder
 from pymim.layers.still import still
 from pymim.views.normalise import OVERSHOOT, Normalise
@@ -31,8 +31,13 @@ class Pictures:
         whole(self, 1, images=images)
         self.images = images
 
-    @torch.no_grad()
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
+        """Draws and writes them. Raises: OutOfMemory."""
+        with memory_of("Pictures", f"lower draw.Pictures.images ({self.images})"):
+            self._draw(trainer, folder, step)
+
+    @torch.no_grad()
+    def _draw(self, trainer: Trainer, folder: Folder, step: int) -> None:
         batch = next(trainer.loader.batches(0, 1))
         shown = self.images if batch.views[0].ndim == 4 else max(1, self.images // 2)
         batch = batch.split(shown)[0].to(trainer.world.device)

@@ -62,6 +62,9 @@ def drop(run: Path, step: int) -> None:
     for path in aside.glob("*.jsonl"):
         if all(row["step"] <= step for row in metrics.read(path)):
             path.unlink()
+    if not any(aside.glob("*.jsonl")) and not any(_numbered(aside / place) for place in PLACES):
+        for path in aside.glob("*.gin"):  # what made all that is gone
+            path.unlink()
     for folder in (*(aside / place for place in PLACES), aside):
         with contextlib.suppress(OSError):  # not empty yet
             folder.rmdir()

@@ -17,8 +17,9 @@ from pymim.io.disk import write_whole
 
 
 class Folder:
-    """WORKDIR/: config.gin, operative_config.gin, env.json, metrics.jsonl, status.json, checkpoints/, pictures/,
-    evaluation/, export/, stages/ of a run that has some, and nan/ after trouble."""
+    """WORKDIR/: config.gin and operative_config.gin of what runs now; beside them, as config.until-STEP.gin, of
+    what ran before; env.json, metrics.jsonl, status.json, checkpoints/, pictures/, evaluation/, export/, stages/
+    of a run that has some, and nan/ after trouble."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)

@@ -19,7 +19,8 @@ class Metrics:
         self.path = path
         write_rows(path, [row for row in read(path) if row["step"] <= first_step])
         self._file = path.open("ab", buffering=0)
-        self._board = board and board(str(path.parent / "tensorboard"))
+        # Points of later steps, of what is taken again or of a branch that was left, are shown no more.
+        self._board = board and board(str(path.parent / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, **values: Any) -> None:
         """Write one row, which outlives the process when this returns.

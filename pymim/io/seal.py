@@ -18,7 +18,7 @@ class Damaged(ConfigError):
     """A checkpoint is not what was saved: the message names the file, and what is wrong with it."""
 
 
-def checksum(data: bytes) -> str:
+def checksum(data: bytes | memoryview) -> str:
     """CRC-32, in hexadecimal: it finds flipped bits and mixed-up files, and is no signature."""
     return f"{zlib.crc32(data):08x}"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -86,6 +88,15 @@ class Progress:
         self._bar.set_postfix_str(text)
         if not self.shown:
             self.say(f"step {done.step}/{self.steps}  {text}")
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """What is done inside is no training: its time counts in no speed."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._since += time.perf_counter() - began
 
     def say(self, line: str) -> None:
         """A line of its own, above the bar where there is one, of the process that leads."""

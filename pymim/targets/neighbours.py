@@ -12,6 +12,7 @@ from pymim.checks import whole
 from pymim.clusters.neighbours import nearest
 from pymim.clusters.survey import Survey
 from pymim.contracts import Encoder, Run, Tally
+from pymim.errors import memory_of
 from pymim.measures import usage
 from pymim.targets.predicted import Predicted
 
@@ -66,7 +67,10 @@ class Neighbours(Predicted):
         if run.step:
             return
         began = time.perf_counter()
-        found = nearest(self.survey(run)[0], self.count + 1, run.world.device)
+        rows = self.survey(run)[0]
+        remedy = f"lower targets.Neighbours.count ({self.count}), or train in more processes"
+        with memory_of("Neighbours: search", remedy):
+            found = nearest(rows, self.count + 1, run.world.device)
         self.neighbours.copy_(found if self.itself else _others(found))
         facts = {"count": self.count, **self._facts(run)}
         run.report("neighbours", **facts, seconds=round(time.perf_counter() - began, 2))

@@ -13,6 +13,7 @@ from torch import Tensor
 from pymim.checks import whole
 from pymim.clusters.rows import Clustering
 from pymim.contracts import Asked, Relabelled, Run, Tally, Target
+from pymim.errors import memory_of
 from pymim.measures import mutual_information, usage
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Table(Target):
         number, began = run.step // run.loader.steps_per_epoch, time.perf_counter()
         if number % self.every if self.every else (self.labels >= 0).all():
             return
-        found = self.recluster(run, seed=int(torch.randint(2**31, ())))
+        with memory_of(f"{type(self).__name__}: clustering", self._remedy):
+            found = self.recluster(run, seed=int(torch.randint(2**31, ())))
         before = self.labels.clone()
         self.labels.copy_(torch.stack([clustering.labels for clustering in found]))
         self.distances.copy_(torch.stack([clustering.distances for clustering in found]))
@@ -89,6 +91,11 @@ class Table(Target):
                 objective.predictor.relabelled(run, centroids)
         facts = self._facts(run, before, found)
         run.report("clusters", epoch=round(run.epoch, 4), **facts, seconds=round(time.perf_counter() - began, 2))
+
+    @property
+    def _remedy(self) -> str:
+        """What helps where there is no memory to cluster in."""
+        return f"lower targets.{type(self).__name__}.clusters ({self.width:,}), or train in more processes"
 
     def _facts(self, run: Run, before: Tensor, found: list[Clustering]) -> dict[str, float]:
         """Of the first set."""

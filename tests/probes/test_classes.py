@@ -87,7 +87,7 @@ def test_probes_that_learn_from_no_label_are_measured_all_the_same(tmp_path, cap
     probes = [KNN(), Clusters(), FineTune(steps=1)]
     before, after, found = said(capsys, tmp_path, Labelled(None, count=60), TURN[:50], probes=probes)
     assert before == "evaluation: left out knn, finetune: no picture of the training set has a label\n"
-    assert before in after and found.keys() == {"step", "nmi", "ari", "matched", "baselines"}
+    assert before in after and found.keys() == {"step", "nmi", "ari", "matched", "baselines", "protocol"}
     assert found["baselines"]["pixels"].keys() == {"nmi", "ari", "matched"}
     scores, truth = torch.eye(10)[torch.from_numpy(TURN[:50])][:, None], torch.from_numpy(TURN[:50])
     assert Assigned(training=True)(scores, torch.full((50,), -1), scores, truth).keys() == {
@@ -146,6 +146,7 @@ def test_ids_as_large_as_they_come_make_no_large_heads(tmp_path, capsys):
         splits = [Labelled(labels[:n], 2.0, seed=n, patterns=small) for n in (300, 60)]
         probes = [KNN(k=3), Linear(iterations=10), PatchKNN(k=3, each=2), FineTune(steps=2)]
         measured.append(said(capsys, tmp_path / str(labels[0]), *splits, probes=probes)[2])
+    assert [each.pop("protocol")["train"]["classes"] for each in measured] == [3, 3]
     assert measured[0] == measured[1] and measured[0]["knn"] > 0.4
 
 

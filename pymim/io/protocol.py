@@ -1,0 +1,73 @@
+"""What a figure was measured with, as JSON holds it: settings of parts as text, data and weights as checksums."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pymim import __version__
+from pymim.io.seal import checksum
+
+Protocol = dict[str, Any]
+
+
+def described(part: Any) -> str:
+    """Write a part and its settings, such as KNN(k=20); of functions and classes their names alone."""
+    if part is None or isinstance(part, bool | int | float | str | Path):
+        return str(part) if isinstance(part, Path) else repr(part)
+    if isinstance(part, Tensor):
+        return str(part.tolist()) if part.numel() <= 8 else f"{list(part.shape)} {digest([part])}"
+    if isinstance(part, tuple | list):
+        return f"({', '.join(map(described, part))})"
+    if isinstance(part, dict):
+        return f"{{{', '.join(f'{key}: {described(value)}' for key, value in part.items())}}}"
+    if inspect.isroutine(part) or inspect.isclass(part):
+        return f"{part.__module__}.{part.__qualname__}"
+    settings = {name: value for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_"}
+    return f"{type(part).__name__}({', '.join(f'{name}={described(value)}' for name, value in settings.items())})"
+
+
+def digest(tensors: Iterable[Tensor]) -> str:
+    """A checksum of the numbers in these tensors, in their order."""
+    found = [checksum(_flat(tensor).view(torch.uint8).numpy().data) for tensor in tensors]
+    return checksum(" ".join(found).encode())
+
+
+def weights(module: nn.Module) -> str:
+    """A checksum of all that a module holds."""
+    return digest(value for value in module.state_dict().values() if isinstance(value, Tensor))
+
+
+def split(images: Tensor, labels: Tensor) -> Protocol:
+    """What of a split is seen: how many pictures of how many classes, and a checksum of pixels and labels."""
+    return {"count": len(labels), "classes": len(labels.unique()), "checksum": digest([images, labels])}
+
+
+def versions() -> Protocol:
+    """What measures."""
+    return {"pymim": __version__, "torch": torch.__version__}
+
+
+def difference(then: Protocol, now: Protocol) -> str:
+    """Say what differs first between two protocols; nothing where they are one."""
+    for name in {**now, **then}:
+        old, new = then.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            if inner := difference(old, new):
+                return f"{name}: {inner}"
+        elif old != new:
+            return f"{name} {_told(old)} then, {_told(new)} now"
+    return ""
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous().reshape(-1)
+
+
+def _told(value: Any) -> str:
+    return "none" if value is None else str(value)
