@@ -40,7 +40,7 @@ class Attentive:
     takes = "tokens"
 
     def __init__(
-        self, rate: float = 2e-3, epochs: int = 20, batch: int = 64, heads: int = 4, least: int = 1500
+        self, rate: float = 2e-3, epochs: int = 20, batch: int = 64, heads: int = 4, least: int = 1000
     ) -> None:
         positive(self, rate=rate)
         whole(self, 1, epochs=epochs, batch=batch, heads=heads, least=least)
