@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from pymim.checks import positive, whole
 from pymim.probes.knn import accuracy
+from pymim.probes.linear_sgd import steps_of
 from pymim.schedule import Cosine
 
 
@@ -30,15 +31,21 @@ class Pool(nn.Module):
 
 class Attentive:
     """Trains a `Pool` on frozen tokens [N T D] by AdamW: what is in the tokens though not in their mean
-    (Chen et al. 2024, "Context autoencoder")."""
+    (Chen et al. 2024, "Context autoencoder").
+
+    epochs, least: the training has so many epochs, or so many steps where these are more.
+    """
 
     name = "attentive"
     takes = "tokens"
 
-    def __init__(self, rate: float = 2e-3, epochs: int = 20, batch: int = 256, heads: int = 4) -> None:
+    def __init__(
+        self, rate: float = 2e-3, epochs: int = 20, batch: int = 64, heads: int = 4, least: int = 1000
+    ) -> None:
         positive(self, rate=rate)
-        whole(self, 1, epochs=epochs, batch=batch, heads=heads)
-        self.rate, self.epochs, self.batch, self.heads = rate, epochs, batch, heads
+        whole(self, 1, epochs=epochs, batch=batch, heads=heads, least=least)
+        self.rate, self.epochs, self.batch = rate, epochs, batch
+        self.heads, self.least = heads, least
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
         """Top-1 accuracy on test tokens [M T D] from training tokens [N T D]."""
@@ -53,7 +60,7 @@ class Attentive:
         model = Pool(train.shape[2], int(labels.max()) + 1, self.heads).to(train.device)
         optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
         rate = Cosine(self.rate, warmup=0.1)
-        steps = self.epochs * max(1, len(train) // self.batch)
+        steps = steps_of(len(train), self.batch, self.epochs, self.least)
         for step in range(steps):
             chosen = torch.randint(len(train), (min(self.batch, len(train)),))
             loss = cross_entropy(model(train[chosen].float()), labels[chosen])

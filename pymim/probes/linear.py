@@ -38,7 +38,7 @@ class Linear:
         whole(self, 1, iterations=iterations, strengths=len(strengths))
         positive(self, strengths=strengths, tolerance=tolerance)
         self.strengths, self.iterations, self.tolerance = strengths, iterations, tolerance
-        self.strength: float | None = None
+        self._strength: float | None = None
         self._found: list[str] = []
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
@@ -52,8 +52,8 @@ class Linear:
             )
         train, test = standardise(train.float(), test.float())
         space = Principal.of(train)
-        self.strength, start = self._best(space.coordinates, labels)
-        model = self._fit(space.coordinates, labels, self.strength, start)
+        self._strength, start = self._best(space.coordinates, labels)
+        model = self._fit(space.coordinates, labels, self._strength, start)
         if not model.converged:
             self._found.append(
                 f"not solved to {self.tolerance:g} in {self.iterations:,} iterations: raise Linear.iterations"
@@ -68,6 +68,11 @@ class Linear:
     def findings(self) -> list[str]:
         """Say what of the last answer may not be the best there is."""
         return self._found
+
+    @property
+    def strength(self) -> float | None:
+        """The one taken by the last answer."""
+        return self._strength
 
     @property
     def _middle(self) -> float:

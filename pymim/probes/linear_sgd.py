@@ -16,15 +16,22 @@ class LinearSGD:
     init .01, trained by LARS (You et al. 2017) or plain SGD with momentum and no weight decay.
 
     Unlike the paper, the features are made once, from centre crops: no augmentation.
+
+    rate: of 256 pictures a step; it grows with `batch`. LARS moves weights by a thousandth of their size for a rate
+        of 1, so the paper's 0.1 needs its batches of 16,384 and its 7,000 steps. epochs, least: the training has so
+        many epochs, or so many steps where these are more. A batch is never larger than the training set.
     """
 
     name = "linear_sgd"
     takes = "pooled"
 
-    def __init__(self, rate: float = 0.1, epochs: int = 90, batch: int = 1024, lars: bool = True) -> None:
+    def __init__(
+        self, rate: float = 10.0, epochs: int = 90, batch: int = 1024, lars: bool = True, least: int = 5000
+    ) -> None:
         positive(self, rate=rate)
-        whole(self, 1, epochs=epochs, batch=batch)
-        self.rate, self.epochs, self.batch, self.lars = rate, epochs, batch, lars
+        whole(self, 1, epochs=epochs, batch=batch, least=least)
+        self.rate, self.epochs, self.batch = rate, epochs, batch
+        self.lars, self.least = lars, least
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
         """Top-1 accuracy on test features [M D] from training features [N D]."""
@@ -43,7 +50,7 @@ class LinearSGD:
         model = nn.Sequential(nn.BatchNorm1d(width, eps=1e-6, affine=False), head).to(train.device)
         rate = Cosine(self.rate * self.batch / 256, warmup=0.1)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
-        steps = self.epochs * max(1, len(train) // self.batch)
+        steps = steps_of(len(train), self.batch, self.epochs, self.least)
         for step in range(steps):
             chosen = torch.randint(len(train), (min(self.batch, len(train)),))
             optimizer.zero_grad()
@@ -53,6 +60,11 @@ class LinearSGD:
             optimizer.param_groups[0]["lr"] = rate(step, steps)
             optimizer.step()
         return model
+
+
+def steps_of(pictures: int, batch: int, epochs: int, least: int) -> int:
+    """How many steps so many epochs are, a last part of a batch left out; at least so many."""
+    return max(least, epochs * max(1, pictures // batch))
 
 
 @torch.no_grad()

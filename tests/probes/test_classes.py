@@ -203,6 +203,34 @@ def test_what_a_probe_makes_of_few_pictures_is_said():
     assert Linear(strengths=(0.1,)).remark(torch.arange(5)) == ""  # there is nothing to choose
 
 
+COUNTS = [  # pictures of each class, how many are drawn, and what fine-tuning learns from
+    ([20] * 30, 150, "there are 5: it learns from 150"),
+    ([25, 80, 80], 185, "there are 25 to 50: it learns from 125"),
+    ([30, 60, 90], 90, "there are 15 to 45: it learns from 90"),  # each class in its proportion
+    ([60, 70, 80], 210, ""),
+]
+
+
+@pytest.mark.parametrize(("sizes", "drawn", "told"), COUNTS)
+def test_fine_tuning_says_how_many_of_a_class_it_learns_from(sizes, drawn, told, tmp_path, capsys, monkeypatch):
+    shown = []
+    train = lambda self, _, few, named: shown.append(named) or torch.nn.Identity()  # noqa: E731
+    monkeypatch.setattr(FineTune, "_train", train)
+    monkeypatch.setattr("pymim.probes.finetune.accuracy", lambda *_: 0.0)
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    before, after, _ = said(
+        capsys, tmp_path, labels, labels[::5], probes=[FineTune()], train_images=drawn, baselines=False
+    )
+    line = f"evaluation: finetune: 50 images a class are asked for, {told}\n" if told else ""
+    assert before == line and line in after
+    assert f"({drawn} training images of {len(sizes)} classes and" in after
+    counts = shown[0].bincount()
+    span = [int(counts.min()), int(counts.max())]
+    wanted = told.partition("there are ")[2].partition(":")[0] or "50"
+    assert [int(count) for count in wanted.split(" to ")] == sorted(set(span))
+    assert not told or told.endswith(str(int(counts.sum())))
+
+
 def test_patches_are_taken_from_everywhere_in_a_picture():
     """Sixteen evenly spaced ones of 16 x 16 were its diagonal."""
     seen = []

@@ -19,7 +19,7 @@ def blobs(spread, count=600, width=8, classes=4):
     return features[:half], labels[:half], features[half:], labels[half:]
 
 
-@pytest.mark.parametrize("probe", [KNN(), Linear(), LinearSGD(rate=1.0, lars=False, batch=64)])
+@pytest.mark.parametrize("probe", [KNN(), Linear(), LinearSGD(rate=1.0, lars=False, batch=64, least=300)])
 def test_separated_blobs_are_found_and_shuffled_labels_are_not(probe):
     train, labels, test, truth = blobs(0.1)
     assert probe(train, labels, test, truth) == 1.0
@@ -57,7 +57,7 @@ def test_neighbours_equal_scikit_learn_and_chunks_do_not_matter():
 def test_attentive_probe_finds_what_one_token_says():
     train, labels, test, truth = blobs(0.1)
     tokens = [torch.stack([x, torch.zeros_like(x), torch.zeros_like(x)], 1) for x in (train, test)]
-    probe = Attentive(rate=1e-2, epochs=40, batch=50, heads=2)
+    probe = Attentive(rate=1e-2, epochs=40, batch=50, heads=2, least=1)
     assert probe(tokens[0], labels, tokens[1], truth) > 0.9
     wrong = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
     assert probe(tokens[0], wrong, tokens[1], truth) < 0.6
@@ -126,7 +126,7 @@ def test_patches_are_found_as_scikit_learn_finds_them():
 
 def test_the_papers_linear_probe_norms_without_affine_and_learns_its_head_alone():
     train, labels, *_ = blobs(0.1)
-    norm, head = LinearSGD(rate=1.0, epochs=2, batch=64)._train(train, labels)
+    norm, head = LinearSGD(rate=1.0, epochs=2, batch=64, least=1)._train(train, labels)
     assert norm.weight is None and norm.bias is None and norm.eps == 1e-6
     assert not torch.equal(norm.running_mean, torch.zeros(8)) and not torch.equal(norm.running_var, torch.ones(8))
     assert {name for name, _ in head.named_parameters()} == {"weight", "bias"}
@@ -134,5 +134,5 @@ def test_the_papers_linear_probe_norms_without_affine_and_learns_its_head_alone(
 
 def test_the_papers_linear_probe_starts_from_small_normal_weights():
     wide = torch.randn(64, 4096, generator=torch.Generator().manual_seed(0))
-    _, head = LinearSGD(rate=1e-9, epochs=1)._train(wide, torch.arange(64) % 4)
+    _, head = LinearSGD(rate=1e-9, epochs=1, least=1)._train(wide, torch.arange(64) % 4)
     assert head.weight.std().item() == pytest.approx(0.01, rel=0.05) and not head.bias.any()
