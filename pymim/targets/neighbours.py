@@ -66,7 +66,7 @@ class Neighbours(Predicted):
         if run.step:
             return
         began = time.perf_counter()
-        found = nearest(self.survey(run)[0], self.count + 1, run.world.device)
+        found = nearest(self.survey(run)[0], self.count + 1, run.world.device, run.world.heed)
         self.neighbours.copy_(found if self.itself else _others(found))
         facts = {"count": self.count, **self._facts(run)}
         run.report("neighbours", **facts, seconds=round(time.perf_counter() - began, 2))
