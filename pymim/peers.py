@@ -44,6 +44,7 @@ class Peers:
         self.changed: dict[str, float] = {}  # and when it was another than before
         self.answered = time.monotonic()  # when the store last did
         self.silent: list[int] = []  # those that were found to be lost
+        self.broken = False  # whether a collective failed
         self.turns = 0  # how many things the first process did while the others waited
         self._wanted = {"stop"}
         self._unsaid: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
@@ -117,7 +118,7 @@ class Peers:
 
     def explained(self, error: object) -> BaseException:
         """Find why a collective failed: a request to stop, the ending of another process, or one that is lost."""
-        began = time.monotonic()
+        self.broken, began = True, time.monotonic()
         alive, left = self._want("alive", self.others), self._want("left", self.others)
         self._within(HEARING, lambda: bool(signals.requested()) or any(key in self.words for key in left))
         if signals.requested():

@@ -20,6 +20,8 @@ from pymim import endings, signals
 
 if __name__ == "__main__":
     signals.begin()  # before what takes a second to import
+    if "RANK" in os.environ:  # where a process is gone, its peers' torch shows its frames: we say it in a line
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 from pymim import children, config, resume, stages, world
 from pymim.data import lines, moments
@@ -106,6 +108,8 @@ def main(argv: list[str] | None = None) -> int:
         return ending.exit_code
     finally:
         world.World.leave(ending.exit_code, ending.reason)
+        if world.is_broken():
+            _end_at_once(ending.exit_code)
 
 
 def _command(words: list[str]) -> int:
@@ -279,6 +283,12 @@ def _default_workdir(args: argparse.Namespace) -> Path:
     if args.mode != "train" or args.resume != "never":
         return max(taken, key=lambda p: p.stat().st_mtime, default=Path("runs", stem))
     return Path("runs", f"{stem}-{len(taken) + 1}" if taken else stem)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _leads() -> bool:

@@ -21,8 +21,10 @@ from pymim.precision import autocast
 
 PATIENCE = 1800.0  # seconds, as of torch's groups
 Context = contextlib.AbstractContextManager[Any]
+_OF_GLOO = ("gloo/", "pair closure", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
 _STOPPED = "stopped"
 _peers: Peers | None = None  # as torch.distributed has its group
+_broken = False
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,13 @@ class World:
     def leave(code: int = 0, reason: str = "done") -> None:
         """Ends what current() began, threads included, and tells the others with which exit code and why. One that
         lets go of its last tensor while Python exits is an abort, for which torchrun kills the others."""
-        global _peers
+        global _peers, _broken
         if _peers is not None:
             _peers.end(code, reason)
+            _broken |= _peers.broken
             _peers = None
         # After a mistake of the program others may still wait for this process, and to end would wait for them.
-        if dist.is_initialized() and code != 1:
+        if dist.is_initialized() and code != 1 and not _broken:
             gc.collect()  # what has the group, such as DDP, is in circles
             dist.destroy_process_group()
 
@@ -162,8 +165,14 @@ def explained() -> Iterator[None]:
         raise _peers.explained(error) from error
 
 
+def is_broken() -> bool:
+    """Whether a collective failed: threads of torch may then wait for a process that is stopped, and Python, where it
+    ends, for them."""
+    return _broken
+
+
 def _is_of_others(error: RuntimeError) -> bool:
-    return isinstance(error, dist.DistError) or "gloo/" in str(error)
+    return isinstance(error, dist.DistError) or any(words in str(error) for words in _OF_GLOO)
 
 
 def all_ranks() -> dist.ProcessGroup | None:
