@@ -25,9 +25,10 @@ def slowly(owner, name, seconds, when=lambda: True):
     setattr(owner, name, slow)
 """
 NURSERY = """
-import json, os, sys, torch
+import json, os, sys, torch, sklearn.metrics, tqdm
 from pymim import compare, config, evaluate, run, targets, train
 torch.set_num_threads(1)
+config.load(['gin/deepcluster.gin'])
 for line in sys.stdin:
     task = json.loads(line)
     if task.get("wait"):
@@ -106,7 +107,7 @@ class Crew:
         self.process.stdout.close()
 
 
-def appears(path, seconds=60):
+def appears(path, seconds=120):
     until = time.monotonic() + seconds
     while not (path.exists() and path.read_text()):
         assert time.monotonic() < until, f"no {path}"

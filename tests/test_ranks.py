@@ -16,10 +16,10 @@ from tests.crew import Crew, appears
 SMALL = [
     *("DATA=@data.Digits", "data.Digits.length=48", "IMAGE=16", "BATCH=16", "STEPS=6", "CLUSTERS=6"),
     *("encoders.ResNet.dim=4", "encoders.ResNet.depths=(1, 1)", "clusters.Survey.batch=2", "WORKERS=0"),
-    *("Trainer.log_every=1", "Trainer.save_every=6", "Trainer.draw=None", "Trainer.evaluate_every=2"),
-    *("Trainer.evaluate=None", "Trainer.patience=3"),
+    *("Trainer.log_every=1", "Trainer.save_every=6", "Trainer.draw=None", "Trainer.evaluate_every=4"),
+    "Trainer.patience=8",
 ]
-EVALUATED = "Trainer.evaluate=@evaluate.Evaluation()"
+EVALUATED = ["Trainer.evaluate=@evaluate.Evaluation()", "evaluate.Evaluation.probes=()"]
 # Where both are when one of them is signalled: what slows a run there, and how many steps are done.
 PLACES = {
     "a step": ("slowly(train.Trainer, 'learn', 0.5, lambda run, forward, batch, step, folder: step >= 3)", 4),
@@ -55,6 +55,7 @@ def ranks(crew):
 
 
 def command(folder, *more):
+    more = more or ["Trainer.evaluate=None"]
     return [*flags(["gin/deepcluster.gin", *SMALL, *more]), "--workdir", str(folder / "run")]
 
 
@@ -76,7 +77,7 @@ def whole(crew, tmp_path_factory):
 
 def started(ranks, folder, place):
     """Start a run that becomes slow at a place, and wait until it is there."""
-    more = [EVALUATED] if place == "an evaluation" else []
+    more = EVALUATED if place == "an evaluation" else ["Trainer.evaluate=None"]
     ranks.start(folder, command(folder, *more), PLACES[place][0])
     appears(folder / "place")
 
@@ -149,18 +150,22 @@ train.Trainer.learn = fail
 @pytest.mark.parametrize(
     ("missing", "line"),
     [
-        (1, r"pymim: rank 1: expected to start within 3 s of the others, got nothing; start WORLD_SIZE = 2 proc"),
-        (0, r"pymim: rank 0: expected at 127.0.0.1:\d+ within 3 s, got no answer; start it, set MASTER_ADDR and"),
+        (1, r"pymim: rank 1: expected to start within 2 s of the others, got nothing; start WORLD_SIZE = 2 proc"),
+        (0, r"pymim: rank 0: expected at 127.0.0.1:\d+ within 2 s, got no answer; start it, set MASTER_ADDR and"),
     ],
 )
 def test_one_that_never_starts_is_named(missing, line, ranks, tmp_path):
-    ranks.start(tmp_path, command(tmp_path), ranks=[1 - missing])
+    words = command(tmp_path, "Trainer.evaluate=None")
+    words[words.index("Trainer.patience=8")] = "Trainer.patience=2"
+    ranks.start(tmp_path, words, ranks=[1 - missing])
     (code,), ((told,),) = ranks.ends(1 - missing)
     assert code == 7 and re.match(line, told), told
 
 
 def test_one_that_waits_for_another_to_start_is_stopped_by_a_signal(ranks, tmp_path):
-    ranks.start(tmp_path, command(tmp_path, "Trainer.patience=60"), ranks=[0])
-    time.sleep(2)
-    ranks.signal(signal.SIGTERM, 0)
-    assert ranks.ends(0) == ([75], [["pymim: stopped by SIGTERM"]])
+    """Rank 1, which looks for the first one in a loop."""
+    from_now_on = "from pymim import meeting\nslowly(meeting, '_address', 0)"
+    ranks.start(tmp_path, command(tmp_path), from_now_on, ranks=[1])
+    appears(tmp_path / "place")
+    ranks.signal(signal.SIGTERM, 1)
+    assert ranks.ends(1) == ([75], [["pymim: stopped by SIGTERM"]])
