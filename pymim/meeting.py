@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from datetime import timedelta
+from typing import Any
 
 import torch.distributed as dist
 
@@ -44,13 +45,15 @@ def _address() -> tuple[str, int]:
     return os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
 
 
-def _store(name: str, size: int, hosts: bool) -> dist.Store:
+def _store(name: str, size: int, hosts: bool) -> Any:
     """A connection of its own to the store: what waits for an answer blocks nobody else."""
     global _met
     _met += name == "peers"
     again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = dist.TCPStore(*_address(), size, hosts, wait_for_workers=False, multi_tenant=True)
-    return dist.PrefixStore(f"pymim/{again}/{_met}/{name}", store)
+    store = dist.TCPStore(*_address(), size, hosts, wait_for_workers=False, multi_tenant=True)  # type: ignore[attr-defined]
+    return dist.PrefixStore(  # type: ignore[attr-defined]
+        f"pymim/{again}/{_met}/{name}", store
+    )
 
 
 def _wait_for_the_store(patience: float) -> None:

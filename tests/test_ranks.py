@@ -1,5 +1,5 @@
-"""Several processes of a run: one that is killed, stopped or missing ends the others in a line that names it; and one
-that is asked to stop stops all, wherever they are, with what is whole saved."""
+"""Several processes of a run: one that is killed, stopped or missing ends the others in a line that names it; and
+one that is asked to stop stops all, wherever they are, with what is whole saved."""
 
 import json
 import re
