@@ -100,8 +100,8 @@ class Peers:
     def follow(self, key: str) -> str:
         """Wait for a word of the first process, however long it takes.
 
-        Raises: Lost where it is silent for longer than `patience`; where it failed, an error with its words and exit
-            code; Asked where it does not hear a request to stop.
+        Raises: Lost where it is silent for longer than `patience`; where it failed, an error with its words and
+            exit code; Asked where it does not hear a request to stop.
         """
         alive, left = self._want("alive", [0])[0], self._want("left", [0])[0]
         self._wanted.add(key)

@@ -166,8 +166,8 @@ def explained() -> Iterator[None]:
 
 
 def is_broken() -> bool:
-    """Whether a collective failed: threads of torch may then wait for a process that is stopped, and Python, where it
-    ends, for them."""
+    """Whether a collective failed: threads of torch may then wait for a process that is stopped, and Python, where
+    it ends, for them."""
     return _broken
 
 
