@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from pymim import signals
@@ -38,6 +39,15 @@ def call(
     if code in _ASKED:
         raise _ASKED[code](f"stopped by a signal {where}")
     return 128 - code if code < 0 else code
+
+
+def state(process: int) -> str:
+    """Give the letter by which Linux says what a process does: T where it is stopped, X where there is none of this
+    number, nothing where the system does not say."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "X" if sys.platform == "linux" else ""
 
 
 def follow_parent() -> None:

@@ -91,7 +91,7 @@ def show(variants: Mapping[str, Sequence[str]], given: argparse.Namespace, commo
         with signals.handled(), config.trusting(given.trust):
             found = compare(variants, given.workdir, given.seeds, [*common, *given.common])
         print(markdown(found), end="")  # noqa: T201
-    except (PymimError, OSError, signals.Asked) as error:
+    except (Exception, signals.Asked) as error:
         ending = endings.of(error.error(AGAIN) if isinstance(error, signals.Asked) else error)
         if not ending.known:
             raise

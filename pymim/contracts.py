@@ -276,7 +276,7 @@ class Run(Protocol):
     batch: int
     loader: Any  # data.Loader: source, steps_per_epoch, regroup(groups), pair(table), in_order(views, batch)
     method: Any
-    world: Any  # World: rank, size, device, group, leads
+    world: Any  # World: rank, size, device, group, leads, heed()
 
     @property
     def epoch(self) -> float:

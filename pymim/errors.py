@@ -25,6 +25,7 @@ class PymimError(Exception):
     """Ends a run with one clear line and `exit_code`; what a terminal would obey is written as escapes."""
 
     exit_code = 1
+    together = False  # whether every process of the run raises it at once: then the first one says it
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -64,6 +65,12 @@ class Unwritable(PymimError):
     """A file cannot be written: the disk is full, the folder is gone; what was saved before is whole."""
 
     exit_code = 6
+
+
+class Lost(PymimError):
+    """Another process of the run is gone, stopped, or did not come in time; what was saved before is whole."""
+
+    exit_code = 7
 
 
 class OutOfMemory(PymimError):

@@ -1,8 +1,8 @@
 """python -m pymim.run --gin gin/mae.gin: parse, build, train, evaluate, draw.
 
 Exit codes: 0 done; 2 bad command line or configuration; 3 loss or gradients not finite; 4 data; 5 out of memory;
-6 a file could not be written; 75 stopped by a signal after saving (start it again); 130 interrupted, after saving;
-1 anything else.
+6 a file could not be written; 7 another process of the run is gone; 75 stopped by a signal after saving (start it
+again); 130 interrupted, after saving; 1 anything else.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from pymim import endings, signals
 
 if __name__ == "__main__":
     signals.begin()  # before what takes a second to import
+    if "RANK" in os.environ:  # where a process is gone, its peers' torch shows its frames: we say it in a line
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-from pymim import children, config, resume, stages
+from pymim import children, config, resume, stages, world
 from pymim.data import lines, moments
 from pymim.errors import ConfigError, OutOfMemory, PymimError, Unwritable, is_memory
 from pymim.io import Folder, history, measured
@@ -92,16 +94,22 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command; gives its exit code."""
     words = sys.argv[1:] if argv is None else argv
     children.follow_parent()
+    ending = endings.DONE
     try:
-        with signals.handled():
+        with signals.handled(), world.explained():
             return _command(words)
     except (Exception, KeyboardInterrupt, signals.Asked) as error:
         ending = endings.of(error)
         if not ending.known:
             raise
-        line = config.told(error) if isinstance(error, PymimError) else ending.reason
-        _complain(line, "-v" in words or "--verbose" in words)
+        if not getattr(error, "together", False) or _leads():
+            line = config.told(error) if isinstance(error, PymimError) else ending.reason
+            _complain(line, "-v" in words or "--verbose" in words)
         return ending.exit_code
+    finally:
+        world.World.leave(ending.exit_code, ending.reason)
+        if world.is_broken():
+            _end_at_once(ending.exit_code)
 
 
 def _command(words: list[str]) -> int:
@@ -121,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     """One mode, on one run's folder."""
     memory.keep()
     folder = Folder(args.workdir or _default_workdir(args))
-    alone = args.mode == "train" and os.environ.get("RANK", "0") == "0"
+    alone = args.mode == "train" and _leads()
     with Lock(folder.path) if alone else contextlib.nullcontext():
         return _run(args, folder)
 
@@ -152,7 +160,7 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
         raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{slot}; add one")
     _say_data(trainer)
     with computing(trainer.precision):
-        getattr(look, "again", look)(trainer, folder, step)
+        trainer.world.led(lambda: getattr(look, "again", look)(trainer, folder, step))
     return 0
 
 
@@ -202,8 +210,7 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
         raise known from error
     finally:
         _record(trainer, folder, ending)
-        if ending.exit_code != 1:  # then others may still wait for this process, and ending would wait for them
-            trainer.world.leave()
+        trainer.world.leave(ending.exit_code, ending.reason)
     return 0
 
 
@@ -276,6 +283,17 @@ def _default_workdir(args: argparse.Namespace) -> Path:
     if args.mode != "train" or args.resume != "never":
         return max(taken, key=lambda p: p.stat().st_mtime, default=Path("runs", stem))
     return Path("runs", f"{stem}-{len(taken) + 1}" if taken else stem)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _leads() -> bool:
+    """Whether this process writes and speaks for all, also before it has met them."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _complain(message: str, verbose: bool) -> None:

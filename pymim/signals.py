@@ -26,9 +26,10 @@ PATIENCE = 5.0  # seconds that what is waited for may still take after a request
 class Asked(BaseException):
     """A signal asks to stop. No Exception: what takes anything for a broken picture lets it pass."""
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, together: bool = False):
         super().__init__(number)
         self.number = number
+        self.together = together  # whether every process of the run raises it at this very place
 
     def __str__(self) -> str:
         return "interrupted" if self.number == signal.SIGINT else f"stopped by {signal.Signals(self.number).name}"
@@ -39,7 +40,9 @@ class Asked(BaseException):
 
     def error(self, where: str) -> Stopped:
         """What ends a run, which says where it stopped."""
-        return (Interrupted if self.number == signal.SIGINT else Stopped)(f"{self} {where}")
+        made = (Interrupted if self.number == signal.SIGINT else Stopped)(f"{self} {where}")
+        made.together = self.together
+        return made
 
 
 class _State:
@@ -110,10 +113,21 @@ def requested() -> int:
     return _state.number
 
 
-def asked() -> Asked:
-    """What to raise where a process was asked to stop, this one or another."""
+def asked(together: bool = False) -> Asked:
+    """What to raise where a process was asked to stop, this one or another; `together`: all raise it here."""
     _state.raised = True
-    return Asked(_state.number or signal.SIGTERM)
+    return Asked(_state.number or signal.SIGTERM, together)
+
+
+def listens() -> bool:
+    """Whether a signal asks this process to stop, and does not simply end it."""
+    return _state.handling
+
+
+def hand_on(number: int) -> None:
+    """From another thread: ask this process as another one was asked, unless it was already."""
+    if listens() and not requested():
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def run(command: Sequence[str], **options: Any) -> int:

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from pymim import children
 from pymim.errors import ConfigError, PymimError
 from pymim.io.disk import write_whole
-from pymim.world import World
+from pymim.world import PATIENCE, World
 
 Bindings = dict[str, Any]
 Entry = str | tuple[str | Bindings, ...]
@@ -114,7 +114,8 @@ def load(
     entries = [] if config.value(root, "stages", None) is None else config.build(root, "stages").files
     running = bool(training and entries) and not (folder / "config.gin").exists()  # which has made them
     if running:
-        World.meet()  # before the first process makes a folder that the others look for
+        # Before the first process makes a folder that the others look for.
+        World.meet(config.value(root, "patience", PATIENCE))
     taken = _taken(entries, text, bound, folder) if entries else set()
     if entries:
         config.load(files, bound)
@@ -124,7 +125,8 @@ def load(
         if macros(text).get(stage.macro, "None") != "None":
             continue
         if running:
-            _make(stage, passed(stage, text, bound))
+            words = passed(stage, text, bound)
+            World.current().led(lambda stage=stage, words=words: _make(stage, words))  # type: ignore[misc]
         if staged is not None:
             staged.append((stage, [*stage.words, *passed(stage, text, bound)]))
         bound.append(f"{stage.macro}={str(stage.encoder)!r}")
@@ -182,10 +184,6 @@ def _make(stage: Stage, passed: list[str]) -> None:
 
     words = ["--workdir", str(stage.folder), "--resume", "auto"]
     command = [sys.executable, "-m", "pymim.run", *config.flags([*stage.words, *passed]), *words]
-    if not World.current().leads:
-        while not stage.done.exists():  # where the first process fails, the launcher ends this one
-            time.sleep(0.2)
-        return
     if (made := _made(stage)) is not None:
         if made != command[3:]:
             _say(stage, "was made by another command, and is kept: a new --workdir makes it again")
@@ -193,12 +191,8 @@ def _make(stage: Stage, passed: list[str]) -> None:
     trust = config.trust_flag()
     _say(stage, shlex.join([*command, *trust]))
     began = time.perf_counter()
-    try:
-        _call(stage, [*command, *trust])
-        _call(stage, [*command[:3], "export", str(stage.folder), "--to", str(stage.encoder), *trust])
-    except BaseException:
-        World.leave()
-        raise
+    _call(stage, [*command, *trust])
+    _call(stage, [*command[:3], "export", str(stage.folder), "--to", str(stage.encoder), *trust])
     seconds = time.perf_counter() - began
     write_whole(stage.done, json.dumps({"command": command[3:], "seconds": round(seconds, 1)}))
     _say(stage, f"done in {seconds:.0f} s")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
 import random
 import sys
@@ -36,7 +37,7 @@ from pymim.method import Method
 from pymim.optim import AdamW, Recipe
 from pymim.precision import check, computing
 from pymim.stages import Stages
-from pymim.world import World
+from pymim.world import PATIENCE, World
 
 Look = Callable[["Trainer", Folder, int], None]
 
@@ -58,6 +59,8 @@ class Trainer:
     gauges: of the steps that are logged.
     start: where the encoder's weights come from, whole or in part, when the run begins (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
+    patience: seconds that another process may be silent, or late, before the run ends with exit code 7 (Lost).
+        Looks of the first process may take longer.
     While it runs, `step` is the number of steps done, `images` that of the images seen, and `folder` the run's.
     evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
     """
@@ -87,6 +90,7 @@ class Trainer:
         draw_every: int = 0,
         start: str | Path | None = None,
         stages: Stages | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         whole(
             self,
@@ -101,7 +105,7 @@ class Trainer:
         seeds(self, seed=seed)
         check(self, precision)
         whole(self, 0, evaluate_every=evaluate_every, draw_every=draw_every)
-        positive(self, **given(clip=clip))
+        positive(self, patience=patience, **given(clip=clip))
         if average != TEACHER:
             share(self, "from 0 to below 1", **given(average=average))
         self.steps, self.batch, self.seed, self.micro = steps, batch, seed, micro
@@ -110,7 +114,7 @@ class Trainer:
         self.board = tensorboard_writer() if tensorboard else None
         self.looks = [(look, every) for look, every in ((evaluate, evaluate_every), (draw, draw_every)) if look]
         self.evaluate, self.draw, self.gauges = evaluate, draw, gauges
-        self.world = World.current()
+        self.world = World.current(patience)
         self.method = method.to(self.world.device)
         self.start = None if start is None else Path(start)
         self.stages = stages
@@ -177,7 +181,9 @@ class Trainer:
             raise ConfigError(f"Trainer.run: first: expected at most {self.steps}, got {first}; raise steps")
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)
-        with signals.handled(), keeper.among_others(), computing(self.precision):
+        alone = self.world.size == 1  # several stop where all of them do
+        held = signals.held(not alone)
+        with signals.handled(), keeper.among_others(), held, computing(self.precision):
             with keeper.between(first):
                 self._prepare()
             self._train(keeper)
@@ -185,9 +191,10 @@ class Trainer:
     def _prepare(self) -> None:
         if self.step == 0:
             self._begin_from_start()
-        for part in (self.method, *(look for look, _ in self.looks)):
-            if prepare := getattr(part, "before_run", None):
-                prepare(self)
+        self.method.before_run(self)
+        for look, _ in self.looks:
+            if prepare := getattr(look, "before_run", None):
+                self.world.led(functools.partial(prepare, self))
 
     def _train(self, keeper: Keeper) -> None:
         first, folder = self.step, self.folder
@@ -215,7 +222,7 @@ class Trainer:
                 if stopping or done == self.steps or done % self.save_every == 0:
                     keeper.save(done)
                 if stopping:
-                    raise signals.asked().error(keeper.told(done))
+                    raise signals.asked(together=True).error(keeper.told(done))
                 with progress.apart():
                     self._look(keeper, done)
             if first == self.steps:  # it was stopped while it looked at the end
@@ -225,10 +232,10 @@ class Trainer:
         return Done(step, self.images, self.epoch, self.loader.waited, len(self.loader.broken))
 
     def _look(self, keeper: Keeper, done: int) -> None:
-        for look, every in self.looks if self.world.leads else ():
+        for look, every in self.looks:
             if done == self.steps or (every and done % every == 0):
-                with keeper.between(done), signals.released():
-                    look(self, self.folder, done)
+                with keeper.between(done):
+                    self.world.led(functools.partial(look, self, self.folder, done))
 
     def _begin_from_start(self) -> None:
         if self.start is None:

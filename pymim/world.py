@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,17 @@ import torch.distributed as dist
 import torch.distributed.nn.functional  # before there is a group: its defaults would keep the group for good
 from torch import nn
 
+from pymim import signals
+from pymim.meeting import joined
+from pymim.peers import Peers
 from pymim.precision import autocast
 
+PATIENCE = 1800.0  # seconds, as of torch's groups
 Context = contextlib.AbstractContextManager[Any]
+_OF_GLOO = ("gloo/", "pair closure", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
+_STOPPED = "stopped"
+_peers: Peers | None = None  # as torch.distributed has its group
+_broken = False
 
 
 @dataclass(frozen=True)
@@ -27,8 +36,12 @@ class World:
     device: torch.device
 
     @classmethod
-    def current(cls) -> World:
-        """Joins the processes torchrun started, by NCCL on GPUs and gloo elsewhere."""
+    def current(cls, patience: float = PATIENCE) -> World:
+        """Joins the processes torchrun started, by NCCL on GPUs and gloo elsewhere.
+
+        patience: seconds that another one is waited for, at most. Raises Lost where one does not come.
+        """
+        global _peers
         cuda = torch.cuda.is_available()
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
         if cuda:
@@ -36,20 +49,26 @@ class World:
         if "RANK" not in os.environ:
             return cls(0, 1, device)
         if not dist.is_initialized():
-            dist.init_process_group("nccl" if cuda else "gloo")
+            _peers = joined("nccl" if cuda else "gloo", patience)
         return cls(dist.get_rank(), dist.get_world_size(), device)
 
     @classmethod
-    def meet(cls) -> None:
+    def meet(cls, patience: float = PATIENCE) -> None:
         """Waits until every process is here: what they see of a folder is then the same."""
-        if cls.current().size > 1:
+        if cls.current(patience).size > 1:
             dist.barrier()
 
     @staticmethod
-    def leave() -> None:
-        """Ends what current() began, threads included. One that lets go of its last tensor while Python exits is an
-        abort, for which torchrun kills the others."""
-        if dist.is_initialized():
+    def leave(code: int = 0, reason: str = "done") -> None:
+        """Ends what current() began, threads included, and tells the others with which exit code and why. One that
+        lets go of its last tensor while Python exits is an abort, for which torchrun kills the others."""
+        global _peers, _broken
+        if _peers is not None:
+            _peers.end(code, reason)
+            _broken |= _peers.broken
+            _peers = None
+        # After a mistake of the program others may still wait for this process, and to end would wait for them.
+        if dist.is_initialized() and code != 1 and not _broken:
             gc.collect()  # what has the group, such as DDP, is in circles
             dist.destroy_process_group()
 
@@ -99,9 +118,61 @@ class World:
         dist.all_reduce(shared)
         return bool(shared > 0)
 
+    def heed(self) -> None:
+        """Raise Asked, in every process at this very place, where one of them was asked to stop."""
+        if self.any(bool(signals.requested())):
+            raise signals.asked(together=True)
+
+    def led(self, action: Callable[[], object]) -> None:
+        """Have the first process do what may take long, while the others wait, as long as it lives.
+
+        Raises: Asked, in all of them, where one was asked to stop: the action ends at once.
+        """
+        if self.size == 1:
+            with signals.released():
+                action()
+            return
+        assert _peers is not None, "current() makes it"
+        _peers.turns += 1
+        turn = f"turn/{_peers.turns}"
+        if not self.leads:
+            with signals.held():
+                if _peers.follow(turn) == _STOPPED:
+                    raise signals.asked(together=True)
+            return
+        try:
+            with signals.released():
+                action()
+        except signals.Asked as asked:
+            _peers.say(turn, _STOPPED)
+            raise signals.asked(together=True) from asked
+        _peers.say(turn, "done")
+
     def autocast(self, precision: str) -> Context:
         """What a forward pass is computed in (`pymim.precision`)."""
         return autocast(self.device, precision)
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Inside, what fails because another process is gone raises what is known of it: Lost, the error that ended the
+    other one, or Asked where one of them was asked to stop."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _peers is None or not _is_of_others(error):
+            raise
+        raise _peers.explained(error) from error
+
+
+def is_broken() -> bool:
+    """Whether a collective failed: threads of torch may then wait for a process that is stopped, and Python, where
+    it ends, for them."""
+    return _broken
+
+
+def _is_of_others(error: RuntimeError) -> bool:
+    return isinstance(error, dist.DistError) or any(words in str(error) for words in _OF_GLOO)
 
 
 def all_ranks() -> dist.ProcessGroup | None:

@@ -13,6 +13,8 @@ GROUND = {
     "schedule",
     "world",
     "precision",
+    "peers",
+    "meeting",
     "measures",
     "parts",
     "philox",

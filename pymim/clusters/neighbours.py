@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,12 +19,15 @@ QUERIES, BANK = 1024, 16384  # rows whose products are in memory at a time
 
 
 @torch.no_grad()
-def nearest(rows: Rows, count: int, device: torch.device) -> Int[Tensor, "N k"]:
+def nearest(
+    rows: Rows, count: int, device: torch.device, between: Callable[[], None] = lambda: None
+) -> Int[Tensor, "N k"]:
     """Give the `count` rows of the largest cosine with each row, the largest first and the row itself among them,
     int64 and in every process alike.
 
     Rows go round in chunks, and every process keeps the best of what its own rows have met: N D numbers pass each
-    process, and n (k + chunk) are in memory.
+    process, and n (k + chunk) are in memory. `between` is called before each chunk, in every process: what it
+    raises ends the search.
 
     Raises ValueError: fewer rows than neighbours.
     """
@@ -33,6 +36,7 @@ def nearest(rows: Rows, count: int, device: torch.device) -> Int[Tensor, "N k"]:
     mine = normalize(rows.values.float())
     cosine, found = mine.new_full((len(mine), count), -2.0), rows.ids.new_full((len(mine), count), -1)
     for bank, ids in _everybody(mine, rows, device):
+        between()
         for first in range(0, len(mine), QUERIES):
             chosen = slice(first, first + QUERIES)
             with torch.autocast(device.type, enabled=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
@@ -67,16 +68,19 @@ def cluster(
     iterations: int,
     seed: int,
     device: torch.device,
+    between: Callable[[], None] | None = None,
 ) -> Clustering:
     """K-means from `clusters` rows drawn by `seed` out of all rows of all processes, and a last assignment.
 
     Rows are drawn by their number in the table, and sums are float64, so that the answer does not depend on how the
     table lies in processes. (Unlike the released code of DeepCluster-v2, which draws from the first one's.)
+
+    between: called between passes, in every process: what it raises ends the clustering.
     """
     drawn = torch.randperm(rows.total, generator=torch.Generator().manual_seed(seed))
     start = rows.pick(drawn[torch.arange(clusters) % rows.total].to(rows.ids.device)).to(device)
     options = {"metric": metric, "empty": empty, "iterations": iterations, "device": device, "group": rows.group}
-    model = kmeans.KMeans(clusters, start=start, **options).fit(rows.chunks())  # type: ignore[arg-type]
+    model = kmeans.KMeans(clusters, start=start, between=between, **options).fit(rows.chunks())  # type: ignore[arg-type]
     assert model.centroids is not None, "it is fitted"
     found = [kmeans.assign(chunk.to(device), model.centroids, metric=metric) for chunk in rows.chunks()]
     labels, distances = (rows.whole(torch.cat(column)) for column in zip(*found, strict=True))

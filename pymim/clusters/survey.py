@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pymim import signals
 from pymim.checks import whole
 from pymim.clusters.rows import Rows
 from pymim.contracts import Encoder, Run
@@ -57,8 +56,7 @@ class Survey:
         world.align(encoder)
         with still(encoder), world.autocast(self.precision):
             for batch in loader.batches(0, -(-total // whole)):
-                if world.any(bool(signals.requested())):
-                    raise signals.asked()
+                world.heed()
                 for table, view in zip(made, batch.to(world.device).views, strict=True):
                     table.append(encoder(view).pooled.float().cpu())
         first = torch.arange(-(-total // whole)) * whole + world.rank * share

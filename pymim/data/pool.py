@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
 from collections.abc import Generator
 from multiprocessing import connection
-from pathlib import Path
 from typing import Any
 
-from pymim import signals
+from pymim import children, signals
 from pymim.data import passing, workers
 from pymim.data.log import log
 from pymim.errors import DataError
@@ -69,11 +67,8 @@ class Worker:
     @property
     def state(self) -> str:
         """What the process does, as the system says."""
-        status = Path(f"/proc/{self.process.pid}/stat")
-        letter = ""
-        with contextlib.suppress(OSError, IndexError):
-            letter = status.read_text().rpartition(")")[2].split()[0]
-        return f"worker {self.number} (process {self.process.pid}) is {STATES.get(letter, 'alive')}"
+        does = STATES.get(children.state(self.process.pid or 0), "alive")
+        return f"worker {self.number} (process {self.process.pid}) is {does}"
 
     def end(self) -> None:
         """End the process at once: it holds nothing."""

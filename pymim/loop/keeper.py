@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from pymim import signals
-from pymim.errors import DataError
+from pymim.errors import DataError, Lost
 from pymim.io import checkpoint
+from pymim.world import explained
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -50,7 +51,7 @@ class Keeper:
         try:
             yield
         except signals.Asked as asked:
-            self._rescue(step, mark)
+            self._rescue(step, mark, asked.together)
             raise asked.error(self.told(step)) from None
         except DataError as error:
             self._rescue(step, mark)
@@ -58,16 +59,22 @@ class Keeper:
 
     @contextlib.contextmanager
     def among_others(self) -> Iterator[None]:
-        """Where this process and others were asked to stop, and one of them left, what fails here is no failure."""
-        try:
-            yield
-        except RuntimeError as error:
-            if self.trainer.world.size == 1 or not signals.requested():
-                raise
-            raise signals.asked().error(self.told(self.trainer.step)) from error
+        """Where another process was asked to stop, and left, what fails here is no failure.
 
-    def _rescue(self, step: int, mark: Mark) -> None:
-        if step and step != self.last and self.trainer.world.size == 1 and mark.holds():
+        Raises: Stopped; Lost where one is gone; where one failed, an error with its words and exit code.
+        """
+        try:
+            with explained():
+                yield
+        except signals.Asked as asked:
+            raise asked.error(self.told(self.trainer.step)) from asked
+        except Lost as lost:
+            raise Lost(f"{lost} ({self.told(self.trainer.step)})") from lost
+
+    def _rescue(self, step: int, mark: Mark, together: bool = False) -> None:
+        if step and step != self.last and (together or self.trainer.world.size == 1):
+            if self.trainer.world.any(not mark.holds()):
+                return
             self.save(step)
 
 

@@ -79,6 +79,7 @@ class Bank(Table):
                 self.width,
                 seed=seed + number,
                 device=world.device,
+                between=world.heed,
                 **options,
             )
             for number in range(self.sets)

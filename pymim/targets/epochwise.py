@@ -57,5 +57,6 @@ class Epochwise(Table):
                 iterations=self.iterations,
                 seed=seed,
                 device=device,
+                between=run.world.heed,
             )
         ]

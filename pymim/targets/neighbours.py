@@ -70,7 +70,7 @@ class Neighbours(Predicted):
         rows = self.survey(run)[0]
         remedy = f"lower targets.Neighbours.count ({self.count}), or train in more processes"
         with memory_of("Neighbours: search", remedy):
-            found = nearest(rows, self.count + 1, run.world.device)
+            found = nearest(rows, self.count + 1, run.world.device, run.world.heed)
         self.neighbours.copy_(found if self.itself else _others(found))
         facts = {"count": self.count, **self._facts(run)}
         run.report("neighbours", **facts, seconds=round(time.perf_counter() - began, 2))

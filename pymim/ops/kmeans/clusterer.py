@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class KMeans:
         device: where chunks are moved to; where they are, if None.
         group: processes whose data is clustered together, each holding some rows. The clusters are those of one
             process that has all rows in the order of the ranks, but for the order in which sums are rounded.
+        between: called before every pass of `fit`, in every process: what it raises ends the fit.
 
     Attributes:
         centroids: float32 [K D]. counts: float64 [K], weight of each cluster in the last pass; empty ones are 0.
@@ -83,6 +85,7 @@ class KMeans:
         rows: int = 65536,
         device: torch.device | str | None = None,
         group: dist.ProcessGroup | None = None,
+        between: Callable[[], None] | None = None,
     ):
         is_cosine("KMeans", metric)
         _check_numbers(clusters, iterations, restarts, rows, seed, max_size)
@@ -104,6 +107,7 @@ class KMeans:
         self.clusters, self.metric, self.start, self.iterations = clusters, metric, start, iterations
         self.tolerance, self.restarts, self.empty, self.max_size = tolerance, restarts, empty, max_size
         self.decay, self.seed, self.rows, self.device, self.group = decay, seed, rows, device, group
+        self.between = between or (lambda: None)
         self.centroids: Tensor | None = None
         self.totals: Statistics | None = None  # of partial_fit
         self.counts: Tensor | None = None
@@ -217,6 +221,7 @@ class KMeans:
         """Lloyd's algorithm; keeps the result if it is the best so far."""
         history: list[float] = []
         for left in range(self.iterations, -1, -1):
+            self.between()
             statistics = self._pass(chunks, centroids)
             history.append(float(statistics.errors.sum()))
             if not left or self._settled(history, statistics):

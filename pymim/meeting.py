@@ -1,0 +1,71 @@
+"""Where the processes of a run meet: the store of torch.distributed that the environment names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from datetime import timedelta
+from typing import Any
+
+import torch.distributed as dist
+
+from pymim.errors import Lost
+from pymim.peers import Peers
+
+_met = 0  # how often this process, as all others, has met them
+
+
+def joined(backend: str, patience: float) -> Peers:
+    """Join the others, as RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say, and begin to listen to them.
+
+    Unlike torch's own way, a stop is heard while others are waited for, and who does not come is named.
+    Raises: Lost.
+    """
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    hosts = rank == 0 and not _is_launched()
+    if not hosts:
+        _wait_for_the_store(patience)
+    peers = Peers(_store("peers", size, hosts), rank, size, patience, hosts)
+    peers.begin()
+    peers.meet()
+    dist.init_process_group(
+        backend, store=_store("group", size, False), rank=rank, world_size=size, timeout=timedelta(seconds=patience)
+    )
+    return peers
+
+
+def _is_launched() -> bool:
+    """Whether the launcher has the store, and not the first process."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def _address() -> tuple[str, int]:
+    return os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+
+
+def _store(name: str, size: int, hosts: bool) -> Any:
+    """A connection of its own to the store: what waits for an answer blocks nobody else."""
+    global _met
+    _met += name == "peers"
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = dist.TCPStore(*_address(), size, hosts, wait_for_workers=False, multi_tenant=True)  # type: ignore[attr-defined]
+    return dist.PrefixStore(  # type: ignore[attr-defined]
+        f"pymim/{again}/{_met}/{name}", store
+    )
+
+
+def _wait_for_the_store(patience: float) -> None:
+    until = time.monotonic() + patience
+    while True:
+        with contextlib.suppress(OSError):
+            socket.create_connection(_address(), timeout=1).close()
+            return
+        if time.monotonic() >= until:
+            address, port = _address()
+            raise Lost(
+                f"rank 0: expected at {address}:{port} within {patience:g} s, got no answer; start it, set "
+                "MASTER_ADDR and MASTER_PORT to where it is, or raise train.Trainer.patience"
+            )
+        time.sleep(0.1)
