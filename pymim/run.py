@@ -23,13 +23,13 @@ if __name__ == "__main__":
     if "RANK" in os.environ:  # where a process is gone, its peers' torch shows its frames: we say it in a line
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-from pymim import children, config, resume, stages, world
-from pymim.data import lines, moments
+from pymim import announce, children, config, resume, stages, world
+from pymim.data import moments
 from pymim.errors import ConfigError, OutOfMemory, PymimError, Unwritable, is_memory
 from pymim.io import Folder, history, measured
 from pymim.io.lock import Lock
 from pymim.loop import memory
-from pymim.precision import WORDS, computing
+from pymim.precision import computing
 
 if TYPE_CHECKING:
     from pymim.train import Trainer
@@ -158,7 +158,7 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
     look = getattr(trainer, slot)
     if look is None:
         raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{slot}; add one")
-    _say_data(trainer)
+    announce.data(trainer)
     with computing(trainer.precision):
         trainer.world.led(lambda: getattr(look, "again", look)(trainer, folder, step))
     return 0
@@ -196,7 +196,7 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
         history.write(folder, 0, {}, now)
     if trainer.world.leads:
         folder.describe_machine()
-    _announce(trainer, folder, first)
+    announce.begins(trainer, folder, first)
     ending, advice = endings.DONE, pieces.advice(trainer)
     try:
         _record(trainer, folder, None)
@@ -244,36 +244,6 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
     write_whole(path, svg(root, cost, name))
     print(f"{text(root, cost)}\n\ndrawn in {path}")  # noqa: T201
     return 0
-
-
-def _announce(trainer: Trainer, folder: Folder, first: int) -> None:
-    from pymim.loop import pieces
-
-    if not trainer.world.leads:
-        return
-    parameters = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
-    peak = max(trainer.optimizer.schedule(trainer.batch)(s, trainer.steps) for s in range(trainer.steps + 1))
-    print(  # noqa: T201
-        f"{folder.path}: {parameters / 1e6:.1f} M parameters, "
-        f"{len(trainer.loader.source):,} {trainer.encoder.items}, "
-        f"steps {first} to {trainer.steps} of global batch {trainer.batch} "
-        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, {WORDS[trainer.precision]} on "
-        f"{trainer.world.device}",
-        file=sys.stderr,
-    )
-    if line := pieces.told(trainer):
-        print(line, file=sys.stderr)  # noqa: T201
-    if normalise := getattr(trainer.loader.views[0], "normalise", None):
-        print(f"pixels: {normalise}", file=sys.stderr)  # noqa: T201
-    _say_data(trainer)
-
-
-def _say_data(trainer: Trainer) -> None:
-    """Which pictures, classes and files are trained on and evaluated on, and what was left out."""
-    if trainer.world.leads:
-        source, items = trainer.loader.source, trainer.encoder.items
-        print(lines.trains_on(source, items), file=sys.stderr)  # noqa: T201
-        print(lines.evaluates_on(source, trainer.evaluate, items), file=sys.stderr)  # noqa: T201
 
 
 def _default_workdir(args: argparse.Namespace) -> Path:

@@ -10,13 +10,11 @@ import contextlib
 import copy
 import functools
 import math
-import random
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -32,6 +30,7 @@ from pymim.loop.average import TEACHER, average_of
 from pymim.loop.gauges import Gauges
 from pymim.loop.keeper import Keeper
 from pymim.loop.progress import Done, Progress
+from pymim.loop.seeds import seed_everything
 from pymim.loop.wrap import check_recompute, synchronise_only, wrap
 from pymim.method import Method
 from pymim.optim import AdamW, Recipe
@@ -59,8 +58,7 @@ class Trainer:
     gauges: of the steps that are logged.
     start: where the encoder's weights come from, whole or in part, when the run begins (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
-    patience: seconds that another process may be silent, or late, before the run ends with exit code 7 (Lost).
-        Looks of the first process may take longer.
+    patience: seconds that another process may be silent or late before the run ends by Lost; looks may take longer.
     While it runs, `step` is the number of steps done, `images` that of the images seen, and `folder` the run's.
     evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
     """
@@ -92,16 +90,8 @@ class Trainer:
         stages: Stages | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        whole(
-            self,
-            1,
-            steps=steps,
-            batch=batch,
-            log_every=log_every,
-            save_every=save_every,
-            keep=keep,
-            **given(micro=micro),
-        )
+        whole(self, 1, steps=steps, batch=batch, **given(micro=micro))
+        whole(self, 1, log_every=log_every, save_every=save_every, keep=keep)
         seeds(self, seed=seed)
         check(self, precision)
         whole(self, 0, evaluate_every=evaluate_every, draw_every=draw_every)
@@ -302,11 +292,3 @@ class Trainer:
 
     def _is_logged(self, done: int) -> bool:
         return done % self.log_every == 0 or done == self.steps
-
-
-def seed_everything(seed: int, step: int, rank: int) -> None:
-    """The random state of one step of one process: for dropout and whatever a user's component draws."""
-    mixed = (seed * 1_000_003 + step * 8191 + rank) % 2**32
-    random.seed(mixed)
-    np.random.seed(mixed)  # noqa: NPY002 - whatever a component draws from must follow the step
-    torch.manual_seed(mixed)

@@ -29,7 +29,7 @@ SLOTS = {
 # What holds the slots together, runs them and looks at them.
 ABOVE = {
     *("method", "objective", "forward", "train", "run", "evaluate", "explain", "compare", "io", "loop", "draw"),
-    *("config", "bench", "stages", "making", "resume", "tune"),
+    *("config", "bench", "stages", "making", "resume", "tune", "announce"),
 }
 WRITES = {
     *("print", "open", "write", "write_text", "write_bytes", "mkdir", "savefig", "save", "save_file", "dump"),

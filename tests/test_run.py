@@ -231,22 +231,6 @@ def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
     assert any(name.startswith("average.") for name in weights(folder)) == ("average" in switch)
 
 
-def test_what_pieces_of_a_batch_change_is_said(tmp_path, capsys):
-    small = ["DIM=12", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=1", "DATA=@data.Digits", "data.Digits.length=16"]
-    words = flags(["gin/capi.gin", *small, "predictors.Cross.depth=1", "train.Trainer.micro=2", *BARE])
-    assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
-    told = capsys.readouterr().err.splitlines()
-    assert sum("micro-batches of 2: transport is balanced over 2 images;" in line for line in told) == 1
-
-
-def test_recomputing_what_has_no_blocks_is_refused_before_there_is_a_folder(tmp_path, capsys):
-    small = ["encoders.Stacked.layers=((8, 3, 2, 1), (8, 3, 2, 1))", "TRUNK=@encoders.Stacked()", "STEPS=1"]
-    words = flags(["gin/deepcluster.gin", *small, "gin/model/alexnet.gin", "TRUNK_CHANNELS=2", *BARE])
-    assert main([*words, "-b", "train.Trainer.recompute=True", "--workdir", str(tmp_path / "run")]) == 2
-    assert "recompute: expected False, as Projected has no blocks to recompute" in capsys.readouterr().err
-    assert not (tmp_path / "run/config.gin").exists()
-
-
 def test_tensorboard_shows_no_points_of_a_branch_that_was_left(tmp_path):
     """As its own reader sees them: each step once, and the values of metrics.jsonl."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -18,7 +18,7 @@ def keep_and_raise(
     folder: Folder, batch: Batch, step: int, seed: int, rank: int, losses: dict[str, float], what: str
 ) -> NoReturn:
     """Writes nan/step-N-rank-R.safetensors and .json, then raises Diverged, whose message begins with `what`.
-    The random state of the step is train.seed_everything(seed, step, rank); its weights are those of the last
+    The random state of the step is loop.seeds.seed_everything(seed, step, rank); its weights are those of the last
     checkpoint, trained on to it."""
     name = f"nan/step-{step:08d}-rank-{rank}"
     values = {"step": step, "seed": seed, "rank": rank, "losses": {k: str(v) for k, v in losses.items()}}

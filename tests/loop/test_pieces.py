@@ -13,7 +13,7 @@ from pymim.contracts import OverBatch
 from pymim.loop import pieces
 from pymim.method import Method
 from pymim.objective import Objective
-from pymim.run import build
+from pymim.run import build, main
 from pymim.train import Trainer
 from tests.launch import BARE
 
@@ -198,3 +198,19 @@ def test_the_run_says_what_its_pieces_change(name, micro, words):
 )
 def test_out_of_memory_advises_what_leaves_the_result_alone(name, options, words):
     assert pieces.advice(run_of(name, **options)).startswith(f"out of memory; {words}")
+
+
+def test_what_pieces_of_a_batch_change_is_said(tmp_path, capsys):
+    small = ["DIM=12", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=1", "DATA=@data.Digits", "data.Digits.length=16"]
+    words = config.flags(["gin/capi.gin", *small, "predictors.Cross.depth=1", "train.Trainer.micro=2", *BARE])
+    assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert sum("micro-batches of 2: transport is balanced over 2 images;" in line for line in told) == 1
+
+
+def test_recomputing_what_has_no_blocks_is_refused_before_there_is_a_folder(tmp_path, capsys):
+    small = ["encoders.Stacked.layers=((8, 3, 2, 1), (8, 3, 2, 1))", "TRUNK=@encoders.Stacked()", "STEPS=1"]
+    words = config.flags(["gin/deepcluster.gin", *small, "gin/model/alexnet.gin", "TRUNK_CHANNELS=2", *BARE])
+    assert main([*words, "-b", "train.Trainer.recompute=True", "--workdir", str(tmp_path / "run")]) == 2
+    assert "recompute: expected False, as Projected has no blocks to recompute" in capsys.readouterr().err
+    assert not (tmp_path / "run/config.gin").exists()

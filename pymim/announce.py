@@ -1,0 +1,43 @@
+"""What a run says of itself before it begins."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pymim.data import lines
+from pymim.loop import pieces
+from pymim.precision import WORDS
+
+if TYPE_CHECKING:
+    from pymim.io import Folder
+    from pymim.train import Trainer
+
+
+def begins(trainer: Trainer, folder: Folder, first: int) -> None:
+    """Print what is trained, for how long, by which rate, precision and data."""
+    if not trainer.world.leads:
+        return
+    parameters = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
+    peak = max(trainer.optimizer.schedule(trainer.batch)(s, trainer.steps) for s in range(trainer.steps + 1))
+    print(  # noqa: T201
+        f"{folder.path}: {parameters / 1e6:.1f} M parameters, "
+        f"{len(trainer.loader.source):,} {trainer.encoder.items}, "
+        f"steps {first} to {trainer.steps} of global batch {trainer.batch} "
+        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, {WORDS[trainer.precision]} on "
+        f"{trainer.world.device}",
+        file=sys.stderr,
+    )
+    if line := pieces.told(trainer):
+        print(line, file=sys.stderr)  # noqa: T201
+    if normalise := getattr(trainer.loader.views[0], "normalise", None):
+        print(f"pixels: {normalise}", file=sys.stderr)  # noqa: T201
+    data(trainer)
+
+
+def data(trainer: Trainer) -> None:
+    """Print which pictures, classes and files are trained on and evaluated on, and what was left out."""
+    if trainer.world.leads:
+        source, items = trainer.loader.source, trainer.encoder.items
+        print(lines.trains_on(source, items), file=sys.stderr)  # noqa: T201
+        print(lines.evaluates_on(source, trainer.evaluate, items), file=sys.stderr)  # noqa: T201
