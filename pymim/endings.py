@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from typing import NamedTuple
+import os
+import sys
+from typing import NamedTuple, NoReturn
 
 from pymim.errors import ConfigError, Interrupted, OutOfMemory, PymimError, Unwritable, is_memory, is_refusal
 from pymim.signals import Asked
@@ -40,3 +42,16 @@ def of(error: BaseException) -> Ending:
         return Ending(ConfigError.exit_code, str(error).partition("\n")[0])
     words = " ".join(str(error).split())
     return Ending(1, f"{type(error).__name__}: {words}", known=False)
+
+
+def at_once(code: int) -> NoReturn:
+    """End this process without waiting for any thread."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def quiet_torch() -> None:
+    """Before torch is imported: among several processes, keep it from showing its frames where one is gone."""
+    if "RANK" in os.environ:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

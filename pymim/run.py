@@ -20,8 +20,7 @@ from pymim import endings, signals
 
 if __name__ == "__main__":
     signals.begin()  # before what takes a second to import
-    if "RANK" in os.environ:  # where a process is gone, its peers' torch shows its frames: we say it in a line
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    endings.quiet_torch()
 
 from pymim import announce, children, config, resume, stages, world
 from pymim.data import moments
@@ -109,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         world.World.leave(ending.exit_code, ending.reason)
         if world.is_broken():
-            _end_at_once(ending.exit_code)
+            endings.at_once(ending.exit_code)
 
 
 def _command(words: list[str]) -> int:
@@ -255,14 +254,7 @@ def _default_workdir(args: argparse.Namespace) -> Path:
     return Path("runs", f"{stem}-{len(taken) + 1}" if taken else stem)
 
 
-def _end_at_once(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _leads() -> bool:
-    """Whether this process writes and speaks for all, also before it has met them."""
+def _leads() -> bool:  # also before it has met the others
     return os.environ.get("RANK", "0") == "0"
 
 

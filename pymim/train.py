@@ -58,7 +58,7 @@ class Trainer:
     gauges: of the steps that are logged.
     start: where the encoder's weights come from, whole or in part, when the run begins (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
-    patience: seconds that another process may be silent or late before the run ends by Lost; looks may take longer.
+    patience: seconds that another process may be silent or late; then the run ends (Lost). Looks may take longer.
     While it runs, `step` is the number of steps done, `images` that of the images seen, and `folder` the run's.
     evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
     """
@@ -171,8 +171,7 @@ class Trainer:
             raise ConfigError(f"Trainer.run: first: expected at most {self.steps}, got {first}; raise steps")
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)
-        alone = self.world.size == 1  # several stop where all of them do
-        held = signals.held(not alone)
+        held = signals.held(self.world.size > 1)  # several stop where all of them do
         with signals.handled(), keeper.among_others(), held, computing(self.precision):
             with keeper.between(first):
                 self._prepare()
