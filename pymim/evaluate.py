@@ -133,7 +133,6 @@ class Evaluation:
 
     def _protocol(self, trainer: Trainer, splits: list[Split]) -> protocol.Protocol:
         """What the figures of this encoder are measured with."""
-        train, test = (protocol.split(*split) for split in splits)
         return {
             **protocol.versions(),
             **self.parts,
@@ -143,8 +142,7 @@ class Evaluation:
             "seed": getattr(trainer, "seed", None),
             "precision": getattr(trainer, "precision", None),
             "device": trainer.world.device.type,
-            "train": train,
-            "test": test,
+            **{name: protocol.split(*split) for name, split in zip(("train", "test"), splits, strict=True)},
         }
 
     def _check(self, trainer: Trainer) -> None:
@@ -273,14 +271,14 @@ class Evaluation:
 
 def _memory_of(probe: Probe) -> AbstractContextManager[None]:
     """A lack of memory in a probe names the probe's own knobs, where it has some, and the number of images."""
-    kind = type(probe).__name__
-    own = [f"probes.{kind}.{knob}" for knob in ("batch", "chunk", "clusters") if getattr(probe, knob, None)]
+    knobs = [knob for knob in ("batch", "chunk", "clusters") if getattr(probe, knob, None)]
+    own = [f"probes.{type(probe).__name__}.{knob}" for knob in knobs]
     return memory_of(f"Evaluation: probe {probe.name}", f"lower {' or '.join([*own, _FEWER])}")
 
 
 def _of_head(name: str) -> str:
     """The file of the head that was chosen, beside that of the figures."""
-    return name.replace("step-", "head-") if name.startswith("step-") else f"head-{name}"
+    return f"head-{name.removeprefix('step-')}"
 
 
 def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:

@@ -169,9 +169,7 @@ class Trainer:
         """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving; ConfigError
         where `first` is past the end."""
         if first > self.steps:
-            raise ConfigError(
-                f"Trainer.run: first: expected a step up to the last, {self.steps}, got {first}; raise steps"
-            )
+            raise ConfigError(f"Trainer.run: first: expected at most {self.steps}, got {first}; raise steps")
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)
         with signals.handled(), keeper.among_others(), computing(self.precision):

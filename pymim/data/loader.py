@@ -161,7 +161,7 @@ class Loader:
         if len(self.broken) > self.limit:
             raise DataError(
                 f"Loader: source: expected at most {self.limit} broken of {len(self.source)} pictures, got "
-                f"{len(self.broken)}: {listed(self.broken)}; mend or remove them, or raise data.Loader.tolerate"
+                f"{listed(self.broken)}; mend or remove them, or raise data.Loader.tolerate"
             )
 
     def _made(self, first: int, last: int) -> Generator[Made]:

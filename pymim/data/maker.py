@@ -13,7 +13,7 @@ from pymim import philox
 from pymim.contracts import Batch, Draw, Order
 from pymim.data.log import log
 from pymim.data.order import Ids, Shuffled
-from pymim.data.reading import Broken, Moments, Pictures, first_of, labels, read
+from pymim.data.reading import Broken, Moments, Pictures, labels, listed, read
 from pymim.data.sample import chosen
 from pymim.data.source import Source, noted
 from pymim.errors import DataError
@@ -133,6 +133,6 @@ def pieces(source: Source, view: View, wanted: Ids) -> Iterator[tuple[Tensor, Te
             found, kept = True, torch.from_numpy(index == some)
             yield view(images, torch.from_numpy(index), None)[kept], labels(source, some)[kept]
     if not found:
-        raise DataError(f"data.load: source: expected pictures, got {first_of(broken)}; mend or remove them")
+        raise DataError(f"data.load: source: expected pictures, got {listed(broken)}; mend or remove them")
     if broken:
-        log.warning("left out %s", first_of(broken))
+        log.warning("left out %s", listed(broken))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pymim.data import opening
-from pymim.data.reading import first_of, read
+from pymim.data.reading import listed, read
 from pymim.data.sample import drawn
 from pymim.data.source import Source
 from pymim.data.videos import Clip
@@ -86,7 +86,7 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
     for some in np.array_split(wanted, -(-len(wanted) // 64)):
         images, index, broken = read(source, some, limit=len(some) - 1)
         if images is None:
-            raise DataError(f"statistics: source: expected pictures, got {first_of(broken)}; mend or remove them")
+            raise DataError(f"statistics: source: expected pictures, got {listed(broken)}; mend or remove them")
         rows += [_moments(image, source.path(i)) for image, i in zip(images, index.tolist(), strict=True)]
     first, second, low, high = torch.stack(rows).unbind(1)
     mean = first.mean(0)

@@ -34,10 +34,10 @@ def read(
 
 
 def listed(broken: Broken, most: int = 3) -> str:
-    """Name the first few broken pictures, and why each is."""
+    """Say how many pictures are broken, and name the first few and why each is."""
     some = [f"{path}: {reason}" for path, reason in list(broken.items())[:most]]
     rest = [f"and {len(broken) - most} more"] if len(broken) > most else []
-    return "; ".join(some + rest)
+    return f"{len(broken)} broken pictures ({'; '.join(some + rest)})"
 
 
 def _decode(source: Source, index: NDArray[np.int64], moments: Moments, done: Done) -> list[Tensor]:
@@ -82,9 +82,3 @@ def labels(source: Source, index: NDArray[np.int64]) -> Tensor:
     if source.labels is None:
         return torch.full((len(index),), -1)
     return torch.from_numpy(source.labels[index])
-
-
-def first_of(broken: Broken) -> str:
-    """Say how many pictures are broken, and what is wrong with the first of them."""
-    path, reason = next(iter(broken.items()))
-    return f"{len(broken)} broken pictures ({path}: {reason}{'; ...' if len(broken) > 1 else ''})"

@@ -130,7 +130,9 @@ def test_a_source_of_broken_pictures_is_refused_with_names_and_reasons(tmp_path,
     for number in range(20):
         (tmp_path / f"{number:02}.png").write_bytes(b"no picture")
     made = loader(data.Folder(tmp_path), count, tolerate=tolerate).batches(0, 9)
-    with pytest.raises(DataError, match=rf"broken of 20(.*\.png: .*; ){{2}}.*{more}; mend .* data.Loader.tolerate"):
+    with pytest.raises(
+        DataError, match=rf"broken of 20(.*\.png: .*; ){{2}}.*{more}\); mend .* data.Loader.tolerate"
+    ):
         list(made)
 
 
