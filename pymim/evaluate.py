@@ -58,6 +58,8 @@ class Evaluation:
     themselves.
     """
 
+    _beside = False  # whether the run's own figures stay
+
     def __init__(
         self,
         source: opening.Data,
@@ -99,13 +101,6 @@ class Evaluation:
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
         """Probes the encoder, prints the table and writes evaluation/step-N.json; which head, in head-N.json."""
-        self._look(trainer, folder, step, again=False)
-
-    def again(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        """The same of a run that has ended, beside its own: into evaluation/eval-N.json."""
-        self._look(trainer, folder, step, again=True)
-
-    def _look(self, trainer: Trainer, folder: Folder, step: int, again: bool) -> None:
         self._check(trainer)
         sources, items = self._sources(), trainer.encoder.items
         train, test = self._labels(sources)
@@ -118,18 +113,28 @@ class Evaluation:
         baselines = self._baselines(trainer, folder, splits, measured) if self.baselines else {}
         head = self._head(trainer)
         result = self.probe(trainer.encoder, splits, self._predictor(trainer), head, f"step {step}")
-        name = figures.free_name(folder, step, measured) if again else f"step-{step:08d}"
-        row = {"step": step, **result, "baselines": baselines, "protocol": measured}
-        folder.write_json(f"evaluation/{name}.json", row)
+        name = figures.free_name(folder, step, measured) if self._beside else f"step-{step:08d}"
+        written = {"step": step, **result, "baselines": baselines, "protocol": measured}
+        folder.write_json(f"evaluation/{name}.json", written)
         if head is not None and head.chosen is not None:
-            folder.write_json(f"evaluation/{_of_head(name)}.json", {"step": step, "chosen": head.chosen})
+            folder.write_json(
+                f"evaluation/head-{name.removeprefix('step-')}.json", {"step": step, "chosen": head.chosen}
+            )
         seen = [side._replace(seen=labels) for side, (_, labels) in zip((train, test), splits, strict=True)]
         counts = [side.counted(f"{word} {items}") for word, side in zip(("training", "test"), seen, strict=True)]
         seconds = time.perf_counter() - began
         _say(f"{evaluated(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
         self._tell(seen[0], seen[1], items)
-        if again:
+        if self._beside:
             _say(f"evaluation: written to {folder / 'evaluation' / name}.json")
+
+    def again(self, trainer: Trainer, folder: Folder, step: int) -> None:
+        """The same, beside what the run has measured of itself: into evaluation/eval-N.json."""
+        self._beside = True
+        try:
+            self(trainer, folder, step)  # which a derived class may have made its own
+        finally:
+            self._beside = False
 
     def _protocol(self, trainer: Trainer, splits: list[Split]) -> protocol.Protocol:
         """What the figures of this encoder are measured with."""
@@ -274,11 +279,6 @@ def _memory_of(probe: Probe) -> AbstractContextManager[None]:
     knobs = [knob for knob in ("batch", "chunk", "clusters") if getattr(probe, knob, None)]
     own = [f"probes.{type(probe).__name__}.{knob}" for knob in knobs]
     return memory_of(f"Evaluation: probe {probe.name}", f"lower {' or '.join([*own, _FEWER])}")
-
-
-def _of_head(name: str) -> str:
-    """The file of the head that was chosen, beside that of the figures."""
-    return f"head-{name.removeprefix('step-')}"
 
 
 def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:

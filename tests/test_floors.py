@@ -28,8 +28,21 @@ SLOTS = {
 }
 # What holds the slots together, runs them and looks at them.
 ABOVE = {
-    *("method", "objective", "forward", "train", "run", "evaluate", "explain", "compare", "io", "loop", "draw"),
-    *("config", "bench", "stages", "making", "resume", "tune", "announce"),
+    *(
+        "method",
+        "objective",
+        "forward",
+        "train",
+        "run",
+        "__main__",
+        "evaluate",
+        "explain",
+        "compare",
+        "io",
+        "loop",
+        "draw",
+    ),
+    *("config", "bench", "stages", "making", "resume", "tune", "announce", "__main__"),
 }
 WRITES = {
     *("print", "open", "write", "write_text", "write_bytes", "mkdir", "savefig", "save", "save_file", "dump"),

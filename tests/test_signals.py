@@ -145,6 +145,24 @@ def test_ctrl_c_is_one_line_at_most(when, told, failed):
     assert (found.returncode, found.stdout, found.stderr) == (130, told, failed)
 
 
+SCRIPT = """
+import os, signal, sys
+import pymim.__main__
+assert "torch" not in sys.modules
+class Early:
+    def find_spec(self, name, *rest):
+        if name == "pymim.run":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Early())
+sys.exit(pymim.__main__.main())
+"""
+
+
+def test_the_installed_command_hears_ctrl_c_before_torch_is_there():
+    found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (130, "pymim: interrupted before it began\n")
+
+
 def test_ctrl_c_while_python_ends_changes_no_exit_code():
     ends = "import os, signal, sys\nfrom pymim import signals\nsignals.begin()\nsignals.end()\n"
     code = f"{ends}os.kill(os.getpid(), signal.SIGINT)\nsys.exit(75)"
