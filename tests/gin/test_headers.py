@@ -12,7 +12,8 @@ from tests.launch import BARE
 from tests.test_gin import USED_BY, small_of
 
 ROOT = Path(__file__).parent.parent.parent
-FILES = sorted((ROOT / "gin").rglob("*.gin"))
+TUNING = {"finetune", "probe"}  # they stand behind a run's own configuration: tests/test_tune.py runs their commands
+FILES = [path for path in sorted((ROOT / "gin").rglob("*.gin")) if path.parent.name not in TUNING]
 WORD = r"""(?:'[^']*'|"[^"]*"|[^\s'"])+"""
 INSTRUCTION = re.compile(rf"((?:--gin +[\w./]+\.gin\b *)*)((?: *-b +{WORD})*)")
 # What stands for a reader's own: a file of weights is not opened by an explanation, and data are not either.
