@@ -12,7 +12,7 @@ from tests.launch import BARE
 from tests.test_gin import USED_BY, small_of
 
 ROOT = Path(__file__).parent.parent.parent
-TUNING = {"finetune", "probe"}  # they stand behind a run's own configuration: tests/test_tune.py runs their commands
+TUNING = {"finetune", "probe"}  # their commands are run by tests/test_tune.py, behind a run of its own
 FILES = [path for path in sorted((ROOT / "gin").rglob("*.gin")) if path.parent.name not in TUNING]
 WORD = r"""(?:'[^']*'|"[^"]*"|[^\s'"])+"""
 INSTRUCTION = re.compile(rf"((?:--gin +[\w./]+\.gin\b *)*)((?: *-b +{WORD})*)")
