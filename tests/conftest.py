@@ -16,8 +16,11 @@ if path := os.environ.get("PYMIM_TEST_CORE"):
     sys.modules["pymim._core"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["pymim._core"])
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a shell: it would be for all tests
+# Ignored in the background of a shell, or under nohup, they would be for all tests and their children.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_ignore_collect(collection_path, config):

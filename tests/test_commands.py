@@ -45,7 +45,7 @@ COMMANDS = {
     "k-means": (trained, KMeans, "_pass"),
     "evaluation": (lambda at: main(["--mode", "eval", "--workdir", str(at)]), "pymim.probes.reading.Reading.all"),
     "drawing": (lambda at: main(["--mode", "draw", "--workdir", str(at)]), "pymim.draw.pictures.features.draw"),
-    "export": (lambda at: main(["export", str(at), "--to", str(at / "to")]), "pymim.io.export.export"),
+    "export": (lambda at: main(["export", str(at), "--to", str(at / "to")]), "pymim.io.export.written"),
     "comparing": (compared, compare, "_checked"),
 }
 ENDINGS = {
