@@ -108,7 +108,7 @@ def test_clustering_names_its_own_knob(part, tmp_path, capsys, monkeypatch):
 def test_the_search_for_neighbours_names_its_own_knob(monkeypatch):
     monkeypatch.setattr(neighbours, "nearest", lambda *_: fail())
     part = SimpleNamespace(survey=lambda _: [None], count=20)
-    run = SimpleNamespace(step=0, world=SimpleNamespace(device=torch.device("cpu")))
+    run = SimpleNamespace(step=0, world=SimpleNamespace(device=torch.device("cpu"), heed=lambda: None))
     with pytest.raises(OutOfMemory, match=r"Neighbours: search: .*lower targets.Neighbours.count \(20\)"):
         neighbours.Neighbours.before_run(part, run)
 

@@ -103,11 +103,11 @@ def test_schedules_of_the_recipe():
     tiny = ["DIM=24", "DEPTH=1", "HEADS=2", "predictors.Transformer.dim=24", "predictors.Transformer.depth=1"]
     config.load(["gin/recipe/hpm.gin"], [*tiny, "predictors.Transformer.heads=2"])
     method = config.build("train.Trainer", "method")
-    steps = 500_000
-    for epoch, momentum in ((0, 0.999), (50, 0.99945), (100, 0.9999), (799, 0.9999)):
+    steps = 125_000
+    for epoch, momentum in ((0, 0.999), (50, 0.99945), (100, 0.9999), (199, 0.9999)):
         for step in (625 * epoch, 625 * epoch + 624):
             assert method.ranker.teacher.momentum(step, steps) == pytest.approx(momentum, abs=1e-9)
-            assert method.mask.hard(step, steps) == pytest.approx(0.5 * (epoch + 1) / 800)
+            assert method.mask.hard(step, steps) == pytest.approx(0.5 * (epoch + 1) / 200)
 
 
 def test_one_binding_leaves_the_loss_prediction_alone():
