@@ -140,8 +140,7 @@ def main(words: list[str]) -> int:
     with config.trusting(args.trust):
         measured.once(config.load([str(args.run / "config.gin")]), root, args.run / "config.gin")
     encoder: Encoder = config.build(root, "method").encoder
-    # Alone: the data may be elsewhere by now.
-    checkpoint.restore_newest(args.run, lambda path: len(weights.load(encoder, path, whole=True).loaded))
+    weights.load(encoder, checkpoint.newest(args.run), whole=True)  # alone: the data may be elsewhere by now
     folders, said = written(encoder, args.to, _shown(encoder))
     print("\n".join(str(path / "model.safetensors") for path in folders))  # noqa: T201
     for library, found in said.items():

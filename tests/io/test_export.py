@@ -236,15 +236,3 @@ def test_a_picture_that_is_not_square_is_cropped_alike(tmp_path):
     pixels = np.asarray(scaled.crop((left, top, left + side, top + side)), np.float32).transpose(2, 0, 1) / 255
     theirs = (torch.from_numpy(pixels) - 0.5) / 0.5
     torch.testing.assert_close(views.Center(32, 0.875, "half")([image])[0], theirs, atol=2.01 / 127, rtol=0)
-
-
-def test_a_checkpoint_is_summed_once(tmp_path, monkeypatch):
-    from pymim.io import seal
-    from pymim.run import main
-    from tests.test_run import bare
-
-    assert main(bare(tmp_path / "run", "-b", "STEPS=1", "-b", "WORKERS=0")) == 0
-    summed, check = [], seal.check
-    monkeypatch.setattr(seal, "check", lambda path, meta: summed.append(path.name) or check(path, meta))
-    assert main(["export", str(tmp_path / "run"), "--to", str(tmp_path / "out")]) == 0
-    assert summed == ["step-00000001"]
