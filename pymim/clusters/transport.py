@@ -38,7 +38,8 @@ class Transport:
     to less than 1.
 
     In several processes the batch is the global one, or its micro-batch. Scores of one position, or
-    of a chunk of rows, are in memory at a time. `tests/reference/sinkhorn.py::scaling` is the loop in seven lines.
+    of a chunk of rows, are in memory at a time. `tests/reference/sinkhorn.py::scaling` is the loop
+    in seven lines.
 
     Args:
         epsilon: strength of the entropy; larger is softer.
