@@ -30,7 +30,7 @@ class Transport:
 
     Called, it gives the clusters' potentials c, [N K] or [1 K]. For every token then
 
-       shares = softmax(scores / epsilon + c)   and   label = argmax(scores / epsilon + c).
+        shares = softmax(scores / epsilon + c)   and   label = argmax(scores / epsilon + c).
 
     An iteration scales the clusters first and the tokens last, so shares sum to 1. Because of that
     order, adding a number to all scores of a cluster changes nothing: a bias cancels. With a mass,

@@ -25,7 +25,9 @@ class Assigned(Target):
 
     Assignments are constants: clusters learn only by being predicted from the other views.
 
-       objective: source = (0, 1, ...), to = (0, 1): view s predicts the shares of every view t but its own.
+        objective: source = (0, 1, ...), to = (0, 1)
+
+    Then view s predicts the shares of every view t but its own.
 
     Args:
         encoder: the method's encoder.

@@ -33,8 +33,8 @@ class Online(Target):
     """Give soft assignments [B M K] of the teacher's tokens to K clusters, by transport over the
     batch.
 
-       scores = W x / |x|,   shares = transport(scores),
-       own loss of every patch: -sum_k shares_k log softmax((scores + bias) / temperature)_k.
+        scores = W x / |x|,   shares = transport(scores),
+        own loss of every patch: -sum_k shares_k log softmax((scores + bias) / temperature)_k.
 
     Only W and bias learn from the own loss: shares and tokens are constants. Transport uses all
     patches; the target gives the predicted ones. W starts as N(0, 1), not normalised, as released:

@@ -3,7 +3,7 @@ rows to K columns.
 
 The plan of scores [B K], or of each of S independent problems [S B K], is
 
-   P[b k] = exp(scores[b k] / epsilon + row[b] + column[k])
+    P[b k] = exp(scores[b k] / epsilon + row[b] + column[k])
 
 with potentials `row` and `column` such that rows and columns have the wanted sums (Cuturi 2013). An
 iteration reads the scores once and stores nothing of their size. Nothing overflows, and no row
