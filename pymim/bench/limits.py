@@ -26,7 +26,9 @@ class Limit(NamedTuple):
 
 
 class Limits:
-    """Time reads and copies of as much memory as the op holds, or products in the dtypes it may use."""
+    """Time reads and copies of as much memory as the op holds, or products in the dtypes it may
+    use.
+    """
 
     def __init__(self, work: Work, seconds: float):
         self.candidates = list(_moves(work.held or _READ) if work.kind == "bytes" else _products(work.kind))

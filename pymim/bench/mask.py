@@ -17,7 +17,9 @@ def _scores(b: int, n: int) -> Any:
 
 
 def _facts(scores: Any, hard: int, result: Any) -> Any:
-    """Give what two random masks share: counts, consistent ids and booleans, and the hardest hidden."""
+    """Give what two random masks share: counts, consistent ids and booleans, and the hardest
+    hidden.
+    """
     visible, boolean = (np.asarray(part) for part in result)
     hidden = boolean.astype(bool)
     certain = np.argsort(-scores, 1)[:, :hard]

@@ -51,7 +51,9 @@ class Centred(nn.Module):
 
     @torch.no_grad()
     def assign(self, scores: Float[Tensor, "B M K"], step: int = 0) -> Float[Tensor, "B M K"]:
-        """Give the shares of each row, float32. M is S, or any number of places if there is one set."""
+        """Give the shares of each row, float32. M is S, or any number of places if there is one
+        set.
+        """
         scores = scores.float()
         if self.training:
             self._made.append(self._summed(scores))

@@ -58,8 +58,8 @@ class Survey:
     def _tables(self, run: Run, encoder: Encoder | None) -> list[Rows]:
         world, total = run.world, len(run.loader.source)
         encoder = run.method.encoder if encoder is None else encoder
-        # Every process encodes `share` pictures of each batch of `whole`, so all take the same number
-        # of steps. A share is never more than a process's part of a small source.
+        # Every process encodes `share` pictures of each batch of `whole`, so all take as many
+        # steps. A share is never more than a process's part of a small source.
         share = min(self.batch, -(-total // world.size))
         whole = share * world.size
         loader = run.loader.in_order(whole, self.views)

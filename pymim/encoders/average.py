@@ -20,6 +20,9 @@ class Average(nn.Module):
     """Keep a copy of `source` that follows it: w <- m w + (1 - m) w_source.
 
     Buffers are copied. The copy is always in evaluation mode, and is called without gradient.
+
+    Args:
+        source: the module to copy.
     """
 
     def __init__(self, source: nn.Module) -> None:
@@ -67,7 +70,7 @@ class Momentum(Average):
         self._source = [source]  # in a list: the source is registered elsewhere
 
     def before_run(self, run: Run) -> None:
-        """Copy the source when a run begins: it may have loaded weights since this copy was made."""
+        """Copy the source when a run begins: it may have loaded weights since then."""
         if run.step == 0:
             self.update(self._source[0], 0.0)
 
@@ -76,6 +79,6 @@ class Momentum(Average):
 
 
 def followed(parts: Iterable[nn.Module], encoder: nn.Module) -> Momentum | None:
-    """Give the momentum copy of `encoder` that one of `parts` already has, so that it can be shared."""
+    """Give the momentum copy of `encoder` that one of `parts` has already, to share it."""
     modules = (module for part in parts for module in part.modules())
     return next((m for m in modules if isinstance(m, Momentum) and m._source[0] is encoder), None)

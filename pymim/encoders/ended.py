@@ -13,6 +13,12 @@ class Ended(Encoder):
     """Describe `encoder` as if it ended at a tap: its sizes there. It cannot encode.
 
     Predictors at a tap are built from it.
+
+    Args:
+        encoder: the whole encoder.
+        width: width of the tokens at the tap.
+        patch: pixels of a token's cell there, per axis.
+        base: the usual grid there.
     """
 
     def __init__(self, encoder: Encoder, width: int, patch: tuple[int, ...], base: Grid):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 STEMS = {"image": 4, "small": 1}  # each divides the sides by this factor
 CONVS = {False: (3, 3), True: (1, 3, 1)}  # kernel sizes of a plain block and of a bottleneck
-# Channels last is faster, on CPUs and GPUs. But oneDNN 3.12 then writes out of bounds in the backward
-# pass of a strided 1 x 1 convolution with fewer channels than a register holds
+# Channels last is faster, on CPUs and GPUs. But oneDNN 3.12 then writes out of bounds in the
+# backward pass of a strided 1 x 1 convolution with fewer channels than a register holds
 # (uxlfoundation/oneDNN issue 6035).
 NARROW = 16
 EXPANSION = 4  # a bottleneck's output width over its inner width

@@ -24,7 +24,11 @@ NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.Identity}
 
 
 class Wrapped(Encoder):
-    """Base class: copy the trunk's sizes and pass calls on; subclasses override what they change."""
+    """Base class: copy the trunk's sizes and pass calls on; subclasses change the rest.
+
+    Args:
+        trunk: the encoder inside.
+    """
 
     def __init__(self, trunk: Encoder):
         super().__init__()

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def gather(tokens: Float[Tensor, "B N D"], ids: Int[Tensor, "B V"]) -> Float[Tensor, "B V D"]:
-    """Give tokens[b, ids[b, v]]. Flat ids make it one index_select, whose backward is one index_add."""
+    """Give tokens[b, ids[b, v]]. Flat ids make it one index_select, whose backward is one
+    index_add.
+    """
     b, n, d = tokens.shape
     first = torch.arange(0, b * n, n, device=ids.device)[:, None]
     return tokens.reshape(b * n, d).index_select(0, (ids + first).flatten()).view(b, -1, d)

@@ -71,6 +71,11 @@ class PatchEmbed(nn.Module):
     only.
 
     Hidden patches cost nothing.
+
+    Args:
+        patch: pixels of a patch per axis.
+        channels: channels of a view.
+        dim: width of the tokens.
     """
 
     def __init__(self, patch: tuple[int, ...], channels: int, dim: int):

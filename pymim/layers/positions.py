@@ -79,7 +79,7 @@ def resample(table: Float[Tensor, "1 N D"], old: Grid, new: Grid, how: str = "si
 
 
 class Separable(nn.Module):
-    """Add one learned row per place and one per time (MAE-ST, Feichtenhofer et al. 2022): [1 R+N D]."""
+    """Add a learned row per place and one per time: [1 R+N D] (MAE-ST, Feichtenhofer et al. 2022)."""
 
     def __init__(self, grid: Grid, dim: int, prefix: int):
         super().__init__()

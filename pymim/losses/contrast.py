@@ -1,4 +1,6 @@
-"""Contrast the pictures of a batch: match each picture to its other view among all others (InfoNCE)."""
+"""Contrast the pictures of a batch: match each picture to its other view among all others
+(InfoNCE).
+"""
 
 from __future__ import annotations
 

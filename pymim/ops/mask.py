@@ -237,7 +237,9 @@ def subset_ids(index: Tensor, ids: Tensor, count: int, seed: int, step: int, vie
 
 @accepts_numpy
 def subset(index: Tensor, ids: Tensor, count: int, *, seed: int = 0, step: int = 0, view: int = 0) -> Tensor:
-    """Draw a uniform subset of each row, such as the hidden patches to predict (CAPI, Darcet et al. 2025).
+    """Draw a uniform subset of each row, such as the hidden patches to predict.
+
+    (CAPI, Darcet et al. 2025.)
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
@@ -245,10 +247,13 @@ def subset(index: Tensor, ids: Tensor, count: int, *, seed: int = 0, step: int =
         count: K, the ids to take from each row, 0 <= K <= M.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8. Its random numbers are not
             those of a mask with the same names.
+
     Returns:
         int64 [B K], in the order of `ids`.
+
     Raises:
         ValueError: a count or shape is wrong; TypeError: a wrong dtype.
+
     Cost: O(B M), no scratch.
     """
     check_count("subset", "count", count, ids.shape[-1], "ids")

@@ -86,5 +86,6 @@ class _Trusted(torch.optim.SGD):
         torch._foreach_add_(gradients, parameters, alpha=decay)
         for gradient, size, slope in zip(gradients, sizes, slopes, strict=True):
             factor = self.trust * size / (slope + decay * size + 1e-8)  # type: ignore[operator]
-            # A tensor of zeros (a new bias) uses its plain gradient; a zero gradient changes nothing.
+            # A tensor of zeros (a new bias) uses its plain gradient; a zero gradient changes
+            # nothing.
             gradient.mul_(torch.where(slope > 0, torch.where(size > 0, factor, 1.0), 0.0))

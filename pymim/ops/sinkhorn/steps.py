@@ -124,7 +124,9 @@ def _empty_labels(scores: Tensor, *rest: object) -> Tensor:
 
 @op("sinkhorn_labels", _empty_labels, public=True)
 def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
-    """Give the column with the largest share of each row, int64 [S B], from the columns' potentials."""
+    """Give the column with the largest share of each row, int64 [S B], from the columns'
+    potentials.
+    """
     room = scratch(scores, column, column.shape[1], prototypes)
     out = _empty_labels(scores)
     check_potentials((scores, prototypes), (column, column))
