@@ -27,7 +27,7 @@ class Centred(nn.Module):
     shares. Each alone collapses.
 
     Args:
-        momentum: m.
+        momentum: share m of the centre that a step keeps.
         temperature: a number, or a schedule over `steps`.
         steps: length of the run in steps, for the schedule.
     """
@@ -42,7 +42,8 @@ class Centred(nn.Module):
         whole(self, 0, steps=steps)
         self.momentum, self.temperature = momentum, temperature
         self.steps = steps
-        self._made: list[Tensor] = []  # sums of scores and number of images [S K+1], this forward pass
+        # Sums of scores and number of images [S K+1], of this forward pass.
+        self._made: list[Tensor] = []
         self._kept: list[Tensor] = []  # the same of all forward passes of this step
 
     def build(self, sets: int, clusters: int) -> None:

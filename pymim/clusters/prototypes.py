@@ -24,7 +24,7 @@ class Prototypes(nn.Module):
 
     Args:
         width: width D of tokens.
-        clusters: K.
+        clusters: number K of clusters.
     """
 
     def __init__(self, width: int, clusters: int):

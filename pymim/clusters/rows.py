@@ -78,7 +78,7 @@ def cluster(
 
     Args:
         rows: this process's rows.
-        clusters: K.
+        clusters: number K of clusters.
         metric: "l2" or "cosine".
         empty: what an empty cluster becomes: "split" half of another, or "keep" its centroid.
         iterations: most updates.

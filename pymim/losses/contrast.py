@@ -28,7 +28,7 @@ class Contrast:
     processes as with one.
 
     Args:
-        temperature: t.
+        temperature: t, which divides the products.
     """
 
     together = True

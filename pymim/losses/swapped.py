@@ -37,7 +37,7 @@ class Swapped(nn.Module):
     constant does not minimise it: transport spreads equal tokens over all clusters.
 
     Args:
-        clusters: K.
+        clusters: number K of prototypes.
         temperature: temperature of both terms.
         transport: gives the labels; by "batch", since masks differ and one token index is not one
             place. Default: `Transport(0.05, 10, by="batch")`. SIGMA's epsilon is 0.05 on

@@ -37,7 +37,7 @@ class RaggedBlock:
     (BEiT, Bao et al. 2022; MaskFeat, Wei et al. 2022; iBOT, Zhou et al. 2022.) For encoders that
     keep tokens of hidden patches; those that drop them need equal counts, which `Block` gives.
     Unlike iBOT's bound, which may be a fraction (58.8 of 196 patches), this one is a whole number,
-    here 58: the mean hides 57.4 patches, the released loop 57.2.
+    here 58: 57.4 patches are hidden on average, and 57.2 by the released loop.
 
     Args:
         ratio: the bound, as a share of the grid; a number, or a schedule over `steps`.

@@ -23,7 +23,7 @@ class Coarser(Predictor):
 
     Args:
         encoder: the method's encoder.
-        width: T.
+        width: width T of the target.
         of: constructor of the inner predictor, called with the encoder and the width. It must
             predict everywhere.
         by: patches along a side of a square.

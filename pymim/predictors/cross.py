@@ -39,7 +39,7 @@ class Cross(Positioned):
 
     Args:
         encoder: the method's encoder.
-        width: T.
+        width: width T of the target.
         dim: width of the mask tokens.
         depth: number of blocks.
         heads: attention heads per block.

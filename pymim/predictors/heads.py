@@ -38,8 +38,8 @@ class Heads(Predictor):
 
     Args:
         encoder: the method's encoder.
-        width: K.
-        sets: S.
+        width: number K of classes.
+        sets: number S of classifiers.
         kind: "linear", "cosine" or "unit".
         gain: gain of "cosine", the inverse of a temperature.
         learned: learn a gain for each class, starting at `gain`.

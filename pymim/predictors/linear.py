@@ -22,7 +22,7 @@ class Linear(nn.Module):
 
     Args:
         encoder: the method's encoder.
-        width: T.
+        width: width T of the target.
 
     Raises:
         ValueError: when called, a predicted patch has no token.
@@ -50,7 +50,7 @@ class Pooled(nn.Module):
 
     Args:
         encoder: the method's encoder.
-        width: T.
+        width: width T of the target.
     """
 
     reads = "pooled"

@@ -19,7 +19,7 @@ class Normed(Predictor):
 
     Args:
         encoder: the method's encoder.
-        width: T.
+        width: width T of the target.
         of: constructor of p, called with the encoder and the width.
         norm: "layer" or "rms".
     """

@@ -25,7 +25,7 @@ class Renewed(nn.Module):
 
     Args:
         encoder: the method's encoder.
-        width: K.
+        width: number K of classes.
         std: deviation of the initial weights.
     """
 
@@ -60,8 +60,8 @@ class Centroids(nn.Module):
 
     Args:
         encoder: the method's encoder.
-        width: K.
-        sets: S.
+        width: number K of classes.
+        sets: number S of sets of clusters.
     """
 
     centroids: Float[Tensor, "S K E"]

@@ -35,7 +35,7 @@ class Transformer(Positioned):
 
     Args:
         encoder: the method's encoder.
-        width: T.
+        width: width T of the target.
         dim: width of the tokens.
         depth: number of blocks.
         heads: attention heads per block.

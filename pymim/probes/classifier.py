@@ -121,7 +121,7 @@ class Classifier(nn.Module):
 
     Args:
         encoder: the encoder; a copy is used.
-        classes: K.
+        classes: number K of classes.
         frozen: keep the encoder fixed, in evaluation mode.
         readout: how an image is read; default: `Readout()`.
         drop_path: rate of stochastic depth of the last block, on a ramp from 0; None: the encoder's

@@ -31,7 +31,7 @@ class Confident(Target):
 
     Args:
         encoder: the method's encoder.
-        clusters: K.
+        clusters: number K of clusters.
         threshold: least probability of a label.
         balance: weigh labels by frequency; otherwise all labels count the same.
         of: name of the objective whose predictor is used; default: its own.

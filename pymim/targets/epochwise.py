@@ -28,7 +28,7 @@ class Epochwise(Table):
     Args:
         encoder: the method's encoder.
         survey: the pass over all pictures. Its view must not be random: use centre crops.
-        clusters: K.
+        clusters: number K of clusters.
         whitening: `clusters.Whitening`, or `clusters.Unit` for unit length alone; None: features as
             they are.
         iterations: k-means updates.

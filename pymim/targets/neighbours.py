@@ -34,7 +34,7 @@ class Neighbours(Predicted):
     Args:
         encoder: the method's encoder.
         survey: the pass over all pictures; its view must not be random.
-        clusters: K.
+        clusters: number K of clusters.
         count: neighbours of each picture.
         itself: add the picture itself to its neighbours, as released.
         of: name of the objective whose predictor is used; default: its own.

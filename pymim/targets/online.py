@@ -46,7 +46,7 @@ class Online(Target):
             clustered. CAPI's is `encoders.Momentum`; a frozen encoder makes it a distillation.
         transport: turns scores into shares; its epsilon is the paper's target temperature. Default:
             `Transport(0.06, 3, by="position")`.
-        clusters: K.
+        clusters: number K of clusters.
         temperature: temperature of the own loss.
         precision: dtype of the products that give scores: "float32" or "bf16". CAPI's release
             computes scores and transport in bfloat16; here transport is always float32. With

@@ -19,7 +19,7 @@ class Predicted(Target):
 
     Args:
         encoder: the method's encoder.
-        width: T.
+        width: width T of the prediction.
         of: name of the objective whose predictor is used; default: its own.
         graph: keep the graph, so that both sides learn, as with two views of a picture (SimCLR,
             Chen et al. 2020).

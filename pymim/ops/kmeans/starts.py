@@ -117,7 +117,8 @@ def plus_plus(
         try:
             closest = torch.minimum(closest, assign(points, centre, metric=metric).distances.double())
         except ValueError:
-            check_rows("plus_plus", "points", points)  # name the row, as the centre may be the bad one
+            # The error may be about the centre: name the row of the data instead.
+            check_rows("plus_plus", "points", points)
             raise
         left = closest * mass
         if not bool((left > 0).any()):
