@@ -1,8 +1,10 @@
-"""The benchmark: `python -m pymim.bench` compares each op with torch and with its best peer, on this machine.
+"""The benchmark: `python -m pymim.bench` compares each op with torch and its best peer on this
+machine.
 
-A module pymim/bench/<stem>.py describes what is compared: `cases() -> list[Case]`, and, for the plot of cost
-against size, `scaling() -> list[Scaling]`. They are found by name. Each contender runs in a process of its own and
-imports its library there, so such a module imports nothing heavier than numpy at its top.
+A module pymim/bench/<stem>.py says what is compared: `cases() -> list[Case]`, and, for the plot of
+cost against size, `scaling() -> list[Scaling]`. Modules are found by name. Each contender runs in
+its own process and imports its library there, so such a module imports nothing heavier than numpy
+at its top.
 """
 
 from __future__ import annotations
@@ -16,28 +18,32 @@ Prepare = Callable[[Any], Thunk | tuple[Thunk, Callable[[Any], Any]]]
 
 
 class Work(NamedTuple):
-    """What one call must at least do, to be held against what the machine can do of it per second."""
+    """The least work of one call, to compare with what the machine can do per second."""
 
     amount: float  # bytes read, or floating-point operations
-    kind: Literal["bytes", "float32", "bfloat16"]  # memory reads, or products in float32, or in either type
-    held: float | None = None  # bytes that are read again and again, and may stay in a cache; None: in none
+    kind: Literal["bytes", "float32", "bfloat16"]  # memory reads, float32 products, or either type
+    held: float | None = None  # bytes read repeatedly, which may stay in a cache; None: too many
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table: an op at a shape, and who competes.
+    """One row of the table: an op at a shape, and its contenders.
 
-    op, shape: what the table shows.
-    inputs: makes the inputs, numpy arrays from a fixed seed, in each process again.
-    contenders: name -> prepare(inputs) -> thunk. The thunk is what is timed; its answer is what agrees. Where the
-        answer needs work that is not to be timed, prepare returns (thunk, read) and read(answer) is compared.
-        "pymim" comes first; "torch" is torch at its best; the others are peers, shown as absent where their
-        library is not installed (prepare raised ModuleNotFoundError).
-    agree: agree(ours, theirs) raises AssertionError where the answers differ; called before anything is timed.
-        Tensors arrive as numpy arrays.
-    bars: contender -> how many times faster than it ours has to be.
-    items: how many images, points... one call handles, and their name, for a rate in the table.
-    between: whether to time ours between torch operators too.
+    Args:
+        op: name of the op in the table.
+        shape: shape in the table.
+        inputs: makes the inputs, numpy arrays from a fixed seed, in each process.
+        contenders: name -> prepare(inputs) -> thunk. The thunk is timed, and its answer compared.
+            If comparing needs untimed work, prepare returns (thunk, read), and read(answer) is
+            compared. "pymim" comes first; "torch" is torch at its best; the others are peers, shown
+            as absent if their library is not installed (prepare raised ModuleNotFoundError).
+        agree: agree(ours, theirs) raises AssertionError if answers differ; called before timing,
+            with numpy arrays in place of tensors.
+        bars: contender -> how many times faster pymim has to be.
+        work: least work of a call, to show the share of the machine's limit; None: not shown.
+        items: number of images, points... in one call, and their name, to show a rate.
+        between: also time pymim between torch operators.
+        rounds: timed rounds.
     """
 
     op: str

@@ -19,14 +19,14 @@ from pymim.bench.worker import Address
 
 
 def stems() -> dict[str, str]:
-    """The modules of this package that have cases, by name."""
+    """Give the modules of this package that have cases, by name."""
     names = {info.name: f"pymim.bench.{info.name}" for info in pkgutil.iter_modules(bench.__path__)}
     names.pop("__main__", None)
     return {name: path for name, path in names.items() if hasattr(importlib.import_module(path), "cases")}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints the table; 1 where an answer is wrong or a bar is missed."""
+    """Print the table. Give 1 if an answer is wrong or a bar is missed."""
     known = stems()
     parser = argparse.ArgumentParser(
         prog="python -m pymim.bench", description="Each op against torch and its peers."

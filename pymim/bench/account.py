@@ -1,9 +1,9 @@
-"""Where the time of a training step goes, for any configuration.
+"""Measure where the time of a training step goes, for any configuration.
 
     python -m pymim.bench.account --gin gin/mae.gin [-b 'NAME = VALUE'] ... [--steps 10]
 
-Operators are added up by kind, each with the time it spends itself; on a GPU that is its kernels' time. What the
-core's ops take is told apart from what torch's do.
+Operators are added up by kind, each with the time it spends itself; on a GPU that is the time of
+its kernels. The core's ops are counted apart from torch's.
 """
 
 from __future__ import annotations
@@ -46,8 +46,11 @@ KINDS = {
 
 
 class Account(NamedTuple):
-    """Of a training step, in seconds: the wall time, what operators of each kind take themselves, and how long the
-    forward passes of some parts last, whatever they call."""
+    """The seconds of a training step.
+
+    wall: wall time. kinds: time that operators of each kind spend themselves. parts: duration of
+    the forward passes of some parts, including what they call. images: images of a step.
+    """
 
     wall: float
     kinds: Counter[str]
@@ -56,7 +59,7 @@ class Account(NamedTuple):
 
 
 def account(trainer: Trainer, steps: int) -> Account:
-    """Over `steps` steps, timed and then profiled, after two that warm up."""
+    """Measure `steps` steps, timed and then profiled, after two for warm-up."""
     from torch import profiler
 
     activities = [profiler.ProfilerActivity.CPU]
@@ -94,7 +97,7 @@ def _train(trainer: Trainer, batch: Batch, steps: int) -> None:
 
 
 def _mark_parts(method: Method) -> None:
-    """Puts a name for the profiler round the parts' calls."""
+    """Wrap the parts' calls in names for the profiler."""
     calls: list[tuple[Any, str, str]] = [(method, "_masks", MASKS), (method, "_rank", RANKING)]
     calls += [(objective.target, "forward", TARGETS) for objective in method.objectives]
     for owner, name, label in calls:
@@ -116,7 +119,7 @@ def _kind(name: str) -> str:
 
 
 def table(found: Account) -> str:
-    """A row a kind, the largest first."""
+    """Give one row per kind, the largest first."""
     total = sum(found.kinds.values())
     rows = [f"{kind:30} {1e3 * spent:9.2f} ms  {spent / total:6.1%}" for kind, spent in found.kinds.most_common()]
     rows += [f"{part:30} {1e3 * spent:9.2f} ms" for part, spent in found.parts.items() if spent]
@@ -125,7 +128,7 @@ def table(found: Account) -> str:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Prints the account of one configuration."""
+    """Print the account of one configuration."""
     parser = argparse.ArgumentParser(prog="python -m pymim.bench.account", description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=10, help="how many are counted")
     parser.add_argument("--json", action="store_true", help="print numbers")

@@ -1,4 +1,6 @@
-"""Masks made of rectangles against what data loaders run: one image at a time, in Python and numpy."""
+"""Masks made of rectangles, against the usual code of data loaders: one image at a time in Python
+and numpy.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ def _case(
 
 
 def _same_law(ours: Flags, theirs: Flags) -> None:
-    """The same counts, exactly; and as each draws its own numbers, the same share of each patch within 6 sigma."""
+    """Check equal counts; and, since draws differ, an equal share of each patch within 6 sigma."""
     assert ours.shape == theirs.shape
     np.testing.assert_array_equal(np.sum(ours, 1), np.sum(theirs, 1))
     assert abs(np.mean(ours, 0) - np.mean(theirs, 0)).max() < 6 * math.sqrt(0.5 / len(ours))
@@ -80,7 +82,7 @@ def _one_by_one(batch: int, mask: Callable[[], Flags]) -> Flags:
 
 
 def _hide_blocks(side: int = 14, hidden: int = 75, smallest: int = 16, steepest: float = 1 / 0.3) -> Flags:
-    """Blocks until the count is met (BEiT, Bao et al. 2022; CAE, Chen et al. 2024)."""
+    """Hide blocks until the count is met (BEiT, Bao et al. 2022; CAE, Chen et al. 2024)."""
     mask = np.zeros((side, side), bool)
     left = hidden
     while left > 0:
@@ -99,7 +101,7 @@ def _hide_blocks(side: int = 14, hidden: int = 75, smallest: int = 16, steepest:
 
 
 def _show_window(side: int = 16, visible: int = 90) -> Flags:
-    """One rectangle, cut to the count and rolled (CAPI, Darcet et al. 2025)."""
+    """Show one rectangle, cut to the count and rolled (CAPI, Darcet et al. 2025)."""
     aspect = math.exp(random.uniform(math.log(0.5), math.log(2)))
     rows, columns = math.ceil(math.sqrt(visible * aspect)), math.ceil(math.sqrt(visible / aspect))
     shown = np.zeros((side, side), bool)

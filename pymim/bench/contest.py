@@ -1,8 +1,10 @@
-"""A fair race: every contender alive in a process of its own, timed in turn, round after round.
+"""A fair race: every contender is alive in its own process, and all are timed in turn, round after
+round.
 
-While one is timed the others wait in a read. A machine that slows down slows all of them, so ratios hold where
-seconds do not. All processes keep the memory they have freed (see `_KEEP_MEMORY`): what allocates much is else
-fast or slow by whether pages have to be faulted in, and everybody is to be compared in the better mode.
+While one is timed, the others wait in a read. A machine that slows down slows all of them, so
+ratios hold even if seconds do not. All processes keep the memory they free (see `_KEEP_MEMORY`):
+otherwise code that allocates much is fast or slow depending on page faults, and all should be
+compared in the faster mode.
 """
 
 from __future__ import annotations
@@ -22,19 +24,21 @@ _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000",
 
 
 class WrongAnswer(Exception):
-    """A contender does not agree with ours, so its time means nothing."""
+    """A contender's answer differs from pymim's, so its time means nothing."""
 
 
 @dataclass
 class Times:
-    """Seconds a call, one number a round."""
+    """Seconds per call, one number per round."""
 
     rounds: list[float]
-    extra_megabytes: float  # by how much timing raised the process's peak
+    extra_megabytes: float  # growth of the process's peak memory during timing
 
     @classmethod
     def of(cls, answers: list[tuple[float, float]]) -> Times:
-        """Of (seconds, megabytes) of each round: the first's seconds do not count, but its growth of memory."""
+        """Build from (seconds, megabytes) of each round; the first warms up, so only its memory
+        counts.
+        """
         return cls([seconds for seconds, _ in answers[1:]], sum(megabytes for _, megabytes in answers))
 
     @property
@@ -43,12 +47,12 @@ class Times:
 
     @property
     def better(self) -> float:
-        """The lower quartile: the better mode of a time that has two."""
+        """Give the lower quartile: the faster mode of a time that has two."""
         return quantiles(self.rounds, n=4)[0] if len(self.rounds) > 3 else min(self.rounds)
 
     @property
     def spread(self) -> float:
-        """Half the distance between the quartiles, as a share of the median."""
+        """Give half the distance between the quartiles, as a share of the median."""
         if len(self.rounds) < 4:
             return (max(self.rounds) - min(self.rounds)) / 2 / self.middle
         low, _, high = quantiles(self.rounds, n=4)
@@ -57,10 +61,11 @@ class Times:
 
 @dataclass
 class Outcome:
-    """A case's times by contender (None: absent), of ours between torch operators, and the machine's limit.
+    """A case's times by contender (None: absent), of pymim between torch operators, and the
+    machine's limit.
 
-    limit: bytes or operations a second: the most that anything did of them, a contender and ours too, so that no op
-        passes it.
+    limit: bytes or operations per second: the most that anything did, contenders included, so no op
+    exceeds it.
     """
 
     address: Address
@@ -70,10 +75,10 @@ class Outcome:
 
 
 def run_case(address: Address, *, quick: bool = False, only: set[str] | None = None) -> Outcome:
-    """Checks every answer against ours, then times all in interleaved rounds.
+    """Check every answer against pymim's, then time all in interleaved rounds.
 
     Raises:
-        WrongAnswer: naming the contender, before anything is timed.
+        WrongAnswer: names the contender, before anything is timed.
     """
     case = address.find()
     seconds = 0.01 if quick else 0.1
@@ -87,7 +92,7 @@ def run_case(address: Address, *, quick: bool = False, only: set[str] | None = N
             raise RuntimeError(f"{case.op}: {ours} cannot be imported: {runners[ours].reason}")
         check_answers(case.op, case.agree, ours, present)
         asked = [(name, name, "rates" if name == "limit" else "time") for name in present]
-        if case.between and not only:  # in the same process, as two never run quite alike
+        if case.between and not only:  # in the same process: two never run at quite the same speed
             asked.insert(1, ("between", ours, "between"))
         answers = _rounds(present, asked, 3 if quick else case.rounds)
     finally:
@@ -105,7 +110,11 @@ def _rates(amount: float, times: dict[str, Times]) -> dict[str, float]:
 
 
 def check_answers(op: str, agree: Any, ours: str, runners: dict[str, Runner]) -> None:
-    """Raises WrongAnswer where a runner does not agree with `ours`."""
+    """Compare every runner's answer with that of `ours`.
+
+    Raises:
+        WrongAnswer: they differ.
+    """
     expected = runners[ours].ask("answer")
     for name, runner in runners.items():
         if name in (ours, "limit"):
@@ -119,17 +128,19 @@ def check_answers(op: str, agree: Any, ours: str, runners: dict[str, Runner]) ->
 def _rounds(
     runners: dict[str, Runner], asked: list[tuple[str, str, str]], count: int
 ) -> dict[str, list[tuple[Any, float]]]:
-    """What each (name, runner, command) answers, by name, in interleaved rounds: the first warms up."""
+    """Give the answers of each (name, runner, command) by name, in interleaved rounds; the first
+    warms up.
+    """
     measured: dict[str, list[tuple[Any, float]]] = {name: [] for name, _, _ in asked}
     for _ in range(count + 1):
         for name, runner, command in asked:
-            time.sleep(0.05)  # until the thread pools of the last one sleep too
+            time.sleep(0.05)  # let the thread pools of the previous one fall asleep
             measured[name].append(runners[runner].ask(command))
     return measured
 
 
 class Runner:
-    """A contender in a process of its own, with these variables in its environment."""
+    """A contender in its own process, with these environment variables."""
 
     def __init__(
         self, address: Address, contender: str, seconds: float, environment: Mapping[str, str] | None = None
@@ -139,7 +150,7 @@ class Runner:
         self.name, self.reason = contender, ""
         given = {**_KEEP_MEMORY, **(environment or {})}
         before = {name: os.environ.get(name) for name in given}
-        os.environ.update(given)  # read by the C library when the process starts
+        os.environ.update(given)  # the C library reads them when the process starts
         try:
             self.process = context.Process(target=serve, args=(theirs, address, contender, seconds), daemon=True)
             self.process.start()
@@ -149,7 +160,7 @@ class Runner:
         theirs.close()
 
     def ready(self) -> bool:
-        """Waits until it has prepared; False where its library is not installed."""
+        """Wait until it has prepared. Give False if its library is not installed."""
         status, self.reason = self._receive()
         return status == "ready"
 

@@ -1,4 +1,4 @@
-"""The data path: random resized crops, of pixels and of JPEGs, against a loop of Pillow."""
+"""The data path: random resized crops of pixels and of JPEGs, against a loop of Pillow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _pixels(b: int, size: int) -> Any:
 
 
 def _files(b: int) -> list[bytes]:
-    """The bytes of JPEGs of 500 x 375."""
+    """Give JPEGs of 500 x 375 as bytes."""
     from PIL import Image
 
     files = []
@@ -59,7 +59,7 @@ def _stacked(pixels: Any) -> Any:
 
 
 def _pillow(size: int, inputs: Any) -> Thunk:
-    """The same boxes, one picture after another."""
+    """Crop the same boxes, one picture after another."""
     import torch
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""k-means: the exact assignment, and Lloyd's algorithm from the same start."""
+"""k-means: exact assignment, and Lloyd's algorithm from the same start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _rows(b: int, k: int, d: int) -> tuple[Any, Any]:
 
 
 def _blobs(b: int, k: int, d: int) -> tuple[Any, Any]:
-    """Overlapping clusters, and rows of the data to start from."""
+    """Draw overlapping clusters, and rows of the data to start from."""
     random = np.random.default_rng(0)
     centres = random.standard_normal((k, d), dtype=np.float32)
     points = centres[random.integers(k, size=b)] + random.standard_normal((b, d), dtype=np.float32)
@@ -37,7 +37,7 @@ def _assign_pymim(inputs: Any) -> Callable[[], Any]:
 
 
 def _assign_torch(inputs: Any) -> Callable[[], Any]:
-    """The product in blocks of rows that stay in the cache, into memory that is there already."""
+    """Multiply blocks of rows that stay in the cache, into memory that is already allocated."""
     import torch
 
     points, centroids = map(torch.from_numpy, inputs)
@@ -108,7 +108,7 @@ def _lloyd_faiss(inputs: Any) -> Callable[[], Any]:
     def run() -> float:
         trainer: Any = faiss.Kmeans(points.shape[1], len(start), niter=ITERATIONS, max_points_per_centroid=most)
         trainer.train(points, init_centroids=start)
-        return float(trainer.obj[-1])  # before the last update: others report the objective after it
+        return float(trainer.obj[-1])  # of before the last update; others report it after
 
     return run
 
@@ -142,7 +142,7 @@ def _assign(b: int, k: int, d: int, bars: dict[str, float] | None = None) -> Cas
 
 
 def lloyd(b: int, k: int, d: int, op: str, peers: Sequence[str] = ("torch", "faiss", "scikit-learn")) -> Case:
-    """All iterations from the same start."""
+    """Run all iterations from the same start."""
     rivals = {"torch": _lloyd_torch, "faiss": _lloyd_faiss, "scikit-learn": _lloyd_sklearn}
     return Case(
         op=f"{op}, {ITERATIONS} iterations",

@@ -1,6 +1,6 @@
-"""What this machine can do at most: the fastest read, copy or product at hand, whosever it is.
+"""Measure what this machine can do at most: the fastest read, copy or product of any library.
 
-It is measured beside the ops that are held against it, in the same rounds.
+Limits are measured beside the ops, in the same rounds.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ _SIDES = 512, 1536
 
 
 class Limit(NamedTuple):
-    """The most of some work that was done in a second, and by what."""
+    """The highest rate of some work per second, and what reached it."""
 
     rate: float
     by: str
 
 
 class Limits:
-    """Reads and copies of as much memory as the op holds, or products in the types that it may use."""
+    """Time reads and copies of as much memory as the op holds, or products in the dtypes it may
+    use.
+    """
 
     def __init__(self, work: Work, seconds: float):
         self.candidates = list(_moves(work.held or _READ) if work.kind == "bytes" else _products(work.kind))
         self.seconds = seconds / len(self.candidates)
 
     def rates(self) -> tuple[dict[str, float], float]:
-        """The best rate of each by name, after calls that fill the time; and no megabytes."""
+        """Give the best rate of each by name, from calls that fill the time; and no megabytes."""
         found: dict[str, float] = {}
         for name, amount, thunk in self.candidates:
             fastest = min(_calls(thunk, self.seconds))
@@ -42,12 +44,12 @@ class Limits:
 
 
 def highest(*rates: dict[str, float]) -> Limit:
-    """The limit among the rates by name, each measured often."""
+    """Give the highest of the rates by name, each measured often."""
     return max((Limit(rate, name) for each in rates for name, rate in each.items()), key=lambda limit: limit.rate)
 
 
 def _calls(thunk: Thunk, seconds: float) -> Iterator[float]:
-    """Seconds of one call after another, two at least."""
+    """Yield the seconds of one call after another, at least two."""
     until = perf_counter() + seconds
     for number in range(10**6):
         start = perf_counter()
@@ -70,7 +72,9 @@ def _moves(held: float) -> Iterator[tuple[str, float, Thunk]]:
 
 
 def _products(kind: str) -> Iterator[tuple[str, float, Thunk]]:
-    """Of float32, and where an op may compute in bfloat16, of both: which is faster depends on the processor."""
+    """Yield products in float32, and, if an op may use bfloat16, in both: the faster depends on the
+    processor.
+    """
     import torch
 
     for side in _SIDES:

@@ -1,8 +1,8 @@
-"""Each op while every core is busy with something else, as beside data workers and neighbours.
+"""Time each op while every core is busy, as beside data workers and other users.
 
-A call comes after a pause, so that threads sleep when it begins: what it costs to wait for them is what shows.
-Ours on its own threads is held against ours on one thread, in the median of the calls and in their mean, and stands
-beside a rival on its own threads.
+Each call comes after a pause, so its threads are asleep when it begins, and the time shows what
+waiting for them costs. pymim on its own threads is compared with pymim on one thread, in median and
+mean, and shown beside a rival on its own threads.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from pymim.bench import report
 from pymim.bench.contest import Runner, check_answers
 from pymim.bench.worker import Address
 
-SLOWER = 1.5  # times what one thread takes: the most that waiting for others may cost
+SLOWER = 1.5  # most time that threads may take under load, relative to one thread
 ROUNDS = 9
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def of_the_core(stems: Iterable[str]) -> list[str]:
-    """Those that are named like an op."""
+    """Give the stems that are ops."""
     return [stem for stem in stems if importlib.util.find_spec(f"pymim.ops.{stem}")]
 
 
 @contextlib.contextmanager
 def busy_cores() -> Iterator[None]:
-    """Keeps every core that this process may use busy, with a process pinned to each."""
+    """Keep every core of this process busy, with a process pinned to each."""
     context = multiprocessing.get_context("spawn")
     cores = sorted(os.sched_getaffinity(0))
     started = [context.Event() for _ in cores]
@@ -59,13 +59,14 @@ def _spin(core: int, started: Any) -> None:
 
 
 def run_cases(module: str, *, quick: bool = False) -> Iterator[dict[str, Any]]:
-    """A row a case of a module of this package."""
+    """Yield one row per case of a module of this package."""
     for index in range(len(importlib.import_module(module).cases())):
         yield run_case(Address(module, "cases", index), quick=quick)
 
 
 def run_case(address: Address, *, quick: bool = False) -> dict[str, Any]:
-    """Checks the answers, then times ours, ours on one thread and the first rival, in turn, under load.
+    """Check the answers, then time pymim, pymim on one thread and the first rival, in turn, under
+    load.
 
     Raises:
         WrongAnswer: before anything is timed.
@@ -92,19 +93,19 @@ def run_case(address: Address, *, quick: bool = False) -> dict[str, Any]:
 
 
 def _calls(runners: Mapping[str, Runner], count: int) -> dict[str, list[float]]:
-    """Seconds of every call, by name, in interleaved rounds."""
+    """Give the seconds of every call, by name, in interleaved rounds."""
     for runner in runners.values():
         runner.ask("apart")  # warms up
     found: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(count):
         for name, runner in runners.items():
-            time.sleep(0.05)  # until the threads of the last one sleep too
+            time.sleep(0.05)  # let the threads of the previous one fall asleep
             found[name] += runner.ask("apart")
     return found
 
 
 def row(op: str, shape: str, rival: str, calls: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Plain numbers: `slower` is ours over ours on one thread, `ratio` the rival's over ours."""
+    """Give plain numbers: `slower` is pymim over pymim on one thread, `ratio` the rival over pymim."""
     ours, one, theirs = (_numbers(calls[name]) for name in ("ours", "one", "theirs"))
     slower = {part: ours[part] / one[part] for part in ("seconds", "mean")}
     return {
@@ -122,12 +123,12 @@ def row(op: str, shape: str, rival: str, calls: Mapping[str, list[float]]) -> di
 
 
 def _numbers(calls: list[float]) -> dict[str, float]:
-    """The median, the mean, and what the slowest tenth takes at least."""
+    """Give the median, the mean, and the 90th percentile."""
     return {"seconds": median(calls), "mean": fmean(calls), "tenth": quantiles(calls, n=10)[-1]}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Aligned text that is also a Markdown table."""
+    """Give aligned text that is also a Markdown table."""
     header = ["op, every core busy", "shape", "ours", "on one thread", "slower", "bar", "rival", "theirs", "ratio"]
     return report.aligned([header, *(_cells(row) for row in rows)])
 

@@ -17,7 +17,9 @@ def _scores(b: int, n: int) -> Any:
 
 
 def _facts(scores: Any, hard: int, result: Any) -> Any:
-    """What two random masks share: counts, ids and booleans that agree, and the hardest hidden."""
+    """Give what two random masks share: counts, consistent ids and booleans, and the hardest
+    hidden.
+    """
     visible, boolean = (np.asarray(part) for part in result)
     hidden = boolean.astype(bool)
     certain = np.argsort(-scores, 1)[:, :hard]
@@ -40,7 +42,7 @@ def _uniform_ours(visible: int, scores: Any) -> Read:
 
 
 def _uniform_torch(visible: int, scores: Any) -> Read:
-    """Noise, two argsorts and a gather, as MAE writes it."""
+    """Draw noise, then two argsorts and a gather, as MAE does."""
     import torch
 
     b, n = scores.shape
@@ -69,7 +71,7 @@ def _ranked_ours(visible: int, hard: int, scores: Any) -> Read:
 
 
 def _ranked_torch(visible: int, hard: int, scores: Any) -> Read:
-    """The best vectorised form: noise that the hardest are taken out of, and two top-k."""
+    """Use the best vectorised form: noise without the hardest, and two top-k."""
     import torch
 
     values = torch.from_numpy(scores)
@@ -85,7 +87,7 @@ def _ranked_torch(visible: int, hard: int, scores: Any) -> Read:
 
 
 def _ranked_loop(visible: int, hard: int, scores: Any) -> Read:
-    """An image at a time, from torch to numpy and back, as HPM's released code goes."""
+    """Loop over images, from torch to numpy and back, as HPM's released code does."""
     import torch
 
     values, random = torch.from_numpy(scores), np.random.default_rng(0)

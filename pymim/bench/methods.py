@@ -1,7 +1,9 @@
-"""A training step of each method: where it goes, and HPM's beside MAE's; and DeepCluster's clustering pass.
+"""A training step of each method by parts, HPM's step beside MAE's, and DeepCluster's clustering
+pass.
 
-All sizes are those of gin/recipe but the encoder's, which is ViT-small at 224/16, and the predictor's of MAE and of
-HPM on images, 256 x 4. Digits are enlarged to 224 pixels: a step's cost does not depend on what is seen.
+Sizes are those of gin/recipe, except the encoder, a ViT-small at 224/16, and the predictor of MAE
+and of HPM on images, 256 x 4. Digits are enlarged to 224 pixels: a step's cost does not depend on
+the pictures.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ METHODS = {
 
 
 def cases() -> list[Case]:
-    b, k, d = 50_000, 1000, 256
+    b, k = 50_000, 1000
+    d = 256
     return [
         Case(
             op="training step, HPM",
@@ -53,7 +56,7 @@ def cases() -> list[Case]:
 
 
 def _step(words: list[str], _: Any) -> tuple[Thunk, Any]:
-    """A step on one batch; its answer is how many patches are seen of each image."""
+    """Prepare a step on one batch; its answer is the number of visible patches of each image."""
     from pymim import run
     from pymim.io import Folder
 
@@ -65,7 +68,7 @@ def _step(words: list[str], _: Any) -> tuple[Thunk, Any]:
 
     def step() -> None:
         trainer.method.before_step(trainer)
-        trainer.learn(trainer.method, batch, 0, Folder("."))  # where it would keep a batch that gives no number
+        trainer.learn(trainer.method, batch, 0, Folder("."))  # the folder for a batch that gives NaN
         trainer.method.after_step(0)
 
     def seen(_: None) -> list[int]:
@@ -77,7 +80,9 @@ def _step(words: list[str], _: Any) -> tuple[Thunk, Any]:
 
 
 def accounts(*, quick: bool) -> str:
-    """A row a method: its step, and the shares of the core's ops and of the parts' forward passes."""
+    """Give one row per method: its step, and the shares of the core's ops and of the parts' forward
+    passes.
+    """
     names = list(METHODS)[: 1 if quick else None]
     found = {name: _account(METHODS[name], 1 if quick else 3) for name in names}
     kinds = ["masks", "transport", "clustering", "ranking"]
@@ -93,7 +98,7 @@ def accounts(*, quick: bool) -> str:
 
 
 def _account(words: list[str], steps: int) -> dict[str, Any]:
-    """In a process of its own, for a configuration is a process's."""
+    """Run in its own process, since a process can load one configuration."""
     command = [sys.executable, "-m", "pymim.bench.account", "--json", "--steps", str(steps), *config.flags(words)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -36,7 +36,7 @@ def _loss_ours(inputs: Any) -> Thunk:
 
 
 def _loss_torch(inputs: Any) -> Thunk:
-    """Every pair at once, with the signs folded into one softplus."""
+    """Compute every pair at once, with the signs folded into one softplus."""
     import torch
 
     def loss(scores: Any, losses: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The table, and the line that says which machine it was made on."""
+"""The table of results, and the line about the machine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 from pymim.bench.contest import Outcome, Times
 
-SLOWER_BETWEEN = 1.2  # what an op may lose between torch operators
+SLOWER_BETWEEN = 1.2  # most time that an op may take between torch operators, relative to alone
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory and versions."""
+    """Give processor, cores, memory and versions."""
     info = Path("/proc/cpuinfo")
     names = [line for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
     return {
@@ -36,9 +36,10 @@ def _version(package: str) -> str:
 
 
 def rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """One row a rival, of plain numbers, the hardest first.
+    """Yield one row of plain numbers per rival, the fastest first.
 
-    ratio = the rival's better mode over our median. It holds for the processor that is named in the row.
+    ratio = the rival's faster mode over pymim's median. It holds for the processor named in the
+    row.
     """
     case = outcome.address.find()
     (name, ours), *rivals = outcome.times.items()
@@ -77,14 +78,14 @@ def _numbers(times: Times) -> dict[str, float]:
 
 
 def table(all_rows: list[dict[str, Any]]) -> str:
-    """The rows of the comparison, aligned."""
+    """Give the rows of the comparison, aligned."""
     on = ", ".join(dict.fromkeys(row["processor"] for row in all_rows))
     header = ["op", "shape", "ours", "rival", "theirs", f"ratio on {on}", "bar", "of limit", "between", "memory"]
     return aligned([header, *(_cells(row) for row in all_rows)])
 
 
 def aligned(lines: list[list[str]]) -> str:
-    """Aligned text that is also a Markdown table; the first line is its head."""
+    """Align lines as text that is also a Markdown table; the first line is its head."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
@@ -92,22 +93,24 @@ def aligned(lines: list[list[str]]) -> str:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    theirs, bar, items = row["theirs"], row["bar"], row["items"]
+    theirs, bar = row["theirs"], row["bar"]
+    items = row["items"]
     ours = _time(row["ours"])
     if items:
         ours += f", {items[0] / row['ours']['seconds']:.0f} {items[1]}/s"
-    slow = row["between"] is not None and row["between"] > SLOWER_BETWEEN
+    slow = " SLOW" if (row["between"] or 0) > SLOWER_BETWEEN else ""
+    absent = "absent" if row["rival"] else ""
     memory = [f"{part['extra_megabytes']:.0f}" for part in (row["ours"], theirs) if part]
     return [
         row["op"],
         row["shape"],
         ours,
         row["rival"],
-        _time(theirs) if theirs else ("absent" if row["rival"] else ""),
+        _time(theirs) if theirs else absent,
         f"{row['ratio']:.2f} x" if row["ratio"] else "",
         "" if bar is None else f"{bar:g} x" + {True: " met", False: " MISSED", None: ""}[row["met"]],
         f"{row['share']:.0%} of {row['limit']['by']}" if row["share"] else "",
-        f"{row['between']:.2f} x{' SLOW' if slow else ''}" if row["between"] else "",
+        f"{row['between']:.2f} x{slow}" if row["between"] else "",
         " / ".join(memory) + " MB",
     ]
 
@@ -117,6 +120,7 @@ def _time(times: dict[str, float]) -> str:
 
 
 def seconds(count: float) -> str:
-    """Three digits, in the unit they are read best in."""
-    unit, scale = ("s", 1.0) if count >= 1 else ("ms", 1e3) if count >= 1e-3 else ("us", 1e6)
-    return f"{count * scale:.3g} {unit}"
+    """Format seconds by three digits, in s, ms or us."""
+    if count >= 1:
+        return f"{count:.3g} s"
+    return f"{count * 1e3:.3g} ms" if count >= 1e-3 else f"{count * 1e6:.3g} us"

@@ -11,7 +11,7 @@ from pymim.bench.worker import Address
 
 
 def measure(module: str, index: int, *, quick: bool = False) -> dict[str, Any]:
-    """Seconds a call of ours and of torch at each size of one Scaling."""
+    """Measure the seconds per call of pymim and torch at each size of one Scaling."""
     scaling = importlib.import_module(module).scaling()[index]
     seconds: dict[str, list[float | None]] = {}
     for size in scaling.sizes:
@@ -22,7 +22,7 @@ def measure(module: str, index: int, *, quick: bool = False) -> dict[str, Any]:
 
 
 def plot(panels: list[dict[str, Any]], path: Path) -> None:
-    """One log-log panel an op and axis; the dotted line is cost in proportion to size."""
+    """Plot one log-log panel per op and axis; the dotted line is cost in proportion to size."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Sinkhorn: soft labels of a batch, globally and by position."""
+"""Sinkhorn: soft labels of a batch, all together and by position."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _ours(scores: Any) -> Thunk:
 
 
 def _torch(scores: Any) -> Thunk:
-    """Exponentials, then alternating normalisation, in the fewest operations."""
+    """Exponentiate, then normalise sides in turn, in the fewest operations."""
     import torch
 
     given = torch.from_numpy(scores)
@@ -41,7 +41,9 @@ def _torch(scores: Any) -> Thunk:
 
 
 def _released(scores: Any) -> Thunk:
-    """The same as in SwAV's released code: of mass 1, prototypes to 1/K each and samples to 1/B."""
+    """Do the same as SwAV's released code: total mass 1, 1/K for each prototype and 1/B for each
+    sample.
+    """
     import torch
 
     given = torch.from_numpy(scores)
@@ -74,7 +76,7 @@ def _case(*shape: int, bar: float | None = None, **others: Callable[[Any], Thunk
         contenders={"pymim": _ours, **rivals},
         agree=_same,
         bars=dict.fromkeys(rivals, bar) if bar else {},
-        work=Work(4 * 4 * size, "bytes", 4 * size),  # one read of the scores a pass, iterations + 1 passes
+        work=Work(4 * 4 * size, "bytes", 4 * size),  # iterations + 1 reads of the scores
         items=(size // shape[-1], "rows"),
     )
 

@@ -1,6 +1,8 @@
-"""A training step of a masked autoencoder, forward, backward and AdamW, against transformers' ViTMAEForPreTraining.
+"""A training step of a masked autoencoder, forward, backward and AdamW, against transformers'
+ViTMAEForPreTraining.
 
-Both start from the same weights, and the first step has the same masks, so that its loss is the answer that agrees.
+Both start from the same weights, and the first step uses the same masks, so its loss is the answer
+that must agree.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Size(NamedTuple):
-    """An encoder, its predictor, and a batch for them."""
+    """An encoder, its predictor, and the size of a batch."""
 
     batch: int
     image: int
@@ -62,7 +64,7 @@ def _images(size: Size) -> Any:
 
 
 def _operations(size: Size) -> float:
-    """Floating-point operations of the products: three times those of the forward pass."""
+    """Count floating-point operations of the products: three times those of the forward pass."""
     patches = (size.image // size.patch) ** 2
     pixels = 3 * size.patch**2
 
@@ -76,7 +78,7 @@ def _operations(size: Size) -> float:
 
 
 def build(size: Size) -> Method:
-    """Ours, from a fixed seed."""
+    """Build pymim's model, from a fixed seed."""
     import torch
 
     from pymim import encoders, losses, masks, predictors, targets
@@ -91,7 +93,7 @@ def build(size: Size) -> Method:
 
 
 def build_peer(size: Size, method: Method) -> torch.nn.Module:
-    """Theirs, with our weights."""
+    """Build transformers' model with pymim's weights."""
     from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
     config = ViTMAEConfig(
@@ -167,7 +169,7 @@ def _theirs(size: Size, kind: str, images: Any) -> Thunk:
 
 
 def first_noise(size: Size, method: Method) -> torch.Tensor:
-    """Noise whose order makes transformers hide what our first step hides."""
+    """Give noise whose order makes transformers hide what pymim's first step hides."""
     import torch
 
     from pymim.contracts import Draw, Mask

@@ -1,4 +1,4 @@
-"""One contender, in a process of its own: it prepares, answers, and times itself when told to."""
+"""One contender in its own process: it prepares, answers, and times itself on command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pymim.loop import memory
 
 @dataclass(frozen=True)
 class Address:
-    """Where another process finds a case: module.function()[index], at a size if it is a Scaling."""
+    """The place of a case, for another process: module.function()[index], at a size for a Scaling."""
 
     module: str
     function: str
@@ -30,8 +30,11 @@ class Address:
 
 
 def serve(connection: Connection, address: Address, contender: str, seconds: float) -> None:
-    """Says "ready", "absent" or "failed", then obeys: "answer", "time", "between", "apart", "stop"; the contender
-    "limit" obeys "rates". Memory is kept, whoever races."""
+    """Send "ready", "absent" or "failed", then obey "answer", "time", "between", "apart" and
+    "stop".
+
+    The contender "limit" obeys "rates". Every contender's process keeps the memory it frees.
+    """
     memory.keep()
     try:
         contest = _contest(address, contender, seconds)
@@ -64,16 +67,20 @@ class _Contender:
         return _as_numpy(self.read(self.thunk()))
 
     def time(self) -> tuple[float, float]:
-        """Seconds a call, over as many calls as fill `seconds`, and the megabytes by which the peak has grown."""
+        """Give the seconds per call, over calls that fill `seconds`, and the growth of the peak in
+        megabytes.
+        """
         before = memory.peak()
         return self._timed(None), (memory.peak() - before) / 2**20
 
     def between(self) -> tuple[float, float]:
-        """As time(), each call after torch operators."""
+        """Time as time(), each call after torch operators."""
         return self._timed(_torch_operators()), 0.0
 
     def apart(self) -> list[float]:
-        """Seconds of each call, each after a pause in which threads fall asleep; 200 calls at most."""
+        """Give the seconds of each call, each after a pause in which threads fall asleep; at most
+        200 calls.
+        """
         if not self.calls:
             self.calls = min(max(1, round(self.seconds / self._warm_up(_rest))), 200)
         return [_measure(self.thunk, 1, _rest) for _ in range(self.calls)]
@@ -85,7 +92,7 @@ class _Contender:
         return _measure(self.thunk, self.calls, pause)
 
     def _warm_up(self, pause: Callable[[], None] | None) -> float:
-        """Calls until its threads are awake and the caches its own again; seconds of the fastest."""
+        """Call until threads are awake and caches are warm; give the seconds of the fastest call."""
         until, fastest = perf_counter() + self.seconds / 5, float("inf")
         while perf_counter() < until or fastest == float("inf"):
             fastest = min(fastest, _measure(self.thunk, 1, pause))
@@ -112,8 +119,10 @@ def _rest() -> None:
 
 
 def _torch_operators() -> Callable[[], None]:
-    """A product and an activation, parallel in torch, in memory of their own and too little to empty the caches:
-    what is measured is whether two pools of threads get in each other's way."""
+    """Make a product and an activation, parallel in torch, too small to empty the caches.
+
+    They show whether two thread pools disturb each other.
+    """
     import torch
 
     a, b, product = torch.rand(3, 192, 192)

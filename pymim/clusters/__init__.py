@@ -1,4 +1,6 @@
-"""What targets of clusters are made of: assignments, prototypes, earlier rows, whitening, a pass over the data."""
+"""Ingredients of clustering targets: assignments, prototypes, queues, whitening, and passes over
+the data.
+"""
 
 from pymim.clusters.centred import Centred
 from pymim.clusters.memberships import memberships

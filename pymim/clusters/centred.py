@@ -1,4 +1,6 @@
-"""Soft assignments without a transport: a running mean is taken off the scores (DINO, Caron et al. 2021)."""
+"""Soft assignments without transport: subtract a running mean from the scores (DINO, Caron et al.
+2021).
+"""
 
 from __future__ import annotations
 
@@ -17,41 +19,49 @@ if TYPE_CHECKING:
 
 
 class Centred(nn.Module):
-    """shares = softmax((scores - centre) / temperature);  centre <- m centre + (1 - m) mean of scores.
+    """Give shares = softmax((scores - centre) / temperature); centre <- m centre + (1 - m) mean of
+    scores.
 
-    The mean is over the images, of all views assigned in a step and of all processes, and moves the centre after
-    the step. Centring keeps one cluster from taking every image, sharpening by a low temperature keeps shares
-    from becoming equal: each alone collapses.
+    The mean is over all images, views and processes of a step, and updates the centre after the
+    step. Centring prevents one cluster from taking every image; a low temperature prevents equal
+    shares. Each alone collapses.
 
-    momentum: m. temperature: a number, or a schedule over the `steps` of the run.
+    Args:
+        momentum: share m of the centre that a step keeps.
+        temperature: a number, or a schedule over `steps`.
+        steps: length of the run in steps, for the schedule.
     """
 
     centre: Float[Tensor, "S K"]
-    alike = True  # in every process: see wrap
+    alike = True  # equal in every process: wrap need not broadcast it
 
     def __init__(self, momentum: float = 0.9, temperature: float | Schedule = 0.04, steps: int = 0):
         super().__init__()
         share(self, momentum=momentum)
         positive(self, temperature=temperature)
         whole(self, 0, steps=steps)
-        self.momentum, self.temperature, self.steps = momentum, temperature, steps
-        self._made: list[Tensor] = []  # sums of scores [S K+1] of this forward pass, images counted last
-        self._kept: list[Tensor] = []  # of all forward passes of this step
+        self.momentum, self.temperature = momentum, temperature
+        self.steps = steps
+        # Sums of scores and number of images [S K+1], of this forward pass.
+        self._made: list[Tensor] = []
+        self._kept: list[Tensor] = []  # the same of all forward passes of this step
 
     def build(self, sets: int, clusters: int) -> None:
-        """Begin with a centre of zeros for each of S sets of K clusters."""
+        """Start with a centre of zeros for each of S sets of K clusters."""
         self.register_buffer("centre", torch.zeros(sets, clusters))
 
     @torch.no_grad()
     def assign(self, scores: Float[Tensor, "B M K"], step: int = 0) -> Float[Tensor, "B M K"]:
-        """Give the shares of each row, float32. M is S, or any number of places where there is one set."""
+        """Give the shares of each row, float32. M is S, or any number of places if there is one
+        set.
+        """
         scores = scores.float()
         if self.training:
             self._made.append(self._summed(scores))
         return ((scores - self.centre) / at(self.temperature, step, self.steps)).softmax(-1)
 
     def after_forward(self, batch: object, output: object) -> None:
-        """Keep the sums of what was assigned."""
+        """Keep the sums of the forward pass for the step's mean."""
         self._kept += self._made
         self._made = []
 

@@ -13,15 +13,21 @@ if TYPE_CHECKING:
 def memberships(
     affinity: Float[Tensor, "*S N N"], epsilon: float = 0.05, iterations: int = 10
 ) -> Float[Tensor, "*S N N"]:
-    """Scale exp(affinity / epsilon), symmetric, so that its rows and columns sum to 1, with a gradient.
+    """Scale exp(affinity / epsilon), symmetric, so that rows and columns sum to 1, with a gradient.
 
     P[i j] = exp(affinity[i j] / epsilon + row[i] + row[j]), by half-way steps of both sides at once
     (Knight et al. 2014): row <- (row - log sum_j exp(affinity[i j] / epsilon + row[j])) / 2.
 
-    `ops.sinkhorn.doubly_stochastic` gives the same without a gradient, in less time and memory, over
-    processes. Here every step keeps N^2 numbers for the backward pass.
+    `ops.sinkhorn.doubly_stochastic` gives the same without a gradient, in less time and memory,
+    over several processes. Here every iteration keeps N^2 numbers for the backward pass.
 
-    Raises ValueError: the affinity is not square, or iterations is below 1.
+    Args:
+        affinity: symmetric similarities.
+        epsilon: strength of the entropy.
+        iterations: number of half-way steps.
+
+    Raises:
+        ValueError: the affinity is not square, or iterations is below 1.
     """
     if affinity.ndim < 2 or affinity.shape[-1] != affinity.shape[-2]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The exact nearest neighbours of every row of a table that lies in several processes."""
+"""Find the exact nearest neighbours of every row of a table that several processes hold."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ from pymim.clusters.rows import Rows
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-QUERIES, BANK = 1024, 16384  # rows whose products are in memory at a time
+QUERIES, BANK = 1024, 16384  # sides of the block of products held in memory
 
 
 @torch.no_grad()
 def nearest(
     rows: Rows, count: int, device: torch.device, between: Callable[[], None] = lambda: None
 ) -> Int[Tensor, "N k"]:
-    """Give the `count` rows of the largest cosine with each row, the largest first and the row itself among them,
-    int64 and in every process alike.
+    """Give the `count` rows with the largest cosine to each row, int64, in every process.
 
-    Rows go round in chunks, and every process keeps the best of what its own rows have met: N D numbers pass each
-    process, and n (k + chunk) are in memory. `between` is called before each chunk, in every process: what it
-    raises ends the search.
+    The largest comes first; the row itself is among them. Each process sends its rows to all others
+    in chunks, and keeps the best neighbours of its own rows so far. So N D numbers pass through
+    each process, and n (k + chunk) are in memory.
 
-    Raises ValueError: fewer rows than neighbours.
+    Args:
+        rows: this process's rows of the table.
+        count: neighbours k of each row.
+        device: where products are computed.
+        between: called before each chunk, in every process; an exception from it ends the search.
+
+    Raises:
+        ValueError: there are fewer rows than neighbours.
     """
     if not 0 < count <= rows.total:
         raise ValueError(f"nearest: count: expected 1 to {rows.total}, the rows, got {count}; ask for fewer")
@@ -49,7 +55,7 @@ def nearest(
 
 
 def _everybody(mine: Tensor, rows: Rows, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the rows of all processes with their numbers, some at a time, in every process the same."""
+    """Yield the rows of all processes with their numbers, in chunks, the same in every process."""
     sizes = [torch.tensor([len(mine)], device=device)]
     if rows.group is not None:
         sizes = [torch.zeros_like(sizes[0]) for _ in range(dist.get_world_size(rows.group))]

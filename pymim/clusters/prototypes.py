@@ -1,4 +1,4 @@
-"""Learned directions that stand for clusters."""
+"""Prototypes: learned directions, one per cluster."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 class Prototypes(nn.Module):
-    """K unit vectors; called with tokens it gives their cosines with each, float32 (SwAV, Caron et al. 2020).
+    """Give the cosines of tokens with K learned unit vectors, float32 (SwAV, Caron et al. 2020).
 
-    The released codes of SwAV and SIGMA set the norms to 1 in place at the start of each forward pass; here that
-    is done after each step of the optimiser, which gives every forward pass the same vectors, weight decay or not,
-    and changes no weight between a forward pass and its backward pass.
+    The released codes of SwAV and SIGMA normalise the vectors in place at the start of each forward
+    pass. Here it is done after each optimiser step. So every forward pass sees the same vectors,
+    with or without weight decay, and no weight changes between a forward pass and its backward
+    pass.
+
+    Args:
+        width: width D of tokens.
+        clusters: number K of clusters.
     """
 
     def __init__(self, width: int, clusters: int):
@@ -28,11 +33,11 @@ class Prototypes(nn.Module):
         self.weight = nn.Parameter(normalize(torch.randn(clusters, width), dim=1))
 
     def forward(self, tokens: Float[Tensor, "*B D"], detach: bool = False) -> Float[Tensor, "*B K"]:
-        """With `detach` the prototypes learn nothing from what comes of it."""
+        """Give the cosines; with `detach`, prototypes get no gradient."""
         weight = self.weight.detach() if detach else self.weight
         return (normalize(tokens.float(), dim=-1) @ weight.T).float()
 
     @torch.no_grad()
     def after_step(self, encoder: nn.Module, step: int) -> None:
-        """Back to unit length."""
+        """Set prototypes to unit length."""
         self.weight.copy_(normalize(self.weight, dim=1))

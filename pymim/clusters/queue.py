@@ -1,4 +1,4 @@
-"""The last rows of earlier batches: for small batches, which have too few to be assigned by themselves."""
+"""Keep rows of earlier batches, for batches that are too small to be assigned alone."""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ if TYPE_CHECKING:
 
 
 class Queue(nn.Module):
-    """The last `size` rows of the global batches, for each of some views: first in, first out (SwAV, Caron et al.
-    2020; MoCo, He et al. 2020).
+    """Keep the last `size` rows of the global batches for each of some views, first in, first out.
 
-    Every process keeps the whole queue, V size D numbers, and works on its share of the rows. It is in
-    checkpoints, so that a resumed run goes on with the rows it had, in any number of processes.
+    (SwAV, Caron et al. 2020; MoCo, He et al. 2020.) Every process keeps the whole queue, V size D
+    numbers, and works on its share of the rows. Checkpoints have it, so a resumed run goes on with
+    its rows, in any number of processes.
 
     Args:
-        width: D. size: rows of each view. views: whose rows are kept.
-        start: the step from which rows are kept. A view's rows are used once its own queue is full. Unlike
-            there, SwAV's release uses the second view's queue as soon as the first one's is full.
+        width: width D of a row.
+        size: rows of each view.
+        views: views whose rows are kept.
+        start: step from which rows are kept. A view's rows are used once its queue is full; SwAV's
+            release uses the second view's as soon as the first one's is full.
     """
 
     rows: Float[Tensor, "V L D"]
-    count: Int[Tensor, " V"]  # rows that went in so far
-    alike = True  # in every process: see wrap
+    count: Int[Tensor, " V"]  # rows pushed so far
+    alike = True  # equal in every process: wrap need not broadcast them
 
     def __init__(self, width: int, size: int = 3840, views: Sequence[int] = (0, 1), start: int = 0):
         super().__init__()
         whole(self, 1, width=width, size=size)
         whole(self, 0, views=views, start=start)
-        self.size, self.views, self.start = size, list(views), start
+        self.size, self.views = size, list(views)
+        self.start = start
         self.register_buffer("rows", torch.zeros(len(self.views), size, width))
         self.register_buffer("count", torch.zeros(len(self.views), dtype=torch.int64))
 
     @torch.no_grad()
     def push(self, view: int, rows: Float[Tensor, "B D"]) -> None:
-        """Put this process's rows of a view in, and those of all other processes; the oldest ones go."""
+        """Add the rows of a view from all processes; the oldest rows drop out."""
         number, everybody = self._number(view), gathered(rows.detach())[-self.size :].to(self.rows.dtype)
         places = (self.count[number] + torch.arange(len(everybody), device=everybody.device)) % self.size
         self.rows[number, places] = everybody

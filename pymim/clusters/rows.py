@@ -1,4 +1,4 @@
-"""A table whose rows lie in several processes, and k-means over all of it."""
+"""A table whose rows several processes hold, and k-means over all of it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pymim.ops import kmeans
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-CHUNK = 65536  # rows that are on the device at a time
+CHUNK = 65536  # rows on the device at a time
 
 
 class Rows(NamedTuple):
     """Some rows of a table [N D]; the other processes of `group` hold the others."""
 
     values: Float[Tensor, "n D"]
-    ids: Int[Tensor, " n"]  # which rows, ascending
+    ids: Int[Tensor, " n"]  # numbers of these rows in the table, ascending
     total: int  # N
     group: dist.ProcessGroup | None = None
 
     def pick(self, wanted: Int[Tensor, " K"]) -> Float[Tensor, "K D"]:
-        """The rows `wanted`, in every process, whoever has them; float32."""
+        """Give the rows `wanted` in every process, whichever process holds them; float32."""
         place = torch.searchsorted(self.ids, wanted).clamp_max(max(0, len(self.ids) - 1))
         picked = torch.zeros(len(wanted), self.values.shape[1], device=self.values.device)
         if len(self.ids):
@@ -35,7 +35,7 @@ class Rows(NamedTuple):
         return self._summed(picked)
 
     def whole(self, column: Tensor) -> Tensor:
-        """A number for each of these rows [n], as one for each row of the table [N], in every process."""
+        """Turn one number per local row [n] into one per row of the table [N], in every process."""
         everything = column.new_zeros(self.total)
         everything[self.ids.to(column.device)] = column
         return self._summed(everything)
@@ -56,7 +56,7 @@ class Clustering(NamedTuple):
     centroids: Float[Tensor, "K D"]
     labels: Int[Tensor, " N"]
     distances: Float[Tensor, " N"]
-    objective: float  # the sum of distances
+    objective: float  # sum of distances
 
 
 def cluster(
@@ -70,12 +70,21 @@ def cluster(
     device: torch.device,
     between: Callable[[], None] | None = None,
 ) -> Clustering:
-    """K-means from `clusters` rows drawn by `seed` out of all rows of all processes, and a last assignment.
+    """Run k-means over the rows of all processes, from random rows, then assign every row.
 
-    Rows are drawn by their number in the table, and sums are float64, so that the answer does not depend on how the
-    table lies in processes. (Unlike the released code of DeepCluster-v2, which draws from the first one's.)
+    Starting rows are drawn by their number in the table, and sums are float64. So the result does
+    not depend on which process holds which row. (Unlike the released code of DeepCluster-v2, which
+    draws from the first process's rows.)
 
-    between: called between passes, in every process: what it raises ends the clustering.
+    Args:
+        rows: this process's rows.
+        clusters: number K of clusters.
+        metric: "l2" or "cosine".
+        empty: what an empty cluster becomes: "split" half of another, or "keep" its centroid.
+        iterations: most updates.
+        seed: seed of the starting rows.
+        device: where distances are computed.
+        between: called between passes, in every process; an exception from it ends the clustering.
     """
     drawn = torch.randperm(rows.total, generator=torch.Generator().manual_seed(seed))
     start = rows.pick(drawn[torch.arange(clusters) % rows.total].to(rows.ids.device)).to(device)

@@ -1,4 +1,4 @@
-"""A pass over a whole source: the pooled features of each of its pictures."""
+"""Run an encoder over a whole source, and collect each picture's pooled features."""
 
 from __future__ import annotations
 
@@ -19,28 +19,37 @@ if TYPE_CHECKING:
 
 
 class Survey:
-    """What the encoder gives for every picture, in the order of the source, while it learns nothing: without
-    dropout, batch norms by their running statistics. Two surveys by the same weights are equal, bit for bit.
+    """Encode every picture in the order of the source, without learning.
 
-    Each process looks at its share of the pictures and keeps their features, float32, in the CPU's memory: N D / R
-    numbers in each of R processes. A picture that is broken has the features of the next one that is not.
+    Dropout is off and batch norms use their running statistics. Two surveys with the same weights
+    are equal, bit for bit. Each process encodes its share of the pictures and keeps the features,
+    float32, in CPU memory: N E / R numbers in each of R processes. A broken picture has the
+    features of the next good one.
 
-    views: how pictures are prepared; by default as for training, which, random or not, is the same each time.
-    batch: pictures at a time, in each process.
-    precision: "float32", as in the papers, or "bf16", at some cost to the directions of least variance. "tf32":
-        float32, with products rounded on GPUs.
+    Args:
+        views: how pictures are prepared; default: as for training. Random ones draw the same each
+            time.
+        batch: pictures at a time in each process.
+        precision: "float32", as in the papers; "bf16", less exact in the directions of least
+            variance; or "tf32", float32 with rounded products on GPUs.
     """
 
     def __init__(self, views: Sequence[View] = (), batch: int = 256, precision: str = "float32"):
         whole(self, 1, batch=batch)
         check(self, precision)
-        self.views, self.batch, self.precision = list(views), batch, precision
+        self.views, self.batch = list(views), batch
+        self.precision = precision
 
     @torch.no_grad()
     def __call__(self, run: Run, encoder: Encoder | None = None) -> list[Rows]:
-        """Encode every picture of the run's source, by its encoder or another one: a table [N E] for each view.
+        """Encode every picture of the run's source: one table [N E] per view.
 
-        Raises: OutOfMemory.
+        Args:
+            run: the run; gives source, loader, world and encoder.
+            encoder: the encoder to use; default: the run's.
+
+        Raises:
+            OutOfMemory: the features do not fit.
         """
         remedy = "lower clusters.Survey.batch, or train in more processes, each of which keeps its share"
         with memory_of("Survey: features of every picture", remedy):
@@ -49,6 +58,8 @@ class Survey:
     def _tables(self, run: Run, encoder: Encoder | None) -> list[Rows]:
         world, total = run.world, len(run.loader.source)
         encoder = run.method.encoder if encoder is None else encoder
+        # Every process encodes `share` pictures of each batch of `whole`, so all take as many
+        # steps. A share is never more than a process's part of a small source.
         share = min(self.batch, -(-total // world.size))
         whole = share * world.size
         loader = run.loader.in_order(whole, self.views)
@@ -59,7 +70,8 @@ class Survey:
                 world.heed()
                 for table, view in zip(made, batch.to(world.device).views, strict=True):
                     table.append(encoder(view).pooled.float().cpu())
+        # Picture numbers of this process's rows: in batch b they start at b whole + rank share.
         first = torch.arange(-(-total // whole)) * whole + world.rank * share
         ids = (first[:, None] + torch.arange(share)).flatten()
-        kept = ids < total  # the order goes round: the last batch has the first pictures again
+        kept = ids < total  # the last batch wraps around to the first pictures; drop those
         return [Rows(torch.cat(table)[kept], ids[kept], total, world.group) for table in made]

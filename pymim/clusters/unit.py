@@ -1,4 +1,4 @@
-"""Features of unit length: what is clustered where only their direction counts."""
+"""Scale features to unit length, for clustering by direction only."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from pymim.clusters.rows import Rows
 
 
 class Unit:
-    """x -> x / (|x| + epsilon), each row by itself (ClusterFit, Yan et al. 2020: as its release does)."""
+    """Map x to x / (|x| + epsilon), each row by itself (ClusterFit, Yan et al. 2020, as released).
+
+    Args:
+        epsilon: added to the length.
+    """
 
     def __init__(self, epsilon: float = 1e-5):
         finite(self, 0, epsilon=epsilon)
         self.epsilon = epsilon
 
     def __call__(self, rows: Rows, device: torch.device) -> Rows:
-        """The rows, where they were."""
+        """Scale the rows; they stay on their device."""
         return rows._replace(values=rows.values / (rows.values.norm(dim=1, keepdim=True) + self.epsilon))

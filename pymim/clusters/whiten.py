@@ -1,4 +1,4 @@
-"""Principal components of equal variance: what features are before they are clustered."""
+"""Whiten features before clustering: principal components of equal variance."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from pymim.clusters.rows import Rows
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-NULL = 1e-10  # variances below this share of the largest are rounding
+NULL = 1e-10  # variances below this share of the largest are rounding errors
 
 
 class Whitening:
-    """x -> W (x - mean), whose covariance is I, then each row to unit length, in this order (DeepCluster, Caron et
-    al. 2018).
+    """Map x to W (x - mean), with covariance I, then scale each row to unit length (DeepCluster,
+    Caron et al. 2018).
 
-    W [d D]: the `dim` leading eigenvectors of the covariance of all rows, each over the root of its eigenvalue;
-    fewer where the features have fewer. Unlike faiss, which fits it to at most 1000 D rows and refuses fewer rows
-    than components, all rows count; directions without variance become 0; and a row that is the mean, whose length
-    is 0, stays 0, where the released code divides by 0. Which way an axis points is a convention: its largest
-    weight is positive.
+    W [d D] has the `dim` leading eigenvectors of the covariance of all rows, each divided by the
+    root of its eigenvalue; fewer if features are narrower. Unlike faiss, which fits at most 1000 D
+    rows and refuses fewer rows than components, all rows count, and directions without variance
+    become 0. A row equal to the mean stays 0; the released code divides by 0. An axis's sign is a
+    convention: its largest weight is positive.
+
+    Args:
+        dim: number d of components.
     """
 
     def __init__(self, dim: int = 256):
@@ -34,7 +37,7 @@ class Whitening:
         self.dim = dim
 
     def __call__(self, rows: Rows, device: torch.device) -> Rows:
-        """The rows of all processes, whitened together; float32 [n d], where they were."""
+        """Whiten the rows of all processes together; float32 [n d], on their device."""
         mean = self._mean(rows, device)
         weight, centre = self._weight(rows, mean, device), mean.float()
         made = [normalize((chunk.to(device).float() - centre) @ weight.T) for chunk in rows.chunks()]
@@ -58,7 +61,7 @@ class Whitening:
         axes = axes * largest.sign()
         scale = torch.where(variances > NULL * variances[0].clamp_min(1e-300), variances.rsqrt(), 0.0)
         weight: Tensor = (axes * scale).T.float().contiguous()
-        if rows.group is not None:  # solvers may differ in the last bit
+        if rows.group is not None:  # eigensolvers of different machines may differ in the last bit
             dist.broadcast(weight, dist.get_global_rank(rows.group, 0), group=rows.group)
         return weight
 

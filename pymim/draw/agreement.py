@@ -1,4 +1,4 @@
-"""How clusters settle: their agreement with the last ones and with the classes, over the epochs."""
+"""Plot how clusters settle: agreement with the previous ones and with the classes, over epochs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ CURVES = {"nmi_previous": "with the previous clusters", "nmi_labels": "with the 
 
 
 def draw(folder: Folder, path: Path) -> bool:
-    """Normalised mutual information by epoch, from clusters.jsonl; each curve in a panel of its own, as they
-    differ much. False, and nothing drawn, where a run has clustered less than twice."""
+    """Plot normalised mutual information by epoch from clusters.jsonl, one panel per curve.
+
+    Curves differ too much for one panel. Gives False, and draws nothing, if the run clustered less
+    than twice.
+    """
     rows = read(folder / "clusters.jsonl")
     curves = {name: [(row["epoch"], row[name]) for row in rows if name in row] for name in CURVES}
     curves = {name: curve for name, curve in curves.items() if curve}

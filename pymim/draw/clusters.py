@@ -1,4 +1,6 @@
-"""Maps of the clusters that patches are assigned to, one colour a cluster; of a clip, through time."""
+"""Draw maps of the clusters that patches are assigned to, one colour per cluster; for a clip,
+through time.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,12 @@ from pymim.objective import Objective
 
 @torch.no_grad()
 def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tensor]) -> bool:
-    """Each picture beside its map; of a clip, frames above the maps of their tubes. `undo` takes normalised views
-    back to [0, 1]. False, and nothing drawn, where no objective assigns patches to clusters."""
+    """Draw each picture beside its map of clusters; for a clip, frames above the maps of their
+    tubes.
+
+    `undo` maps normalised views back to [0, 1]. Gives False, and draws nothing, if no objective
+    assigns patches to clusters.
+    """
     for objective in method.objectives:
         number = objective.sources[0].view if objective.views is None else objective.views[0]
         view = batch.views[number]
@@ -34,7 +40,9 @@ def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tens
 
 
 def assigned(objective: Objective, batch: Batch, number: int) -> Tensor | None:
-    """Give the cluster of every patch of view `number`, int64 [B N], by the objective's target or its loss."""
+    """Give the cluster of every patch of view `number`, int64 [B N], from the objective's target or
+    its loss.
+    """
     target, loss = objective.target, objective.loss
     if isinstance(target, AssignsClusters):
         found: Tensor = target.assignments(batch.views[number])
@@ -47,7 +55,7 @@ def assigned(objective: Objective, batch: Batch, number: int) -> Tensor | None:
 
 
 def colours(ids: Tensor) -> Tensor:
-    """Colours [... 3] of the ids: the more patches bear an id, the better its colour is told from the others'."""
+    """Give colours [... 3] of the ids: the commonest ids get the most distinct colours."""
     _, places, counts = ids.unique(return_inverse=True, return_counts=True)
     order = counts.argsort(descending=True, stable=True).argsort()
     table = torch.tensor([_colour(number) for number in range(len(counts))])
@@ -55,14 +63,16 @@ def colours(ids: Tensor) -> Tensor:
 
 
 def _spread(colours: Tensor, grid: Grid, patch: tuple[int, ...]) -> Tensor:
-    """Colours of patches [B N 3] as pictures [B 3 H W], or of tubes [B 3 T H W], a picture a tube."""
+    """Turn colours of patches [B N 3] into pictures [B 3 H W], or for tubes [B 3 T H W], one
+    picture per tube.
+    """
     maps = colours.unflatten(1, grid).movedim(-1, 1)
     out: Tensor = maps.repeat_interleave(patch[-2], -2).repeat_interleave(patch[-1], -1)
     return out
 
 
 def _colour(number: int) -> tuple[float, float, float]:
-    """Twenty of matplotlib's, strong ones first, then hues a golden angle apart."""
+    """Give one of matplotlib's twenty colours, strong ones first; then hues a golden angle apart."""
     if number < 20:
         red, green, blue, _ = colormaps["tab20"](2 * number if number < 10 else 2 * number - 19)
         return red, green, blue

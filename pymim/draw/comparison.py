@@ -1,4 +1,4 @@
-"""The scores of several variants as bars."""
+"""Plot the scores of several variants as bars."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pymim.tables import Table, measures
 
 
 def draw(table: Table, path: Path, grey: Collection[str] = ()) -> None:
-    """A panel a measure: a bar at the mean of each variant, some of them `grey`, and a dot for each seed."""
+    """Plot one panel per measure: a bar at each variant's mean, some `grey`, and a dot per seed."""
     columns = measures(table)
     figure = Figure(figsize=(1.2 + 2.6 * len(columns), 1.2 + 0.32 * len(table)), layout="constrained")
     for axis, measure in zip(figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True):

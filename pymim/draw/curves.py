@@ -1,4 +1,4 @@
-"""Loss, learning rate and probes over the steps of a run."""
+"""Plot loss, learning rate and probes over the steps of a run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _NOT_LOSSES = {
 
 
 def draw(folder: Folder, path: Path) -> None:
-    """Four panels from metrics.jsonl and evaluation/."""
+    """Plot four panels from metrics.jsonl and evaluation/."""
     rows = read(folder / "metrics.jsonl")
     steps = [row["step"] for row in rows]
     figure = Figure(figsize=(14, 3.2), layout="constrained")
     loss, gauge, rate, probe = figure.subplots(1, 4)
     for name in sorted({name for row in rows for name in row} - _NOT_LOSSES):
         axis, values = gauge if "/" in name else loss, [row.get(name) for row in rows]
-        if name == "loss" or values != [row.get("loss") for row in rows]:  # an only objective is the loss
+        # A single objective equals the total loss: draw it once.
+        if name == "loss" or values != [row.get("loss") for row in rows]:
             axis.plot(steps, values, label=name, linewidth=1.2)
     gauge.set_yscale("log")
     gauge.yaxis.set_major_formatter(LogFormatter())  # 50, not 5 x 10^1
@@ -47,7 +48,9 @@ def draw(folder: Folder, path: Path) -> None:
 
 
 def _probes(axis: Axes, folder: Folder) -> None:
-    """Each probe over the steps; raw pixels and the untrained encoder as dashed and dotted lines."""
+    """Plot each probe over the steps; dashed and dotted lines are raw pixels and the untrained
+    encoder.
+    """
     results = evaluations(folder.path)
     if not results:
         axis.text(0.5, 0.5, "no labels", ha="center", transform=axis.transAxes)

@@ -1,4 +1,6 @@
-"""What a ranker thinks of each patch, what is hard to predict, what is hidden (HPM, Wang et al. 2023)."""
+"""Draw a ranker's scores, the losses they should predict, and what is hidden (HPM, Wang et al.
+2023).
+"""
 
 from __future__ import annotations
 
@@ -18,22 +20,23 @@ from pymim.method import Method
 from pymim.objective import Objective
 from pymim.ops import rank
 
-DRAWS = 8  # uniform masks, by whose hidden patches the losses of all are measured
+DRAWS = 8  # uniform masks that measure the losses of all patches
 GREY = 0.55
-MOMENTS = {"start": 0.0, "half-way": 0.5, "end": 1.0}  # of the run
+MOMENTS = {"start": 0.0, "half-way": 0.5, "end": 1.0}  # shares of the run
 
 
 @torch.no_grad()
 def draw(method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[Tensor], Tensor]) -> bool:
-    """Draw what a ranker thinks of the patches of each image, and what is hidden for it.
+    """Draw a ranker's difficulty of the patches of each image, and the masks that follow it, one
+    row per image.
 
-    Input; difficulty as the ranker sees it; the losses themselves, each patch's mean over the masks
-    that hid it; and the mask at the start, half-way and at the end of a run of `steps`. Hidden
-    patches are grey, and those among the most difficult, half as many as are hidden, in the colour
-    of their difficulty. A row an image.
+    Columns: the input; the difficulty that the ranker predicts; the losses, each patch's mean over
+    the masks that hid it; and the mask at the start, half-way and at the end of a run of `steps`.
+    Hidden patches are grey. The most difficult ones, half as many as are hidden, have the colour of
+    their difficulty.
 
-    Give False, and draw nothing, where no ranker has an opinion, or no objective has a loss per
-    hidden patch.
+    Gives False, and draws nothing, if no ranker gives scores, or no objective has a loss per hidden
+    patch.
     """
     objective = _learned(method)
     if method.ranker is None or objective is None:
@@ -46,7 +49,8 @@ def draw(method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[T
     if difficulty is None or len(masks) < len(names):
         return False
     view = batch.views[source.view]
-    grid, shown, guess = method.encoder.grid(view.shape), undo(view.float()), colours(difficulty)
+    grid, shown = method.encoder.grid(view.shape), undo(view.float())
+    guess = colours(difficulty)
     measured = losses(method, objective, batch)
     columns = {
         "input": shown,
@@ -61,7 +65,7 @@ def draw(method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[T
 
 
 def losses(method: Method, objective: Objective, batch: Batch) -> Tensor:
-    """Give the loss of every patch [B N], the mean over those of a few uniform masks that hid it."""
+    """Give the loss of every patch [B N]: the mean over a few uniform masks that hid it."""
     view = objective.sources[0].view
     patches = math.prod(method.encoder.grid(batch.views[view].shape))
     total = torch.zeros(len(batch.index), patches, device=batch.index.device)
@@ -78,14 +82,14 @@ def losses(method: Method, objective: Objective, batch: Batch) -> Tensor:
 
 
 def _learned(method: Method) -> Objective | None:
-    """Give the objective whose losses teach the ranker, or the first with a loss per hidden patch."""
+    """Give the objective that trains the ranker, or the first with a loss per hidden patch."""
     found = [o for o in method.objectives if o.on == "predicted" and not getattr(o.loss, "together", False)]
     named = [o for o in found if o.name == getattr(method.ranker, "of", "")]
     return next(iter(named + found), None)
 
 
 def _unguided(method: Method, objective: Objective, batch: Batch, number: int) -> Pass:
-    """Begin a forward pass under masks that no ranker guides."""
+    """Start a forward pass under masks that no ranker guides."""
 
     def look(source: Source) -> Branch:
         view, name = batch.views[source.view], Draw(method.seed + number, 0, source.view)
@@ -96,14 +100,14 @@ def _unguided(method: Method, objective: Objective, batch: Batch, number: int) -
 
 
 def correlation(scores: Tensor, values: Tensor) -> float:
-    """Spearman's, of each image's patches [B N]; the mean over the images."""
+    """Give Spearman's correlation over each image's patches [B N], averaged over images."""
     first, second = (rank.ranks(x.float()).float() for x in (scores, values))
     first, second = (x - x.mean(1, keepdim=True) for x in (first, second))
     return float(torch.cosine_similarity(first, second, dim=1).mean())
 
 
 def colours(values: Tensor) -> Tensor:
-    """[B 3 N], dark to bright, each image's [B N] from its least to its largest."""
+    """Give colours [B 3 N], dark to bright, from each image's least value to its largest."""
     low, high = values.amin(1, keepdim=True), values.amax(1, keepdim=True)
     scaled = ((values - low) / (high - low).clamp_min(1e-12)).float().cpu().numpy()
     found: Tensor = torch.from_numpy(colormaps["magma"](scaled)[..., :3])
@@ -118,7 +122,7 @@ def _mask(method: Method, batch: Batch, source: Source, name: Draw, difficulty: 
 
 
 def _large(values: Tensor, grid: Grid, shown: Tensor) -> Tensor:
-    """Values [B C N] of patches as pixels of `shown`."""
+    """Spread values of patches [B C N] over the pixels of `shown`."""
     pixels: Tensor = values.unflatten(2, grid)
     for axis, (cells, side) in enumerate(zip(grid, shown.shape[2:], strict=True), 2):
         pixels = pixels.repeat_interleave(side // cells, axis)

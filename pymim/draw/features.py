@@ -1,4 +1,4 @@
-"""Maps of the patch features: their first three principal components as red, green and blue."""
+"""Draw maps of patch features: the first three principal components as red, green and blue."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def draw(encoder: Encoder, batch: Batch, path: Path, undo: Callable[[Tensor], Tensor]) -> None:
-    """Input, features, and features less their mean at each place: a row an image. Each kind of map has one basis
-    for all images, so colours compare. Most of what a reconstructing encoder's features say first is the place."""
+    """Draw input, features, and features minus their mean at each place, one row per image.
+
+    Each kind of map has one basis for all images, so colours can be compared. A reconstructing
+    encoder's features encode mostly the place, hence the third column.
+    """
     view = batch.views[0]
     tokens = encoder(view).tokens.float().cpu()
     grid = encoder.grid(view.shape)

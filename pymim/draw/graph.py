@@ -1,4 +1,6 @@
-"""The tree of a configuration as an SVG, left to right: slots on the lines, components in the boxes."""
+"""Draw the tree of a configuration as an SVG, left to right: slots on the lines, components in
+boxes.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from html import escape
 from pymim.config.graph import Node
 from pymim.explain import Cost, count, summary
 
-BOX, ROW, GAP, MARGIN = 210, 62, 60, 24
+BOX, ROW = 210, 62
+GAP, MARGIN = 60, 24
 COLOURS = {
     "encoders": "#dbeafe",
     "masks": "#fde68a",
@@ -23,7 +26,7 @@ COLOURS = {
 
 
 def svg(root: Node, cost: Cost, title: str) -> str:
-    """A page of its own, to be opened in a browser."""
+    """Give the graph as a complete SVG page, for a browser."""
     places: dict[Node, tuple[float, float]] = {}
     rows = _place(root, 0, 0.0, places)
     width = MARGIN * 2 + (max(depth for depth, _ in root.walk()) + 1) * (BOX + GAP)
@@ -40,7 +43,9 @@ def svg(root: Node, cost: Cost, title: str) -> str:
 
 
 def _place(node: Node, depth: int, top: float, places: dict[Node, tuple[float, float]]) -> float:
-    """Gives every node its corner; the rows the subtree takes. A parent stands at the middle of its children."""
+    """Place every node of a subtree, and give the rows it takes. A parent is centred on its
+    children.
+    """
     below = top
     for child in node.children:
         below += _place(child, depth + 1, below, places)
@@ -50,7 +55,8 @@ def _place(node: Node, depth: int, top: float, places: dict[Node, tuple[float, f
 
 
 def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
-    x1, y1, x2, y2 = start[0] + BOX, start[1] + 24, end[0], end[1] + 24
+    x1, y1 = start[0] + BOX, start[1] + 24
+    x2, y2 = end[0], end[1] + 24
     middle = (x1 + x2) / 2
     return (
         f'<path d="M{x1} {y1:.0f} C{middle} {y1:.0f} {middle} {y2:.0f} {x2} {y2:.0f}" fill="none" stroke="#999"/>'

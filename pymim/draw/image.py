@@ -1,4 +1,4 @@
-"""Tensors to what an eye can see."""
+"""Convert tensors to images, and save them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from torch import Tensor
 from pymim.io.disk import write_whole
 
 Picture = NDArray[np.float32]  # [H W 3] in [0, 1]
-MOST = 8  # frames of a strip
+MOST = 8  # most frames of a strip
 
 
 def to_picture(image: Tensor, frames: int = MOST) -> Picture:
-    """One image [C H W] on [0, 1] as RGB; of many channels the first three. Of a clip [C T H W] a strip: at most
-    `frames` of its frames, evenly spread, side by side."""
+    """Convert an image [C H W] in [0, 1] to RGB; with many channels, the first three.
+
+    A clip [C T H W] becomes a strip of at most `frames` of its frames, evenly spread, side by side.
+    """
     if image.ndim == 4:
         places = torch.linspace(0, image.shape[1] - 1, min(frames, image.shape[1])).round().long()
         image = torch.cat(list(image[:, places].unbind(1)), 2)
@@ -29,8 +31,10 @@ def to_picture(image: Tensor, frames: int = MOST) -> Picture:
 
 
 def save_grid(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Picture]], blocks: int = 1) -> None:
-    """Rows of pictures under column titles, in `blocks` groups side by side. The strips of a clip stand below each
-    other instead, each beside its title."""
+    """Save rows of pictures under column titles, in `blocks` groups side by side.
+
+    Strips of a clip are stacked instead, each beside its title.
+    """
     high, wide, _ = rows[0][0].shape
     strips = wide >= 2 * high
     down, across = (len(columns), 1) if strips else (1, len(columns))
@@ -53,7 +57,11 @@ def save_grid(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Pictur
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole. Raises Unwritable."""
+    """Write a figure as PNG, completely or not at all.
+
+    Raises:
+        Unwritable: the file cannot be written.
+    """
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
     write_whole(path, drawn.getvalue())

@@ -1,4 +1,4 @@
-"""What clusters of pictures are of: the pictures nearest to their centroids."""
+"""Draw what clusters of pictures contain: the pictures nearest to their centroids."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ CLUSTERS, PICTURES = 12, 10
 
 
 def draw(method: Method, source: Source, path: Path, unit: Callable[[Tensor], Tensor]) -> bool:
-    """The pictures nearest to the centroid, of twelve clusters of the first set: from the largest to the smallest,
-    evenly spaced by rank. Where the source has labels, the commonest in the cluster is said. False, and nothing
-    drawn, where no objective's target is a table of clusters, or none has been made yet. `unit` takes pixels of the
-    source to [0, 1]."""
+    """Draw the pictures nearest to the centroids of twelve clusters of the first set.
+
+    Clusters are evenly spaced by size, largest first. If the source has labels, captions name the
+    commonest in the cluster. `unit` maps pixels of the source to [0, 1]. Gives False, and draws
+    nothing, if no objective has a table of clusters, or it is not made yet.
+    """
     tables = [objective.target for objective in method.objectives if isinstance(objective.target, Table)]
     if not tables or (tables[0].labels < 0).any():
         return False
@@ -49,7 +51,7 @@ def draw(method: Method, source: Source, path: Path, unit: Callable[[Tensor], Te
 
 
 def _chosen(labels: Tensor) -> list[int]:
-    """Clusters with a picture, the largest first."""
+    """Choose non-empty clusters evenly by size, largest first."""
     sizes = labels.bincount()
     ranked = sizes.argsort(descending=True, stable=True)[: int((sizes > 0).sum())]
     places = torch.linspace(0, len(ranked) - 1, min(CLUSTERS, len(ranked))).round().long()
@@ -57,7 +59,7 @@ def _chosen(labels: Tensor) -> list[int]:
 
 
 def _strip(source: Source, index: Tensor, view: Center, unit: Callable[[Tensor], Tensor]) -> np.ndarray:
-    """Pictures side by side, with white between them and where there are too few."""
+    """Put pictures side by side with white gaps; white also fills missing ones."""
     images, _, _ = read(source, index.numpy(), limit=len(source))
     assert images is not None, "as many may be broken as there are"
     shown = [to_picture(image) for image in unit(view(images))]

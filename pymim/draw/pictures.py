@@ -1,4 +1,4 @@
-"""The pictures of a run, drawn while it trains and when it ends."""
+"""Draw the pictures of a run, while it trains and when it ends."""
 
 from __future__ import annotations
 
@@ -23,16 +23,26 @@ if TYPE_CHECKING:
 
 
 class Pictures:
-    """Writes pictures/reconstruction-N.png, difficulty-N.png, clusters-N.png, nearest-N.png and agreement.png, as
-    far as the method has them, features-N.png and curves.png, for the run's first `images` images, or half as many
-    clips, whose frames take more room."""
+    """Write a run's pictures/ folder: features-N.png and curves.png, and what else the method has.
+
+    Those are reconstruction-N.png, difficulty-N.png, clusters-N.png, nearest-N.png and
+    agreement.png.
+
+    Args:
+        images: number of images drawn, the run's first; half as many clips, whose frames take more
+            room.
+    """
 
     def __init__(self, images: int = 12) -> None:
         whole(self, 1, images=images)
         self.images = images
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        """Draws and writes them. Raises: OutOfMemory."""
+        """Draw and write the pictures.
+
+        Raises:
+            OutOfMemory: memory is too small to draw them.
+        """
         with memory_of("Pictures", f"lower draw.Pictures.images ({self.images})"):
             self._draw(trainer, folder, step)
 
@@ -61,8 +71,11 @@ class Pictures:
 
 
 def ranged(normalise: Normalise, view: Tensor) -> Normalise:
-    """Give what takes this view back to [0, 1]: by the range of the source; or by that of the view, which is said,
-    where the source's is unknown and pixels lie far outside [0, 1]."""
+    """Give the normalisation that maps this view back to [0, 1].
+
+    It uses the source's range. If that is unknown and pixels are far outside [0, 1], it uses the
+    view's range and says so.
+    """
     pixels = normalise.undo(view.float())
     low, high = float(pixels.min()), float(pixels.max())
     if normalise.range is not None or (low > -OVERSHOOT and high < 1 + OVERSHOOT):
@@ -77,7 +90,9 @@ def ranged(normalise: Normalise, view: Tensor) -> Normalise:
 
 
 def _drawn(name: str, drawing: Callable[[Path], bool], path: Path) -> bool:
-    """Whether a picture was drawn. Where a file is missing, such as a frozen encoder's, the others are drawn."""
+    """Draw a picture, and tell whether it was drawn. A missing file, such as a frozen encoder's,
+    leaves out this one only.
+    """
     try:
         return drawing(path)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""What an encoder under a mask sees, and what its objective makes of it."""
+"""Draw what an encoder under a mask sees, and what its objective predicts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ Undo = Callable[[Tensor], Tensor]
 
 @torch.no_grad()
 def draw(method: Method, batch: Batch, step: int, path: Path, undo: Undo) -> bool:
-    """Draw the input, what of it is seen, the prediction, and the prediction pasted into the input, a row an image.
+    """Draw input, visible part, prediction, and prediction pasted into the input, one row per
+    image.
 
-    `undo` takes normalised views back to [0, 1]. False, and nothing drawn, where no objective predicts something
-    that can be shown as pixels.
+    `undo` maps normalised views back to [0, 1]. Gives False, and draws nothing, if no objective
+    predicts something that can be shown as pixels.
     """
     branches = method.encode(batch, step)
     for objective in method.objectives:
@@ -57,15 +58,16 @@ def _columns(
 
 
 def _pasted(mask: Mask, hidden: Bool[Tensor, "B 1 *S"], predicted: Tensor, shown: Tensor) -> Tensor:
-    """Put the prediction where something was hidden: patches, or what else the mask drew."""
+    """Paste the prediction where something was hidden: patches, or what else the mask drew."""
     if isinstance(mask.extra, Pastes):
         return mask.extra.pasted(predicted, shown)
     return torch.where(hidden, predicted, shown)
 
 
 def _everywhere(objective: Objective, target: ShowsPixels, branch: Branch) -> Float[Tensor, "B N P"]:
-    """Predict the pixels of every patch; of visible ones too, though they are untrained."""
-    features, predictor, mask = branch.features.at(objective.tap), objective.predictor, branch.mask
+    """Predict the pixels of every patch, including visible ones, though they are untrained."""
+    features, predictor = branch.features.at(objective.tap), objective.predictor
+    mask = branch.mask
     assert mask is not None
     if isinstance(predictor, PredictsEverywhere):
         return target.to_pixels(predictor.everywhere(features, mask, branch.grid), branch.view, None)

@@ -1,4 +1,6 @@
-"""Encoders: a view, and a mask or none, to features; and copies of them that follow or stay."""
+"""Encoders: turn a view, and a mask or None, into features. Also copies of encoders: `Momentum`
+follows one, `Frozen` reads one from a file.
+"""
 
 from pymim.encoders.altered import Altered, Fill, Filter
 from pymim.encoders.average import Average, Momentum

@@ -1,4 +1,7 @@
-"""An encoder that sees pixels which the mask has altered, in place of fewer or replaced tokens."""
+"""Encoders that see all patches of a view whose hidden pixels are altered.
+
+Other encoders drop the tokens of hidden patches or replace them.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,24 @@ from pymim.views.normalise import Normalise, Statistics
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-GETS = ("add", "mix")  # a trunk that does this gets the mask too
+GETS = ("add", "mix")  # trunks with this `hidden` get the mask too
 
 
 class Altered(Wrapped):
-    """Alters the pixels by the mask, then encodes every patch. Without a mask it is its trunk.
+    """Alter the pixels of a view by its mask, then encode every patch.
 
-    The trunk is not given the mask, so that it may be of convolutions; one whose `hidden` is "add" or
-    "mix" is, and does that besides (A2MIM, Li et al. 2023: filled pixels, and a token added to them).
+    Without a mask it is the trunk alone. The trunk does not get the mask, so it may consist of
+    convolutions. A trunk whose `hidden` is "add" or "mix" gets the mask too and applies it as well
+    (A2MIM, Li et al. 2023: filled pixels, and a token added to them).
 
     Args:
-        trunk: an encoder that drops nothing then; its `hidden` is "none", "drop", "add" or "mix".
-        how: constructor, called with the trunk, of a module that gives the altered view:
-            how(view, mask) -> [B C *S]; see `Fill` and `Filter`.
+        trunk: the encoder that sees the altered view; its `hidden` is "none", "drop", "add" or
+            "mix". One with "drop" keeps all patches here.
+        how: constructor, called with the trunk. Gives a module how(view, mask) -> altered view [B C
+            *S]; see `Fill` and `Filter`.
+
+    Raises:
+        ValueError: the trunk replaces hidden patches, which would hide the altered pixels.
     """
 
     def __init__(self, trunk: Encoder, how: Callable[[Encoder], nn.Module]):
@@ -62,13 +70,16 @@ class Altered(Wrapped):
 
 
 class Fill(nn.Module):
-    """Fills hidden patches with one colour.
+    """Fill hidden patches with one colour.
 
     Args:
-        encoder: whose patches they are.
-        value: "mean", of each channel of the view itself, hidden patches included (A2MIM, Li et al.
-            2023); "learned", one for all views; or a number on the scale of normalised views, on
-            which 0 is the mean of the data.
+        encoder: the encoder whose patches are filled; gives patch size, grid and channels.
+        value: "mean", the mean of each channel of the view, hidden patches included (A2MIM, Li et
+            al. 2023); "learned", one colour for all views; or a number in units of normalised
+            views, where 0 is the mean of the data.
+
+    Raises:
+        ValueError: the value is another word.
     """
 
     def __init__(self, encoder: Encoder, value: str | float = "mean"):
@@ -76,7 +87,8 @@ class Fill(nn.Module):
         finite(self, value=0.0 if isinstance(value, str) else value)
         if isinstance(value, str) and value not in ("mean", "learned"):
             raise ValueError(f"Fill: value: expected mean, learned or a number, got {value!r}; give one of them")
-        self.value, self.patch, self._grid = value, encoder.patch, encoder.grid
+        self.value, self.patch = value, encoder.patch
+        self._grid = encoder.grid
         shape = (1, encoder.channels) + (1,) * len(encoder.patch)
         self.colour = nn.Parameter(torch.zeros(shape)) if value == "learned" else None
 
@@ -84,7 +96,7 @@ class Fill(nn.Module):
         grid = self._grid(view.shape)
         hidden = cells(mask.boolean(torch.Size(grid).numel()), grid, self.patch)
         for axis, side in enumerate(view.shape[2:], 2):
-            hidden = hidden.narrow(axis, 0, side)  # a convolution's last cells may reach beyond the view
+            hidden = hidden.narrow(axis, 0, side)  # a ResNet's last cells may exceed the view
         return torch.where(hidden, self._colour(view), view)
 
     def _colour(self, view: Tensor) -> Tensor:
@@ -96,16 +108,19 @@ class Fill(nn.Module):
 
 
 class Filter(nn.Module):
-    """Keeps of each channel, and of each frame, the frequencies that `mask.extra.filtered` keeps (MFM, Xie
-    et al. 2023).
+    """Keep the frequencies of each channel and frame that `mask.extra.filtered` keeps (MFM, Xie et
+    al. 2023).
 
-    Filtered are pixels on [0, 1], whatever their own range; what lies outside afterwards is clamped, as released.
-    It takes about half of a high-pass view, whose mean is 0, with it: `clamp` = False leaves it.
+    Filters pixels on [0, 1], whatever range views have, then clamps them to [0, 1] as released.
+    Clamping loses about half of a high-pass view, whose mean is 0; `clamp` = False keeps it.
 
     Args:
-        encoder: of the views.
-        statistics: those that the views were normalised with.
-        clamp: whether the filtered pixels are brought back to [0, 1].
+        encoder: the encoder of the views; gives the number of axes.
+        statistics: the mean and deviation that the views were normalised with.
+        clamp: clamp the filtered pixels to [0, 1].
+
+    Raises:
+        ConfigError: when called with a mask that draws no frequencies.
     """
 
     mean: Tensor

@@ -1,4 +1,6 @@
-"""The exponential moving average of a module's weights: a momentum encoder, or what is exported."""
+"""Exponential moving averages of a module's weights: momentum encoders, and averaged weights to
+export.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,12 @@ from pymim.schedule import Cosine, Schedule, at
 
 
 class Average(nn.Module):
-    """A copy of `source` that follows it: w <- m w + (1 - m) w_source; buffers are copied.
+    """Keep a copy of `source` that follows it: w <- m w + (1 - m) w_source.
 
-    It is always in evaluation mode, and gives what the copy gives, without gradient.
+    Buffers are copied. The copy is always in evaluation mode, and is called without gradient.
+
+    Args:
+        source: the module to copy.
     """
 
     def __init__(self, source: nn.Module) -> None:
@@ -26,7 +31,7 @@ class Average(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Average:
-        """Evaluation mode, whatever is asked for."""
+        """Stay in evaluation mode, whatever mode is requested."""
         super().train(False)
         return self
 
@@ -36,19 +41,25 @@ class Average(nn.Module):
 
     @torch.no_grad()
     def update(self, source: nn.Module, momentum: float) -> None:
-        """One step towards `source`."""
+        """Move one step towards `source`: keep the share `momentum` of each weight, and copy
+        buffers.
+        """
         torch._foreach_lerp_(list(self.module.parameters()), list(source.parameters()), 1 - momentum)
         for mine, theirs in zip(self.module.buffers(), source.buffers(), strict=True):
             mine.copy_(theirs)
 
 
 class Momentum(Average):
-    """An average that follows its source by itself, after each step: a momentum encoder, where the source is one
-    (MoCo, He et al. 2020; BYOL, Grill et al. 2020).
+    """Average `source` after every step: a momentum encoder, if the source is an encoder.
 
-    momentum: m, a number or a schedule over `steps`; by default BYOL's half cosine from 0.996 to 1.
+    (MoCo, He et al. 2020; BYOL, Grill et al. 2020.) The copy takes no gradient, so no optimiser has
+    it. Checkpoints have it. All processes compute the same copy.
 
-    Its weights take no gradient, so no optimiser has them; checkpoints do; and all processes make the same ones.
+    Args:
+        source: the module to follow.
+        momentum: m, a number or a schedule over `steps`; default: BYOL's half cosine from 0.996 to
+            1.
+        steps: length of the run in steps, for the schedule.
     """
 
     def __init__(self, source: nn.Module, momentum: float | Schedule | None = None, steps: int = 0) -> None:
@@ -56,10 +67,10 @@ class Momentum(Average):
         super().__init__(source)
         self.momentum = Cosine(0.996, end=1.0) if momentum is None else momentum
         self.steps = steps
-        self._source = [source]  # in a list: it is somebody else's module
+        self._source = [source]  # in a list: the source is registered elsewhere
 
     def before_run(self, run: Run) -> None:
-        """Begin where the source begins, which may have been given its weights since this copy was made."""
+        """Copy the source when a run begins: it may have loaded weights since then."""
         if run.step == 0:
             self.update(self._source[0], 0.0)
 
@@ -68,6 +79,6 @@ class Momentum(Average):
 
 
 def followed(parts: Iterable[nn.Module], encoder: nn.Module) -> Momentum | None:
-    """The momentum copy of `encoder` that one of `parts` has already, to be shared instead of made twice."""
+    """Give the momentum copy of `encoder` that one of `parts` has already, to share it."""
     modules = (module for part in parts for module in part.modules())
     return next((m for m in modules if isinstance(m, Momentum) and m._source[0] is encoder), None)

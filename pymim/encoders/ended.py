@@ -10,12 +10,23 @@ from pymim.contracts import Encoder, Features, Grid, Mask
 
 
 class Ended(Encoder):
-    """What a predictor at a tap is built to: `encoder`, but for the sizes that it has there. It encodes nothing."""
+    """Describe `encoder` as if it ended at a tap: its sizes there. It cannot encode.
+
+    Predictors at a tap are built from it.
+
+    Args:
+        encoder: the whole encoder.
+        width: width of the tokens at the tap.
+        patch: pixels of a token's cell there, per axis.
+        base: the usual grid there.
+    """
 
     def __init__(self, encoder: Encoder, width: int, patch: tuple[int, ...], base: Grid):
         super().__init__()
-        self.width, self.patch, self.base = width, patch, base
-        self.channels, self.prefix, self.placed = encoder.channels, encoder.prefix, encoder.placed
+        self.width, self.patch = width, patch
+        self.base = base
+        self.channels, self.prefix = encoder.channels, encoder.prefix
+        self.placed = encoder.placed
         self.hidden, self._dense = encoder.hidden, encoder.dense
 
     @property

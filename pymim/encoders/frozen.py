@@ -1,4 +1,4 @@
-"""An encoder from a file, to be looked at and not to be trained."""
+"""An encoder that is read from a file and not trained."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from pymim.errors import ConfigError
 
 
 class Frozen(Average):
-    """Weights that stay as they were read: of another run, or of anybody's ViT under timm's names.
+    """Keep weights as read from a file: from another run, or any ViT under timm's names.
 
-    The file is read when the run begins, or when the encoder is first called. A training run looks at the names and
-    shapes in it before that, so that a wrong path fails before there is a run's folder. Checkpoints have the
-    checksum of its tensors in place of the tensors: to go on, a run needs the same file, wherever it is now. To
-    evaluate or export a run that does without this encoder needs no file; pictures that need it are left out.
+    The file is read when the run begins, or at the first call. A training run first checks the
+    names and shapes in it, so that a wrong path fails before the run's folder exists. Checkpoints
+    store a checksum in place of the tensors: to resume, a run needs the same file, at any path.
+    Evaluating or exporting without this encoder needs no file; pictures that need it are left out.
 
     Args:
-        encoder: the method's.
-        path: a safetensors file, or a folder with a model.safetensors, as `pymim export` writes it. None: the
-            weights stay as `model` was made, and checkpoints have them.
-        model: what the file holds; by default another encoder like the method's.
+        encoder: the method's encoder.
+        path: a safetensors file, or a folder with a model.safetensors, as `pymim export` writes it.
+            None: keep the initial weights of `model`, and store them in checkpoints.
+        model: the encoder that the file holds; default: a copy of the method's.
+
+    Raises:
+        ConfigError: the file is missing or unreadable, or does not fit the model.
     """
 
     def __init__(self, encoder: Encoder, path: str | Path | None = None, model: Encoder | None = None):
@@ -46,9 +49,13 @@ class Frozen(Average):
         return super().forward(*arguments)
 
     def check(self) -> None:
-        """Look at the names, shapes and traits in the file. Raises ConfigError where they are not the model's.
+        """Check the names, shapes and traits in the file, without reading the tensors.
 
-        What a hidden patch is replaced by may be missing, and so may be traits, which only our own files name.
+        Traits may be missing: only pymim's own files have them. So may the mask token, which
+        encoding a whole view does not need.
+
+        Raises:
+            ConfigError: the file is missing, unreadable, or of another model.
         """
         if self._read:
             return
@@ -73,7 +80,12 @@ class Frozen(Average):
                 raise self._another(f"{name} of shape {shapes[0]}", shapes[1])
 
     def read(self) -> None:
-        """Read the file, once. Raises ConfigError as `check` does, or where a checkpoint knows other tensors."""
+        """Read the file, once.
+
+        Raises:
+            ConfigError: as for `check`, or the tensors are not those that the checkpoint was made
+                with.
+        """
         if self._read:
             return
         self.check()
@@ -106,7 +118,7 @@ class Frozen(Average):
 
 
 def _checksum(tensors: dict[str, Tensor]) -> str:
-    """Of names, types, shapes and values, whatever their order in the file."""
+    """Hash names, types, shapes and values, independent of their order in the file."""
     total = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         total.update(f"{name} {value.dtype} {list(value.shape)}".encode())

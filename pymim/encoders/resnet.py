@@ -1,6 +1,7 @@
-"""The residual network (He et al. 2016), stride in the 3 x 3 convolution of a bottleneck, as everybody has it now.
+"""The residual network (He et al. 2016), with the stride in a bottleneck's 3 x 3 convolution.
 
-Parameters bear timm's names, so that its checkpoints load as they are, the last layer `fc` left out.
+That is the usual variant today. Parameters have timm's names, so its checkpoints load without
+changes, except the last layer `fc`.
 """
 
 from __future__ import annotations
@@ -20,31 +21,43 @@ from pymim.layers.patch import cells, sides
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-STEMS = {"image": 4, "small": 1}  # what each divides the sides by
-CONVS = {False: (3, 3), True: (1, 3, 1)}  # sizes of the kernels of a plain block and of a bottleneck
-# Channels last is the faster one, on CPUs and GPUs. But oneDNN 3.12 then writes past its memory in the backward
-# pass of a strided 1 x 1 convolution of fewer channels than a register holds (uxlfoundation/oneDNN issue 6035).
+STEMS = {"image": 4, "small": 1}  # each divides the sides by this factor
+CONVS = {False: (3, 3), True: (1, 3, 1)}  # kernel sizes of a plain block and of a bottleneck
+# Channels last is faster, on CPUs and GPUs. But oneDNN 3.12 then writes out of bounds in the
+# backward pass of a strided 1 x 1 convolution with fewer channels than a register holds
+# (uxlfoundation/oneDNN issue 6035).
 NARROW = 16
-EXPANSION = 4  # of a bottleneck: what comes out is so much wider than what is inside
+EXPANSION = 4  # a bottleneck's output width over its inner width
 
 
 class ResNet(Encoder):
-    """A stem, then four stages of residual blocks; each stage but the first halves the sides and doubles the width.
+    """Run a stem, then four stages of residual blocks; each stage after the first halves the sides
+    and doubles the width.
 
-    Tokens are the cells of the last stage's map, row by row, and `pooled` is their mean; `pyramid` has the maps of
-    all four stages, and `taps` those of the stages asked for, as tokens [B h w, D of the stage].
+    Tokens [B N D] are the cells of the last stage's map in raster order. `pooled` is their mean,
+    `pyramid` has the maps of all stages, and `taps` the maps of chosen stages as tokens [B h w, D
+    of the stage].
 
     Args:
-        depths: blocks of each stage: (2, 2, 2, 2) and (3, 4, 6, 3) for 18 and 34 layers, the latter with
-            bottlenecks for 50.
+        depths: blocks per stage: (2, 2, 2, 2) and (3, 4, 6, 3) are 18 and 34 layers; the latter
+            with bottlenecks is 50.
         dim: width inside the first stage's blocks.
-        bottleneck: blocks of 1 x 1, 3 x 3, 1 x 1 convolutions, four times as wide outside as inside.
-        stem: "image", a 7 x 7 convolution and a pooling of stride 2 each; or "small", for pictures of some 32
-            pixels, a 3 x 3 convolution of stride 1.
-        image: pixels of the views it is built for, rows and columns; any other size is taken too.
-        taps: numbers of the stages, from 1.
-        hidden: "none", it takes no mask; or "add", a learned token is added to the hidden cells of the map of stage
-            `at`, from 1 (A2MIM, Li et al. 2023: 3). Their pixels are seen, or what `Altered` makes of them.
+        bottleneck: build blocks of 1 x 1, 3 x 3, 1 x 1 convolutions, four times as wide outside as
+            inside.
+        stem: "image", a 7 x 7 convolution and a pooling, of stride 2 each; or "small", a 3 x 3
+            convolution of stride 1, for pictures of about 32 pixels.
+        image: pixels per side of the usual views, one number or (rows, columns). Views of other
+            sizes work too.
+        channels: channels of a view.
+        taps: stages to keep, from 1.
+        hidden: "none", the encoder takes no mask; or "add", a learned token is added to the hidden
+            cells of the map of stage `at` (A2MIM, Li et al. 2023). Pixels of hidden patches are
+            seen, unless `Altered` changes them.
+        at: the stage that gets the token, from 1 (A2MIM: 3).
+
+    Raises:
+        ValueError: a choice or a size is out of range; when called: a mask without hidden = "add",
+            or a view with other channels.
     """
 
     prefix = 0
@@ -69,7 +82,8 @@ class ResNet(Encoder):
             raise ValueError(f"ResNet: stem: expected one of {', '.join(STEMS)}, got {stem!r}; name one of them")
         expansion = EXPANSION if bottleneck else 1
         widths = [dim * 2**stage for stage in range(len(depths))]
-        self.channels, self.width, self.taps = channels, widths[-1] * expansion, tuple(taps)
+        self.channels, self.width = channels, widths[-1] * expansion
+        self.taps = tuple(taps)
         self.layout = torch.channels_last if dim >= NARROW else torch.contiguous_format
         self.patch = sides(STEMS[stem] * 2 ** (len(depths) - 1), 2)
         self.image = sides(image, 2)
@@ -85,7 +99,8 @@ class ResNet(Encoder):
             blocks = [Block(ends[k], inside, ends[k + 1], strides[k], bottleneck) for k in range(depth)]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
             before = ends[-1]
-        self.stages, self.hidden, self.at = len(depths), hidden, at
+        self.stages, self.hidden = len(depths), hidden
+        self.at = at
         masked = torch.empty(1, widths[at - 1] * expansion, 1, 1).normal_(std=0.02) if hidden == "add" else None
         self.mask_token = None if masked is None else nn.Parameter(masked)
         self._widths = [width * expansion for width in widths]
@@ -116,7 +131,7 @@ class ResNet(Encoder):
 
     @property
     def blocks(self) -> list[Block]:
-        """Its residual blocks, in order: what may be recomputed."""
+        """Give the residual blocks in order, for recomputation in the backward pass."""
         stages = (self.get_submodule(f"layer{number}") for number in range(1, self.stages + 1))
         return [block for stage in stages for block in stage.children() if isinstance(block, Block)]
 
@@ -135,13 +150,16 @@ class ResNet(Encoder):
         return image + hidden[..., : image.shape[2], : image.shape[3]] * self.mask_token
 
     def grid(self, shape: Sequence[int]) -> Grid:
-        """Rows and columns of the last map for a view [B C H W]: sides need not be divisible."""
+        """Give rows and columns of the last map for a view [B C H W]; sides may be any number."""
         return tuple(math.ceil(side / stride) for side, stride in zip(shape[2:], self.patch, strict=True))
 
 
 class Block(nn.Module):
-    """relu(x + f(x)): f is two 3 x 3 convolutions, or a bottleneck of three, each with a batch norm. Where width or
-    stride change, x goes through a 1 x 1 convolution and a norm."""
+    """Compute relu(x + f(x)): f is two 3 x 3 convolutions, or a bottleneck of three, each with
+    batch norm.
+
+    Where width or stride change, x goes through a 1 x 1 convolution and a batch norm.
+    """
 
     downsample: nn.Sequential | None
 
@@ -150,8 +168,9 @@ class Block(nn.Module):
         kernels = CONVS[bottleneck]
         ends = [before] + [inside] * (len(kernels) - 1) + [after]
         self.depth = len(kernels)
+        strided = 2 if bottleneck else 1
         for number, kernel in enumerate(kernels, 1):
-            step = stride if number == (2 if bottleneck else 1) else 1
+            step = stride if number == strided else 1
             conv = nn.Conv2d(ends[number - 1], ends[number], kernel, step, kernel // 2, bias=False)
             self.add_module(f"conv{number}", conv)
             self.add_module(f"bn{number}", nn.BatchNorm2d(ends[number]))

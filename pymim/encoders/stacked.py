@@ -1,7 +1,7 @@
-"""Convolutions one after another: AlexNet (Krizhevsky et al. 2012) and VGG (Simonyan & Zisserman 2015), with batch
-norms, as deep clustering began with.
+"""Convolutions one after another, with batch norms: the encoders that deep clustering began with.
 
-VGG's parameters bear timm's names, so that its checkpoints load as they are, the classifier left out.
+AlexNet (Krizhevsky et al. 2012) and VGG (Simonyan & Zisserman 2015). VGG's parameters have timm's
+names, so its checkpoints load without changes, except the classifier.
 """
 
 from __future__ import annotations
@@ -25,14 +25,21 @@ POOLS = ("mean", "flat")
 
 
 class Stacked(Encoder):
-    """`layers` in order: (width, kernel, stride, padding) is a convolution with batch norm and ReLU, and
-    (kernel, stride) a max pool. Tokens are the cells of the last map, row by row.
+    """Run `layers` in order; tokens [B N D] are the cells of the last map in raster order.
 
     Args:
-        image: pixels of the views it is built for, rows and columns.
-        pool: what `Features.pooled` is: the "mean" of the cells, or the last map "flat", all of it as one vector
-            (AlexNet, VGG); views of another size than `image` are brought to its map by averaging.
-        taps: numbers of the layers, from 1, whose maps are kept as tokens [B h w, D of the layer].
+        layers: each (width, kernel, stride, padding), a convolution with batch norm and ReLU; or
+            (kernel, stride), a max pool.
+        image: pixels per side of the usual views, one number or (rows, columns).
+        channels: channels of a view.
+        pool: what `Features.pooled` is: "mean", of the cells; or "flat", the whole last map as one
+            vector (AlexNet, VGG). For views of another size than `image` the map is averaged to the
+            usual size.
+        taps: layers to keep, from 1, as tokens [B h w, D of the layer].
+
+    Raises:
+        ValueError: a choice or a size is out of range; when called: a view with other channels, or
+            too small.
     """
 
     prefix = 0
@@ -52,10 +59,11 @@ class Stacked(Encoder):
         whole(self, 1, image=image, channels=channels)
         if pool not in POOLS:
             raise ValueError(f"Stacked: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them")
-        self.channels, self.pool, self.layers = channels, pool, [tuple(layer) for layer in layers]
+        self.channels, self.pool = channels, pool
+        self.layers = [tuple(layer) for layer in layers]
         self.taps, self.image = tuple(taps), sides(image, 2)
         parts, self.width = list[nn.Module](), channels
-        self._ends: list[int] = []  # how many of the parts each layer ends with
+        self._ends: list[int] = []  # number of parts up to the end of each layer
         for layer in self.layers:
             parts += self._parts(layer)
             self._ends.append(len(parts))

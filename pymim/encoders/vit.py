@@ -1,10 +1,10 @@
 """The vision transformer (Dosovitskiy et al. 2021).
 
-It sees visible patches only (MAE, He et al. 2022), or every patch with a learned token in place of the hidden
-ones (BEiT, Bao et al. 2022; SimMIM, Xie et al. 2022) or added to them (A2MIM, Li et al. 2023), or
-random projections of all patches (ROPIM, Haghighat et al. 2024).
+It sees visible patches only (MAE, He et al. 2022); every patch, with a learned token in place of
+hidden ones (BEiT, Bao et al. 2022; SimMIM, Xie et al. 2022) or added to them (A2MIM, Li et al.
+2023); or random projections of all patches (ROPIM, Haghighat et al. 2024).
 
-Parameters bear timm's names, so that its checkpoints load as they are.
+Parameters have timm's names, so its checkpoints load without changes.
 """
 
 from __future__ import annotations
@@ -28,30 +28,51 @@ if TYPE_CHECKING:
 
 
 class ViT(Positioned, Encoder):
-    """Embeds patches, adds positions, drops or replaces the hidden ones, and runs `depth` pre-norm blocks.
+    """Embed patches, add positions, drop or replace hidden ones, and run `depth` pre-norm blocks.
+
+    Gives tokens [B V D] (V = N if hidden patches are kept) and a prefix of class token and
+    registers [B R D].
 
     Args:
-        image: pixels of a view per axis, (rows, columns) or (frames, rows, columns); one number for a square.
-            Views of another size are taken too: their positions are resampled.
+        dim: width D of the tokens.
+        depth: number of blocks.
+        heads: attention heads per block; divides `dim`.
+        image: pixels of a view per axis, (rows, columns) or (frames, rows, columns), or one number
+            for a square. Views of other sizes work too: positions are resampled.
         patch: pixels of a patch per axis, or one number for square patches of an image.
-        positions: "sincos", "interleaved", "learned", "separable", "rotary", "rotary-coupled" or "none".
-        resampling: of positions to another grid: by "size", by a factor with an "offset", or with "antialias";
+        channels: channels of a view.
+        mlp_ratio: width of the MLP over `dim`.
+        positions: "sincos", "interleaved", "learned", "separable", "rotary", "rotary-coupled" or
+            "none".
+        class_token: prepend a class token.
+        registers: number of register tokens to prepend.
+        place_registers: rotate the registers too, at positions around the border of the visible
+            patches; for rotary positions.
+        hidden: what hidden patches become: "drop", no token; "token", a learned token; "add", a
+            learned token added to their own; or "mix", the result of `mask.extra.project` on all
+            tokens [B N D]. Positions are added afterwards.
+        pool: what `Features.pooled` is: the "class" token or the "mean" of the patch tokens, after
+            the final norm; or "mean-norm", the norm of the mean, without a final norm (MAE's
+            fine-tuning).
+        norm: "layer" or "rms".
+        norm_affine: give the final norm weights.
+        bias: give the linear maps of the blocks biases.
+        layer_scale: initial gain of each residual branch; None: no gains.
+        drop_path: rate of stochastic depth.
+        drop: "ramp", rates rise from 0 in the first block to `drop_path` in the last, and each
+            image draws for itself; or "subset", the same rate in every block, which then runs on a
+            random part of the batch.
+        taps: blocks to keep the tokens of, from 1.
+        resampling: how positions are resampled to another grid: "size", "offset" or "antialias";
             see `layers.positions.resample`.
-        hidden: "drop"; "token", a learned one in place of theirs; "add", a learned one added to theirs,
-            which are of their pixels, or of what `Altered` makes of those; or "mix", what the mask's
-            `extra.project` makes of all tokens [B N D]. Positions are added afterwards.
-        pool: what `Features.pooled` is: the "class" token or the "mean" of the patch tokens, after the final
-            norm; or "mean-norm", the norm of the mean, in place of the final norm (MAE's fine-tuning).
-        place_registers: rotary positions turn the registers too: they lie round the border of the visible patches.
-        norm_affine: whether the final norm has weights.
-        drop_path, drop: the rate of stochastic depth, and its form: "ramp", rising from 0 in the first block to
-            the rate in the last, by a coin for each image; or "subset", the same in every block, which then runs
-            on a random part of the batch.
-        taps: numbers of the blocks, from 1, after which tokens are kept.
-        qkv_init: the bound that queries, keys and values start in: "joint", or "apart" (MAE-ST, CAPI); see
+        qkv_init: initial bound of queries, keys and values: "joint", or "apart" (MAE-ST, CAPI); see
             `layers.init`.
-        patch_init: of the patch convolution: "xavier", or "torch", that library's own default (VideoMAE, Tong et
-            al. 2022): weights and biases within 1 / sqrt(values of a patch).
+        patch_init: initial patch convolution: "xavier", or "torch", torch's default: weights and
+            biases within 1 / sqrt(values of a patch) (VideoMAE, Tong et al. 2022).
+
+    Raises:
+        ValueError: a choice or a size is out of range; when called: a view with other channels, or
+            with sides that the patch does not divide.
     """
 
     def __init__(
@@ -92,9 +113,12 @@ class ViT(Positioned, Encoder):
         _check_choice("drop", drop, ("ramp", "subset"))
         _check_choice("pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm"))
         axes = max(len(v) for v in (image, patch, (0, 0)) if isinstance(v, tuple))
-        self.width, self.channels, self.hidden, self.pool, self.taps = dim, channels, hidden, pool, tuple(taps)
+        self.width, self.channels = dim, channels
+        self.hidden, self.pool = hidden, pool
+        self.taps = tuple(taps)
         self.norm_affine = norm_affine
-        self.patch, self.heads, self.placed = sides(patch, axes), heads, registers * place_registers
+        self.patch, self.heads = sides(patch, axes), heads
+        self.placed = registers * place_registers
         base = patch_grid((1, channels, *sides(image, axes)), self.patch)
         self.patch_embed = PatchEmbed(self.patch, channels, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
@@ -147,7 +171,7 @@ class ViT(Positioned, Encoder):
         return torch.cat([prefix.expand(len(tokens), -1, -1), tokens], 1)
 
     def _hide(self, tokens: Tensor, mask: Mask | None) -> Tensor:
-        """Give the tokens, those of hidden patches as what they become."""
+        """Replace the tokens of hidden patches as `hidden` says."""
         if mask is None or self.hidden == "drop":
             return tokens
         if self.mask_token is None:

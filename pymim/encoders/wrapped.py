@@ -1,4 +1,6 @@
-"""Encoders around another encoder: a projection behind it, a fixed filter before it."""
+"""Encoders around another encoder: `Projected` adds a projection after it, `Sobel` a fixed filter
+before it.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,19 @@ NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm, "none": nn.Identity}
 
 
 class Wrapped(Encoder):
-    """Is of its trunk's measure, unless it says otherwise."""
+    """Base class: copy the trunk's sizes and pass calls on; subclasses change the rest.
+
+    Args:
+        trunk: the encoder inside.
+    """
 
     def __init__(self, trunk: Encoder):
         super().__init__()
         self.trunk = trunk
-        self.width, self.channels, self.patch = trunk.width, trunk.channels, trunk.patch
-        self.base, self.prefix, self.placed = trunk.base, trunk.prefix, trunk.placed
+        self.width, self.channels = trunk.width, trunk.channels
+        self.patch = trunk.patch
+        self.base, self.prefix = trunk.base, trunk.prefix
+        self.placed = trunk.placed
         self.hidden, self.taps = trunk.hidden, trunk.taps
 
     @property
@@ -59,19 +67,25 @@ class Wrapped(Encoder):
 
 
 class Projected(Wrapped):
-    """An MLP on the pooled vector; tokens stay the trunk's, and they are what probes see.
+    """Project the pooled vector by an MLP. Tokens stay the trunk's, and probes see the trunk.
 
-    A clustering method clusters what comes out here, and a momentum copy has the projection with the rest. The last
-    layer has no ReLU, so that what is clustered has both signs, as in DeepCluster (Caron et al. 2018), which takes
-    the last ReLU off to cluster and puts it back to train: there it opens the head (predictors.Renewed).
+    Clustering methods cluster the projection; a momentum copy includes it. The last layer has no
+    ReLU, so that clustered vectors have both signs. DeepCluster (Caron et al. 2018) removes the
+    last ReLU to cluster and puts it back to train: here the ReLU opens the head
+    (`predictors.Renewed`).
 
     Args:
-        layers: widths; linear maps behind `dropout`, and between two of them `norm` and ReLU.
-        dropout: of what goes into each layer; one share, or one for each.
+        trunk: the encoder.
+        layers: widths of the linear maps; each follows a dropout, and a norm and ReLU are between
+            two.
         norm: "batch" (SwAV, DeepCluster-v2: Caron et al. 2020), "layer" or "none".
-        unit: whether the result has length 1.
-        std: deviation of the normal distribution that weights start from; None: Xavier's uniform one. DeepCluster's
-            fc6 and fc7 start at 0.01.
+        dropout: share of inputs that each layer drops; one number, or one per layer.
+        unit: scale the result to length 1.
+        std: deviation of the normal initial weights (DeepCluster's fc6 and fc7: 0.01); None: Xavier
+            uniform.
+
+    Raises:
+        ValueError: dropouts are not as many as layers, or the norm is unknown.
     """
 
     def __init__(
@@ -108,7 +122,7 @@ class Projected(Wrapped):
 
     @property
     def bare(self) -> Encoder:
-        """The trunk's: what is behind it was for the training."""
+        """Give the trunk's bare encoder: the projection serves training only."""
         return self.trunk.bare
 
     @property
@@ -120,7 +134,7 @@ class Projected(Wrapped):
         return features._replace(pooled=self._projected(features.pooled))
 
     def together(self, views: Sequence[Tensor]) -> list[Features]:
-        """Encode views of one shape as one batch, and project all of them as one, whatever their shapes."""
+        """Encode views of one shape as one batch, and project all views as one batch."""
         found = self.trunk.together(views)
         pooled = self._projected(torch.cat([features.pooled for features in found]))
         each = pooled.split([len(view) for view in views])
@@ -132,10 +146,17 @@ class Projected(Wrapped):
 
 
 class Sobel(Wrapped):
-    """The trunk sees edges instead of colours: the two Sobel filters of the mean of the channels, with zeros around
-    the picture (DeepCluster, Caron et al. 2018). It must be one of 2 channels.
+    """Show the trunk edges instead of colours: two Sobel filters of the mean of the channels.
 
-    channels: of the views. The mean counts channels alike, as in the released code; it is no luma.
+    Pads the picture with zeros (DeepCluster, Caron et al. 2018). The mean weighs all channels
+    equally, as released; it is not a luma.
+
+    Args:
+        trunk: an encoder of 2 channels.
+        channels: channels of the views.
+
+    Raises:
+        ValueError: the trunk has other channels.
     """
 
     filters: Tensor
@@ -164,4 +185,4 @@ class Sobel(Wrapped):
         return F.conv2d(view.mean(1, keepdim=True), self.filters.to(view.dtype), padding=1)
 
     def seen(self, view: Float[Tensor, "B C H W"], mask: Mask) -> None:
-        """Give None: edges are no pixels of a view."""
+        """Give None: edges are not pixels of a view."""

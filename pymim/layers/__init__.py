@@ -1,1 +1,1 @@
-"""What encoders and predictors are made of."""
+"""Layers that encoders and predictors are made of."""

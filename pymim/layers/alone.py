@@ -1,4 +1,4 @@
-"""A copy of a module that one process can train by itself."""
+"""Copy a module so that one process can train it alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Norm(nn.modules.batchnorm._BatchNorm):
-    """A batch norm of the batch at hand, over any number of axes."""
+    """Batch norm over any number of axes, with the statistics of the local batch."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim < 2:
@@ -20,8 +20,11 @@ class Norm(nn.modules.batchnorm._BatchNorm):
 
 
 def alone(module: Module) -> Module:
-    """Give a copy that waits for no other process: its batch norms are of its own batch, and nothing exchanges its
-    gradients. What one process trains would otherwise wait for ever for those that are elsewhere."""
+    """Copy a module so that it never waits for other processes.
+
+    Its batch norms use the local batch, and gradients are not exchanged. A probe that one process
+    trains would otherwise wait forever for the others.
+    """
     inner = module.module if isinstance(module, DistributedDataParallel | DataParallel) else module
     return _local(copy.deepcopy(inner))
 

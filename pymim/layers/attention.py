@@ -1,4 +1,4 @@
-"""Multi-head self-attention (Vaswani et al. 2017), by whatever is fastest at a patch sequence's length."""
+"""Multi-head self-attention (Vaswani et al. 2017), by the fastest way for short sequences."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 
 class Products(torch.autograd.Function):
-    """softmax(q k' / sqrt(E)) v for flat heads [B*H L E], as plain products.
+    """Compute softmax(q k' / sqrt(E)) v for flat heads [B*H L E], by plain matrix products.
 
-    On the CPU, at up to a few hundred tokens, this takes half of the time of torch's flash attention in bfloat16,
-    whose backward pass costs about as much as the rest of a block. All gradients land in one tensor, so that they
-    flow on into the joint map of queries, keys and values without further copies.
+    On the CPU, for up to a few hundred tokens, this takes half the time of torch's flash attention
+    in bfloat16, whose backward pass costs about as much as the rest of a block. All gradients are
+    written to one tensor, so the joint map of queries, keys and values needs no further copies.
     """
 
     @staticmethod
     def forward(ctx: Any, qkv: Float[Tensor, "3 heads L E"], asked: int) -> Float[Tensor, "heads A E"]:
-        query, key, value = qkv[0, :, qkv.shape[2] - asked :], qkv[1], qkv[2]
+        query, key = qkv[0, :, qkv.shape[2] - asked :], qkv[1]
+        value = qkv[2]
         weights = scaled(query, key.mT, query.shape[-1] ** -0.5).softmax(-1)
         ctx.save_for_backward(qkv, weights)
         return weights @ value
@@ -35,7 +36,8 @@ class Products(torch.autograd.Function):
     def backward(ctx: Any, grad: Float[Tensor, "heads A E"]) -> tuple[Tensor, None]:
         qkv, weights = ctx.saved_tensors
         first, scale = qkv.shape[2] - weights.shape[1], qkv.shape[-1] ** -0.5
-        query, key, value = qkv[0, :, first:], qkv[1], qkv[2]
+        query, key = qkv[0, :, first:], qkv[1]
+        value = qkv[2]
         out = torch.empty_like(qkv)
         out[0, :, :first] = 0
         scores = torch._softmax_backward_data(grad @ value.mT, weights, -1, weights.dtype)
@@ -46,12 +48,21 @@ class Products(torch.autograd.Function):
 
 
 def scaled(left: Tensor, right: Tensor, scale: float) -> Tensor:
-    """scale * left @ right, for batches of matrices."""
+    """Give scale * left @ right, for batches of matrices."""
     return torch.baddbmm(left.new_empty(1, 1, 1), left, right, beta=0, alpha=scale)
 
 
 class Attention(nn.Module):
-    """Self-attention over [B L D], with timm's parameter names. A rotation turns queries and keys."""
+    """Self-attention over [B L D], with timm's parameter names. A rotation turns queries and keys.
+
+    Args:
+        dim: width D.
+        heads: number of heads; divides `dim`.
+        bias: give the linear maps biases.
+
+    Raises:
+        ValueError: heads do not divide dim.
+    """
 
     def __init__(self, dim: int, heads: int, bias: bool = True):
         super().__init__()
@@ -66,7 +77,7 @@ class Attention(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "B L D"], rotation: Rotation | None = None, asked: int | None = None
     ) -> Float[Tensor, "B A D"]:
-        """What the last `asked` tokens take from all of them; by default, every token."""
+        """Attend from the last `asked` tokens to all tokens; default: from every token."""
         b, length, dim = tokens.shape
         asked = length if asked is None else asked
         qkv = self.qkv(tokens).view(b, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)

@@ -18,7 +18,7 @@ from pymim.parts import fraction
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Images = Tensor | slice  # some images of a batch: their numbers, or all of them
+Images = Tensor | slice  # indices of some images of a batch, or a slice for all
 Branch = Callable[[Images], Tensor]
 
 NORMS: dict[str, Callable[..., nn.Module]] = {
@@ -28,14 +28,18 @@ NORMS: dict[str, Callable[..., nn.Module]] = {
 
 
 def make_norm(kind: str, dim: int, affine: bool = True) -> nn.Module:
-    """LayerNorm ("layer", eps 1e-6) or RMSNorm ("rms", eps 1e-5) over the last axis."""
+    """Make LayerNorm ("layer", eps 1e-6) or RMSNorm ("rms", eps 1e-5) over the last axis.
+
+    Raises:
+        ValueError: the kind is unknown.
+    """
     if kind not in NORMS:
         raise ValueError(f"norm: kind: expected one of {', '.join(NORMS)}, got {kind!r}; name one of them")
     return NORMS[kind](dim, elementwise_affine=affine)
 
 
 class MLP(nn.Module):
-    """fc2(gelu(fc1(x))), with the exact GELU."""
+    """Compute fc2(gelu(fc1(x))), with the exact GELU."""
 
     def __init__(self, dim: int, hidden: int, bias: bool = True):
         super().__init__()
@@ -48,7 +52,9 @@ class MLP(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Each channel of a residual branch times a learned gain that starts small (CaiT, Touvron et al. 2021)."""
+    """Multiply each channel of a residual branch by a learned gain that starts small (CaiT, Touvron
+    et al. 2021).
+    """
 
     def __init__(self, dim: int, start: float):
         super().__init__()
@@ -60,19 +66,28 @@ class LayerScale(nn.Module):
 
 
 class DropPath(nn.Module):
-    """x + branch(x), where in training the branch is left out for a share `rate` of the images and scaled for the
-    others, so that the expectation stays (stochastic depth, Huang et al. 2016).
+    """Compute x + branch(x); in training, leave the branch out for a share `rate` of the images.
 
-    subset: exactly B (1 - rate) images, rounded down but at least one, are drawn, and the branch is computed for
-        them alone (DINOv2, Oquab et al. 2024; CAPI, Darcet et al. 2025); else each image tosses a coin of its own.
+    The branch is scaled up for the others, so the expectation stays (stochastic depth, Huang et al.
+    2016).
+
+    Args:
+        rate: share of images without the branch.
+        subset: compute the branch for exactly B (1 - rate) random images, rounded down but at least
+            one (DINOv2, Oquab et al. 2024; CAPI, Darcet et al. 2025). Otherwise each image draws
+            for itself.
     """
 
     def __init__(self, rate: float = 0.0, subset: bool = False):
         super().__init__()
-        self.rate, self.subset, self.kept = rate, subset, fraction(1 - rate)
+        self.rate, self.subset = rate, subset
+        self.kept = fraction(1 - rate)
 
     def forward(self, tokens: Float[Tensor, "B L D"], branch: Branch) -> Float[Tensor, "B A D"]:
-        """branch(images) is its value [b A D] for these images of the batch: of the last A of their tokens."""
+        """Add the branch to the last A tokens.
+
+        branch(images) gives [b A D], its value for the last A tokens of these images of the batch.
+        """
         dropping = self.training and self.rate > 0
         if dropping and self.subset:
             return self._to_some(tokens, branch)
@@ -91,7 +106,18 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x))."""
+    """Compute x + attention(norm(x)), then x + mlp(norm(x)).
+
+    Args:
+        dim: width of the tokens.
+        heads: attention heads.
+        mlp_ratio: width of the MLP over `dim`.
+        bias: give the linear maps biases.
+        norm: "layer" or "rms".
+        layer_scale: initial gain of each branch; None: no gains.
+        drop_path: rate of stochastic depth.
+        drop_subset: see `subset` of `DropPath`.
+    """
 
     def __init__(
         self,
@@ -109,14 +135,20 @@ class Block(nn.Module):
         def scale() -> nn.Module:
             return nn.Identity() if layer_scale is None else LayerScale(dim, layer_scale)
 
-        self.norm1, self.attn, self.ls1 = make_norm(norm, dim), Attention(dim, heads, bias), scale()
-        self.norm2, self.mlp, self.ls2 = make_norm(norm, dim), MLP(dim, int(dim * mlp_ratio), bias), scale()
+        self.norm1, self.attn = make_norm(norm, dim), Attention(dim, heads, bias)
+        self.ls1 = scale()
+        self.norm2, self.mlp = make_norm(norm, dim), MLP(dim, int(dim * mlp_ratio), bias)
+        self.ls2 = scale()
         self.drop_path = DropPath(drop_path, drop_subset)
 
     def forward(
         self, tokens: Float[Tensor, "B L D"], rotation: Rotation | None = None, asked: int | None = None
     ) -> Float[Tensor, "B A D"]:
-        """The last `asked` tokens, by default all: what nobody asks for need not leave a last block."""
+        """Give the last `asked` tokens; default: all.
+
+        A decoder's last block needs no output for visible patches, so their queries and MLP are
+        skipped.
+        """
 
         def attend(images: Images) -> Tensor:
             turn = None if rotation is None else rotation.of(images)

@@ -1,4 +1,4 @@
-"""A linear map of directions: what CAPI's student reads its clusters off by (Darcet et al. 2025)."""
+"""A linear map of directions: the head of CAPI's student (Darcet et al. 2025)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 class CosineLinear(nn.Module):
-    """gain_k <x / |x|, w_k / |w_k|>: weight normalisation (Salimans & Kingma 2016).
+    """Compute gain_k <x / |x|, w_k / |w_k>: weight normalisation (Salimans & Kingma 2016).
 
-    gain: of every row at the start; learned: whether each row learns its own.
+    Args:
+        dim: width of the input.
+        width: number K of outputs.
+        gain: initial gain of every output.
+        learned: learn a gain per output.
     """
 
     gain: Tensor
@@ -25,7 +29,7 @@ class CosineLinear(nn.Module):
     def __init__(self, dim: int, width: int, gain: float = 1.0, learned: bool = True):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width, dim))
-        gains = torch.full((width, 1), gain)  # two axes, so that it is decayed, as released
+        gains = torch.full((width, 1), gain)  # two axes: weight decay applies to it, as released
         if learned:
             self.gain = nn.Parameter(gains)
         else:

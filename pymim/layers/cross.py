@@ -1,4 +1,4 @@
-"""Attention from some tokens to others, and a block made of it."""
+"""Cross-attention from queries to a context, and a block made of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 
 class CrossAttention(nn.Module):
-    """Queries [B M D] take from a context [B L W]. Rotations, if any, are the queries' and the context's."""
+    """Attend from queries [B M D] to a context [B L W]. Rotations, if any, are one for each side.
+
+    Args:
+        dim: width D of the queries.
+        heads: number of heads; divides `dim`.
+        bias: give the linear maps biases.
+        context: width W of the context; default: `dim`.
+
+    Raises:
+        ValueError: heads do not divide dim.
+    """
 
     def __init__(self, dim: int, heads: int, bias: bool = True, context: int | None = None):
         super().__init__()
@@ -46,7 +56,18 @@ class CrossAttention(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """x + attention(norm(x), context), then x + mlp(norm(x)). Queries do not see each other."""
+    """Compute x + attention(norm(x), context), then x + mlp(norm(x)). Queries do not see each
+    other.
+
+    Args:
+        dim: width of the queries.
+        heads: attention heads.
+        mlp_ratio: width of the MLP over `dim`.
+        bias: give the linear maps biases.
+        norm: "layer" or "rms".
+        context: width of the context; default: `dim`.
+        drop_path: share of the batch that each branch leaves out in training.
+    """
 
     def __init__(
         self,

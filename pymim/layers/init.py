@@ -1,4 +1,4 @@
-"""The initialisation that MAE-family models start from, and what releases do otherwise."""
+"""Initial weights of MAE-family models, and the variants of other releases."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ FIRST = ("xavier", "torch")
 
 
 def init_weights(module: nn.Module, qkv: str = "joint", kept: Container[nn.Module] = ()) -> None:
-    """Xavier-uniform weights and zero biases on every linear map, and on a patch convolution seen as the matrix
-    [D, C p p] that it is (torch's own bound for a convolution is another).
+    """Set Xavier-uniform weights and zero biases on every linear map and patch convolution.
+
+    A patch convolution counts as the matrix [D, C p p]; torch's bound for a convolution differs.
 
     Args:
-        qkv: the bound of maps that make queries, keys and values in one product: of the whole matrix, "joint"
-            (MAE, He et al. 2022), or of each of its maps, "apart" (MAE-ST, Feichtenhofer et al. 2022; CAPI, Darcet
-            et al. 2025): sqrt(2) times as wide for three maps of one width.
-        kept: parts that stay as torch made them.
+        module: the module to initialise.
+        qkv: bound of maps that give queries, keys and values in one product: "joint", of the whole
+            matrix (MAE, He et al. 2022); or "apart", of each map (MAE-ST, Feichtenhofer et al.
+            2022; CAPI, Darcet et al. 2025), which is sqrt(2) times as wide for three maps of one
+            width.
+        kept: parts that keep torch's initial weights.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv2d | nn.Conv3d) and part not in kept:
@@ -32,7 +35,11 @@ def init_weights(module: nn.Module, qkv: str = "joint", kept: Container[nn.Modul
 
 
 def check_init(of: object, **chosen: str) -> None:
-    """Refuse unknown names of `qkv_init`, and of `patch_init` and `embed_init`. Raises ValueError."""
+    """Refuse unknown values of `qkv_init`, `patch_init` and `embed_init`.
+
+    Raises:
+        ValueError: a value is unknown.
+    """
     for name, value in chosen.items():
         known = QKV if name == "qkv_init" else FIRST
         if value not in known:

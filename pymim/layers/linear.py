@@ -1,8 +1,8 @@
-"""Linear maps by the faster of the two matrix libraries that torch carries for the CPU.
+"""Linear maps by the faster of the two matrix libraries that torch has for the CPU.
 
-torch multiplies float32 matrices by MKL. At the sizes of a vision transformer oneDNN, which it also carries and
-uses for bfloat16, takes 15 to 25 % less time for x W' and for its gradient, on AMD's Zen 4 at least; MKL is the
-faster one for the gradient of W.
+torch multiplies float32 matrices by MKL. At the sizes of a vision transformer oneDNN, which torch
+uses for bfloat16, takes 15 to 25 % less time for x W' and its gradient, at least on AMD's Zen 4.
+MKL is faster for the gradient of W.
 """
 
 from __future__ import annotations
@@ -18,31 +18,34 @@ if TYPE_CHECKING:
 
 
 class Linear(nn.Linear):
-    """torch's, and sooner done in float32 on a CPU."""
+    """torch's linear map, faster in float32 on a CPU."""
 
-    maps: int = 1  # how many maps of one height are in the matrix, one below the other
+    maps: int = 1  # maps of equal height stacked in the matrix, such as q, k and v
 
     def forward(self, input: Float[Tensor, "*L D"]) -> Float[Tensor, "*L T"]:
         return linear(input, self.weight, self.bias)
 
 
 class LinearMean(Linear):
-    """The mean of a linear map's outputs, at the cost of one of them; in float32 also under autocast."""
+    """Give the mean of a linear map's outputs, at the cost of one output; float32 under autocast
+    too.
+    """
 
     @classmethod
     def of(cls, map: nn.Linear) -> LinearMean:
-        """With that map's parameters."""
+        """Make one with that map's parameters."""
         made = cls(map.in_features, map.out_features, bias=map.bias is not None, device="meta")
         made.weight, made.bias = map.weight, map.bias
         return made
 
     def forward(self, input: Float[Tensor, "*L D"]) -> Float[Tensor, "*L 1"]:
-        out = (input.float() * self.weight.mean(0)).sum(-1, keepdim=True)  # a product autocast would round
+        # No matrix product: autocast would round it.
+        out = (input.float() * self.weight.mean(0)).sum(-1, keepdim=True)
         return out if self.bias is None else out + self.bias.mean()
 
 
 def linear(x: Float[Tensor, "*L D"], weight: Float[Tensor, "T D"], bias: Tensor | None) -> Float[Tensor, "*L T"]:
-    """x W' + b."""
+    """Give x W' + b."""
     if not _is_ours(x, weight):
         return F.linear(x, weight, bias)
     out: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), weight, bias)

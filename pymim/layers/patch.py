@@ -1,4 +1,4 @@
-"""Pixels to patches and back, for images and clips of any channel count."""
+"""Cut images and clips into patches and put them back together, for any number of channels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ CONVS: dict[int, Callable[..., nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Co
 
 
 def sides(value: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
-    """`value` on each of `axes` axes."""
+    """Repeat `value` for each of `axes` axes; give a tuple as it is."""
     return (value,) * axes if isinstance(value, int) else tuple(value)
 
 
 def patch_grid(shape: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...]:
-    """The grid of a view of this shape [B C *sides], in patches."""
+    """Give the patch grid of a view of this shape [B C *sides].
+
+    Raises:
+        ValueError: the patch does not divide the sides.
+    """
     pixels = tuple(shape[2:])
     if len(pixels) != len(patch) or any(side % p for side, p in zip(pixels, patch, strict=True)):
         raise ValueError(f"patches: view: expected sides divisible by {patch}, got {pixels}; resize the views")
@@ -31,12 +35,14 @@ def patch_grid(shape: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...
 
 
 def patchify(view: Float[Tensor, "B C *S"], patch: tuple[int, ...], last: bool = False) -> Float[Tensor, "B N P"]:
-    """Cuts a view into flat patches, in raster order.
+    """Cut a view [B C *S] into flat patches [B N P] in raster order.
 
-    Within a patch channels come first, as a convolution's weights have them, or `last`, as MAE's targets do.
+    Within a patch, channels come first, as in a convolution's weights; with `last` they come last,
+    as in MAE's targets.
     """
     grid = patch_grid(view.shape, patch)
-    b, c, axes = view.shape[0], view.shape[1], len(patch)
+    b, c = view.shape[0], view.shape[1]
+    axes = len(patch)
     cells = [side for pair in zip(grid, patch, strict=True) for side in pair]
     places, inside = range(2, 2 + 2 * axes, 2), range(3, 3 + 2 * axes, 2)
     order = (0, *places, *inside, 1) if last else (0, *places, 1, *inside)
@@ -44,7 +50,7 @@ def patchify(view: Float[Tensor, "B C *S"], patch: tuple[int, ...], last: bool =
 
 
 def unpatchify(patches: Float[Tensor, "B N P"], grid: tuple[int, ...], patch: tuple[int, ...]) -> Tensor:
-    """Puts channel-last patches back together: the inverse of `patchify(..., last=True)`."""
+    """Put channel-last patches together: the inverse of `patchify(..., last=True)`."""
     axes, channels = len(patch), patches.shape[2] // math.prod(patch)
     cells = patches.reshape(len(patches), *grid, *patch, channels)
     pairs = [axis for k in range(axes) for axis in (1 + k, 1 + axes + k)]
@@ -61,7 +67,16 @@ def cells(values: Shaped[Tensor, "B N"], grid: tuple[int, ...], patch: tuple[int
 
 
 class PatchEmbed(nn.Module):
-    """The ViT's patch convolution, as a product over the patches asked for: hidden ones cost nothing."""
+    """Embed patches by the ViT's patch convolution, as a matrix product over the given patches
+    only.
+
+    Hidden patches cost nothing.
+
+    Args:
+        patch: pixels of a patch per axis.
+        channels: channels of a view.
+        dim: width of the tokens.
+    """
 
     def __init__(self, patch: tuple[int, ...], channels: int, dim: int):
         super().__init__()

@@ -1,4 +1,6 @@
-"""Positions: tables, fixed sine-cosine, learned, or separable in space and time, and their resampling; or turns."""
+"""Positions: fixed sine-cosine, learned, separable in space and time, or rotary; and resampling to
+another grid.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,17 @@ if TYPE_CHECKING:
 Grid = tuple[int, ...]
 KINDS = ("sincos", "interleaved", "learned", "separable", *FORMS, "none")
 RESAMPLINGS = ("size", "offset", "antialias")
-OFFSET = 0.1  # of a cell
+OFFSET = 0.1  # in cells
 
 
 def sincos(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
-    """Sines and cosines of the coordinates on each axis (MAE, He et al. 2022).
+    """Give sines and cosines of the coordinates on each axis (MAE, He et al. 2022).
 
-    Channels are shared between the axes, the last axis (columns) first; a share holds all its sines, then all
-    its cosines, of x 10000^(-i/n), i < n = D / (2 axes).
+    Each axis gets an equal part of the channels, the last axis (columns) first. A part has all its
+    sines, then all its cosines, of x 10000^(-i/n), i < n = D / (2 axes).
+
+    Raises:
+        ValueError: dim is not a multiple of 2 axes.
     """
     count = dim // (2 * len(grid))
     if dim != 2 * len(grid) * count:
@@ -38,18 +43,25 @@ def sincos(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
 
 
 def interleaved(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
-    """Sines and cosines of the raster number, alternating (Vaswani et al. 2017; VideoMAE, Tong et al. 2022)."""
+    """Give sines and cosines of the raster index, alternating (Vaswani et al. 2017; VideoMAE, Tong
+    et al. 2022).
+    """
     frequencies = 10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
     turns = torch.arange(math.prod(grid), dtype=torch.float64)[:, None] * frequencies
     return torch.stack([turns.sin(), turns.cos()], -1).flatten(1).float()
 
 
 def resample(table: Float[Tensor, "1 N D"], old: Grid, new: Grid, how: str = "size") -> Float[Tensor, "1 M D"]:
-    """The table of another grid: bicubic in space, linear in time (as ViTs change their resolution).
+    """Resample a table to another grid: bicubic in space, linear in time, as ViTs change
+    resolution.
 
-    how: "size"; "offset", by the factor (cells + 0.1) / side, at whose steps the table is read, so that rounding
-        never loses a row (DINO, Caron et al. 2021; iBOT, DINOv2); or "antialias", which averages where it shrinks
-        (DINOv2 with registers, Darcet et al. 2024).
+    Args:
+        table: one row per patch of the old grid.
+        old: the table's grid.
+        new: the grid wanted.
+        how: "size"; "offset", by the factor (cells + 0.1) / side, so that rounding never loses a
+            row (DINO, Caron et al. 2021; iBOT, DINOv2); or "antialias", which averages where it
+            shrinks (DINOv2 with registers, Darcet et al. 2024).
     """
     if old == new:
         return table
@@ -67,7 +79,7 @@ def resample(table: Float[Tensor, "1 N D"], old: Grid, new: Grid, how: str = "si
 
 
 class Separable(nn.Module):
-    """One learned row per place plus one per time (MAE-ST, Feichtenhofer et al. 2022): [1 R+N D]."""
+    """Add a learned row per place and one per time: [1 R+N D] (MAE-ST, Feichtenhofer et al. 2022)."""
 
     def __init__(self, grid: Grid, dim: int, prefix: int):
         super().__init__()
@@ -82,10 +94,11 @@ class Separable(nn.Module):
 
 
 class Positioned(nn.Module):
-    """A module with a table of positions, under timm's name `pos_embed`: [1 R+N D], prefix rows first; or with
-    rotary positions, which turn the heads' queries and keys.
+    """Base class with a position table under timm's name `pos_embed`, or rotary positions.
 
-    A learned table is a parameter, a fixed one a buffer whose prefix rows (class token, registers) are zero.
+    The table is [1 R+N D], prefix rows first. A learned table is a parameter; a fixed one is a
+    buffer whose prefix rows (class token, registers) are zero. Rotary positions turn the heads'
+    queries and keys.
     """
 
     pos_embed: Tensor | Separable | None
@@ -104,6 +117,21 @@ class Positioned(nn.Module):
         placed: int = 0,
         resampling: str = "size",
     ) -> None:
+        """Make the table, or the rotations.
+
+        Args:
+            kind: "sincos", "interleaved", "learned", "separable", "rotary", "rotary-coupled" or
+                "none".
+            base: the usual patch grid.
+            dim: width of the tokens.
+            prefix: number of prefix tokens.
+            heads: number of attention heads, for rotary positions.
+            placed: prefix tokens that are rotated too.
+            resampling: how the table is resampled; see `resample`.
+
+        Raises:
+            ValueError: a choice is unknown, or a resampling has no table to act on.
+        """
         for name, value, choices in (("positions", kind, KINDS), ("resampling", resampling, RESAMPLINGS)):
             if value not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}; name one of them")
@@ -112,7 +140,8 @@ class Positioned(nn.Module):
                 f"resampling: expected 'size' of {kind} positions, which have no table, got {resampling!r}; "
                 "leave it out, or take learned positions"
             )
-        self.base, self.prefix, self.resampling = base, prefix, resampling
+        self.base, self.prefix = base, prefix
+        self.resampling = resampling
         self.rotary = Rotary(dim // heads, kind, prefix - placed, placed) if kind in FORMS else None
         if kind in (*FORMS, "none"):
             self.pos_embed = None
@@ -125,7 +154,9 @@ class Positioned(nn.Module):
             self.register_buffer("pos_embed", F.pad(table, (0, 0, prefix, 0))[None])
 
     def positions(self, grid: Grid) -> tuple[Tensor, Tensor] | None:
-        """Rows of the prefix [1 R D] and of the patches of this grid [1 N D]; None if there is no table."""
+        """Give the rows of the prefix [1 R D] and of the patches of this grid [1 N D]; None without
+        a table.
+        """
         table = self.pos_embed() if isinstance(self.pos_embed, Separable) else self.pos_embed
         if table is None:
             return None

@@ -1,4 +1,4 @@
-"""Modules in evaluation mode for a while."""
+"""Put modules into evaluation mode for a while."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextlib.contextmanager
 def still(*modules: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and then the mode that each had."""
+    """Put modules into evaluation mode, then restore each one's mode."""
     training = [module.training for module in modules]
     for module in modules:
         module.eval()

@@ -1,4 +1,6 @@
-"""Losses: a prediction and a target [B M T], to one number per patch [B M], in float32."""
+"""Losses: compare a prediction and a target [B M T], and give one number per patch [B M], in
+float32.
+"""
 
 from pymim.losses.agreement import Agreement, MeanEntropy
 from pymim.losses.contrast import Contrast

@@ -1,4 +1,6 @@
-"""How far two pictures that belong together are in the same cluster, and how far clusters are used alike."""
+"""Losses for clustering without labels: pairs should agree on a cluster, and clusters should be
+used equally.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,19 @@ from pymim.world import gathered
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-LEAST = 1e-8  # a mean share below it counts as this much
+LEAST = 1e-8  # smallest mean share, so that its logarithm is finite
 
 
 class Agreement:
-    """-log sum_k p_k q_k, p and q the softmax of a prediction's and a target's scores: least where both are
-    sure of the same cluster (SCAN, Van Gansbeke et al. 2020).
+    """Give -log sum_k p_k q_k [B M]: small where prediction and target are sure of the same
+    cluster.
 
-    Both sides learn where the target keeps its graph (`targets.Predicted`). It is a sum of exponentials of
-    logarithms, exact for probabilities that float32 rounds to 0.
+    p and q are the softmax of both sides' scores (SCAN, Van Gansbeke et al. 2020). Both sides learn
+    if the target keeps its graph (`targets.Predicted`). It is computed from logarithms, so it is
+    exact where float32 rounds a probability to 0.
 
-    temperature: both sides' scores are divided by it.
+    Args:
+        temperature: divides the scores of both sides.
     """
 
     def __init__(self, temperature: float = 1.0):
@@ -37,16 +41,20 @@ class Agreement:
 
 
 class MeanEntropy:
-    """H(mean of p) = -sum_k m_k log m_k, p the softmax of a prediction's scores, m its mean over the global
-    batch: log K where clusters are used alike, 0 where there is one (SCAN, Van Gansbeke et al. 2020).
+    """Give the entropy of the mean prediction, H(m) = -sum_k m_k log m_k [1 M].
 
-    To be made large: its weight in a `Sum` is below 0. The prediction alone learns by it, in several
-    processes as in one.
+    m is the mean over the global batch of the softmax of scores: log K if clusters are used
+    equally, 0 if only one is (SCAN, Van Gansbeke et al. 2020). It should be large, so give it a
+    negative weight in a `Sum`. Only the prediction learns from it, with several processes as with
+    one.
 
     Args:
-        sets: S heads side by side, each of which has its own mean; 1: all predictions share one, as several
-            views do.
-        temperature: scores are divided by it.
+        sets: heads S along M, each with a mean of its own; 1: all predictions share one mean, as
+            several views do.
+        temperature: divides the scores.
+
+    Raises:
+        ConfigError: when called, sets do not divide M.
     """
 
     together = True

@@ -1,4 +1,6 @@
-"""Contrast of pictures in a batch: each is to be told from all others by its other view (InfoNCE)."""
+"""Contrast the pictures of a batch: match each picture to its other view among all others
+(InfoNCE).
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,16 @@ if TYPE_CHECKING:
 
 
 class Contrast:
-    """-log( exp(<a, b> / t) / sum_x exp(<a, x> / t) ), a and b the unit vectors of a picture's prediction and
-    target, x every other vector of the global batch; and the same with a and b in each other's place; the mean
-    of the two (SimCLR, Chen et al. 2020).
+    """Give -log( exp(<a, b> / t) / sum_x exp(<a, x> / t) ), averaged with the same for a and b
+    swapped [B M].
 
-    Of M predictions side by side each is contrasted within its own column. Both sides learn where the target
-    keeps its graph (`targets.Predicted`), in several processes as in one.
+    a and b are the unit vectors of a picture's prediction and target, x every other vector of the
+    global batch (SimCLR, Chen et al. 2020). Each of M predictions is contrasted within its own
+    column. Both sides learn if the target keeps its graph (`targets.Predicted`), with several
+    processes as with one.
 
-    temperature: t.
+    Args:
+        temperature: t, which divides the products.
     """
 
     together = True

@@ -1,4 +1,6 @@
-"""Distances between a prediction and its target, one number per patch, in float32 also under autocast."""
+"""Distances between a prediction and its target, one number per patch, in float32 under autocast
+too.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,26 @@ if TYPE_CHECKING:
 
 
 class MSE:
-    """mean over T of (prediction - target)^2."""
+    """Give the mean over T of (prediction - target)^2 [B M]."""
 
     def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
         return F.mse_loss(prediction.float(), target.float(), reduction="none").mean(-1)
 
 
 class L1:
-    """mean over T of |prediction - target|."""
+    """Give the mean over T of |prediction - target| [B M]."""
 
     def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
         return F.l1_loss(prediction.float(), target.float(), reduction="none").mean(-1)
 
 
 class SmoothL1:
-    """mean over T of d^2 / (2 beta) where |d| < beta, and |d| - beta / 2 beyond."""
+    """Give the mean over T of d^2 / (2 beta) where |d| < beta, and of |d| - beta / 2 elsewhere [B
+    M].
+
+    Args:
+        beta: the distance at which the square becomes linear.
+    """
 
     def __init__(self, beta: float = 1.0):
         positive(self, beta=beta)
@@ -40,7 +47,7 @@ class SmoothL1:
 
 
 class Cosine:
-    """1 - cos(prediction, target)."""
+    """Give 1 - cos(prediction, target) [B M]."""
 
     def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
         return 1 - F.cosine_similarity(prediction.float(), target.float(), dim=-1)

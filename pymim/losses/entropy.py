@@ -1,4 +1,4 @@
-"""Cross-entropy with classes or shares of classes, one number per patch."""
+"""Cross-entropy with classes, or with shares of classes, one number per patch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy:
-    """-sum_k target_k log softmax(prediction / temperature)_k; a target of ids has all its share in one class.
+    """Give -sum_k target_k log softmax(prediction / temperature)_k [B M].
 
-    An id below 0 is no class: its loss is 0, without gradient. Unlike torch's with its `ignore_index`, a mean taken
-    afterwards counts it.
+    A target is shares [B M K] or class ids [B M]. An id below 0 is no class: its loss is 0, without
+    gradient. Unlike torch's `ignore_index`, a later mean counts it.
+
+    Args:
+        temperature: divides the prediction.
     """
 
     def __init__(self, temperature: float = 1.0):

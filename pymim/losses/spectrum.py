@@ -1,4 +1,4 @@
-"""Losses of frequencies instead of patches (MFM, Xie et al. 2023)."""
+"""Losses over frequencies instead of patches (MFM, Xie et al. 2023)."""
 
 from __future__ import annotations
 
@@ -19,23 +19,29 @@ MEANS = ("image", "batch")
 
 
 class Spectrum:
-    """|F(prediction) - F(target)|^gamma, the mean over channels (and frames), of each frequency that
-    the mask removed.
+    """Give |F(prediction) - F(target)|^gamma of each frequency that the mask removed [B F],
+    averaged over channels and frames.
 
-    F is the orthonormal transform of the whole picture, which patches are put together to; as it is
-    linear, that of the difference is taken. A picture's spectrum has every frequency twice, but for
-    those that are their own mirror image: half of it is made, and counts twice. Frequencies that were
-    kept count for nothing; the others by as much as makes the mean over all [B F] theirs.
+    F is the orthonormal transform of the whole picture, put together from its patches. It is
+    linear, so one transform of the difference is enough. A real picture's spectrum has each
+    frequency twice, except those that are their own mirror image: half of it is computed, and
+    weighted by 2. Kept frequencies have weight 0. Weights make the mean over [B F] the mean over
+    removed frequencies.
 
-    Its target is `targets.Whole`, which says what puts the patches together and what the mask drew.
+    Its target is `targets.Whole`, which tells it how to put patches together and what the mask
+    drew.
 
     Args:
-        gamma: 1 in the paper's experiments.
-        mean: over the removed frequencies of each "image", then over images; or of the "batch", as
-            released: of a disc's inside so few are missing that images without it hardly count.
+        gamma: exponent; 1 in the paper's experiments.
+        mean: average the removed frequencies of each "image", then images; or of the "batch", as
+            released. A disc has so few frequencies inside that images without them then hardly
+            count.
+
+    Raises:
+        ValueError: an argument is out of range; when called, some patches are missing.
     """
 
-    whole = True  # its numbers are not of patches
+    whole = True  # one number per frequency, not per patch
 
     def __init__(self, gamma: float = 1.0, mean: str = "image"):
         positive(self, gamma=gamma)
@@ -62,7 +68,7 @@ class Spectrum:
             )
         picture = unpatchify(prediction.float() - target.float(), grid, patch)
         spectrum = torch.view_as_real(torch.fft.rfft2(picture, norm="ortho"))
-        distances = (spectrum.square().sum(-1) + 1e-12).sqrt()  # as released: a gradient at 0 too
+        distances = (spectrum.square().sum(-1) + 1e-12).sqrt()  # as released: finite gradient at 0
         losses = distances.pow(self.gamma).mean(tuple(range(1, distances.ndim - 2)))
         return (losses * self._weights(losses, picture.shape[-1], extra)).flatten(1)
 

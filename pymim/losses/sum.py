@@ -1,4 +1,4 @@
-"""A loss of several, each with its weight."""
+"""A weighted sum of losses."""
 
 from __future__ import annotations
 
@@ -18,29 +18,32 @@ from pymim.losses.agreement import of_heads
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-MEMORY = 100  # steps that the mean loss of a head goes back
+MEMORY = 100  # steps that a head's mean loss covers
 
 
 class Sum(nn.Module):
-    """sum_i weight_i loss_i, one number per patch; a loss of the whole batch counts in each.
+    """Give sum_i weight_i loss_i [B M]; a loss of the whole batch is added to each patch.
 
-    Of S heads it remembers the mean loss over the last steps, and `best` is the head of the lowest, so that an
-    evaluation can choose one without labels.
+    It keeps the mean loss of each of S heads over the last steps. `best` is the head with the
+    lowest, so an evaluation can choose one without labels.
 
     Args:
-        parts: losses. weights: one for each; below 0 for what is to be made large.
-        sets: S, heads side by side along M.
-        judge: weights of the parts for choosing a head, by default `weights`. SCAN (Van Gansbeke et al. 2020)
+        parts: the losses.
+        weights: one per part, below 0 for a part that should be large; default: 1 each.
+        sets: heads S along M.
+        judge: weights for choosing a head; default: `weights`. SCAN (Van Gansbeke et al. 2020)
             learns with entropy at -5 and chooses with -1.
 
-    Raises: ValueError where weights are not as many as parts; ConfigError, once they are used, where parts want
-    predictions of different widths, a part reduces too early, or none takes what a target hands on.
+    Raises:
+        ValueError: weights are not as many as parts.
+        ConfigError: when used: parts want predictions of different widths, a part reduces too
+            early, or no part takes what a target passes to the loss.
     """
 
     means: Float[Tensor, " S"]
     steps: Tensor
 
-    over_batch = ""  # its parts say it
+    over_batch = ""  # its parts state it
 
     def __init__(
         self,
@@ -68,19 +71,23 @@ class Sum(nn.Module):
 
     @property
     def best(self) -> int | None:
-        """The head of the lowest mean loss; None before the first step."""
+        """Give the head with the lowest mean loss; None before the first step."""
         return int(self.means.argmin()) if int(self.steps) else None
 
     def predicts(self, width: int, encoder: Encoder) -> int:
-        """Give the width that the parts want predicted. Raises ConfigError where they differ."""
+        """Give the width that the parts want predicted.
+
+        Raises:
+            ConfigError: they want different ones.
+        """
         wanted = [part.predicts(width, encoder) if hasattr(part, "predicts") else width for part in self.parts]
         if len(set(wanted)) > 1:
-            told = ", ".join(f"{_name(part)} {want}" for part, want in zip(self.parts, wanted, strict=True))
-            raise ConfigError(f"Sum: parts: expected predictions of one width, got {told}; sum losses that agree")
+            got = ", ".join(f"{_name(part)} {want}" for part, want in zip(self.parts, wanted, strict=True))
+            raise ConfigError(f"Sum: parts: expected predictions of one width, got {got}; sum losses that agree")
         return wanted[0]
 
     def build(self, width: int, encoder: Encoder) -> None:
-        """Build the parts to the target's width."""
+        """Build the parts for the target's width."""
         for part in self.parts:
             if hasattr(part, "build"):
                 part.build(width, encoder)
@@ -99,7 +106,7 @@ class Sum(nn.Module):
         return self._weighted(found, self.weights)
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor | Tally]:
-        """Give the mean of each part in the last piece, and the parts' own gauges."""
+        """Give the mean of each part in the last forward pass, and the parts' own gauges."""
         found: dict[str, Tensor | Tally] = dict(self._shown)
         for part in self.parts:
             found |= part.gauges(prediction, target) if hasattr(part, "gauges") else {}
@@ -117,7 +124,7 @@ class Sum(nn.Module):
 
     @torch.no_grad()
     def _remember(self, found: list[Tensor]) -> None:
-        """Take this step into the mean losses of the heads."""
+        """Update the heads' mean losses by this step."""
         losses = self._weighted(found, self.judge)
         if losses.ndim == 2 and losses.shape[1] % self.sets == 0:
             self.steps += 1
@@ -133,7 +140,7 @@ def _name(part: Part) -> str:
 
 
 def _reads(part: Part, beside: dict[str, Any]) -> set[str]:
-    """Which of what a target hands on this part takes."""
+    """Give the names among `beside` that this part takes."""
     if not beside:
         return set()
     call = part.forward if isinstance(part, nn.Module) else part
@@ -146,7 +153,7 @@ def _forwarded(hook: str) -> Callable[..., None]:
             if hasattr(part, hook) and not isinstance(part, nn.Module):
                 getattr(part, hook)(*arguments)
 
-    call.__doc__ = "Call the hook of the parts that are no modules: those are found without."
+    call.__doc__ = "Call the hook of the parts that are not modules; the method finds modules itself."
     return call
 
 

@@ -1,5 +1,6 @@
-"""Swapped assignments: each side predicts the clusters of the other (SwAV, Caron et al. 2020; SIGMA, Salehi et al.
-2024)."""
+"""Swapped assignments: each side predicts the other's clusters (SwAV, Caron et al. 2020; SIGMA,
+Salehi et al. 2024).
+"""
 
 from __future__ import annotations
 
@@ -21,23 +22,29 @@ if TYPE_CHECKING:
 
 
 class Swapped(nn.Module):
-    """CE(<target, c> / temperature, prediction's label) + CE(<prediction, c> / temperature, target's label).
+    """Give CE(<target, c> / temperature, prediction's label) + CE(<prediction, c> / temperature,
+    target's label) [B M].
 
-    c are K learned prototypes, and all vectors have unit length. The labels of each side come from transport of its
-    own tokens over the whole batch: hard ones, so that the loss can reach 0.
+    c are K learned prototypes; all vectors have unit length. Each side's labels come from transport
+    of its own tokens over the whole batch. They are hard, so the loss can reach 0.
 
-    The first term teaches the prototypes and, where it learns, the target; the second, in which the prototypes are
-    constants, the predictor and the encoder. Where the target is frozen the first term teaches prototypes alone.
-    All of it is in float32. SwAV's queue of earlier features, for batches of fewer tokens than clusters, is left
-    out: a batch of clips has more.
+    The first term trains the prototypes and, if it has a graph, the target. The second, where
+    prototypes are constants, trains predictor and encoder. Everything is float32. SwAV's queue of
+    earlier features, for batches with fewer tokens than clusters, is left out: a batch of clips has
+    more.
+
+    A prediction that knows nothing has loss 2 log K. Unlike a squared error to a learned target, a
+    constant does not minimise it: transport spreads equal tokens over all clusters.
 
     Args:
-        clusters: K. temperature: of both terms.
-        transport: of the labels, by "batch": tokens of one place are not the same place in every image, as masks
-            differ. SIGMA's epsilon is 0.05 on Kinetics-400 and 0.03 for ViT-B on Something-Something v2.
+        clusters: number K of prototypes.
+        temperature: temperature of both terms.
+        transport: gives the labels; by "batch", since masks differ and one token index is not one
+            place. Default: `Transport(0.05, 10, by="batch")`. SIGMA's epsilon is 0.05 on
+            Kinetics-400 and 0.03 for ViT-B on Something-Something v2.
 
-    With K prototypes the loss of knowing nothing is 2 log K. Unlike a squared error to a target that learns, it is
-    not made small by a constant: labels of equal tokens are spread over the clusters all the same.
+    Raises:
+        ValueError: an argument is out of range, the transport is by position, or it has a schedule.
     """
 
     prototypes: Prototypes
@@ -60,7 +67,7 @@ class Swapped(nn.Module):
             )
 
     def build(self, width: int, encoder: Encoder) -> None:
-        """Makes the prototypes to the target's measure."""
+        """Make the prototypes for the target's width."""
         self.prototypes = Prototypes(width, self.clusters)
 
     def forward(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
@@ -70,13 +77,15 @@ class Swapped(nn.Module):
             return first + self.cross_entropy(ours, self._labels(target, theirs))
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
-        """How the clusters are used by the target's tokens, and for which share both sides agree on the label."""
+        """Give how the target's tokens use the clusters, and how often both sides agree on the
+        label.
+        """
         labels = [self._labels(tokens, self.prototypes(tokens)) for tokens in (prediction, target)]
         return usage(labels[1], self.clusters) | {"agreement": mean(labels[0] == labels[1])}
 
     @torch.no_grad()
     def assignments(self, values: Float[Tensor, "B N T"]) -> Int[Tensor, "B N"]:
-        """The nearest prototype of each value of the target."""
+        """Give the nearest prototype of each value of the target."""
         scores: Tensor = self.prototypes(values)
         return scores.argmax(-1)
 

@@ -1,4 +1,4 @@
-"""Mask policies: which patches of a grid the encoder sees, and which are asked for."""
+"""Mask policies: choose which patches of a grid the encoder sees, and which are predicted."""
 
 from pymim.masks.band import Band
 from pymim.masks.count import visible_count

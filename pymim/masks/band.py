@@ -1,5 +1,6 @@
-"""Masks of frequencies: a band of each picture's spectrum is removed, and no patch is hidden (MFM, Xie et
-al. 2023)."""
+"""Masks of frequencies: remove a band of each picture's spectrum, hide no patch (MFM, Xie et al.
+2023).
+"""
 
 from __future__ import annotations
 
@@ -16,17 +17,19 @@ from pymim.ops import mask as ops
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-SIDES = 1000  # of the die that is thrown for each image
+SIDES = 1000  # each image draws one of this many numbers
 
 
 class Kept(NamedTuple):
-    """Which frequencies stay: those in a disc round 0, or those outside of it."""
+    """The frequencies that stay: those inside a disc around 0, or those outside it."""
 
     inside: Bool[Tensor, " B"]
-    radius: float  # in cycles across the picture
+    radius: float  # cycles across the picture
 
     def kept(self, rows: int, columns: int) -> Bool[Tensor, "B rows K"]:
-        """Give True for what stays of the half spectrum that rfft2 makes, K = columns // 2 + 1."""
+        """Give True for each kept frequency of the half spectrum that rfft2 makes, K = columns // 2
+        + 1.
+        """
         device = self.inside.device
         down = torch.fft.fftfreq(rows, 1 / rows, dtype=torch.float64, device=device)
         across = torch.fft.rfftfreq(columns, 1 / columns, dtype=torch.float64, device=device)
@@ -35,7 +38,7 @@ class Kept(NamedTuple):
         return kept
 
     def filtered(self, pixels: Float[Tensor, "B C *S"]) -> Float[Tensor, "B C *S"]:
-        """Give the pixels without what is removed, each channel and frame for itself."""
+        """Give the pixels without the removed frequencies, each channel and frame by itself."""
         rows, columns = pixels.shape[-2:]
         kept = self.kept(rows, columns)
         kept = kept.view(len(kept), *(1,) * (pixels.ndim - 3), *kept.shape[1:])
@@ -43,20 +46,21 @@ class Kept(NamedTuple):
         return inverse
 
     def pasted(self, predicted: Float[Tensor, "B C *S"], pixels: Float[Tensor, "B C *S"]) -> Tensor:
-        """Give what is kept of `pixels`, and the rest of `predicted`."""
+        """Give the kept frequencies of `pixels` and the removed ones of `predicted`."""
         return self.filtered(pixels) + predicted - self.filtered(predicted)
 
 
 class Band:
-    """Keeps the low frequencies of an image, or the high ones, by a coin for each image; `Mask.extra` is
-    the `Kept` of the batch. Every patch is visible, and every patch is predicted.
+    """Keep the low or the high frequencies of each image, chosen at random.
 
-    An encoder has to filter the view by it: `encoders.Altered` with `encoders.Filter`.
+    Every patch is visible and predicted; `Mask.extra` is the `Kept` of the batch. The encoder has
+    to filter the view by it: `encoders.Altered` with `encoders.Filter`.
 
     Args:
-        radius: of the disc of low frequencies, in cycles across the picture (16 for 224 pixels). A
-            frequency on its border is a high one.
-        low: the share of images that keep the disc, to a thousandth (0.5; 0.3 for a ResNet-50).
+        radius: radius of the disc of low frequencies, in cycles across the picture (16 for 224
+            pixels). A frequency on its border is a high one.
+        low: share of images that keep the low frequencies, to a thousandth (0.5; 0.3 for a
+            ResNet-50).
     """
 
     def __init__(self, radius: float = 16.0, low: float = 0.5):

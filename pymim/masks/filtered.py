@@ -16,10 +16,20 @@ from pymim.schedule import Schedule
 
 
 class Noise(PlaneShare):
-    """Shows the strongest patches of a random crop of filtered noise; on a clip the same in every frame.
+    """Show the strongest patches of a random crop of filtered noise; the same in every frame of a
+    clip.
 
-    `ratio` is a number, or a schedule over `steps`. `count` patterns of side `size` are made on first use; `band`
-    is what the filter lets pass.
+    Patterns are made at the first call.
+
+    Args:
+        ratio: share of patches hidden; a number, or a schedule over `steps`.
+        band: frequencies that the filter passes: "low", "high", "band" or "stop".
+        sigma: deviation of the smaller Gaussian blur, in patches.
+        wide: deviation of the larger blur, in patches; "band" and "stop" use it.
+        count: number of patterns.
+        size: patches per side of a pattern.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        steps: length of the run in steps, for the schedule.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Masks guided by a ranker's difficulty. Without one, as before it has an opinion, they are uniform."""
+"""Masks guided by a ranker's difficulty. Without one, as before the ranker's first scores, they are
+uniform.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,15 @@ from pymim.schedule import Schedule, at
 
 
 class Ranked(Share):
-    """Hides the most difficult patches for certain, and others uniformly (HPM, Wang et al. 2023).
+    """Hide the most difficult patches, and others at random (HPM, Wang et al. 2023).
 
-    `hard` is their share of the hidden ones; 0 is the uniform mask. `ratio` and `hard` are numbers, or schedules
-    over `steps`. `hide` "lowest" turns it round.
+    Args:
+        ratio: share of patches hidden; a number, or a schedule over `steps`.
+        hard: share of the hidden patches chosen by difficulty; a number or a schedule. 0 is the
+            uniform mask.
+        hide: hide the "highest" or the "lowest" scores.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        steps: length of the run in steps, for the schedules.
     """
 
     def __init__(
@@ -46,8 +53,17 @@ class Ranked(Share):
 
 
 class Weighted(Share):
-    """Draws the visible patches, or the hidden ones, with probability in proportion to a difficulty of 0 or more
-    (MaskAlign, Xue et al. 2023; AdaMAE, Bandara et al. 2023). `ratio`: a number, or a schedule over `steps`."""
+    """Draw patches with probability in proportion to their difficulty, 0 or more, without
+    replacement.
+
+    (MaskAlign, Xue et al. 2023; AdaMAE, Bandara et al. 2023.)
+
+    Args:
+        ratio: share of patches hidden; a number, or a schedule over `steps`.
+        side: draw the "visible" or the "hidden" patches.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        steps: length of the run in steps, for the schedule.
+    """
 
     def __init__(
         self,
@@ -65,8 +81,15 @@ class Weighted(Share):
 
 
 class Priority(Share):
-    """Hides the largest of difficulty + U[0, 1): a step of one comes first for certain (HAP, Yuan et al. 2023).
-    `ratio`: a number, or a schedule over `steps`."""
+    """Hide the patches with the largest difficulty + U[0, 1) (HAP, Yuan et al. 2023).
+
+    A patch whose difficulty is 1 above another's is always hidden before it.
+
+    Args:
+        ratio: share of patches hidden; a number, or a schedule over `steps`.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        steps: length of the run in steps, for the schedule.
+    """
 
     def __init__(self, ratio: float | Schedule = 0.75, rounding: Rounding = "keep-floor", steps: int = 0):
         super().__init__(ratio, rounding, steps)
@@ -76,7 +99,7 @@ class Priority(Share):
 
 
 def _scores(index: Tensor, patches: int, difficulty: Tensor | None) -> Tensor:
-    """Give float32 also where a ranker works in half precision, whose ties would decide."""
+    """Give the difficulty in float32: ties in half precision would decide the order."""
     if difficulty is None:
         return torch.ones(len(index), patches, device=index.device)
     return difficulty.detach().float()

@@ -1,4 +1,4 @@
-"""From the core's masks to those that policies give."""
+"""Turn the core's masks into `Mask`, and check policies that another policy wraps."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from pymim.ops import grid as ops
 
 
 def hide(mask: ops.Mask) -> Mask:
-    """Give the op's mask, with every hidden patch predicted."""
+    """Turn the op's mask into a `Mask` that predicts every hidden patch."""
     return Mask(mask.visible, mask.hidden, mask.hidden)
 
 
 def one_mask(policy: Policy, index: Tensor, grid: Grid, draw: Draw, difficulty: Tensor | None, by: str) -> Mask:
-    """Give the mask of a policy that another one, `by`, wraps.
+    """Give the mask of a policy that the policy `by` wraps.
 
-    Raises ConfigError where it draws several, or none, or predicts anything but what it hides.
+    Raises:
+        ConfigError: the policy draws several masks, or none, or does not predict exactly what it
+            hides.
     """
     mask, kind = policy(index, grid, draw, difficulty), type(policy).__name__
     if not isinstance(mask, Mask):

@@ -1,7 +1,8 @@
-"""The patterns of filtered noise that ColorMAE masks with (Hinojosa et al. 2024), which ops.mask.filtered crops.
+"""Patterns of filtered noise for ColorMAE's masks (Hinojosa et al. 2024); ops.mask.filtered crops
+them.
 
-White noise W and Gaussian blurs G give four colours: red G_s(W), blue W - G_s(W), green G_s(W) - G_l(W) and purple
-W - (G_s(W) - G_l(W)), with s < l: low-, high-, band-pass and band-stop.
+White noise W and Gaussian blurs G give four colours: red G_s(W), blue W - G_s(W), green G_s(W) -
+G_l(W) and purple W - (G_s(W) - G_l(W)), with s < l: low-, high-, band-pass and band-stop.
 """
 
 from __future__ import annotations
@@ -16,12 +17,22 @@ Band = Literal["low", "high", "band", "stop"]
 
 
 def patterns(count: int, size: int, band: Band, *, sigma: float = 0.8, wide: float = 2.4, seed: int = 0) -> Tensor:
-    """`count` square patterns, float32 [count size size], each of mean 0 and variance 1.
+    """Make `count` square patterns, float32 [count size size], each of mean 0 and variance 1.
 
-    Blurs wrap around, so a pattern is statistically the same everywhere and crops need no margin. sigma is the
-    smaller blur's standard deviation in patches, `wide` the larger one's, which only "band" and "stop" use.
-    Unlike the paper, whose widths are not published, these defaults are ours. float64 inside; the same for a seed
-    on one machine. Raises ValueError for a width out of order or an unknown band.
+    Blurs wrap around, so a pattern is statistically the same everywhere and crops need no margin.
+    Computes in float64; a seed gives the same patterns on one machine. Unlike the paper, which does
+    not publish its widths, the defaults are pymim's.
+
+    Args:
+        count: number of patterns.
+        size: patches per side.
+        band: "low", "high", "band" or "stop".
+        sigma: deviation of the smaller blur, in patches.
+        wide: deviation of the larger blur, in patches; "band" and "stop" use it.
+        seed: seed of the noise.
+
+    Raises:
+        ValueError: the widths are out of order, or the band is unknown.
     """
     if band not in ("low", "high", "band", "stop"):
         raise ValueError(f"patterns: band: expected 'low', 'high', 'band' or 'stop', got {band!r}; choose one")

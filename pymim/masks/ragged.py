@@ -1,4 +1,4 @@
-"""Blocks that hide as many patches as fit: another number in every image."""
+"""Blocks that hide as many patches as fit: a different number in every image."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class RaggedMask(Mask):
-    """A mask whose counts differ by image.
+    """A mask whose counts differ between images.
 
-    Rows of ids are as long as the longest can be. The rest of a row repeats its last id, at weight
-    0. An image has at least one visible patch; it may have no hidden one.
+    Rows of ids have the length of the longest possible one. A shorter row repeats its last id, at
+    weight 0. Every image has at least one visible patch; it may have no hidden one.
     """
 
     def boolean(self, patches: int) -> Bool[Tensor, "B N"]:
@@ -32,20 +32,28 @@ class RaggedMask(Mask):
 
 
 class RaggedBlock:
-    """Hides at most a share `ratio`, one block after another, until none fits (BEiT, Bao et al.
-    2022; MaskFeat, Wei et al. 2022; iBOT, Zhou et al. 2022).
+    """Hide one block after another until none fits, at most a share `ratio`.
 
-    For encoders with tokens of hidden patches. Those that drop them need equal counts, as `Block`
-    gives. Unlike iBOT's bound, which may be a fraction (58.8 of 196 patches), this one is a whole
-    number, here 58: 57.4 patches are hidden in the mean, where the released loop hides 57.2.
+    (BEiT, Bao et al. 2022; MaskFeat, Wei et al. 2022; iBOT, Zhou et al. 2022.) For encoders that
+    keep tokens of hidden patches; those that drop them need equal counts, which `Block` gives.
+    Unlike iBOT's bound, which may be a fraction (58.8 of 196 patches), this one is a whole number,
+    here 58: 57.4 patches are hidden on average, and 57.2 by the released loop.
 
     Args:
-        ratio, rounding: the bound; `ratio` is a number, or a schedule over `steps`.
-        area, aspect, duration: of a block, as `Block` has them.
-        tries: how many blocks in a row may fail to fit.
-        mean: of the losses over the hidden patches of the batch, "patch" (BEiT, MaskFeat), or first
-            over those of each image, "image" (iBOT, where an image without hidden patches counts
-            as 0; here it does not count).
+        ratio: the bound, as a share of the grid; a number, or a schedule over `steps`.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        area: least and greatest patches of a block; None: no upper limit but the bound.
+        aspect: least and greatest rows by columns of a block.
+        duration: least and greatest frames of a block; None: any number.
+        tries: blocks in a row that may fail to fit before the loop ends.
+        mean: average the losses over the hidden patches of the batch, "patch" (BEiT, MaskFeat); or
+            first over those of each image, "image" (iBOT, where an image without hidden patches
+            counts as 0; here it does not count).
+        steps: length of the run in steps, for the schedule.
+
+    Raises:
+        ValueError: an argument is out of range; when called, ConfigError if the ratio hides all
+            patches.
     """
 
     ragged = True
@@ -68,8 +76,10 @@ class RaggedBlock:
         whole(self, 1, tries=tries)
         if mean not in ("patch", "image"):
             raise ValueError(f"RaggedBlock: mean: expected 'patch' or 'image', got {mean!r}; name one of them")
-        self.ratio, self.rounding, self.steps = ratio, rounding, steps
-        self.area, self.aspect, self.duration = area, aspect, duration
+        self.ratio, self.rounding = ratio, rounding
+        self.steps = steps
+        self.area, self.aspect = area, aspect
+        self.duration = duration
         self.tries, self.mean = tries, mean
 
     def __call__(
@@ -92,7 +102,10 @@ class RaggedBlock:
 
 
 def _listed(boolean: Tensor, counts: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Give the ids that are True, ascending and the last repeated, [B length]; and 1 where none repeats."""
+    """Give the ids that are True [B length], ascending, and their weights.
+
+    Rows repeat their last id to the common length, at weight 0.
+    """
     order = boolean.to(torch.uint8).argsort(stable=True, dim=1, descending=True)
     places = torch.arange(length, device=boolean.device)
     last = (counts - 1).clamp_min(0)[:, None]

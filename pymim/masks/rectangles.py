@@ -1,4 +1,4 @@
-"""Masks made of rectangles: hidden blocks, one visible block, and target blocks beside a context."""
+"""Masks of rectangles: hidden blocks, one visible block, or target blocks beside a context."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 
 
 class Block(Share):
-    """Hides exactly a share `ratio`, one block after another (BEiT, Bao et al. 2022; CAE, Chen et al. 2024).
+    """Hide exactly a share `ratio`, one block after another (BEiT, Bao et al. 2022; CAE, Chen et
+    al. 2024).
 
-    `ratio` is a number, or a schedule over `steps`; `area` a block's least and greatest, in patches (None: whatever
-    is left to hide), `aspect` its rows by columns; on a clip it lasts `duration` frames.
+    Args:
+        ratio: share of patches hidden; a number, or a schedule over `steps`.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        area: least and greatest patches of a block; None: as many as are left to hide.
+        aspect: least and greatest rows by columns of a block.
+        duration: least and greatest frames of a block in a clip; None: any number.
+        steps: length of the run in steps, for the schedule.
     """
 
     def __init__(
@@ -40,7 +46,8 @@ class Block(Share):
         checks.ascending(self, checks.positive, area=area, aspect=aspect)
         checks.ascending(self, checks.whole, 1, **checks.given(duration=duration))
         super().__init__(ratio, rounding, steps)
-        self.area, self.aspect, self.duration = area, aspect, duration
+        self.area, self.aspect = area, aspect
+        self.duration = duration
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
@@ -50,8 +57,15 @@ class Block(Share):
 
 
 class InverseBlock(PlaneShare):
-    """Hides all but one rectangle, which `roll` may move over the borders (CAPI, Darcet et al. 2025). `ratio`: a
-    number, or a schedule over `steps`."""
+    """Hide all patches but one rectangle (CAPI, Darcet et al. 2025).
+
+    Args:
+        ratio: share of patches hidden; a number, or a schedule over `steps`.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        aspect: least and greatest rows by columns of the rectangle.
+        roll: shift the mask at random, so that the rectangle may wrap around the borders.
+        steps: length of the run in steps, for the schedule.
+    """
 
     def __init__(
         self,
@@ -72,20 +86,26 @@ class InverseBlock(PlaneShare):
 
 
 class MultiBlock:
-    """Shows a share `visible` out of a large context block, and predicts `blocks` smaller ones cut out of it, each
-    apart from the others (I-JEPA, Assran et al. 2023).
+    """Show patches of a large context block, and predict `blocks` smaller blocks cut out of it
+    (I-JEPA, Assran et al. 2023).
 
-    The blocks' sizes are the step's; predicted ids are those of one block after another, [B blocks*K], and repeat
-    where blocks overlap: `Mask.groups` is their number.
+    Each block is predicted apart from the others. All images of a step have blocks of one size.
+    Predicted ids [B blocks*K] list one block after another, and repeat where blocks overlap;
+    `Mask.groups` is the number of blocks.
 
     Args:
-        visible: how much of the grid is seen, less than any context is likely to keep.
-        blocks: how many are predicted.
-        share, aspect: of the grid's area that a predicted block has, and its rows by columns.
-        context: the share that the context block has before predicted ones are taken out of it.
-        edges: whether blocks may touch the last row and column; they never do in the released code.
-        raster: cut the context to `visible` in raster order, which loses its last rows, as the released code does;
-            else at random.
+        visible: share of the grid that is seen; less than a context usually keeps.
+        blocks: number of predicted blocks.
+        share: least and greatest share of the grid's area of a predicted block.
+        aspect: least and greatest rows by columns of a predicted block.
+        context: least and greatest share of the context block, before predicted blocks are cut out.
+        edges: let blocks touch the last row and column; they never do in the released code.
+        raster: cut the context to `visible` in raster order, which loses its last rows, as
+            released; otherwise at random.
+
+    Raises:
+        ValueError: an argument is out of range; when called, ConfigError if no patch would be
+            visible.
     """
 
     def __init__(
@@ -103,7 +123,8 @@ class MultiBlock:
         checks.ascending(self, checks.positive, aspect=aspect)
         checks.whole(self, 1, blocks=blocks)
         self.visible, self.blocks = visible, blocks
-        self.share, self.aspect, self.context = share, aspect, context
+        self.share, self.aspect = share, aspect
+        self.context = context
         self.edges, self.raster = edges, raster
 
     def __call__(

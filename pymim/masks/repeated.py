@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 
 class Repeated:
-    """Another policy's mask of one frame, repeated in every frame, so that what is hidden are tubes; the
-    difficulty of a place is the mean over its tube.
+    """Repeat another policy's mask of one frame in every frame: it hides tubes.
 
-    HPM for video has no released code. Ranked one by one, the patches of a tube would part, and what is hidden
-    in one frame could be copied from the next: so tubes are ranked here, and stay whole at every share.
+    The difficulty of a place is the mean over its tube. HPM for video has no released code. Ranked
+    one by one, patches of a tube would separate, and a patch hidden in one frame could be copied
+    from the next. So whole tubes are ranked here, at every share.
+
+    Args:
+        policy: the policy that masks one frame (rows, columns).
     """
 
     def __init__(self, policy: Policy):

@@ -1,4 +1,4 @@
-"""Policies put together: another one for each view, or several masks of the same view."""
+"""Combine policies: a different one for each view, or several masks of one view."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 
 
 class ByView:
-    """Masks view k by `policies[k]`, and views beyond by `rest`; None hides nothing.
+    """Mask view k by `policies[k]`, and further views by `rest`.
 
-    In MSN (Assran et al. 2022) the anchor is masked, target and focal views are whole. Policies of
-    several masks need the same number of them. Raises ValueError where they differ.
+    In MSN (Assran et al. 2022) the anchor is masked; target and focal views are whole. Policies
+    that draw several masks need the same number of them.
+
+    Args:
+        policies: one policy for each of the first views; None hides nothing.
+        rest: the policy of all other views; None hides nothing.
+
+    Raises:
+        ValueError: policies draw different numbers of masks.
     """
 
     def __init__(self, policies: Sequence[Policy | None], rest: Policy | None = None):
@@ -44,11 +51,17 @@ class ByView:
 
 
 class Several:
-    """Draws the masks of every policy for each view; None hides nothing.
+    """Draw the masks of every policy for each view.
 
     V-JEPA (Bardes et al. 2024) predicts from two masks of a clip, of short and of long blocks. Each
-    policy draws by a name of its own, so that two of a kind differ. The first draws what it would
-    alone. Raises ValueError where there is no policy.
+    policy has its own random stream, so two of a kind differ. The first one draws what it would
+    alone.
+
+    Args:
+        policies: the policies; None hides nothing.
+
+    Raises:
+        ValueError: there is no policy.
     """
 
     def __init__(self, policies: Sequence[Policy | None]):

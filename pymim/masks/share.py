@@ -1,4 +1,4 @@
-"""What every policy that hides a share of the grid has in common."""
+"""Base classes of the policies that hide a share of the grid."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ if TYPE_CHECKING:
 
 
 class Share(ABC):
-    """Hides a share `ratio` of the units of a grid: the same number in every image of a step.
+    """Base class: hide a share of the units of a grid, the same number in every image of a step.
 
     Args:
-        ratio: a number, or a schedule over `steps`.
-        rounding: how a share becomes a count: see `visible_count`.
-        steps: of the run.
+        ratio: share of units hidden; a number, or a schedule over `steps`.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        steps: length of the run in steps, for the schedule.
+
+    Raises:
+        ValueError: an argument is out of range; when called, ConfigError if all units would be
+            hidden.
     """
 
     def __init__(self, ratio: float | Schedule, rounding: Rounding, steps: int):
         share(self, ratio=ratio)
         whole(self, 0, steps=steps)
-        self.ratio, self.rounding, self.steps = ratio, rounding, steps
+        self.ratio, self.rounding = ratio, rounding
+        self.steps = steps
 
     def __call__(
         self,
@@ -44,10 +49,10 @@ class Share(ABC):
 
     @abstractmethod
     def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
-        """Draw masks that leave so many patches visible."""
+        """Draw masks with `visible` visible patches."""
 
     def cell(self, grid: Grid) -> Grid:
-        """Give the size of a unit, in patches; the ratio is of units."""
+        """Give the size of a unit in patches, per axis; the ratio counts units."""
         return (1,) * len(grid)
 
     def visible(self, grid: Grid, step: int) -> int:
@@ -58,7 +63,7 @@ class Share(ABC):
 
 
 class PlaneShare(Share):
-    """Hides a share of the places of a frame, the same number in every frame of a clip."""
+    """Base class: hide a share of the places of a frame, the same number in every frame of a clip."""
 
     def cell(self, grid: Grid) -> Grid:
         return (*grid[:-2], 1, 1)

@@ -1,4 +1,4 @@
-"""Predicting only some of the hidden patches."""
+"""Predict only some of the hidden patches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class Some:
-    """Another policy's masks, of whose hidden patches a random share is predicted (CAPI, Darcet et al. 2025)."""
+    """Predict a random share of the hidden patches of another policy's masks (CAPI, Darcet et al.
+    2025).
+
+    Args:
+        policy: the policy that hides patches.
+        share: share of the hidden patches that is predicted.
+    """
 
     def __init__(self, policy: Policy, share: float = 0.05):
         checks.share(self, "above 0, to 1", share=share)

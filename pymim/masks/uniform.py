@@ -1,4 +1,6 @@
-"""Patches hidden uniformly at random: one by one, by units, by tubes, or in disjoint views of one image."""
+"""Hide patches uniformly at random: single patches, units, tubes, or disjoint sets in several masks
+of one image.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,15 @@ if TYPE_CHECKING:
 
 
 class Uniform(Share):
-    """Hides a share `ratio`, without replacement, each image for itself (MAE, He et al. 2022).
+    """Hide a share `ratio` at random without replacement, independently in each image (MAE, He et
+    al. 2022).
 
-    A unit of one patch hides patches; of several per axis, coarse cells (SimMIM, Xie et al. 2022; SparK, Tian et
-    al. 2023) or, on a clip, cubes. The ratio is of units: a number, or a schedule over `steps`; `rounding` says how
-    it becomes a count.
+    Args:
+        ratio: share of units hidden; a number, or a schedule over `steps`.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        unit: patches hidden together: 1; or several per axis, which hides coarse cells (SimMIM, Xie
+            et al. 2022; SparK, Tian et al. 2023) or, in a clip, cubes.
+        steps: length of the run in steps, for the schedule.
     """
 
     def __init__(
@@ -47,8 +53,13 @@ class Uniform(Share):
 
 
 class Tube(PlaneShare):
-    """Hides the same places in every frame of a clip (VideoMAE, Tong et al. 2022); the ratio is of places: a
-    number, or a schedule over `steps`."""
+    """Hide the same places in every frame of a clip (VideoMAE, Tong et al. 2022).
+
+    Args:
+        ratio: share of places hidden; a number, or a schedule over `steps`.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        steps: length of the run in steps, for the schedule.
+    """
 
     def __init__(self, ratio: float | Schedule = 0.9, rounding: Rounding = "mask-floor", steps: int = 0):
         super().__init__(ratio, rounding, steps)
@@ -58,9 +69,17 @@ class Tube(PlaneShare):
 
 
 class Disjoint:
-    """`draws` masks of each view that overlap as little as they can (DMJD, Ma et al. 2022): each is uniform, and
-    together they hide min(N, draws M) patches, or the share `covered`. `ratio`: a number, or a schedule over
-    `steps`."""
+    """Draw `draws` masks of each view that overlap as little as possible (DMJD, Ma et al. 2022).
+
+    Each mask is uniform. Together they hide min(N, draws M) patches, or the share `covered`.
+
+    Args:
+        ratio: share of patches that each mask hides; a number, or a schedule over `steps`.
+        draws: number of masks.
+        covered: share of patches that all masks together hide; None: as many as possible.
+        rounding: how the ratio becomes a count; see `visible_count`.
+        steps: length of the run in steps, for the schedule.
+    """
 
     def __init__(
         self,
@@ -73,7 +92,8 @@ class Disjoint:
         share(self, ratio=ratio)
         share(self, "above 0, to 1", **given(covered=covered))
         whole(self, 1, draws=draws)
-        self.ratio, self.rounding, self.steps = ratio, rounding, steps
+        self.ratio, self.rounding = ratio, rounding
+        self.steps = steps
         self.draws, self.covered = draws, covered
 
     def __call__(

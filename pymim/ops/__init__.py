@@ -1,4 +1,4 @@
-"""The torch face of the native core: one module per op. The only importers of pymim._core live here."""
+"""The torch face of the native core, one module per op. Only these modules import pymim._core."""
 
 from pymim.ops import block, kmeans, mask, rank, sinkhorn
 

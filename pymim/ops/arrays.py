@@ -1,4 +1,4 @@
-"""The seam between array libraries and the core: numpy in, numpy out; tensors stay on their device."""
+"""Convert between array libraries and the core: numpy in, numpy out; tensors stay on their device."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ R = TypeVar("R")
 
 
 def stream(tensor: Tensor) -> int:
-    """The handle of the current CUDA stream of `tensor`'s device, 0 on the CPU."""
+    """Give the handle of the current CUDA stream of `tensor`'s device; 0 on the CPU."""
     return torch.cuda.current_stream(tensor.device).cuda_stream if tensor.is_cuda else 0
 
 
 def fill(tensor: Tensor, value: float | Tensor) -> None:
-    """Sets all of a contiguous float tensor. On the CPU without torch's threads: one that is late holds up all."""
+    """Set all of a contiguous float tensor.
+
+    On the CPU this avoids torch's threads: one late thread delays the call.
+    """
     if tensor.is_cuda:
         tensor.copy_(torch.as_tensor(value, dtype=tensor.dtype))
     else:
@@ -31,9 +34,10 @@ def fill(tensor: Tensor, value: float | Tensor) -> None:
 
 
 def accepts_numpy(function: Callable[P, R]) -> Callable[P, R]:
-    """Lets `function`, written for tensors, take numpy arrays too; its tensors then come back as arrays.
+    """Let `function`, written for tensors, take numpy arrays too; then its tensors come back as
+    arrays.
 
-    What fails is said in the name of the op (see `door`).
+    Errors name the op (see `door`).
     """
 
     @functools.wraps(function)
@@ -42,7 +46,7 @@ def accepts_numpy(function: Callable[P, R]) -> Callable[P, R]:
             for value in (*args, *kwargs.values()):
                 if isinstance(value, np.ndarray):
                     break
-            else:  # nothing to convert: a loop, as any() of a generator takes a microsecond
+            else:  # nothing to convert; a loop is a microsecond faster than any() of a generator
                 return function(*args, **kwargs)
             tensors = [_to_tensor(value) for value in args]
             named = {name: _to_tensor(value) for name, value in kwargs.items()}
@@ -68,6 +72,6 @@ def _to_numpy(value: Any) -> Any:
 
 
 def _rebuild(value: tuple[Any, ...], convert: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """The same tuple, named or not, with every item converted."""
+    """Give the same tuple, named or not, with every item converted."""
     items = (convert(item) for item in value)
     return type(value)(*items) if hasattr(value, "_fields") else tuple(items)

@@ -1,7 +1,7 @@
-"""What an op says of arguments that are of no kind it takes: one line that names the op and the argument.
+"""Explain a failed call of an op in one line that names the op and the argument.
 
-Nothing is looked at while all goes well: only where a call fails, and what failed did not speak for the op, the
-arguments are gone through for the one that is of a wrong kind.
+A call that succeeds costs nothing. Only after a failure whose message does not name the op are the
+arguments checked, for the first of a wrong kind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RAISED = (TypeError, ValueError, AttributeError, IndexError, KeyError, OverflowE
 
 
 def speaks(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Lets what fails in a function be said in the name of an op."""
+    """Let errors in a function name an op."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
@@ -41,7 +41,9 @@ def speaks(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """The op that a function speaks for: Sinkhorn's speak for it, but for one; others for themselves."""
+    """Give the op that a function speaks for: "sinkhorn" for Sinkhorn's, except one; otherwise
+    itself.
+    """
     name = function.__name__
     return "sinkhorn" if ".sinkhorn." in function.__module__ and name != "doubly_stochastic" else name
 
@@ -49,14 +51,14 @@ def name_of(function: Callable[..., Any]) -> str:
 def refuse(
     name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], error: Exception
 ) -> NoReturn:
-    """Raises what an op says of these arguments: `error` where it says so already."""
+    """Raise the error of an op for these arguments; `error` itself if it names the op already."""
     said = str(error)
     if SPOKEN.fullmatch(said):
         raise error
     try:
         given = inspect.signature(function).bind(*args, **kwargs).arguments
     except TypeError:
-        raise error from None  # missing or unexpected ones: Python names the function
+        raise error from None  # missing or unexpected arguments: Python names the function
     for argument, value, kind in _arguments(function, given):
         if fault := fault_of(value, kind):
             refusal = ValueError if isinstance(value, (Tensor, int, float, tuple)) else TypeError
@@ -73,7 +75,7 @@ def refuse(
 
 
 def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Name, value and annotation of each argument, those of options among them."""
+    """Yield name, value and annotation of each argument, including those within options."""
     kinds = inspect.get_annotations(inspect.unwrap(function))
     for argument, value in given.items():
         kind = str(kinds.get(argument, ""))

@@ -1,4 +1,4 @@
-"""What the mask policies have in common: the masks they return, and the grids they are drawn on."""
+"""The masks that mask ops return, and the grids that they are drawn on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Grid = int | Sequence[int]
 
 
 class Mask(NamedTuple):
-    """What every policy returns. Ids ascend; counts are equal over the batch."""
+    """The result of every mask op. Ids ascend; counts are equal over the batch."""
 
     visible: Tensor  # int64 [B V]
     hidden: Tensor  # int64 [B M]
@@ -25,7 +25,9 @@ Triple = tuple[Tensor, Tensor, Tensor]
 
 
 def empty(index: Tensor, patches: int, visible: int) -> Triple:
-    """Room for a Mask. Sizes one by one: a tuple of them takes torch half a microsecond more."""
+    """Allocate a Mask. Sizes are separate arguments: a tuple of them costs torch half a microsecond
+    more.
+    """
     b = index.shape[0]
     return (
         index.new_empty(b, visible),
@@ -35,7 +37,11 @@ def empty(index: Tensor, patches: int, visible: int) -> Triple:
 
 
 def extent(function: str, grid: Grid, name: str = "grid") -> tuple[int, int, int]:
-    """Frames, rows and columns of a grid given by its sizes, or by its number of patches."""
+    """Give frames, rows and columns of a grid, from its sizes or its number of patches.
+
+    Raises:
+        ValueError: the sizes are not 1 to 3, or too large.
+    """
     sizes = (grid,) if isinstance(grid, int) else tuple(grid)
     if not 0 < len(sizes) <= 3 or min(sizes) < 0:
         raise ValueError(
@@ -46,7 +52,7 @@ def extent(function: str, grid: Grid, name: str = "grid") -> tuple[int, int, int
 
 
 def check_patches(function: str, name: str, patches: int) -> None:
-    """Refuses a grid before memory for it is asked for."""
+    """Refuse a grid before allocating memory for it."""
     if not patches < 2**28:
         raise ValueError(f"{function}: {name}: expected fewer than 2^28 patches, got {patches}; use a coarser grid")
 

@@ -1,9 +1,9 @@
-"""Masks that follow a score of each patch: an attention, a predicted loss, a map that came with the data.
+"""Masks that follow a score of each patch: attention, a predicted loss, or a map from the data.
 
-Scores may be float32, bfloat16 or float16, of any strides, such as a slice of attention maps; no gradient flows
-back to them. They are compared in float32; of equal keys the lower id comes first.
-They must be finite. On a GPU that is not checked, as looking would wait for it: there NaN ranks beyond the infinity
-of its sign, and as a weight counts as 0.
+Scores may be float32, bfloat16 or float16, of any strides, such as a slice of attention maps. They
+get no gradient. They are compared in float32; with equal keys the lower id comes first. They must
+be finite. On a GPU that is not checked, since checking waits for the GPU: there NaN ranks beyond
+the infinity of its sign, and as a weight counts as 0.
 """
 
 from __future__ import annotations
@@ -42,17 +42,18 @@ def weighted(
     step: int = 0,
     view: int = 0,
 ) -> Mask:
-    """Draws patches without replacement, each with probability proportional to its weight among those left.
+    """Draw patches without replacement, with probability in proportion to their weight.
 
-    The visible of MaskAlign (Xue et al. 2023; a teacher's attention) and AdaMAE (Bandara et al. 2023; a learned
-    sampler), or the hidden. As the smallest Exp(1) / weight (Efraimidis & Spirakis 2006): one pass, not a loop.
+    Draws the visible patches, as MaskAlign (Xue et al. 2023; a teacher's attention) and AdaMAE
+    (Bandara et al. 2023; a learned sampler), or the hidden ones. Takes the smallest Exp(1) / weight
+    (Efraimidis & Spirakis 2006): one pass, not a loop.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
         weights: [B N], 0 or more, of any scale. Patches of weight 0 are drawn last, uniformly.
         visible: V, 0 <= V <= N.
-        draw: which side the weights draw; the other is what is left.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        draw: the side that the weights draw; the other side is the rest.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:
@@ -86,17 +87,17 @@ def ranked(
     step: int = 0,
     view: int = 0,
 ) -> Mask:
-    """Hides the `hard` highest scores for certain, and M - hard of the others uniformly (HPM, Wang et al. 2023).
+    """Hide the `hard` highest scores, and M - hard of the others at random (HPM, Wang et al. 2023).
 
-    `hard` is the least number of high scores that are hidden: others may be drawn with the rest.
+    So `hard` is the least number of high scores hidden: others may be drawn too.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
         scores: [B N], such as a predicted loss.
         visible: V, 0 <= V <= N.
-        hard: 0 <= hard <= M; 0 is the uniform mask in law.
-        hide: "lowest" hides the lowest scores for certain instead.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        hard: 0 <= hard <= M; 0 has the distribution of the uniform mask.
+        hide: "lowest" hides the lowest scores instead.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:
@@ -123,16 +124,17 @@ def priority_mask(
 
 @accepts_numpy
 def priority(index: Tensor, priority: Tensor, visible: int, *, seed: int = 0, step: int = 0, view: int = 0) -> Mask:
-    """Hides the M largest of priority + U[0, 1) (HAP, Yuan et al. 2023).
+    """Hide the M largest of priority + U[0, 1) (HAP, Yuan et al. 2023).
 
-    Whole steps of priority come in strict order; fractions shift the odds; equal ones are uniform. The sum is
-    rounded to float32, so above 2^7 noise is coarser than 2^-16, and beyond 2^24 there is none.
+    A difference of 1 or more decides the order; smaller ones change the odds; equal priorities are
+    uniform. The sum is rounded to float32, so above 2^7 noise is coarser than 2^-16, and beyond 2^24
+    it vanishes.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
         priority: [B N], such as 1 on the body and 0 elsewhere.
         visible: V, 0 <= V <= N.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:

@@ -1,4 +1,4 @@
-"""What is wrong with an argument whose annotation asks for another kind."""
+"""Say what is wrong with an argument that is not of its annotated kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DTYPES = {
 
 
 def fault_of(value: Any, kind: str) -> str | None:
-    """What is wrong with a value where an annotation asks for another; None where nothing is, or nobody knows."""
+    """Say what is wrong with a value of this annotation; None if nothing, or if unknown."""
     if "None" in kind.split(" | ") and value is None:
         return None
     kinds = [each for each in kind.split(" | ") if each != "None"]
@@ -26,7 +26,7 @@ def fault_of(value: Any, kind: str) -> str | None:
 
 
 def tensor_fault(value: Any) -> str | None:
-    """What is wrong with what should be a dense tensor with values."""
+    """Say what is wrong with a value that should be a dense tensor with values; None if nothing."""
     if isinstance(value, np.ndarray):
         if value.dtype.kind in "biuf" and value.dtype.isnative:
             return None if value.ndim else "expected axes, got a scalar; reshape it"

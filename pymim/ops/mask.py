@@ -1,7 +1,8 @@
-"""Mask sampling: which patches of each image are hidden.
+"""Mask sampling: choose which patches of each image are hidden.
 
-A mask is data: a pure function of (seed, step, dataset index, view), the same bits on CPU and CUDA, for any
-batch split, order and thread count. B images, N patches in the grid, V visible, M = N - V hidden.
+A mask is data: a pure function of (seed, step, dataset index, view), with the same bits on CPU and
+CUDA, for any batch split, order and thread count. B images, N patches in the grid, V visible, M = N
+- V hidden.
 """
 
 from __future__ import annotations
@@ -66,18 +67,19 @@ def uniform_mask(
 def uniform(
     index: Tensor, grid: Grid, visible: int, *, unit: Grid = 1, seed: int = 0, step: int = 0, view: int = 0
 ) -> Mask:
-    """Hides units of patches uniformly, without replacement (MAE, He et al. 2022).
+    """Hide units of patches uniformly, without replacement (MAE, He et al. 2022).
 
-    A unit of one patch is MAE's mask, and space-time agnostic on a clip (mae_st, Feichtenhofer et al. 2022);
-    (frames, 1, 1) hides tubes (VideoMAE, Tong et al. 2022), (t, h, w) cubes, and (h, w) the coarse cells of
-    SimMIM (Xie et al. 2022) or of a ConvNet's last stride (SparK, Tian et al. 2023).
+    A unit of one patch is MAE's mask; in a clip it ignores space and time (mae_st, Feichtenhofer et
+    al. 2022). (frames, 1, 1) hides tubes (VideoMAE, Tong et al. 2022), (t, h, w) cubes, and (h, w)
+    the coarse cells of SimMIM (Xie et al. 2022) or of a ConvNet's last stride (SparK, Tian et al.
+    2023).
 
     Args:
-        index: int64 [B], the dataset index of each image, below 2^40. The masks come back on its device.
+        index: int64 [B], the dataset index of each image, below 2^40. Masks are on its device.
         grid: N patches as (frames, rows, columns), (rows, columns) or one number.
-        visible: V, how many patches stay visible, 0 <= V <= N, a whole number of units.
-        unit: the size of a unit, in the same form as `grid`, which it divides.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        visible: V, the number of visible patches, 0 <= V <= N, a whole number of units.
+        unit: size of a unit, in the form of `grid`, and a divisor of it.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:
@@ -109,18 +111,19 @@ def filtered(
     step: int = 0,
     view: int = 0,
 ) -> Mask:
-    """Shows the strongest patches of filtered noise (ColorMAE, Hinojosa et al. 2024).
+    """Show the strongest patches of filtered noise (ColorMAE, Hinojosa et al. 2024).
 
-    Each image takes a random pattern of the bank, a random crop of it of the size of the grid, and flips each axis
-    with probability 1/2; the V largest values are visible, of equal ones the lower ids. For clips, expand tubes.
+    Each image takes a random pattern of the bank and a random crop of it, of the size of the grid,
+    and flips each axis with probability 1/2. The V largest values are visible; ties go to the lower
+    ids. For clips, expand tubes.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
-        bank: float32 [P H W], no smaller than the grid: see pymim.masks.noise.patterns. Finite, which is not
-            checked, as a bank is large: NaN ranks beyond the infinity of its sign.
+        bank: float32 [P H W], no smaller than the grid: see pymim.masks.noise.patterns. It must be
+            finite, which is not checked as a bank is large: NaN ranks beyond the infinity of its sign.
         grid: (rows, columns).
         visible: V, 0 <= V <= N.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:
@@ -154,18 +157,18 @@ def disjoint(
     step: int = 0,
     view: int = 0,
 ) -> tuple[Mask, ...]:
-    """Several masks of one image that overlap as little as asked (DMJD, Ma et al. 2022).
+    """Draw several masks of one image that overlap as little as possible (DMJD, Ma et al. 2022).
 
-    Together the views hide exactly `covered` patches, each alone is uniform: a random ring of `covered` patches is
-    hidden in evenly spaced arcs of M. Two views share 2 M - covered hidden patches.
+    Together the masks hide exactly `covered` patches; each alone is uniform. A random ring of
+    `covered` patches is hidden in evenly spaced arcs of M. Two masks share 2 M - covered patches.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
-        patches: N. On a grid of units draw units, then expand.
-        visible: V, of each view.
-        views: W, how many masks each image gets.
-        covered: from M to min(N, W M), which is the default.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        patches: N. On a grid of units, draw units, then expand.
+        visible: V of each mask.
+        views: W, the number of masks of each image.
+        covered: from M to min(N, W M), the default.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         W Masks.
     Raises:
@@ -201,17 +204,17 @@ def budget(
     step: int = 0,
     view: int = 0,
 ) -> Mask:
-    """Shares one count of visible patches among several grids, each image anew (MultiMAE, Bachmann et al. 2022).
+    """Divide one count of visible patches among several grids (MultiMAE, Bachmann et al. 2022).
 
-    Shares follow Dirichlet(alpha), and are rounded by largest remainder to exactly V; what a full grid cannot take
-    goes to the others. Inside a grid the visible patches are uniform.
+    Each image draws its own shares from Dirichlet(alpha), rounded by largest remainder to exactly V;
+    what does not fit into a grid goes to the others. Inside a grid the visible patches are uniform.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
         grids: the grid of each modality, at most 16. Their patches are numbered in one row, so N is their sum.
         visible: V over all grids, 0 <= V <= N.
-        alpha: 1e-3 to 1e6, one for all grids or one each; 1 gives every division the same chance.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        alpha: 1e-3 to 1e6, one for all grids or one each; 1 makes all divisions equally likely.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:
@@ -234,17 +237,23 @@ def subset_ids(index: Tensor, ids: Tensor, count: int, seed: int, step: int, vie
 
 @accepts_numpy
 def subset(index: Tensor, ids: Tensor, count: int, *, seed: int = 0, step: int = 0, view: int = 0) -> Tensor:
-    """A uniform subset of each row, such as the hidden patches to predict (CAPI, Darcet et al. 2025).
+    """Draw a uniform subset of each row, such as the hidden patches to predict.
+
+    (CAPI, Darcet et al. 2025.)
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
         ids: int64 [B M], such as `Mask.hidden`.
-        count: K, how many of each row to take, 0 <= K <= M.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8. It shares no random number with a mask's draw.
+        count: K, the ids to take from each row, 0 <= K <= M.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8. Its random numbers are not
+            those of a mask with the same names.
+
     Returns:
         int64 [B K], in the order of `ids`.
+
     Raises:
         ValueError: a count or shape is wrong; TypeError: a wrong dtype.
+
     Cost: O(B M), no scratch.
     """
     check_count("subset", "count", count, ids.shape[-1], "ids")
@@ -267,21 +276,21 @@ def expand_mask(
 
 @accepts_numpy
 def expand(boolean: Tensor, grid: Grid, visible: int, *, unit: Grid) -> Mask:
-    """A mask of a coarse grid on a fine one, where each cell is a unit of patches.
+    """Expand a mask of a coarse grid to a fine one; each cell becomes a unit of patches.
 
-    So any policy hides tubes, cubes or the cells of a ConvNet's last stride: draw on the coarse grid, then expand;
-    and the mask of one stage is that of the next, expanded.
+    So any policy can hide tubes, cubes or the cells of a ConvNet's last stride: draw on the coarse
+    grid, then expand. The mask of a stage is that of the next one, expanded.
 
     Args:
-        boolean: bool [B U], a Mask's; every row with the same number of hidden cells.
+        boolean: bool [B U] of a Mask; every row with the same number of hidden cells.
         grid: the fine grid, of N patches.
-        visible: V on the fine grid: the visible cells times the size of a unit.
-        unit: the size of a cell, in patches, which divides `grid`.
+        visible: V on the fine grid: visible cells times the size of a unit.
+        unit: size of a cell in patches; divides `grid`.
     Returns:
         Mask.
     Raises:
-        ValueError: sizes or counts that do not fit (on a GPU rows that hide too few or too many are not looked for,
-        and end where the outputs end); TypeError: `boolean` is not bool.
+        ValueError: sizes or counts do not fit. On a GPU, rows that hide too few or too many are not
+            detected; they are cut off at the end of the outputs. TypeError: `boolean` is not bool.
     Cost: O(B N), no scratch.
     """
     sizes = extent("expand", grid)

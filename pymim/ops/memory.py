@@ -1,4 +1,4 @@
-"""Sizes that no memory holds, refused before they are asked for."""
+"""Refuse sizes that exceed the machine's memory before allocating them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import os
 
 
 def check_memory(function: str, name: str, count: int, each: int) -> None:
-    """Refuses a count of things of so many bytes that are more than the machine's memory."""
+    """Refuse a count of things of `each` bytes that exceed the machine's memory.
+
+    Raises:
+        ValueError: they do.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if count * each > memory:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Patch-loss ranking: which patches of an image a model finds hard, learned and looked up.
+"""Patch-loss ranking: learn and look up which patches of an image a model finds hard.
 
-The relative loss trains a predictor to order patches by their loss; `ranks` and `top_k` read the order off.
-B images, M patches of each.
+The relative loss trains a predictor to order patches by their loss; `ranks` and `top_k` read the
+order. B images, M patches of each.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pymim.ops.register import differentiate, op
 
 
 class RelativeSums(NamedTuple):
-    """The relative loss before its last line."""
+    """The relative loss before its final division."""
 
-    sums: Tensor  # [B M], the losses of each patch's pairs
-    pairs: Tensor  # int64 [B M], how many pairs each patch has
+    sums: Tensor  # [B M], summed losses of each patch's pairs
+    pairs: Tensor  # int64 [B M], number of pairs of each patch
 
 
 def _run(
@@ -33,14 +33,14 @@ def _run(
     gradient: Tensor | None,
 ) -> None:
     b, m = scores.shape
-    scores = scores.detach()  # DLPack refuses what requires a gradient
+    scores = scores.detach()  # DLPack refuses tensors that require a gradient
     scratch = scores.new_empty(b, _core.rank.relative_loss_scratch(m))
     _core.rank.relative_loss(scores, losses, weights, epsilon, scratch, sums, pairs, gradient, stream(scores))
 
 
 @op("relative_loss", lambda scores, losses, epsilon: (scores.new_empty(()), torch.empty_like(scores)))
 def _relative_loss(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    """The mean over the pairs, and the gradient of it that the backward pass scales."""
+    """Give the mean over the pairs, and its gradient, which the backward pass scales."""
     sums, pairs = torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
     gradient = torch.empty_like(scores)
     _run(scores, losses, None, epsilon, sums, pairs, gradient)
@@ -49,7 +49,7 @@ def _relative_loss(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tens
 
 
 def _refuse_second_derivatives() -> None:
-    """The saved gradient is a constant to autograd: its own derivative would silently be taken as zero."""
+    """Refuse create_graph=True: autograd would take the saved gradient's derivative as zero."""
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         raise RuntimeError(
             "relative_loss: expected one backward pass, got create_graph=True; there are no second derivatives"
@@ -103,7 +103,7 @@ differentiate("relative_sums", _backward, _save_inputs)
 
 
 def _comparable(function: str, scores: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in one type of at least float32; whatever may tie then ties as it was given."""
+    """Convert both to one type of at least float32, so that only values equal as given tie."""
     _check_scores(function, "scores", scores)
     _check_scores(function, "losses", losses)
     dtype = torch.promote_types(torch.promote_types(scores.dtype, losses.dtype), torch.float32)
@@ -121,20 +121,21 @@ def _check_scores(function: str, name: str, scores: Tensor) -> None:
 
 @accepts_numpy
 def relative_loss(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> Tensor:
-    """How badly `scores` order the patches of each image by their `losses` (HPM, Wang et al. 2023).
+    """Measure how badly `scores` order each image's patches by their `losses` (HPM, Wang et al. 2023).
 
     Over all ordered pairs (i, j) of patches of one image with losses_i != losses_j, with
     d = scores_j - scores_i and the label 1 where losses_j > losses_i, else 0:
 
         L = - mean [ label log sigmoid(d) + (1 - label) log(1 - sigmoid(d)) ]
 
-    The mean is over the pairs of the whole batch. No pairs (equal losses, M = 1) give 0 and a zero gradient.
+    The mean is over the pairs of the whole batch. Without pairs (equal losses, M = 1) loss and
+    gradient are 0.
 
     Args:
-        scores: [B M], floating point; the gradient goes here. Half precision is compared in float32.
+        scores: [B M], floating point; they get the gradient. Half precision is compared in float32.
         losses: [B M], floating point; detached.
-        epsilon: added inside the logarithms. 0 is the stable form; 1e-6 is the released code's, which caps
-            a pair at 13.8 and stops the gradient of pairs that are wrong by more than about 14.
+        epsilon: added inside the logarithms. 0 is the stable form; 1e-6 is the released code's,
+            which caps a pair at 13.8 and stops the gradient of pairs wrong by more than about 14.
     Returns:
         a scalar, float32, or float64 where either input is.
     Raises:
@@ -147,10 +148,10 @@ def relative_loss(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> Te
 
 @accepts_numpy
 def relative_sums(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> RelativeSums:
-    """The relative loss before its last line: what the pairs of each patch add up to, and how many they are.
+    """Give each patch's summed pair losses and its number of pairs, before the final division.
 
-    `sums.sum() / pairs.sum()` is `relative_loss`; a pair counts in both of its patches. For a mean over several
-    processes, or to weigh patches or images: reduce, then divide.
+    `sums.sum() / pairs.sum()` is `relative_loss`; a pair counts in both of its patches. For a mean
+    over several processes, or to weigh patches or images: reduce, then divide.
 
     Args, Raises: as `relative_loss`.
     Returns:
@@ -186,12 +187,12 @@ def _sortable(function: str, scores: Tensor) -> Tensor:
 
 @accepts_numpy
 def ranks(scores: Tensor, *, descending: bool = False) -> Tensor:
-    """The place of each patch among those of its image, from 0; of equal scores the lower id comes first.
+    """Give each patch's rank within its image, from 0; ties go to the lower id.
 
     Args:
-        scores: [B M], floating point and finite. (On CUDA, where looking at values would stop the stream, NaN
-            ranks above all numbers, as torch sorts it.)
-        descending: whether the highest score, not the lowest, has rank 0.
+        scores: [B M], floating point and finite. (On CUDA values are not checked, which would stop
+            the stream: NaN ranks above all numbers, as torch sorts it.)
+        descending: give the highest score rank 0, not the lowest.
     Returns:
         int64 [B M], a permutation of 0..M-1 in every row.
     Raises:
@@ -203,11 +204,11 @@ def ranks(scores: Tensor, *, descending: bool = False) -> Tensor:
 
 @accepts_numpy
 def top_k(scores: Tensor, k: int, *, descending: bool = True) -> Tensor:
-    """The ids of each image's k highest scores, the highest first; of equal scores the lower id comes first.
+    """Give the ids of each image's k highest scores, highest first; ties go to the lower id.
 
     Args:
         scores: [B M], floating point and finite; on CUDA as in `ranks`.
-        k: how many, 0 <= k <= M.
+        k: number of ids, 0 <= k <= M.
         descending: False for the k lowest, the lowest first.
     Returns:
         int64 [B k].

@@ -1,6 +1,6 @@
-"""The one way to register an op with torch: a schema read off the annotations, a body for every device, a fake.
+"""Register ops with torch: a schema from the annotations, a body for every device, and a fake.
 
-torch.library.custom_op does this too, with checks that cost 9 us a call, where some ops take 50 us.
+torch.library.custom_op does this too, with checks that cost 9 us a call; some ops take 50 us.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ _library = torch.library.Library("pymim", "FRAGMENT")
 def op(
     name: str, fake: Callable[..., Any], *, mutates: Sequence[str] = (), public: bool = False
 ) -> Callable[[F], F]:
-    """Makes torch.ops.pymim.<name> of a function.
+    """Make torch.ops.pymim.<name> of a function.
 
     Args:
+        name: the op's name.
         fake: takes the same arguments, and only allocates the outputs.
         mutates: names of the arguments that are written to; the op then returns nothing.
-        public: a function is made of the op that takes arrays too and says what it refuses; the op is its `.op`.
+        public: give a function that takes arrays too and explains errors, with the op as its `.op`.
     """
 
     def register(body: F) -> F:
@@ -49,5 +50,5 @@ def _at_the_door(body: F, made: Any) -> F:
 
 
 def differentiate(name: str, backward: Callable[..., Any], setup: Callable[..., None]) -> None:
-    """Gives an op its gradient, as torch.library.register_autograd takes it."""
+    """Give an op its gradient, as torch.library.register_autograd takes it."""
     torch.library.register_autograd(f"pymim::{name}", backward, setup_context=setup, lib=_library)

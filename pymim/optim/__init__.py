@@ -1,4 +1,4 @@
-"""Optimisers over a whole method."""
+"""Optimisers for a whole method."""
 
 from pymim.optim.adamw import AdamW
 from pymim.optim.lars import LARS

@@ -1,4 +1,4 @@
-"""AdamW with the parameter groups of the masked-image-modelling papers, and its schedules."""
+"""AdamW with the parameter groups and schedules of the masked-image-modelling papers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,23 @@ from pymim.schedule import Schedule
 
 
 class AdamW(Recipe):
-    """AdamW (Loshchilov & Hutter 2019) over a whole method, with what the papers say of its groups.
+    """AdamW (Loshchilov & Hutter 2019) for a whole method, with the papers' parameter groups.
 
-    Parameters of one axis (biases, norms) are not decayed; tokens and positions are, as in the released code of
-    MAE, unless `no_decay` matches their names (VideoMAE exempts the mask token and positions).
+    Parameters of one axis (biases, norms) are not decayed. Tokens and positions are, as in MAE's
+    released code, unless `no_decay` matches their names (VideoMAE exempts the mask token and
+    positions).
 
-    The other arguments are those of `Recipe`, and of `Group` for the parameters that match none of `groups`.
+    Args:
+        rate: learning rate; see `Group`.
+        warmup: share of the steps over which the rate rises; see `Group`.
+        weight_decay: a number or a schedule.
+        betas: decay of the two running means.
+        no_decay: regular expression of names that are not decayed.
+        multipliers: see `Recipe`.
+        layer_decay: see `Recipe`.
+        scale_by: batch at which `rate` applies; see `Group`.
+        groups: groups with settings of their own; all other parameters use the arguments above.
+        end: final rate of the anneal; see `Group`.
     """
 
     def __init__(
@@ -34,7 +45,8 @@ class AdamW(Recipe):
         groups: Sequence[Group] = (),
         end: float = 0.0,
     ) -> None:
-        finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay)  # named after whom a user asks
+        # Group checks these too, but its error would not name AdamW.
+        finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay)
         rest = Group("", rate, warmup, weight_decay, betas, scale_by, end=end)
         super().__init__((*groups, rest), no_decay, multipliers, layer_decay)
 

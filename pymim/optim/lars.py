@@ -1,4 +1,4 @@
-"""Layer-wise adaptive rate scaling: what linear probes are trained by in batches of many thousands."""
+"""Layer-wise adaptive rate scaling, which trains linear probes in batches of many thousands."""
 
 from __future__ import annotations
 
@@ -13,16 +13,24 @@ from pymim.schedule import Schedule
 
 
 class LARS(Recipe):
-    """LARS (You et al. 2017) over a whole module, as MoCo v3 and MAE probe by it.
+    """LARS (You et al. 2017) for a whole module, as MoCo v3 and MAE train probes.
 
     u = g + weight_decay w;  u <- trust |w| / |u| u;  v <- momentum v + u;  w <- w - rate v.
 
-    Parameters of one axis (biases, norms) are neither decayed nor scaled: they take u = g. A tensor whose
-    weights or whose u are all zeros takes u as it is.
+    Parameters of one axis (biases, norms) are neither decayed nor scaled: u = g. A tensor whose
+    weights or u are all zero keeps u as it is.
 
-    Unlike `SGD` with `trust`, which is LARC: that scales every tensor, and has |g| + weight_decay |w| below.
+    Unlike `SGD` with `trust`, which is LARC: that scales every tensor, and divides by |g| +
+    weight_decay |w|.
 
-    The other arguments are those of `Recipe`, and of `Group` for all parameters.
+    Args:
+        rate: learning rate; see `Group`.
+        warmup: share of the steps over which the rate rises; see `Group`.
+        weight_decay: a number or a schedule.
+        momentum: decay of v.
+        trust: trust coefficient.
+        no_decay: regular expression of names that are not decayed.
+        scale_by: batch at which `rate` applies; see `Group`.
     """
 
     def __init__(
@@ -46,7 +54,7 @@ class LARS(Recipe):
 
 
 class _Scaled(torch.optim.SGD):
-    """torch's, each matrix's gradient decayed and scaled before it is added to the momentum."""
+    """torch's SGD; before momentum, each matrix's gradient is decayed and scaled."""
 
     def __init__(self, parts: list[dict[str, Any]], trust: float) -> None:
         super().__init__(parts, lr=0.0)
@@ -57,7 +65,7 @@ class _Scaled(torch.optim.SGD):
         for part, decay in zip(self.param_groups, decays, strict=True):
             for parameter in part["params"]:
                 self._scale(parameter, decay)
-            part["weight_decay"] = 0.0  # it is in the gradient now
+            part["weight_decay"] = 0.0  # the gradient includes it already
         result = super().step(closure)
         for part, decay in zip(self.param_groups, decays, strict=True):
             part["weight_decay"] = decay

@@ -1,4 +1,4 @@
-"""Which parameters learn together, how fast, and what decays: what the papers' optimisers have in common."""
+"""Parameter groups, rates and decay: the common part of the papers' optimisers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ NONE = r"^$"  # matches no name
 
 
 class Group:
-    """The parameters whose names match the regular expression `names`, and what they learn by: so that a target's
-    prototypes, or a ranker, may have a rate, schedule and decay of their own.
+    """Settings of the parameters whose names match `names`: a target's prototypes, or a ranker, may
+    have their own.
 
-    The rate is `rate` itself where it is a schedule; a number is scaled by the global batch, rate * batch over
-    `scale_by`, and warmed up and annealed by a half cosine to `end`, scaled likewise. `betas` are AdamW's,
-    `momentum` is SGD's. Parameters of one axis are decayed `vectors` or not.
+    Args:
+        names: regular expression, searched in parameter names.
+        rate: learning rate. A schedule is used as it is. A number is scaled to rate * batch /
+            scale_by for the global batch, warmed up, and annealed by a half cosine.
+        warmup: share of the steps over which a number's rate rises.
+        weight_decay: a number or a schedule.
+        betas: AdamW's betas.
+        scale_by: batch at which a number's rate applies.
+        vectors: also decay parameters of one axis.
+        momentum: SGD's momentum.
+        end: final rate of the anneal, scaled in the same way.
     """
 
     def __init__(
@@ -42,13 +50,14 @@ class Group:
         finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay, end=end)
         share(self, "from 0 to below 1", betas=betas, momentum=momentum)
         whole(self, 1, scale_by=scale_by)
-        self.names, self.rate, self.warmup, self.scale_by = re.compile(names), rate, warmup, scale_by
+        self.names, self.rate = re.compile(names), rate
+        self.warmup, self.scale_by = warmup, scale_by
         self.end = end
         self.weight_decay, self.vectors = weight_decay, vectors
         self.betas, self.momentum = betas, momentum
 
     def schedule(self, batch: int) -> Schedule:
-        """The learning rate as a function of (step, steps), for a global batch."""
+        """Give the learning rate as a function of (step, steps), for a global batch."""
         if callable(self.rate):
             return self.rate
         scale = batch / self.scale_by
@@ -56,13 +65,22 @@ class Group:
 
 
 class Recipe:
-    """An optimiser over a whole method, not made yet: its parameters in `groups`, the last of which takes the rest.
+    """Base class of optimisers: called with a method, it makes a torch optimiser with parameter
+    groups.
 
-    `multipliers` scale the learning rate of the parameters whose names match (CAPI: the patch embedding by 0.2).
-    `layer_decay` scales the rate of block i of an encoder of L blocks by layer_decay^(L + 1 - i), i from 1, and of
-    what stands before the blocks by layer_decay^(L + 1), for fine-tuning. What stands behind them, as the final
-    norm does, has the rate itself (BEiT, Bao et al. 2022; MAE, He et al. 2022).
-    Parameters whose names match `no_decay` are not decayed. An expression that matches no parameter is refused.
+    Args:
+        groups: settings by parameter name; the first match counts, and the last group takes the
+            rest.
+        no_decay: regular expression of names that are not decayed.
+        multipliers: factors of the learning rate by regular expression (CAPI: 0.2 for the patch
+            embedding).
+        layer_decay: for fine-tuning: scale the rate of block i of an encoder's L blocks by
+            layer_decay^(L + 1 - i), i from 1, and of parameters before the blocks by layer_decay^(L
+            + 1). Parameters after the blocks, such as the final norm, keep the rate (BEiT, Bao et
+            al. 2022; MAE, He et al. 2022).
+
+    Raises:
+        ConfigError: when called, an expression matches no parameter.
     """
 
     def __init__(
@@ -79,14 +97,20 @@ class Recipe:
 
     @abstractmethod
     def make(self, parts: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """The optimiser of parameter groups {"params", "group": its number, "multiplier", "decayed"}."""
+        """Make the optimiser of parameter groups {"params", "group": its number, "multiplier",
+        "decayed"}.
+        """
 
     def schedule(self, batch: int) -> Schedule:
-        """The learning rate, outside `groups`, as a function of (step, steps), for a global batch."""
+        """Give the learning rate of the last group as a function of (step, steps), for a global
+        batch.
+        """
         return self.groups[-1].schedule(batch)
 
     def __call__(self, module: nn.Module) -> torch.optim.Optimizer:
-        """An optimiser with a parameter group for each group here, rate multiplier and decay."""
+        """Make an optimiser with one parameter group for each combination of group, multiplier and
+        decay.
+        """
         self.check(module)
         named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         layers = _layers([name for name, _ in module.named_parameters()])
@@ -101,7 +125,11 @@ class Recipe:
         )
 
     def check(self, module: nn.Module) -> None:
-        """Refuse an expression that matches no parameter, as one misspelt does. Raises ConfigError."""
+        """Refuse an expression that matches no parameter, such as a misspelt one.
+
+        Raises:
+            ConfigError: names the expression and the nearest parameter.
+        """
         names = [name for name, _ in module.named_parameters()]
         given = [("no_decay", self.no_decay.pattern)] if self.no_decay.pattern != NONE else []
         given += [("multipliers", pattern) for pattern in self.multipliers]
@@ -120,7 +148,9 @@ class Recipe:
         return multiplier
 
     def set(self, optimizer: torch.optim.Optimizer, step: int, steps: int, batch: int) -> float:
-        """Puts the values of this step into `optimizer`; gives the learning rate outside `groups`."""
+        """Set this step's rates and decays in `optimizer`, and give the learning rate of the last
+        group.
+        """
         rates = [group.schedule(batch)(step, steps) for group in self.groups]
         decays = [at(group.weight_decay, step, steps) for group in self.groups]
         finite(self, 0, rate=rates, weight_decay=decays)
@@ -131,7 +161,7 @@ class Recipe:
 
 
 def _nearest(pattern: str, names: Sequence[str]) -> str:
-    """Name the parameter, or the part of its name, that is spelt most like the words of an expression."""
+    """Name the parameter, or part of a name, that is spelt most like the words of an expression."""
     words = [word for word in re.sub(r"\\[AbBdDsSwWZ]|[\\^$*+?(){}\[\]]", "", pattern).split("|") if word] or [""]
     known = sorted({part for name in names for part in (name, *name.split("."))})
     likeness = {one: max(SequenceMatcher(None, word, one).ratio() for word in words) for one in known}
@@ -140,12 +170,13 @@ def _nearest(pattern: str, names: Sequence[str]) -> str:
 
 
 def _layers(names: Sequence[str]) -> dict[str, int]:
-    """Count the layers from each parameter to the head: 0 outside the encoder, and behind its blocks.
+    """Count the layers from each parameter to the head; 0 outside the encoder and after its blocks.
 
-    Parameters are named in the order of the network, so the first block tells what stands before it.
+    Parameters are listed in the order of the network, so those before the first block come first.
     """
     blocks = {name: _block(name) for name in names}
-    top, passed, above = max(blocks.values(), default=0), 0, {}
+    top, passed = max(blocks.values(), default=0), 0
+    above = {}
     for name, block in blocks.items():
         passed = block or passed
         behind = not name.startswith("encoder.") or not top or (passed == top and not block)
@@ -154,6 +185,8 @@ def _layers(names: Sequence[str]) -> dict[str, int]:
 
 
 def _block(name: str) -> int:
-    """Give i + 1 for block i of the encoder (of a ResNet: for stage i + 1), and 0 for what is in none."""
+    """Give i + 1 for block i of the encoder (for a ResNet: stage i + 1), and 0 outside blocks."""
     match = re.match(r"encoder\.(?:trunk\.)*(?:blocks\.(\d+)|layer([1-9]))\.", name)
-    return 0 if match is None else int(match[1]) + 1 if match[1] else int(match[2])
+    if match is None:
+        return 0
+    return int(match[1]) + 1 if match[1] else int(match[2])

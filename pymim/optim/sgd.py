@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, and its layer-wise scaled form: what convolutional networks are clustered by."""
+"""Stochastic gradient descent, and its layer-wise scaled form, for convolutional networks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,24 @@ from pymim.schedule import Schedule
 
 
 class SGD(Recipe):
-    """v <- momentum v + (g + weight_decay w);  w <- w - rate v, over a whole method. All parameters are decayed,
-    biases and norms too, as torch's SGD does; of `groups`, those that say so.
+    """v <- momentum v + (g + weight_decay w);  w <- w - rate v, for a whole method.
 
-    trust: with it, each tensor's gradient is scaled first, g <- trust |w| / (|g| + weight_decay |w|) times
-    (g + weight_decay w): LARC without clipping (You et al. 2017), which SwAV and DeepCluster-v2 use with 0.001.
+    All parameters are decayed, biases and norms too, as torch's SGD does; in `groups`, if they say
+    so (`vectors`).
 
-    The other arguments are those of `Recipe`, and of `Group` for the parameters that match none of `groups`. A
-    group with momentum 0 keeps no state.
+    Args:
+        rate: learning rate; see `Group`.
+        warmup: share of the steps over which the rate rises; see `Group`.
+        weight_decay: a number or a schedule.
+        momentum: decay of v; 0 keeps no state.
+        trust: scale each tensor's gradient first, g <- trust |w| / (|g| + weight_decay |w|) (g +
+            weight_decay w): LARC without clipping (You et al. 2017), which SwAV and DeepCluster-v2
+            use with 0.001. None: no scaling.
+        no_decay: regular expression of names that are not decayed.
+        multipliers: see `Recipe`.
+        layer_decay: see `Recipe`.
+        scale_by: batch at which `rate` applies; see `Group`.
+        groups: groups with settings of their own; all other parameters use the arguments above.
     """
 
     def __init__(
@@ -49,7 +59,7 @@ class SGD(Recipe):
 
 
 class _Trusted(torch.optim.SGD):
-    """torch's, behind the scaling of gradients where `trust` is given."""
+    """torch's SGD; gradients are scaled before it if `trust` is given."""
 
     def __init__(self, parts: list[dict[str, Any]], lr: float, trust: float | None) -> None:
         super().__init__(parts, lr=lr)
@@ -61,7 +71,7 @@ class _Trusted(torch.optim.SGD):
         decays = [part["weight_decay"] for part in self.param_groups]
         for part, decay in zip(self.param_groups, decays, strict=True):
             self._scale([parameter for parameter in part["params"] if parameter.grad is not None], decay)
-            part["weight_decay"] = 0.0  # it is in the gradient now
+            part["weight_decay"] = 0.0  # the gradient includes it already
         result = super().step(closure)
         for part, decay in zip(self.param_groups, decays, strict=True):
             part["weight_decay"] = decay
@@ -76,5 +86,6 @@ class _Trusted(torch.optim.SGD):
         torch._foreach_add_(gradients, parameters, alpha=decay)
         for gradient, size, slope in zip(gradients, sizes, slopes, strict=True):
             factor = self.trust * size / (slope + decay * size + 1e-8)  # type: ignore[operator]
-            # A tensor of zeros (a new bias) learns by its plain gradient; one without a gradient stays.
+            # A tensor of zeros (a new bias) uses its plain gradient; a zero gradient changes
+            # nothing.
             gradient.mul_(torch.where(slope > 0, torch.where(size > 0, factor, 1.0), 0.0))

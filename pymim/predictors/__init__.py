@@ -1,4 +1,4 @@
-"""Predictors: the encoder's features, to a prediction of the target on the patches asked for."""
+"""Predictors: turn the encoder's features into a prediction of the target at the predicted patches."""
 
 from pymim.predictors.coarser import Coarser, Finer
 from pymim.predictors.cross import Cross

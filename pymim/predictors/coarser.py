@@ -1,4 +1,4 @@
-"""Predictions of cells that are wider or narrower than a patch (LocalMIM, Wang et al. 2023)."""
+"""Predict cells that are wider or narrower than a patch (LocalMIM, Wang et al. 2023)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
 
 class Coarser(Predictor):
-    """The mean of what a predictor makes of by x by neighbouring patches: one prediction for each square of them,
-    in raster order, whichever patches are asked for.
+    """Average a predictor's output over by x by neighbouring patches: [B C T], one per square.
+
+    Gives all squares in raster order, whichever patches are predicted.
 
     Args:
-        of: the predictor's constructor, called with the encoder and the width. It must predict everywhere.
+        encoder: the method's encoder.
+        width: width T of the target.
+        of: constructor of the inner predictor, called with the encoder and the width. It must
+            predict everywhere.
         by: patches along a side of a square.
+
+    Raises:
+        ConfigError: the predictor cannot predict everywhere; when called, `by` does not divide the
+            grid.
     """
 
     reads = "mask"
@@ -44,15 +52,21 @@ class Coarser(Predictor):
 
 
 class Finer(Predictor):
-    """Cells within a patch in two steps, as by two transposed convolutions: a predictor gives 2 x 2 vectors for
-    each patch, a norm and GELU follow, and one linear map for all four gives the by/2 x by/2 cells of each.
+    """Predict by x by cells within a patch in two steps, as two transposed convolutions do.
 
-    The width is that of all by x by cells of a patch, which follow each other row by row.
+    A predictor gives 2 x 2 vectors for each patch. A norm and GELU follow, and one linear map for
+    all four gives by/2 x by/2 cells of each. Cells of a patch follow each other row by row.
 
     Args:
-        of: the predictor's constructor, called with the encoder and the width of the four vectors together.
+        encoder: the method's encoder.
+        width: T, the width of all cells of a patch together.
+        of: constructor of the inner predictor, called with the encoder and the width of the four
+            vectors together. It must predict everywhere.
         by: cells along a side of a patch, an even number.
         dim: width of one of the four vectors.
+
+    Raises:
+        ConfigError: the predictor cannot predict everywhere, or `by` does not fit the width.
     """
 
     reads = "mask"

@@ -1,5 +1,6 @@
-"""Mask tokens that look at the visible ones and not at each other (CrossMAE, Fu et al. 2024; CAPI, Darcet et al.
-2025)."""
+"""Mask tokens that attend to visible tokens and not to each other (CrossMAE, Fu et al. 2024; CAPI,
+Darcet et al. 2025).
+"""
 
 from __future__ import annotations
 
@@ -29,19 +30,34 @@ HEADS: dict[str, Callable[[int, int], nn.Module]] = {"linear": Linear, "cosine":
 
 
 class Cross(Positioned):
-    """`depth` blocks of cross-attention and MLP, from one learned token per predicted patch, told apart by
-    position, to the encoder's tokens, prefix included.
+    """Predict by `depth` blocks of cross-attention and MLP, from mask tokens to the encoder's
+    tokens.
 
-    Predictions are independent of each other given the visible patches, so that to predict a few of the hidden
-    ones is exact, and costs only those. All tokens of an encoder that keeps hidden patches are the context.
+    Each predicted patch has one learned token plus its position; the context includes the prefix.
+    Predictions do not depend on each other, so predicting a few of the hidden patches is exact and
+    costs only those. If the encoder keeps hidden patches, all its tokens are the context.
 
     Args:
-        encoder, width: what it follows, and T.
-        embed: map the encoder's tokens to `dim` once (CrossMAE), or leave that to each block's keys and values
-            (CAPI).
-        head: "linear", or "cosine" of directions (CAPI). norm_affine: whether the norm before it has weights.
-        drop_path: the share of the batch that each block's branches leave out in training.
-        qkv_init: the bound that keys and values start in: "joint", or "apart" (CAPI); see `layers.init`.
+        encoder: the method's encoder.
+        width: width T of the target.
+        dim: width of the mask tokens.
+        depth: number of blocks.
+        heads: attention heads per block.
+        mlp_ratio: width of the MLP over `dim`.
+        positions: "sincos", "interleaved", "learned", "separable", "rotary", "rotary-coupled" or
+            "none".
+        norm: "layer" or "rms".
+        norm_affine: give the norm before the head weights.
+        bias: give the linear maps of the blocks biases.
+        embed: map the encoder's tokens to `dim` once (CrossMAE); otherwise each block's keys and
+            values do it (CAPI).
+        head: "linear", or "cosine" of directions (CAPI).
+        drop_path: share of the batch that each block's branches leave out in training.
+        qkv_init: initial bound of keys and values: "joint", or "apart" (CAPI); see `layers.init`.
+
+    Raises:
+        ValueError: a choice or a size is out of range, or embed = False with positions that are
+            added.
     """
 
     reads = "mask"
@@ -90,12 +106,15 @@ class Cross(Positioned):
         return self._predict(features, mask.predicted, grid)
 
     def everywhere(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B N T"]:
-        """Predict every patch in raster order; predictions of visible ones are untrained."""
+        """Predict every patch in raster order. Predictions of visible ones are untrained."""
         return self._predict(features, _every(features, grid), grid)
 
     def pooled(self, features: Features, grid: Grid) -> Float[Tensor, "B D"]:
-        """One vector of a whole image: the mean over all places of what the first block makes (CAPI). The other
-        one, `features.pooled`, is the encoder's own."""
+        """Give one vector of a whole image: the mean of the first block's output over all places
+        (CAPI).
+
+        `features.pooled` is the encoder's own.
+        """
         queries, context, turns = self._start(features, _every(features, grid), grid)
         out: Tensor = self.norm(self.blocks[0](queries, context, turns)).mean(1)
         return out

@@ -1,4 +1,4 @@
-"""Classifiers of the pooled vector: what clustering and self-distillation methods predict by."""
+"""Classifiers of the pooled vector: the heads of clustering and self-distillation methods."""
 
 from __future__ import annotations
 
@@ -27,17 +27,26 @@ KINDS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 class Heads(Predictor):
-    """S classifiers of K classes each, of the pooled vector x behind an MLP: scores [B S K].
+    """Score the pooled vector x, after an MLP, by S classifiers of K classes each [B S K].
 
-    kind: "linear" W x + b (SeLa, Asano et al. 2020; SCAN, Van Gansbeke et al. 2020);
-        "cosine" gain <x / |x|, w / |w|> (DINO, Caron et al. 2021);
-        "unit" <x / |x|, w>, where rows w have unit length after each step (SwAV, Caron et al. 2020).
-    gain: of "cosine"; the inverse of a temperature. learned: whether each class learns its own, from there.
-    layers: widths of the MLP, GELUs between its linear maps; by default there is none.
+    - "linear": W x + b (SeLa, Asano et al. 2020; SCAN, Van Gansbeke et al. 2020).
+    - "cosine": gain <x / |x|, w / |w|> (DINO, Caron et al. 2021).
+    - "unit": <x / |x|, w>, where rows w are set to unit length after each step (SwAV, Caron et al.
+      2020).
 
-    Scores are float32, also under autocast: cosines rounded to bfloat16 would tie.
+    Scores are float32, under autocast too: cosines rounded to bfloat16 would tie.
 
-    Raises ValueError: kind is none of these, or another kind than "cosine" has a gain.
+    Args:
+        encoder: the method's encoder.
+        width: number K of classes.
+        sets: number S of classifiers.
+        kind: "linear", "cosine" or "unit".
+        gain: gain of "cosine", the inverse of a temperature.
+        learned: learn a gain for each class, starting at `gain`.
+        layers: widths of the MLP, with GELUs between its linear maps; default: no MLP.
+
+    Raises:
+        ValueError: the kind is unknown, or a gain is given without "cosine".
     """
 
     reads = "pooled"
@@ -66,7 +75,7 @@ class Heads(Predictor):
                 nn.init.zeros_(part.bias)
         if kind == "cosine":
             self.head: nn.Module = CosineLinear(sizes[-1], sets * width, gain, learned)
-            nn.init.kaiming_uniform_(self.head.weight, a=5**0.5)  # torch's own, as released
+            nn.init.kaiming_uniform_(self.head.weight, a=5**0.5)  # torch's default, as released
         else:
             self.head = KINDS[kind](sizes[-1], sets * width)
         if kind == "linear":

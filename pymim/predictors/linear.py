@@ -1,4 +1,4 @@
-"""One linear map, per token (SimMIM, Xie et al. 2022) or of the pooled vector."""
+"""One linear map: of each token (SimMIM, Xie et al. 2022), or of the pooled vector."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
 
 class Linear(nn.Module):
-    """W x + b of the encoder's own tokens.
+    """Give W x + b of the encoder's own tokens [B M T].
 
-    The encoder must have a token for each patch asked for: hidden ones have tokens too (ViT.hidden = "token"), no
-    patch is hidden (no mask), or the objective is on visible ones.
+    The encoder must have a token for each predicted patch: it keeps hidden ones (ViT.hidden =
+    "token"), no patch is hidden (no mask), or the objective is on visible patches.
+
+    Args:
+        encoder: the method's encoder.
+        width: width T of the target.
+
+    Raises:
+        ValueError: when called, a predicted patch has no token.
     """
 
     reads = "tokens"
@@ -33,12 +40,18 @@ class Linear(nn.Module):
         return out
 
     def everywhere(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B N T"]:
-        """Give predictions for every patch, for pictures."""
+        """Predict every patch in raster order, for pictures."""
         return self.forward(features, None, grid)
 
 
 class Pooled(nn.Module):
-    """W x + b of the pooled vector, as the one "patch" of an objective that is on the pooled image: [B 1 T]."""
+    """Give W x + b of the pooled vector, as the one "patch" of an objective on the pooled image [B
+    1 T].
+
+    Args:
+        encoder: the method's encoder.
+        width: width T of the target.
+    """
 
     reads = "pooled"
 

@@ -1,4 +1,4 @@
-"""A norm in front of a predictor, for tokens that have none yet: those of a tap (LocalMIM, Wang et al. 2023)."""
+"""A norm before a predictor, for tokens at a tap, which have none yet (LocalMIM, Wang et al. 2023)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class Normed(Predictor):
-    """p(norm(x)): the encoder's tokens through a norm of their own, then a predictor p.
+    """Give p(norm(x)): the encoder's tokens through a norm, then a predictor p.
 
     Args:
-        of: p, a constructor called with the encoder and the width.
+        encoder: the method's encoder.
+        width: width T of the target.
+        of: constructor of p, called with the encoder and the width.
         norm: "layer" or "rms".
     """
 
@@ -33,7 +35,7 @@ class Normed(Predictor):
         return made
 
     def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
-        """Predict every patch in raster order, where p does."""
+        """Predict every patch in raster order, if p can."""
         values: Tensor = self.of.everywhere(self._normed(features), mask, grid)  # type: ignore[operator]
         return values
 

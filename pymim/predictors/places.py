@@ -1,4 +1,4 @@
-"""Which patches the encoder's tokens stand for, and which have none yet."""
+"""Find which patches the encoder's tokens stand for, and which patches have no token."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def token_ids(features: Features, grid: Grid) -> Int[Tensor, "B V"] | None:
-    """Give the patches that the tokens stand for; None: all, in raster order.
+    """Give the patch ids of the tokens; None: all patches in raster order.
 
-    Raises ValueError where tokens are missing and `Features.ids` does not say which.
+    Raises:
+        ValueError: tokens are missing and `Features.ids` does not say which.
     """
     ids, count = features.ids, features.tokens.shape[1]
     if count != (math.prod(grid) if ids is None else ids.shape[1]):
@@ -31,7 +32,9 @@ def token_ids(features: Features, grid: Grid) -> Int[Tensor, "B V"] | None:
 
 
 def without_token(ids: Int[Tensor, "B V"], mask: Mask | None, grid: Grid) -> Int[Tensor, "B U"]:
-    """Give the ids of patches without a token, ascending: the hidden ones, where tokens are of the visible ones."""
+    """Give the ids of patches without a token, ascending. If tokens are the visible ones, those are
+    the hidden ones.
+    """
     if mask is not None and ids is mask.visible:
         return mask.hidden
     patches = math.prod(grid)
@@ -41,9 +44,10 @@ def without_token(ids: Int[Tensor, "B V"], mask: Mask | None, grid: Grid) -> Int
 
 
 def asked_tokens(features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M D"]:
-    """Give the encoder's tokens of `mask.predicted`; of every patch where the mask is None.
+    """Give the encoder's tokens of `mask.predicted`, or of every patch if the mask is None.
 
-    Raises ValueError for a patch without a token.
+    Raises:
+        ValueError: a patch has no token.
     """
     ids = token_ids(features, grid)
     if ids is None:

@@ -1,4 +1,6 @@
-"""Heads over clusters that change between epochs: one that is forgotten, one that takes the new centroids."""
+"""Heads over clusters that change between epochs: `Renewed` starts again, `Centroids` takes the new
+centroids.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,16 @@ if TYPE_CHECKING:
 
 
 class Renewed(nn.Module):
-    """W relu(x) + b of the pooled vector: [B 1 K]. When a table of labels is renewed so is it: W ~ N(0, std^2),
-    b = 0, and what the optimiser remembers of them is dropped; the encoder's own is kept (DeepCluster, Caron et al.
-    2018: clusters of two epochs bear no common names). The ReLU is the one that was taken off to cluster.
+    """Give W relu(x) + b of the pooled vector [B 1 K]; start again when labels are renewed.
+
+    Then W ~ N(0, std^2), b = 0, and the optimiser's state of both is dropped; the encoder keeps its
+    own (DeepCluster, Caron et al. 2018). Clusters of two epochs have no common numbering.
+    DeepCluster clusters features before the last ReLU; the ReLU is here, in the head.
+
+    Args:
+        encoder: the method's encoder.
+        width: number K of classes.
+        std: deviation of the initial weights.
     """
 
     reads = "pooled"
@@ -43,11 +52,20 @@ class Renewed(nn.Module):
 
 
 class Centroids(nn.Module):
-    """Products of the pooled vector, of unit length, with the centroids of each of S sets of clusters: [B S K], to
-    be divided by the loss's temperature. Nothing here is learned (DeepCluster-v2: Caron et al. 2020)."""
+    """Give products of the pooled vector, of unit length, with the centroids of S sets of clusters
+    [B S K].
+
+    The loss divides them by its temperature. Nothing here is learned (DeepCluster-v2: Caron et al.
+    2020).
+
+    Args:
+        encoder: the method's encoder.
+        width: number K of classes.
+        sets: number S of sets of clusters.
+    """
 
     centroids: Float[Tensor, "S K E"]
-    alike = True  # in every process: see wrap
+    alike = True  # equal in every process: wrap need not broadcast them
     reads = "pooled"
 
     def __init__(self, encoder: Encoder, width: int, sets: int = 3):

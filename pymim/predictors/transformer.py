@@ -22,27 +22,38 @@ if TYPE_CHECKING:
 
 
 class Transformer(Positioned):
-    """Embeds the encoder's tokens, adds one learned token per hidden patch, gives each its position, and reads
-    predictions off after `depth` blocks.
+    """Predict by `depth` transformer blocks over the encoder's tokens and one mask token per hidden
+    patch.
 
-    Hidden tokens stand behind the visible ones. Since a transformer does not see the order of its tokens, that is
-    MAE's decoder, which restores the raster order first, without its cost; and the last block has to update the
-    predicted tokens only. An encoder that keeps hidden patches has a token for each: none is added then, and
-    predictions are read off those asked for.
+    Mask tokens follow the visible tokens. A transformer does not see the order of its tokens, so
+    this equals MAE's decoder, which first restores the raster order, at less cost. The last block
+    updates only the predicted tokens. An encoder that keeps hidden patches has a token for each:
+    then no mask token is added, and predictions are read from the tokens of the predicted patches.
 
-    Groups of a mask (`Mask.groups`) are predicted apart from each other: the mask tokens of one see each other and
-    what the encoder saw, and no mask token besides (I-JEPA, Assran et al. 2023).
+    Groups of a mask (`Mask.groups`) are predicted apart: mask tokens of one group see each other
+    and the encoder's tokens, and no other mask tokens (I-JEPA, Assran et al. 2023).
 
     Args:
-        encoder, width: what it follows, and T.
-        sparse: leave out hidden patches that are not predicted, as if they were not there.
-        class_token: have a class token of its own, which starts at 0, in place of the encoder's prefix (MAE-ST,
-            Feichtenhofer et al. 2022).
-        embed_bias, embed_init: of the map from the encoder's width to `dim`: whether it has a bias, and how it
-            starts: "xavier", or "torch", that library's own default (VideoMAE, Tong et al. 2022).
-        qkv_init: the bound that queries, keys and values start in: "joint", or "apart" (MAE-ST); see `layers.init`.
+        encoder: the method's encoder.
+        width: width T of the target.
+        dim: width of the tokens.
+        depth: number of blocks.
+        heads: attention heads per block.
+        mlp_ratio: width of the MLP over `dim`.
+        positions: "sincos", "interleaved", "learned", "separable" or "none".
+        norm: "layer" or "rms".
+        sparse: leave out hidden patches that are not predicted.
+        class_token: use an own class token, which starts at 0, in place of the encoder's prefix
+            (MAE-ST, Feichtenhofer et al. 2022).
+        embed_bias: give the map from the encoder's width to `dim` a bias.
+        embed_init: initial weights of that map: "xavier", or "torch", torch's default (VideoMAE,
+            Tong et al. 2022).
+        qkv_init: initial bound of queries, keys and values: "joint", or "apart" (MAE-ST); see
+            `layers.init`.
 
-    Raises ValueError: without a block, queries or a class token of its own change nothing.
+    Raises:
+        ValueError: a choice or a size is out of range; sparse with an encoder that keeps every
+            patch; arguments of the blocks without blocks.
     """
 
     reads = "mask"
@@ -88,8 +99,12 @@ class Transformer(Positioned):
             nn.init.normal_(self.mask_token, std=0.02)
 
     def share(self, other: nn.Module) -> None:
-        """Take the embedding, tokens and positions of another one, so that both have the same input and differ from
-        the first block on."""
+        """Take the embedding, tokens and positions of another one, so that both have the same
+        input.
+
+        Raises:
+            ValueError: the other is not a Transformer of the same dim.
+        """
         if not isinstance(other, Transformer) or other.embed.weight.shape != self.embed.weight.shape:
             got = type(other).__name__
             raise ValueError(
@@ -99,18 +114,21 @@ class Transformer(Positioned):
         self.mask_token, self.cls_token = other.mask_token, other.cls_token
 
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"]:
-        """Predict `mask.predicted`."""
+        """Predict `mask.predicted`; every patch if the mask is None."""
         ids = token_ids(features, grid)
         if mask is None:
             return self.everywhere(features, None, grid)
         if ids is not None and mask.groups > 1:
             return self._apart(features, mask, grid)
+        # The short way: mask tokens for the predicted patches only, and no return to raster order.
         if ids is not None and (self.sparse or (mask.predicts_all_hidden and ids is mask.visible)):
             return self._predict(features, mask.predicted, grid, mask.predicted.shape[1])
         return gather(self.everywhere(features, mask, grid), mask.predicted)
 
     def everywhere(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B N T"]:
-        """Predict every patch in raster order. Where the loss is on hidden ones, the rest is untrained."""
+        """Predict every patch in raster order. If the loss is on hidden ones, the others are
+        untrained.
+        """
         ids, patches = token_ids(features, grid), math.prod(grid)
         if ids is None:
             return self._predict(features, None, grid, patches)
@@ -118,7 +136,7 @@ class Transformer(Positioned):
         return raster(self._predict(features, hidden, grid, patches), torch.cat([ids, hidden], 1))
 
     def _apart(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
-        """Predict each group as if the others were not there: an image of its own in the batch."""
+        """Predict each group as if the others did not exist: as an image of its own in the batch."""
         (images, total), count = mask.predicted.shape, mask.groups
         parts = features.prefix, features.tokens, features.ids
         prefix, tokens, ids = (part.repeat_interleave(count, 0) for part in parts if part is not None)
@@ -127,7 +145,9 @@ class Transformer(Positioned):
         return self._predict(repeated, asked, grid, total // count).reshape(images, total, -1)
 
     def _predict(self, features: Features, hidden: Tensor | None, grid: Grid, asked: int) -> Tensor:
-        """Predict the last `asked` of the encoder's tokens and, behind them, mask tokens of `hidden`."""
+        """Predict the last `asked` of the sequence: the encoder's tokens, then mask tokens of
+        `hidden`.
+        """
         tokens, ids = self._embedded(features), features.ids
         if hidden is not None and ids is not None:
             ids = torch.cat([ids, hidden], 1)

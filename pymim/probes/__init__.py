@@ -1,10 +1,12 @@
-"""What frozen (or fine-tuned) features are worth: each probe gives one accuracy, or several measures by name.
+"""Probes: measure frozen or fine-tuned features. Each gives one accuracy, or several measures by
+name.
 
-A probe has a `name`, says what it `takes` (pooled features, tokens, scores or images), and is called with training
-features, labels, test features and labels. Labels are 0, 1, ... of the classes of the training images, then of
-others. `supervised = False`: it learns from no label, and is measured where the training images have none.
-`remark(labels)`: what is to be said of the training labels, such as classes with fewer images than asked for.
-`findings()`: what is to be said of the last answer, such as one that was not solved to its tolerance.
+A probe has a `name`, and says what it `takes`: pooled features, tokens, scores or images. It is
+called with training features, labels, test features and labels. Labels are 0, 1, ... for the
+classes of the training images, then for others. With `supervised = False` it uses no labels, and
+also runs without training labels. `remark(labels)` says what is odd about the training labels, such
+as classes with too few images. `findings()` says what is odd about the last answer, such as a
+solver that did not converge.
 """
 
 from pymim.probes.assigned import Assigned

@@ -1,4 +1,6 @@
-"""A method's own clusters against the classes: what methods whose result is the clustering are measured by."""
+"""Compare a method's own clusters with the classes: the measure of methods whose result is a
+clustering.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,20 @@ if TYPE_CHECKING:
 
 
 class Assigned:
-    """Each picture is in the cluster of its largest score. How far clusters agree with classes on the test split:
-    `assigned`, the accuracy when each cluster is named after a class in the best way (Kuhn 1955), and `_nmi` and
-    `_ari`. The naming is made on the pictures that are measured, as is the custom (SCAN, Van Gansbeke et al. 2020).
+    """Measure how well clusters agree with the classes of the test split; each picture is in the
+    cluster of its largest score.
 
-    Of S heads these are of the one that was chosen without labels, where the loss remembers the lowest
-    (`losses.Sum`), and the mean over heads elsewhere; `assigned_s` is the accuracy of head s.
+    `assigned` is the accuracy when clusters are matched to classes in the best way (Kuhn 1955),
+    with `_nmi` and `_ari`. The matching uses the test pictures themselves, as is usual (SCAN, Van
+    Gansbeke et al. 2020).
 
-    training: measure the training split too, as papers on small data sets do: `assigned_train`, where it has
-        labels.
+    With S heads the measures are those of the head with the lowest loss, if the loss remembers it
+    (`losses.Sum`), which needs no labels; otherwise the mean over heads. `assigned_s` is the
+    accuracy of head s.
+
+    Args:
+        training: also measure the training split, as papers on small data sets do:
+            `assigned_train`, if it has labels.
     """
 
     name = "assigned"
@@ -39,7 +46,7 @@ class Assigned:
         truth: Int[Tensor, " M"],
         chosen: int | None = None,
     ) -> dict[str, float]:
-        """Of the scores of test images; `chosen`: which head."""
+        """Measure the scores of test images; `chosen` is the head to use."""
         heads = [_agreement(scores, truth) for scores in test.unbind(1)]
         kept = heads if chosen is None else [heads[chosen]]
         found = {f"{self.name}{measure}": _mean([head[measure] for head in kept]) for measure in kept[0]}

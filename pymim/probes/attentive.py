@@ -1,4 +1,4 @@
-"""The attentive probe: one learned query reads the frozen patch tokens."""
+"""The attentive probe: one learned query attends to frozen patch tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pymim.schedule import Cosine
 
 
 class Pool(nn.Module):
-    """Cross-attention of one query to all tokens, then a linear layer."""
+    """Attend from one query to all tokens, then classify by a linear layer."""
 
     def __init__(self, width: int, classes: int, heads: int) -> None:
         super().__init__()
@@ -30,10 +30,16 @@ class Pool(nn.Module):
 
 
 class Attentive:
-    """Trains a `Pool` on frozen tokens [N T D] by AdamW: what is in the tokens though not in their mean
-    (Chen et al. 2024, "Context autoencoder").
+    """Train a `Pool` on frozen tokens [N T D] by AdamW (Chen et al. 2024, "Context autoencoder").
 
-    epochs, least: the training has so many epochs, or so many steps where these are more.
+    It finds what is in the tokens but not in their mean.
+
+    Args:
+        rate: peak learning rate.
+        epochs: passes over the training set.
+        batch: images per step.
+        heads: attention heads.
+        least: fewest steps; used if `epochs` give fewer.
     """
 
     name = "attentive"
@@ -44,11 +50,12 @@ class Attentive:
     ) -> None:
         positive(self, rate=rate)
         whole(self, 1, epochs=epochs, batch=batch, heads=heads, least=least)
-        self.rate, self.epochs, self.batch = rate, epochs, batch
+        self.rate, self.epochs = rate, epochs
+        self.batch = batch
         self.heads, self.least = heads, least
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
-        """Top-1 accuracy on test tokens [M T D] from training tokens [N T D]."""
+        """Give the top-1 accuracy on test tokens [M T D], after training on tokens [N T D]."""
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(0)
             model = self._train(train, labels)

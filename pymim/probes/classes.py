@@ -1,4 +1,6 @@
-"""What probes can learn from the labels of two splits: which classes, how many pictures, and what is left out."""
+"""What the labels of two splits allow probes to learn: classes, numbers of pictures, and what is
+left out.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,14 @@ from pymim.data.reading import labels
 from pymim.data.sample import chosen
 from pymim.data.source import Source
 
-NAMED = 5  # classes that a message lists
+NAMED = 5  # most classes that a message lists
 
 
 class Labels(NamedTuple):
-    """The labels [N] of the pictures of one split that probes see, below 0 where there is none; and of the split:
+    """The labels [N] of one split's pictures that probes see, below 0 for none.
 
-    total: its pictures. unlabelled: how many of them have no label. kinds: its classes. names: of these, by label.
+    total: pictures of the split. unlabelled: how many of them have no label. kinds: classes of the
+    split. names: class names by label.
     """
 
     seen: Tensor
@@ -30,23 +33,23 @@ class Labels(NamedTuple):
     names: Sequence[str] | None = None
 
     def classes(self) -> list[int]:
-        """Those of the pictures that are seen."""
+        """Give the classes of the pictures that probes see."""
         found: list[int] = self.seen[self.seen >= 0].unique().tolist()
         return found
 
     def named(self, classes: Sequence[int]) -> str:
-        """A list of classes, by name where they have one."""
+        """List classes, by name if they have names."""
         names = self.names or ()
         return some([names[c] if c < len(names) else str(c) for c in classes], NAMED)
 
     def counted(self, items: str) -> str:
-        """Such as `5,000 images of 10 classes`."""
+        """Give a text such as `5,000 images of 10 classes`."""
         count = len(self.classes())
         return f"{len(self.seen):,} {items} of {count:,} {'class' if count == 1 else 'classes'}"
 
 
 def labels_of(source: Source | None, size: int) -> Labels:
-    """The labels of the pictures that `data.load` draws of a source."""
+    """Give the labels of the pictures that `data.load` draws from a source."""
     if source is None:
         return Labels(torch.empty(0, dtype=torch.int64), 0)
     index = chosen(source, size)
@@ -57,19 +60,19 @@ def labels_of(source: Source | None, size: int) -> Labels:
 
 
 def supervised(probe: Any) -> bool:
-    """Whether a probe learns from the labels of the training split: all do that do not say otherwise."""
+    """Tell whether a probe learns from training labels: yes, unless it says otherwise."""
     return bool(getattr(probe, "supervised", True))
 
 
 def obstacle(test: Labels) -> str:
-    """Why no probe can be measured, "" where one can."""
+    """Say why no probe can be measured; "" if one can."""
     if not test.classes():
         return "no picture of the test set has a label; class folders or a labelled parquet file give some"
     return ""
 
 
 def hindrance(train: Labels, test: Labels) -> str:
-    """Why no supervised probe can be measured, "" where one can."""
+    """Say why no supervised probe can be measured; "" if one can."""
     known = train.classes()
     if not known:
         return "no picture of the training set has a label"
@@ -84,7 +87,7 @@ def hindrance(train: Labels, test: Labels) -> str:
 
 
 def remarks(train: Labels, test: Labels, items: str) -> list[str]:
-    """What of the two splits does not count as it seems to."""
+    """Say what in the two splits does not count as it seems to."""
     found = [
         f"{side.unlabelled:,} of {side.total:,} {word} {items} have no label and are left out"
         for word, side in (("training", train), ("test", test))
@@ -110,9 +113,10 @@ def remarks(train: Labels, test: Labels, items: str) -> list[str]:
 
 
 def renumbered(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
-    """Labels as 0, 1, ... of the classes of the training split, then of others: heads are as wide as that.
+    """Number labels 0, 1, ... by the classes of the training split, then others, so that heads need
+    no spare outputs.
 
-    Where all classes of 0 to K - 1 are in the training split, they stay. Labels below 0 stay.
+    If the training split has all classes 0 to K - 1, labels stay. Labels below 0 stay.
     """
     classes = train[train >= 0].unique()
     others = test[test >= 0].unique()

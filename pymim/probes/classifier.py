@@ -1,4 +1,4 @@
-"""A classifier on an encoder: what it reads of an image, and the head behind that."""
+"""A classifier on an encoder: how an image is read, and the head after it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,30 @@ if TYPE_CHECKING:
 
 POOLS = ("mean", "class", "class-mean", "encoder", "attention", "cells")
 NORMS = ("layer", "batch", "none")
-CHANNELS = 64  # of an attention head
+CHANNELS = 64  # per attention head
 
 
 class Readout:
-    """Which vector of an image is classified, and by which head.
+    """Choose which vector of an image is classified, and by which head.
 
     Args:
-        pool: the "mean" of the patch tokens; the "class" token; "class-mean", both side by side (DINO's ViT-B,
-            Caron et al. 2021); what the "encoder" itself pools; or "attention" of one learned query to the patch
-            tokens, 64 channels a head (CAPI, Darcet et al. 2025); or "cells", the map averaged to `cells` rows and
-            columns, all of it side by side (DeepCluster, Caron et al. 2018).
-        tap: the layer or stage, from 1, whose tokens are read, not normed; None: the last. The encoder need not
-            keep it. cells: for pool = "cells".
-        layers: class tokens of so many last blocks side by side, each behind the encoder's final norm (DINO: 4).
-        final_norm: whether the encoder's own final norm is kept; MAE's fine-tuning drops it.
-        norm: before the linear layer: "layer" (eps 1e-6), "batch" without affine (eps 1e-6; MAE's linear probe) or
-            "none". dropout: between the two.
-        std: of the linear layer's normal weights, cut at two deviations; its bias is 0.
+        pool: "mean" of the patch tokens; the "class" token; "class-mean", both side by side (DINO's
+            ViT-B, Caron et al. 2021); "encoder", the encoder's own pooled vector; "attention", of
+            one learned query to the patch tokens, 64 channels per head (CAPI, Darcet et al. 2025);
+            or "cells", the map averaged to `cells` and flattened (DeepCluster, Caron et al. 2018).
+        layers: number of last blocks whose class tokens are side by side, each after the encoder's
+            final norm (DINO: 4).
+        final_norm: keep the encoder's own final norm; MAE's fine-tuning drops it.
+        norm: norm before the linear layer: "layer" (eps 1e-6), "batch" without affine (eps 1e-6;
+            MAE's linear probe) or "none".
+        dropout: share dropped between norm and linear layer.
+        std: deviation of the linear layer's normal weights, cut at two deviations; its bias is 0.
+        tap: layer or stage, from 1, whose tokens are read without a norm; None: the last. The
+            encoder need not have it as a tap.
+        cells: rows and columns for pool = "cells".
+
+    Raises:
+        ConfigError: arguments contradict each other, or a choice is unknown.
     """
 
     def __init__(
@@ -60,8 +66,10 @@ class Readout:
         positive(self, std=std)
         if layers > 1 and pool not in ("class", "class-mean"):
             raise ConfigError(f"Readout: layers: expected 1 with pool = {pool!r}, got {layers}; set pool = 'class'")
-        self.pool, self.layers, self.final_norm = pool, layers, final_norm
-        self.norm, self.dropout, self.std = norm, dropout, std
+        self.pool, self.layers = pool, layers
+        self.final_norm = final_norm
+        self.norm, self.dropout = norm, dropout
+        self.std = std
         self.tap, self.cells = tap, cells
         if (pool == "cells") != (cells is not None):
             raise ConfigError(
@@ -72,7 +80,11 @@ class Readout:
             raise ConfigError(f"Readout: tap: expected None with pool = {pool!r}, got {tap}; set pool = 'mean'")
 
     def check(self, encoder: Encoder) -> None:
-        """Refuse what this encoder does not have. Raises ConfigError."""
+        """Refuse an encoder that lacks what is read.
+
+        Raises:
+            ConfigError: the class token, layer, norm or width is missing.
+        """
         bare = innermost(encoder)
         kind = type(bare).__name__
         if self.pool.startswith("class") and not has_class_token(encoder):
@@ -96,7 +108,7 @@ class Readout:
             )
 
     def width(self, encoder: Encoder) -> int:
-        """Width of the vector."""
+        """Give the width of the vector."""
         if self.pool == "encoder":
             return encoder.embedding
         inner = encoder if self.tap is None else encoder.ended(self.tap)
@@ -105,10 +117,18 @@ class Readout:
 
 
 class Classifier(nn.Module):
-    """An encoder, what a `Readout` reads of it, a norm and a linear layer.
+    """Classify images by an encoder, a `Readout` of it, a norm and a linear layer: scores [B K].
 
-    frozen: the encoder stays as it is, in evaluation mode. drop_path: in place of the encoder's own rates, by a
-    ramp over its blocks up to this rate. Raises ConfigError where the encoder lacks what is asked for.
+    Args:
+        encoder: the encoder; a copy is used.
+        classes: number K of classes.
+        frozen: keep the encoder fixed, in evaluation mode.
+        readout: how an image is read; default: `Readout()`.
+        drop_path: rate of stochastic depth of the last block, on a ramp from 0; None: the encoder's
+            own rates.
+
+    Raises:
+        ConfigError: the encoder lacks what is asked of it.
     """
 
     def __init__(
@@ -140,14 +160,14 @@ class Classifier(nn.Module):
 
     @property
     def frozen(self) -> bool:
-        """Whether the encoder stays as it is."""
+        """Tell whether the encoder is kept fixed."""
         return isinstance(self.encoder, Average)
 
     def forward(self, images: Float[Tensor, "B C *S"]) -> Float[Tensor, "B K"]:
         return self.scores(self.read(images))
 
     def read(self, images: Float[Tensor, "B C *S"]) -> Tensor:
-        """What is pooled [B E]; for attention, the tokens [B N D]."""
+        """Give the pooled vector [B E]; for attention, the tokens [B N D]."""
         features: Features = self.encoder(images).at(self.readout.tap)
         pool = self.readout.pool
         if pool == "encoder":
@@ -161,7 +181,7 @@ class Classifier(nn.Module):
         return torch.cat([*found, tokens.mean(1)] if pool == "class-mean" else found, 1)
 
     def scores(self, read: Tensor) -> Float[Tensor, "B K"]:
-        """Scores of what was read."""
+        """Give the scores of what `read` gave."""
         scores: Tensor = self.head(self.dropout(self.fc_norm(self.query(read))))
         return scores
 
@@ -172,7 +192,7 @@ class Classifier(nn.Module):
         return token.float()
 
     def _alter(self, encoder: Encoder, drop_path: float | None) -> None:
-        """Make the copy keep what is read, without what is not wanted."""
+        """Change the copied encoder: keep the taps that are read, drop the norm if unwanted."""
         bare, readout = innermost(encoder), self.readout
         depth = len(getattr(bare, "blocks", ()))
         before = tuple(range(depth - readout.layers + 1, depth)) if readout.tap is None else (readout.tap,)
@@ -184,13 +204,15 @@ class Classifier(nn.Module):
                     part.taps = before
         if not readout.final_norm:
             bare.norm = nn.Identity()
-        self._norm = [getattr(bare, "norm", nn.Identity())]  # in a list: it is the encoder's
+        self._norm = [getattr(bare, "norm", nn.Identity())]  # in a list: the encoder registers it
         if drop_path is not None:
             set_drop_path(bare, drop_path)
 
 
 class Query(nn.Module):
-    """Attention of one learned query to tokens [B N D]: [B D]. Keys and values are linear maps of them."""
+    """Attend from one learned query to tokens [B N D]: [B D]. Keys and values are linear maps of
+    the tokens.
+    """
 
     def __init__(self, width: int, std: float) -> None:
         super().__init__()
@@ -208,20 +230,24 @@ class Query(nn.Module):
 
 
 def innermost(encoder: Encoder) -> Encoder:
-    """Give the encoder inside whatever is wrapped around it."""
+    """Give the encoder inside all wrappers."""
     while isinstance(inner := getattr(encoder, "trunk", None), Encoder):
         encoder = inner
     return encoder
 
 
 def layers_of(encoder: nn.Module) -> int:
-    """Count what an encoder may keep tokens after: blocks, layers of convolutions, or stages."""
+    """Count the layers that an encoder can have taps after: blocks, convolutions, or stages."""
     counts = (len(getattr(encoder, name, ())) for name in ("blocks", "layers"))
     return next(filter(None, counts), int(getattr(encoder, "stages", 0)))
 
 
 def set_drop_path(encoder: nn.Module, rate: float) -> None:
-    """Give an encoder's blocks the rates of a ramp from 0 to `rate`. Raises ConfigError where it has none."""
+    """Set the rates of an encoder's blocks to a ramp from 0 to `rate`.
+
+    Raises:
+        ConfigError: the encoder has no blocks that drop paths.
+    """
     share("drop_path", "from 0 to below 1", drop_path=rate)
     blocks = [part for part in encoder.modules() if isinstance(part, Block)]
     if not blocks:

@@ -1,4 +1,4 @@
-"""Do pictures of one class lie together? K-means on frozen features, against the classes."""
+"""Cluster frozen features by k-means, and compare the clusters with the classes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from pymim.ops.kmeans import KMeans
 
 
 class Clusters:
-    """Spherical k-means on the training features, the best of `restarts`; then, of the test set, how far clusters
-    agree with classes: `nmi`, `ari`, and `matched`, the accuracy when each cluster is named after a class in the
-    best way (`clusters.agreement`). Labels are seen by the measures alone.
+    """Run spherical k-means on training features, then measure how test clusters agree with
+    classes.
 
-    clusters: K; by default as many as there are classes in both sets, which is what `matched` is for.
+    Keeps the best of `restarts`. Gives `nmi`, `ari`, and `matched`, the accuracy when clusters are
+    matched to classes in the best way (`measures.matched_accuracy`). Only the measures see labels.
+
+    Args:
+        clusters: K; default: the number of classes in both sets, which suits `matched`.
+        restarts: runs of k-means.
     """
 
     name = "clusters"
@@ -28,12 +32,12 @@ class Clusters:
         self.clusters, self.restarts = clusters, restarts
 
     def remark(self, labels: Tensor) -> str:
-        """Say so where there are more clusters than images."""
+        """Say if there are more clusters than images."""
         more = self.clusters is not None and self.clusters > len(labels)
         return f"{self.clusters} clusters of {len(labels)} training images: some are empty" if more else ""
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> dict[str, float]:
-        """Of test features [M D], by centroids of training features [N D]."""
+        """Measure test features [M D], by centroids of training features [N D]."""
         classes = torch.cat([labels, truth]).unique()
         count = self.clusters or int((classes >= 0).sum())
         model = KMeans(count, metric="cosine", restarts=self.restarts).fit(normalize(train.float()))

@@ -1,4 +1,4 @@
-"""Fine-tuning on few labels: the field's own measure of a masked autoencoder."""
+"""Fine-tune on few labels: the usual measure of a masked autoencoder."""
 
 from __future__ import annotations
 
@@ -19,18 +19,35 @@ from pymim.schedule import Cosine
 
 
 class FineTune:
-    """Trains the whole encoder and a head on `labels_per_class` labelled images of each class, with layer-wise
-    decay of the learning rate; the images are drawn from the probe's training set. A class that has fewer gives
-    all, which is said. `tune.Tuning` is for whole data sets, and for the papers' recipes.
+    """Train the whole encoder and a head on `labels_per_class` images per class, with layer-wise
+    rate decay.
+
+    Images are drawn from the probe's training set. A class with fewer gives all, which the probe
+    reports. For whole data sets and the papers' recipes use `tune.Tuning`.
 
     Args:
-        rate: of a batch, not scaled by it; warmed up for a share `warmup` of all steps, then annealed to 0.
-        layer_decay: the rate of block i of L is scaled by layer_decay^(L + 1 - i) (BEiT, Bao et al. 2022).
-        frozen: train the head alone, a norm and a linear layer: the linear probing of VideoMAE and SIGMA (Salehi
-            et al. 2024). Its entry is then called "head".
-        smoothing, mixing, clip, average: as `Learning` has them. drop_path, readout: as `Classifier` has them.
-        view: shows each image otherwise at each step, such as a `views.Pretrain` with RandAugment and erasing; of
-            the images as the evaluation prepared them, with its statistics. None: as they are.
+        labels_per_class: training images of each class.
+        rate: peak learning rate, not scaled by the batch; annealed to 0.
+        steps: training steps.
+        batch: images per step.
+        layer_decay: scales the rate of block i of L by layer_decay^(L + 1 - i) (BEiT, Bao et al.
+            2022).
+        weight_decay: AdamW's weight decay.
+        frozen: train the head alone, a norm and a linear layer, as VideoMAE and SIGMA probe (Salehi
+            et al. 2024); the result is then named "head".
+        warmup: share of the steps over which the rate rises.
+        smoothing: see `Learning`.
+        mixing: see `Learning`.
+        clip: see `Learning`.
+        average: see `Learning`.
+        drop_path: see `Classifier`.
+        view: augments the images at each step, for example a `views.Pretrain` with RandAugment and
+            erasing. It gets images as the evaluation prepared them, and must have the same
+            statistics. None: no augmentation.
+        readout: see `Classifier`.
+
+    Raises:
+        ConfigError: the view does not normalise.
     """
 
     takes = "images"
@@ -59,16 +76,21 @@ class FineTune:
             kind = type(view).__name__
             raise ConfigError(f"FineTune: view: expected one that normalises, got {kind}; use views.Pretrain")
         self.frozen, self.name = frozen, "head" if frozen else "finetune"
-        self.labels_per_class, self.steps, self.batch = labels_per_class, steps, batch
-        self.drop_path, self.view, self.readout = drop_path, view, readout
+        self.labels_per_class, self.steps = labels_per_class, steps
+        self.batch = batch
+        self.drop_path, self.view = drop_path, view
+        self.readout = readout
         recipe = AdamW(
             Cosine(rate, warmup=warmup), weight_decay=weight_decay, betas=(0.9, 0.999), layer_decay=layer_decay
         )
         self.learning = Learning(recipe, smoothing, mixing, clip, average=average)
 
     def __call__(self, encoder: Encoder, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
-        """Top-1 accuracy on test images [M C H W] after training on some of the training images [N C H W], on the
-        encoder's device."""
+        """Give the top-1 accuracy on test images [M C H W], after training on some of the images [N
+        C H W].
+
+        Runs on the encoder's device.
+        """
         device = next(encoder.parameters()).device
         few = torch.from_numpy(of_each(labels.numpy(), self.labels_per_class))
         with torch.random.fork_rng(), torch.enable_grad():
@@ -79,9 +101,10 @@ class FineTune:
         return accuracy(scores, truth)
 
     def remark(self, labels: Tensor) -> str:
-        """Say so where classes have fewer images than asked for."""
+        """Say if classes have fewer images than asked for."""
         counts = labels.unique(return_counts=True)[1]
-        least, most, wanted = int(counts.min()), int(counts.max()), self.labels_per_class
+        least, most = int(counts.min()), int(counts.max())
+        wanted = self.labels_per_class
         if least >= wanted:
             return ""
         span = f"{least}" if least == most else f"{least} to {min(most, wanted)}"
@@ -97,7 +120,7 @@ class FineTune:
         return lesson.learnt
 
     def _shown(self, images: Tensor, index: Tensor, step: int) -> Tensor:
-        """Give the images as the view shows them at this step."""
+        """Augment the images by the view of this step."""
         if self.view is None:
             return images
         plain = self.view.normalise.back(images).cpu()

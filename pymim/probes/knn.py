@@ -1,4 +1,4 @@
-"""k nearest neighbours: a probe with nothing to tune."""
+"""k nearest neighbours: a probe without training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from pymim.checks import positive, whole
 
 
 class KNN:
-    """The weighted vote of the k most similar training images (Wu et al. 2018): weights exp(cosine / temperature).
+    """Classify by a vote of the k most similar training images, with weights exp(cosine /
+    temperature) (Wu et al. 2018).
 
-    The similarities are made a chunk of test images at a time, so memory is chunk x N.
+    Similarities are computed for a chunk of test images at a time: memory is chunk x N.
+
+    Args:
+        k: number of neighbours.
+        temperature: temperature of the weights.
+        chunk: test images at a time.
     """
 
     name = "knn"
@@ -21,15 +27,16 @@ class KNN:
     def __init__(self, k: int = 20, temperature: float = 0.07, chunk: int = 1024) -> None:
         whole(self, 1, k=k, chunk=chunk)
         positive(self, temperature=temperature)
-        self.k, self.temperature, self.chunk = k, temperature, chunk
+        self.k, self.temperature = k, temperature
+        self.chunk = chunk
 
     def remark(self, labels: Tensor) -> str:
-        """Say so where there are fewer training images than neighbours."""
+        """Say if there are no more training images than neighbours."""
         count = len(labels)
         return f"k is {self.k} of {count} training images: all of them vote" if self.k >= count else ""
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
-        """Top-1 accuracy on test features [M D] from training features [N D]."""
+        """Give the top-1 accuracy on test features [M D], from training features [N D]."""
         bank, votes = normalize(train.float()), one_hot(labels).float()
         right = 0
         for queries, answers in zip(test.split(self.chunk), truth.split(self.chunk), strict=True):
@@ -41,12 +48,12 @@ class KNN:
 
 
 def accuracy(scores: Tensor, truth: Tensor) -> float:
-    """The share of rows whose largest score is at the true class."""
+    """Give the share of rows whose largest score is at the true class."""
     return float((scores.argmax(-1) == truth).float().mean())
 
 
 def standardise(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets, moved and scaled as the training set asks; constant features become 0."""
+    """Standardise both sets by the training set's mean and deviation; constant features become 0."""
     mean, std = train.mean(0), train.std(0)
     scale = torch.where(std > 1e-6, 1 / std, torch.zeros_like(std))
     return (train - mean) * scale, (test - mean) * scale

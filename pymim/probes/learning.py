@@ -1,4 +1,4 @@
-"""A classifier's training, step by step: what fine-tuning and linear probes of the papers have in common."""
+"""Train a classifier step by step, for fine-tuning and for the papers' linear probes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
 
 class Learning:
-    """How a classifier learns.
+    """Settings of a classifier's training.
 
     Args:
-        optimizer: with its rates, `layer_decay` among them.
-        smoothing: the share of each label that goes to all classes alike (Szegedy et al. 2016).
-        mixing: mixup and CutMix of each batch, with its labels.
-        clip: the largest norm of the gradient. micro: images whose gradients are made at once. A frozen encoder
-            reads so many at once; the head, with its batch norm, sees the whole batch.
-        average: the momentum m of an average of all weights, a <- m a + (1 - m) w after each step, which is then
-            what is evaluated.
+        optimizer: the optimiser with its rates, including `layer_decay`; default: `AdamW()`.
+        smoothing: share of each label that is spread equally over all classes (Szegedy et al.
+            2016).
+        mixing: mixup and CutMix of each batch and its labels; None: off.
+        clip: largest norm of the gradient; None: no limit.
+        micro: images whose gradients are computed at once; None: the batch. A frozen encoder reads
+            this many at once; the head, with its batch norm, always sees the whole batch.
+        average: momentum m of an average of all weights, a <- m a + (1 - m) w after each step; the
+            average is then evaluated. None: no average.
     """
 
     def __init__(
@@ -45,12 +47,13 @@ class Learning:
         positive(self, **given(clip=clip))
         whole(self, 1, **given(micro=micro))
         self.optimizer: Recipe = optimizer or AdamW()
-        self.smoothing, self.mixing, self.clip = smoothing, mixing, clip
+        self.smoothing, self.mixing = smoothing, mixing
+        self.clip = clip
         self.micro, self.average = micro, average
 
 
 class Lesson(nn.Module):
-    """A training under way: the classifier, its average where one is kept, and the optimiser."""
+    """A training in progress: the classifier, its average if there is one, and the optimiser."""
 
     def __init__(self, learning: Learning, model: Classifier) -> None:
         super().__init__()
@@ -60,11 +63,11 @@ class Lesson(nn.Module):
 
     @property
     def learnt(self) -> nn.Module:
-        """What is evaluated: the average where one is kept."""
+        """Give the module to evaluate: the average if there is one."""
         return self.model if self.average is None else self.average.module
 
     def step(self, images: Float[Tensor, "B C *S"], labels: Int[Tensor, " B"], step: int, steps: int) -> Tensor:
-        """Learn from a batch; give its loss, a scalar."""
+        """Train on a batch, and give its loss, a scalar."""
         learning, model = self.learning, self.model
         learning.optimizer.set(self.stepper, step, steps, len(images))
         targets: Tensor = labels
@@ -95,7 +98,8 @@ class Lesson(nn.Module):
         return torch.stack(losses).sum()
 
     def _learn(self, scores: Tensor, targets: Tensor, part: float) -> Tensor:
-        smoothing = 0.0 if targets.is_floating_point() else self.learning.smoothing  # soft ones are smooth already
+        # Mixed targets were smoothed before they were mixed.
+        smoothing = 0.0 if targets.is_floating_point() else self.learning.smoothing
         loss = cross_entropy(scores.float(), targets, label_smoothing=smoothing) * part
         loss.backward()
         return loss.detach()

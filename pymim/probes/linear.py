@@ -1,4 +1,4 @@
-"""The linear probe on frozen features: logistic regression, as good as it can be."""
+"""The linear probe on frozen features: logistic regression, solved to its optimum."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from pymim.errors import Diverged
 from pymim.probes.knn import accuracy, standardise
 from pymim.probes.logistic import Logistic, Principal, fit
 
-FALLS = 2  # strengths in turn that are worse than the best: weaker ones are not tried
+FALLS = 2  # stop after this many strengths in a row that are worse than the best
 
 
 class Linear:
-    """Multinomial logistic regression on standardised features, solved to a tolerance.
+    """Fit multinomial logistic regression on standardised features, solved to a tolerance.
 
-    minimises  mean cross entropy + strength / 2 |W|^2. The strength is the one of `strengths` that is best on a
-    held-out fifth of the training set, drawn of each class in its proportion; the answer is then fitted on all of
-    it. Strengths are tried from the strongest on, each from the answer before, until two in turn are worse than
-    the best; of equals the strongest is taken. Classes of one image are not held out; where no class has two, the
-    middle strength is taken.
+    It minimises  mean cross entropy + strength / 2 |W|^2. The strength is chosen from `strengths`
+    by accuracy on a held-out fifth of the training set, drawn from each class in proportion; then
+    all of the set is fitted. Strengths are tried from strong to weak, each starting from the
+    previous solution, until two in a row are worse than the best; ties go to the strongest. Classes
+    of one image are not held out. If no class has two images, the middle strength is used.
 
-    iterations: the most for one strength. tolerance: of the derivatives (`logistic.fit`), in float64.
+    Args:
+        strengths: regularisation strengths to try.
+        iterations: most iterations for one strength.
+        tolerance: largest derivative at the solution (`logistic.fit`), in float64.
     """
 
     name = "linear"
@@ -37,13 +40,18 @@ class Linear:
     ) -> None:
         whole(self, 1, iterations=iterations, strengths=len(strengths))
         positive(self, strengths=strengths, tolerance=tolerance)
-        self.strengths, self.iterations, self.tolerance = strengths, iterations, tolerance
+        self.strengths, self.iterations = strengths, iterations
+        self.tolerance = tolerance
         self._strength: float | None = None
         self._found: list[str] = []
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
-        """Top-1 accuracy on test features [M D] from training features [N D]; `strength` is then the one taken.
-        Raises Diverged where features are not finite."""
+        """Give the top-1 accuracy on test features [M D], from training features [N D]; sets
+        `strength`.
+
+        Raises:
+            Diverged: features are not finite.
+        """
         self._found = []
         if not train.isfinite().all():
             raise Diverged(
@@ -61,17 +69,17 @@ class Linear:
         return accuracy(space.back(model)(test), truth)
 
     def remark(self, labels: Tensor) -> str:
-        """Say so where no strength can be chosen."""
+        """Say if no strength can be chosen."""
         middle = f"no class has two images, one to hold out: the strength is {self._middle:g}, unchosen"
         return "" if held_out(labels).any() or len(self.strengths) == 1 else middle
 
     def findings(self) -> list[str]:
-        """Say what of the last answer may not be the best there is."""
+        """Say why the last answer may not be the best possible."""
         return self._found
 
     @property
     def strength(self) -> float | None:
-        """The one taken by the last answer."""
+        """Give the strength of the last answer."""
         return self._strength
 
     @property
@@ -79,7 +87,7 @@ class Linear:
         return sorted(self.strengths)[len(self.strengths) // 2]
 
     def _best(self, train: Tensor, labels: Tensor) -> tuple[float, Logistic | None]:
-        """The strength that serves held-out rows best, and what it gave."""
+        """Give the strength that is best on held-out rows, and its classifier."""
         held = held_out(labels)
         if not held.any() or len(self.strengths) == 1:
             return self._middle, None
@@ -113,7 +121,9 @@ class Linear:
 
 
 def held_out(labels: Tensor) -> Tensor:
-    """Which rows, a fifth of those whose class has two or more, are held out: bool [N], never all of a class."""
+    """Give True for the rows to hold out [N]: a fifth of those whose class has two or more, never a
+    whole class.
+    """
     held = torch.zeros_like(labels, dtype=torch.bool)
     _, inverse, counts = labels.unique(return_inverse=True, return_counts=True)
     several = (counts[inverse] > 1).nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""The linear probe of the papers, trained by steps."""
+"""The papers' linear probe, trained by gradient steps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from pymim.schedule import Cosine
 
 
 class LinearSGD:
-    """The linear probe of MAE (He et al. 2022): batch norm without affine (eps 1e-6), then a linear layer of normal
-    init .01, trained by LARS (You et al. 2017) or plain SGD with momentum and no weight decay.
+    """Train MAE's linear probe (He et al. 2022): batch norm without affine (eps 1e-6), then a
+    linear layer.
 
-    Unlike the paper, the features are made once, from centre crops: no augmentation.
+    Its weights start normal with deviation 0.01. It learns by LARS (You et al. 2017) or plain SGD
+    with momentum, without weight decay. Unlike the paper, features are computed once, from centre
+    crops, without augmentation.
 
-    rate: of 256 pictures a step; it grows with `batch`. LARS moves weights by a thousandth of their size for a rate
-        of 1, so the paper's 0.1 needs its batches of 16,384 and its 7,000 steps. epochs, least: the training has so
-        many epochs, or so many steps where these are more. A batch is never larger than the training set.
+    Args:
+        rate: learning rate per 256 pictures, scaled by `batch`. LARS moves weights by a thousandth
+            of their size at a rate of 1, so the paper's 0.1 needs its batches of 16,384 and its
+            7,000 steps.
+        epochs: passes over the training set.
+        batch: pictures per step; at most the training set.
+        lars: scale gradients by LARS.
+        least: fewest steps; used if `epochs` give fewer.
     """
 
     name = "linear_sgd"
@@ -30,11 +37,12 @@ class LinearSGD:
     ) -> None:
         positive(self, rate=rate)
         whole(self, 1, epochs=epochs, batch=batch, least=least)
-        self.rate, self.epochs, self.batch = rate, epochs, batch
+        self.rate, self.epochs = rate, epochs
+        self.batch = batch
         self.lars, self.least = lars, least
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
-        """Top-1 accuracy on test features [M D] from training features [N D]."""
+        """Give the top-1 accuracy on test features [M D], from training features [N D]."""
         train, test = train.float(), test.float()
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(0)
@@ -63,13 +71,13 @@ class LinearSGD:
 
 
 def steps_of(pictures: int, batch: int, epochs: int, least: int) -> int:
-    """How many steps so many epochs are, a last part of a batch left out; at least so many."""
+    """Give the steps of so many epochs, dropping incomplete batches; at least `least`."""
     return max(least, epochs * max(1, pictures // batch))
 
 
 @torch.no_grad()
 def trust(weight: Tensor, coefficient: float = 0.001) -> None:
-    """Scales a weight's gradient by LARS's trust ratio, coefficient |w| / |g|."""
+    """Scale a weight's gradient by LARS's trust ratio, coefficient |w| / |g|."""
     assert weight.grad is not None
     size, slope = weight.norm(), weight.grad.norm()
     if size > 0 and slope > 0:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Logistic(NamedTuple):
-    """A linear classifier. converged: no derivative of what it minimises was larger than the tolerance."""
+    """A linear classifier. converged: no derivative of its objective exceeds the tolerance."""
 
     weight: Float[Tensor, "K D"]
     bias: Float[Tensor, " K"]
@@ -24,10 +24,10 @@ class Logistic(NamedTuple):
 
 
 class Principal(NamedTuple):
-    """Features [N D] as coordinates [N R] along orthonormal axes [D R], in which they are not correlated.
+    """Features [N D] as uncorrelated coordinates [N R] along orthonormal axes [D R].
 
-    R is the smaller of N and D: weights of least norm are combinations of the features themselves, so nothing
-    outside their span can be of use.
+    R is the smaller of N and D: weights of least norm are combinations of the features, so
+    directions outside their span are of no use.
     """
 
     coordinates: Float[Tensor, "N R"]
@@ -44,7 +44,7 @@ class Principal(NamedTuple):
         return cls(parts.T @ axes, span @ axes)
 
     def back(self, model: Logistic) -> Logistic:
-        """Give a classifier of coordinates as one of features."""
+        """Turn a classifier of coordinates into one of features."""
         return model._replace(weight=model.weight @ self.axes.T)
 
 
@@ -57,12 +57,14 @@ def fit(
     iterations: int = 1000,
     tolerance: float = 1e-5,
 ) -> Logistic:
-    """Minimise  mean cross entropy + strength / 2 |W|^2  in float64 by L-BFGS, from `start` (zeros where None),
-    until no derivative is larger than `tolerance`, or for so many iterations.
+    """Minimise  mean cross entropy + strength / 2 |W|^2  in float64 by L-BFGS.
 
-    It solves for W / r, r = (C / K + strength)^-1/2, where C is the mean square of each feature: of features that
-    are not correlated (`Principal`), about the Hessian. In these coordinates every direction is about as steep as
-    any other, and tens of iterations do what took thousands. Features of any other kind take more of them.
+    It starts from `start` (None: zeros) and stops when no derivative exceeds `tolerance`, or after
+    `iterations`.
+
+    It solves for W / r, r = (C / K + strength)^-1/2, where C is the mean square of each feature.
+    For uncorrelated features (`Principal`) that is about the Hessian. So all directions are about
+    equally steep, and tens of iterations replace thousands. Correlated features take more.
     """
     features = features.double()
     scale = (features.square().mean(0) / classes + strength).rsqrt()

@@ -1,4 +1,4 @@
-"""What probes are shown of an image: its vector, its tokens, and the scores of a method's own head."""
+"""What probes get of an image: its vector, its tokens, and the scores of a method's own head."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POOLS = ("mean", "class", "encoder", "predictor")
 
 
 class Head(NamedTuple):
-    """A method's own classifier. chosen: which of its sets, where the loss remembers the best."""
+    """A method's own classifier. chosen: the best of its heads, if the loss remembers it."""
 
     predictor: nn.Module
     tap: int | None = None
@@ -30,8 +30,9 @@ class Head(NamedTuple):
 class Reading(NamedTuple):
     """How an encoder is read.
 
-    pool: the vector of an image: the "mean" of its tokens, its "class" token, what the "encoder" itself pools, or
-        what `predictor` pools. layer: all of this after a block, by the encoder's taps.
+    pool: vector of an image: the "mean" of its tokens, its "class" token, the "encoder"'s own
+    pooled vector, or the vector of `predictor`. layer: read after this block, by the encoder's
+    taps.
     """
 
     pool: str = "mean"
@@ -40,7 +41,7 @@ class Reading(NamedTuple):
     head: Head | None = None
 
     def __call__(self, encoder: Encoder, images: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
-        """Give "pooled" [B E], and what else is wanted: "tokens" [B N D] and "scores" [B S K]; on the CPU."""
+        """Give "pooled" [B E], and, if wanted, "tokens" [B N D] and "scores" [B S K]; on the CPU."""
         device = next(encoder.parameters()).device
         with autocast(device):
             last = encoder(images.to(device))
@@ -59,7 +60,7 @@ class Reading(NamedTuple):
 
     @torch.no_grad()
     def all(self, encoder: Encoder, images: Tensor, wanted: Collection[str], batch: int) -> dict[str, Tensor]:
-        """Read images [N C *S], some at a time, in evaluation mode."""
+        """Read images [N C *S] in batches, in evaluation mode."""
         parts = [encoder, self.predictor, self.head and self.head.predictor]
         with still(*(part for part in parts if part is not None)):
             chunks = [self(encoder, chunk, wanted) for chunk in images.split(batch)]
@@ -67,7 +68,11 @@ class Reading(NamedTuple):
 
     @torch.no_grad()
     def check(self, encoder: Encoder) -> None:
-        """Refuse what this encoder does not have. Raises ConfigError."""
+        """Refuse an encoder that lacks what is read.
+
+        Raises:
+            ConfigError: it has no class token, or not the tap.
+        """
         kind = type(encoder.bare).__name__
         if self.pool == "class" and not has_class_token(encoder):
             raise ConfigError(
@@ -94,13 +99,17 @@ class Reading(NamedTuple):
 
 
 def has_class_token(encoder: Encoder) -> bool:
-    """Whether the first of the prefix is one; registers are none."""
+    """Tell whether the first token of the prefix is a class token; registers are not."""
     tokens = [part.cls_token for part in encoder.modules() if hasattr(part, "cls_token")]
     return bool(encoder.prefix) and all(token is not None for token in tokens)
 
 
 def head_of(objectives: Collection[Objective], name: str) -> Head:
-    """The head of the objective of this name, by default of the first. Raises ConfigError where it is none."""
+    """Give the head of the objective of this name; default: the first.
+
+    Raises:
+        ConfigError: there is none, or it is not on the pooled image.
+    """
     found = [objective for objective in objectives if not name or objective.name == name]
     if not found:
         known = ", ".join(objective.name for objective in objectives)

@@ -1,4 +1,4 @@
-"""What a component was given, as plain values: what a figure was measured by, and what it may be compared with."""
+"""A component's settings as plain values, to tell which results may be compared."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from torch import Tensor
 
 
 def settings(value: Any) -> Any:
-    """Write a component as {"is": its class, and its attributes by name}, its parts likewise; for JSON.
+    """Write a component as {"is": its class, and its attributes by name}, with parts in the same
+    form, for JSON.
 
-    Tensors are lists, regular expressions their text, functions and what else has no attributes their names.
+    Tensors become lists, regular expressions their text; functions and other values without
+    attributes become their names.
     """
     if value is None or isinstance(value, bool | str):
         return value

@@ -1,4 +1,4 @@
-"""Rankers: what decides which patches are hard, for masks that care.
+"""Rankers: score how hard patches are, for masks that follow the scores.
 
 See `pymim.contracts.Ranker`.
 """

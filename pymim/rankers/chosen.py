@@ -1,4 +1,4 @@
-"""The objective whose losses teach a ranker."""
+"""Find the objective whose losses train a ranker."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 
 def chosen(ranker: str, objectives: Sequence[Objective], name: str) -> Objective:
-    """Give the objective of this name, "" for the first.
+    """Give the objective of this name; the first for "".
 
-    Raises ValueError where there is none, or where it is not on the predicted patches of one branch.
+    Raises:
+        ValueError: there is none, or it is not on the predicted patches of one branch.
     """
     objective = next((o for o in objectives if name in ("", o.name)), None)
     if objective is None:

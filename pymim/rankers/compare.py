@@ -1,4 +1,4 @@
-"""How well scores tell the losses they are for: one number per patch (HPM, Wang et al. 2023)."""
+"""Losses that train a ranker's scores to predict per-patch losses (HPM, Wang et al. 2023)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 
 class Relative:
-    """Only their order: each pair of patches of an image whose losses differ is a choice between the two,
-    -log sigmoid(+-(s_j - s_i)). Mean over the patches is mean over the pairs of the batch; equal losses give 0.
+    """Compare the order: each pair of patches of an image with different losses is a binary choice.
 
-    Unlike the released code, there is no 1e-6 inside the logarithm, which caps a pair at 13.8 and stops the
-    gradient of pairs that are badly wrong; `epsilon` puts it back. Nor is there 0 / 0 where all losses are
+    A pair's loss is -log sigmoid(+-(s_j - s_i)) [B M]. The mean over patches is the mean over the
+    batch's pairs. Equal losses give 0.
+
+    Unlike the released code, the logarithm has no 1e-6, which caps a pair at 13.8 and stops the
+    gradient of pairs that are badly wrong; `epsilon` adds it. Nor is there 0 / 0 if all losses are
     equal.
+
+    Args:
+        epsilon: added inside the logarithm.
     """
 
     def __init__(self, epsilon: float = 0.0):
@@ -33,7 +38,9 @@ class Relative:
 
 
 class Absolute:
-    """Their values: the squared distance to the losses, standardised over the patches of an image."""
+    """Compare the values: squared distance to the losses, standardised over the patches of an image
+    [B M].
+    """
 
     def __call__(self, scores: Float[Tensor, "B M"], losses: Float[Tensor, "B M"]) -> Float[Tensor, "B M"]:
         variance, mean = torch.var_mean(losses, 1, keepdim=True)

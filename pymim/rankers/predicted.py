@@ -1,4 +1,4 @@
-"""A learned guess of the loss that each patch would have if it were hidden (HPM, Wang et al. 2023)."""
+"""Predict the loss that each patch would have if it were hidden (HPM, Wang et al. 2023)."""
 
 from __future__ import annotations
 
@@ -24,23 +24,30 @@ Compare = Callable[[Tensor, Tensor], Tensor]
 
 
 class PredictedLoss(nn.Module):
-    """Learns beside an objective to predict its losses from what is visible; ranks by what its momentum copy, which
-    sees the whole view, predicts for every patch. A score is the mean of the predictor's `width` outputs.
+    """Learn to predict an objective's losses from the visible patches, and rank patches by the
+    prediction.
 
-    The losses are detached, the scores are not: their gradient reaches the encoder, and the embedding and mask
-    token where these are shared, but nothing else of the objective's predictor.
+    A momentum copy, which sees the whole view, predicts the ranking scores [B N] of all patches. A
+    score is the mean of the predictor's `width` outputs. Losses are detached, scores are not: their
+    gradient reaches the encoder, and the embedding and mask token if these are shared, but nothing
+    else of the objective's predictor.
 
     Args:
-        encoder, objectives: of the method.
-        predictor: constructor, called with the encoder and `width`; one that has `everywhere`.
-        compare: (scores [B M], losses [B M]) -> [B M].
-        of: name of the objective whose losses are predicted; by default the first. It is on predicted patches.
-        share: whether the predictor has the input of the objective's: embedding, mask token and positions.
-        momentum: constructor of the momentum copies; a target's copy of the encoder is used where there is one.
-            None: it learns, but has no opinion, and masks stay uniform (the paper's ablation "loss prediction
-            only").
-        width: by default that of the objective's target.
-        weight: what its mean counts for in the loss.
+        encoder: the method's encoder.
+        objectives: the method's objectives.
+        predictor: constructor, called with the encoder and `width`; it must predict everywhere.
+        compare: loss of scores: (scores [B M], losses [B M]) -> [B M]; default: `Relative()`.
+        of: name of the objective whose losses are predicted; default: the first. It must be on
+            predicted patches.
+        share: share the objective's embedding, mask token and positions.
+        momentum: constructor of the momentum copies; a target's copy of the encoder is reused.
+            None: learn, but give no scores, so masks stay uniform (the paper's ablation "loss
+            prediction only").
+        width: number of outputs; default: width of the objective's target.
+        weight: weight of its mean in the loss.
+
+    Raises:
+        ValueError: no objective fits, or predictors cannot share.
     """
 
     def __init__(
@@ -59,7 +66,8 @@ class PredictedLoss(nn.Module):
         whole(self, 1, **given(width=width))
         finite(self, 0, weight=weight)
         objective = chosen("PredictedLoss", objectives, of)
-        self.of, self.compare, self.weight = objective.name, compare or Relative(), weight
+        self.of, self.compare = objective.name, compare or Relative()
+        self.weight = weight
         self.predictor = predictor(encoder, width or objective.target.width)
         if isinstance(head := getattr(self.predictor, "head", None), nn.Linear):
             self.predictor.head = LinearMean.of(head)
@@ -89,5 +97,5 @@ class PredictedLoss(nn.Module):
 
 
 def _scores(outputs: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
-    """float32 also under autocast: half precision ties, and loses the small differences that matter."""
+    """Average the outputs in float32: half precision would tie, and lose small differences."""
     return outputs.float().mean(-1)

@@ -1,4 +1,4 @@
-"""A learned chance of every patch to be shown (AdaMAE, Bandara et al. 2023)."""
+"""Learn each patch's chance to be visible (AdaMAE, Bandara et al. 2023)."""
 
 from __future__ import annotations
 
@@ -25,24 +25,32 @@ if TYPE_CHECKING:
 
 
 class Sampler(Ranker):
-    """Chances p of all patches of a view, for `masks.Weighted` to draw the visible ones by.
+    """Give chances p [B N] of all patches of a view; `masks.Weighted` draws the visible ones by
+    them.
 
-    They are the softmax of what one block and a linear map make of the encoder's patch embedding
-    and of learned positions of its own. It learns by -weight log p_i l_i at the predicted patches,
-    with the losses l detached: a hidden patch that was hard to predict becomes likelier to be
-    shown. That is a policy gradient; log p is of one draw, not of the draw without replacement.
+    p is the softmax of one block and a linear map, applied to the encoder's patch embedding plus
+    learned positions. It learns from -weight log p_i l_i at the predicted patches, with detached
+    losses l: a hidden patch that was hard to predict becomes more likely to be visible. This is a
+    policy gradient; log p is that of a single draw, not of drawing without replacement.
 
-    As in the released code the gradient reaches the patch embedding, at this small weight, and
-    nothing else of the encoder. Unlike there the block has no dropout, as a mask is a function of
-    its picture and of the weights.
+    As in the released code, the gradient reaches the patch embedding, at this small weight, and
+    nothing else of the encoder. Unlike there, the block has no dropout: a mask must be a function
+    of its picture and of the weights.
 
     Args:
-        encoder, objectives: of the method. The encoder has a `patch_embed`, as a ViT has.
-        heads, mlp_ratio, bias, norm: of the block.
-        weight: what its mean counts for in the loss.
-        of: name of the objective whose losses teach it; by default the first. It is on predicted
+        encoder: the method's encoder, with a `patch_embed`, such as a ViT.
+        objectives: the method's objectives.
+        heads: attention heads of the block.
+        mlp_ratio: width of the block's MLP over the encoder's.
+        bias: give the block's linear maps biases.
+        norm: "layer" or "rms".
+        weight: weight of its mean in the loss.
+        of: name of the objective whose losses train it; default: the first. It must be on predicted
             patches.
-        share: whether the gradient reaches the encoder's patch embedding.
+        share: let the gradient reach the encoder's patch embedding.
+
+    Raises:
+        ValueError: the encoder has no patch embedding, or no objective fits.
     """
 
     def __init__(
@@ -67,8 +75,10 @@ class Sampler(Ranker):
             raise ValueError(
                 f"Sampler: encoder: expected one with a patch embedding, got {kind}; encode with a ViT"
             )
-        self.of, self.weight, self.share = chosen("Sampler", objectives, of).name, weight, share
-        self.base, self._embed, self._grid = encoder.base, [embed], encoder.grid
+        self.of, self.weight = chosen("Sampler", objectives, of).name, weight
+        self.share = share
+        self.base, self._embed = encoder.base, [embed]
+        self._grid = encoder.grid
         self.pos_embed = nn.Parameter(torch.zeros(1, math.prod(encoder.base), encoder.width))
         self.block = Block(encoder.width, heads, mlp_ratio, bias, norm)
         self.head = Linear(encoder.width, 1)
@@ -82,10 +92,10 @@ class Sampler(Ranker):
         return logits.squeeze(-1).float().softmax(-1)
 
     def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Float[Tensor, "B M"] | None:
-        """Give -weight log p times the loss, of every predicted patch."""
+        """Give -weight log p times the loss, for every predicted patch."""
         if self.of not in losses or branch.mask is None:
             return None
         assert branch.difficulty is not None, "it is this ranker's own"
         chances = branch.difficulty.gather(1, branch.mask.predicted)
-        least = torch.finfo(chances.dtype).tiny  # of a chance that rounds to 0 the logarithm is none
+        least = torch.finfo(chances.dtype).tiny  # a chance may round to 0, which has no logarithm
         return -self.weight * chances.clamp_min(least).log() * losses[self.of]

@@ -1,4 +1,4 @@
-"""Assignments of what the encoder itself makes of a view, for its other views to predict."""
+"""Cluster assignments of the encoder's own output for one view, as the target for other views."""
 
 from __future__ import annotations
 
@@ -20,18 +20,29 @@ if TYPE_CHECKING:
 
 
 class Assigned(Target):
-    """Shares of clusters, by transport over the batch of the predictor's own scores of the view looked at (SwAV,
-    Caron et al. 2020). They are constants: clusters learn by being predicted from the other views alone.
+    """Give cluster assignments, by transport over the batch of the predictor's own scores of a view
+    (SwAV, Caron et al. 2020).
 
-        objective: source = (0, 1, ...), to = (0, 1): view s predicts the shares of every view t but its own.
+    Assignments are constants: clusters learn only by being predicted from the other views.
+
+        objective: source = (0, 1, ...), to = (0, 1)
+
+    Then view s predicts the shares of every view t but its own.
 
     Args:
-        clusters: K, of the predictor (`predictors.Heads`, of unit rows).
-        transport: of the scores; "batch" balances all images together, "position" each of several sets of
-            clusters, or each place of the grid, for itself.
-        hard: the cluster with the largest share, int64 [B M], in place of the shares.
-        queue: constructor, called with the width of the pooled vector: `clusters.Queue` of earlier vectors. They
-            are scored by the present clusters, and are assigned beside the batch.
+        encoder: the method's encoder.
+        clusters: K, the predictor's number of classes (`predictors.Heads`, with unit rows).
+        transport: turns scores into shares; "batch" balances all images together, "position" each
+            set of clusters, or each place of the grid, by itself.
+        hard: give the cluster with the largest share, int64 [B M], in place of the shares [B M K].
+        queue: constructor, called with the width of the pooled vector: a `clusters.Queue` of
+            earlier vectors. The present clusters score them, and transport balances them with the
+            batch.
+
+    Raises:
+        ValueError: the predictor has several sets of clusters but the transport is by batch; a
+            queue without one predictor of the pooled vector; when called: a transport by position
+            of masked patches.
     """
 
     reads = "prediction"
@@ -46,17 +57,22 @@ class Assigned(Target):
     ):
         super().__init__()
         whole(self, 2, clusters=clusters)
-        self.width, self.transport, self.hard = clusters, transport or Transport(), hard
+        self.width, self.transport = clusters, transport or Transport()
+        self.hard = hard
         self.queue = None if queue is None else queue(encoder.embedding)
         self._predictor: list[nn.Module] = []  # in a list: it is the objective's module
 
     @property
     def chance(self) -> float:
-        """The loss of a prediction that knows nothing."""
+        """Give the loss of a prediction that knows nothing."""
         return math.log(self.width)
 
     def follow(self, predictor: nn.Module) -> None:
-        """Meet the predictor whose scores are assigned. Raises ValueError where it does not fit."""
+        """Take the predictor whose scores are assigned.
+
+        Raises:
+            ValueError: the transport or the queue does not fit it.
+        """
         self._predictor = self._predictor or [predictor]
         sets, reads = getattr(predictor, "sets", 1), getattr(predictor, "reads", "")
         if sets > 1 and self.transport.by == "batch":
@@ -84,16 +100,16 @@ class Assigned(Target):
 
     @torch.no_grad()
     def after_forward(self, batch: Batch, output: Output) -> None:
-        """Keep what the encoder made of the views in the queue."""
+        """Push the pooled vectors of the views into the queue."""
         if self.queue is None:
             return
         for view in self.queue.views:
-            branch = output.branches.get(Source(view))  # none where no objective was active
+            branch = output.branches.get(Source(view))  # None if no objective was active
             if branch is not None and branch.draw.step >= self.queue.start:
                 self.queue.push(view, branch.features.pooled)
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
-        """Show how the clusters are used."""
+        """Give how the clusters are used."""
         return usage(target, self.width)
 
     def _scored(self, rows: Float[Tensor, "n E"]) -> Float[Tensor, "n S K"] | None:

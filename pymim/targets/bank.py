@@ -1,4 +1,6 @@
-"""Spherical k-means over embeddings remembered from the last epoch (DeepCluster-v2: Caron et al., NeurIPS 2020)."""
+"""Spherical k-means over embeddings stored during the last epoch (DeepCluster-v2: Caron et al.,
+NeurIPS 2020).
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,29 @@ if TYPE_CHECKING:
 
 
 class Bank(Table):
-    """Labels are clusters of what training itself made of each picture, in the last epoch: no pass over the data.
+    """Label each picture by clustering the embeddings that training itself made in the last epoch.
 
-    The pooled embeddings of the first `crops` views are kept, for each picture the last ones; set s clusters those
-    of view s mod `crops`, by cosine, from a random start, and a cluster that is empty keeps its centroid. The
-    centroids become the predictor's (`predictors.Centroids`).
+    This needs no extra pass over the data. The bank stores the last pooled embedding of each
+    picture for the first `crops` views. Set s clusters those of view s mod `crops`, by cosine, from
+    a random start; an empty cluster keeps its centroid. The centroids become the predictor's
+    (`predictors.Centroids`).
 
-    Before the first epoch the bank is filled by a survey, through the views of the training. Unlike the released
-    code, which drops the last batch and gives pictures it has not seen the label -100, every picture is in the bank
-    from then on, if with an older embedding; a label below 0 would cost nothing (`losses.CrossEntropy`).
+    Before the first epoch a survey fills the bank, through the training views. Unlike the released
+    code, which drops the last batch and labels unseen pictures -100, every picture is in the bank
+    from then on, possibly with an older embedding. (A label below 0 would have no loss:
+    `losses.CrossEntropy`.)
 
-    Every process keeps the whole bank, crops N E numbers, and sees all rows of each global batch: so a checkpoint
-    has it whole, and any number of processes may go on.
+    Every process stores the whole bank, crops N E numbers, and receives all rows of each global
+    batch. So a checkpoint has the whole bank, and any number of processes can resume.
+
+    Args:
+        encoder: the method's encoder; gives the embedding's width E.
+        survey: the pass that fills the bank first; default: `clusters.Survey()`.
+        clusters: K of each set.
+        sets: number of sets of clusters.
+        crops: number of views stored.
+        iterations: k-means updates.
+        every: epochs between clusterings; 0: only before the first.
     """
 
     bank: Float[Tensor, "C N E"]
@@ -49,7 +62,8 @@ class Bank(Table):
     ):
         whole(self, 1, crops=crops, iterations=iterations)
         super().__init__(clusters, sets, every)
-        self.survey, self.crops, self.iterations = survey or Survey(), crops, iterations
+        self.survey, self.crops = survey or Survey(), crops
+        self.iterations = iterations
         self.register_buffer("bank", torch.empty(crops, 0, encoder.embedding))
 
     def before_load(self, run: Run) -> None:

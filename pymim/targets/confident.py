@@ -1,4 +1,6 @@
-"""Labels that a method gives itself where it is sure (self-labelling: SCAN, Van Gansbeke et al. 2020)."""
+"""Labels that a method gives itself where it is confident (self-labelling: SCAN, Van Gansbeke et
+al. 2020).
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,23 @@ if TYPE_CHECKING:
 
 
 class Confident(Target):
-    """The likeliest cluster of each picture, by what an objective's predictor makes of the view looked at, where
-    its probability is above `threshold`; -1, and weight 0, elsewhere. Nothing learns through it.
+    """Give each picture its most likely cluster where the probability exceeds `threshold`;
+    elsewhere -1, at weight 0.
 
-    A label counts by the inverse of its frequency among the labels of its head: w_k = total / count_k. Heads
-    count alike. So an objective's mean loss is sum(w l) / sum(w) of a head's sure pictures. All of it is of the
-    pictures that are passed forward together: a process's share, or a piece of it.
+    The probability is the softmax of an objective's predictor. Labels are constants, int64 [B S]. A
+    label's weight is the inverse of its frequency among the labels of its head: w_k = total /
+    count_k. Heads count equally. So an objective's mean loss is sum(w l) / sum(w) over a head's
+    labelled pictures. All of this is per forward pass: over a process's share of the batch, or a
+    piece of it.
 
-    Unlike in the released code, a batch in which nothing is sure is no error: it teaches nothing.
+    Unlike the released code, a batch without confident pictures is no error: it has no loss.
 
     Args:
-        clusters: K. threshold: on the probability. balance: weigh by frequency; if not, sure labels count alike.
-        of: the objective whose predictor it is, by name; by default this one's own.
+        encoder: the method's encoder.
+        clusters: number K of clusters.
+        threshold: least probability of a label.
+        balance: weigh labels by frequency; otherwise all labels count the same.
+        of: name of the objective whose predictor is used; default: its own.
     """
 
     reads = "prediction"
@@ -39,7 +46,8 @@ class Confident(Target):
         super().__init__()
         whole(self, 2, clusters=clusters)
         share(self, threshold=threshold)
-        self.width, self.threshold, self.balance, self.of = clusters, threshold, balance, of
+        self.width, self.threshold = clusters, threshold
+        self.balance, self.of = balance, of
 
     @torch.no_grad()
     def forward(self, asked: Asked) -> Made:
@@ -49,7 +57,7 @@ class Confident(Target):
         return Made(torch.where(sure, ids, -1), weight=self._weight(ids, sure))
 
     def gauges(self, prediction: Tensor, target: Int[Tensor, "B S"]) -> dict[str, Tally]:
-        """The share of pictures that have a label, and how these use the clusters."""
+        """Give the share of labelled pictures, and how labels use the clusters."""
         sure = target >= 0
         return {"sure": mean(sure)} | usage(target[sure], self.width)
 

@@ -1,4 +1,6 @@
-"""K-means over the features of the whole source, before each epoch (DeepCluster, Caron et al., ECCV 2018)."""
+"""K-means over the features of all pictures, before each epoch (DeepCluster, Caron et al., ECCV
+2018).
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,24 @@ from pymim.targets.table import Table
 
 
 class Epochwise(Table):
-    """Labels are the clusters of pooled features, whitened, of every picture of the source: as they are at present.
+    """Label each picture by clustering the current, whitened pooled features of every picture.
 
-    K-means is L2, from one random start anew each time, over all rows of all processes, `iterations` updates and a
-    last assignment. A cluster that is empty takes half of the one with the most pictures whose pictures differ
-    (`ops.kmeans.update`): faiss, which the released code uses, draws the donor by size, with the same seed always,
-    and moves copies by a share of 1/1024. Some may be empty still in the last assignment: they are reported.
+    K-means is L2, over all rows of all processes, from one new random start each time: `iterations`
+    updates, then an assignment. An empty cluster takes half of a donor, the largest cluster whose
+    pictures differ (`ops.kmeans.update`). faiss, which the released code uses, draws the donor by
+    size, always with the same seed, and moves copies by a share of 1/1024. Clusters may be empty in
+    the last assignment; the run reports them.
 
     Args:
-        survey: the view must not be random, as centre crops are.
-        whitening: or `clusters.Unit`, their lengths alone; None clusters features as they are.
-        every: how many epochs labels last; 0: they are made once, before the first.
-        teacher: constructor, called with the encoder: the features are of this one (ClusterFit, Yan et al., CVPR
-            2020), such as an `encoders.Frozen`; None: the encoder's own.
+        encoder: the method's encoder.
+        survey: the pass over all pictures. Its view must not be random: use centre crops.
+        clusters: number K of clusters.
+        whitening: `clusters.Whitening`, or `clusters.Unit` for unit length alone; None: features as
+            they are.
+        iterations: k-means updates.
+        every: epochs between clusterings; 0: only before the first.
+        teacher: constructor, called with the encoder; its features are clustered (ClusterFit, Yan
+            et al., CVPR 2020), such as an `encoders.Frozen`. None: the encoder's own.
     """
 
     def __init__(
@@ -43,7 +50,8 @@ class Epochwise(Table):
         whole(self, 1, iterations=iterations)
         super().__init__(clusters, every=every)
         self.teacher = None if teacher is None else teacher(encoder)
-        self.survey, self.whitening, self.iterations = survey, whitening, iterations
+        self.survey, self.whitening = survey, whitening
+        self.iterations = iterations
 
     def recluster(self, run: Run, seed: int) -> list[Clustering]:
         rows, device = self.survey(run, self.teacher)[0], run.world.device  # type: ignore[arg-type]

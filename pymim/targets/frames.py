@@ -1,4 +1,4 @@
-"""What a frozen image encoder makes of a clip's frames (SIGMA, Salehi et al. 2024)."""
+"""The tokens of a frozen image encoder on a clip's frames (SIGMA, Salehi et al. 2024)."""
 
 from __future__ import annotations
 
@@ -20,16 +20,21 @@ EPSILON = 1e-6
 
 
 class Frames(Target):
-    """An image encoder's patch tokens of the first frame of each tube, in the order (time, row, column), float32.
+    """Give an image encoder's patch tokens of the first frame of each tube [B M D], float32.
 
-    Where its patches are not as many as the encoder's in a frame, they are resampled bilinearly. Then each channel
-    is standardised over all tokens of the clip, hidden or not, as released: not each token over its channels, as a
-    layer norm does.
+    The order is (time, row, column). If the teacher has another number of patches per frame than
+    the encoder, tokens are resampled bilinearly. Then each channel is standardised over all tokens
+    of the clip, hidden ones too, as released (a layer norm would standardise each token over its
+    channels).
 
     Args:
-        encoder: of clips.
-        teacher: constructor, called with it: `encoders.Frozen`, whose `model` is an encoder of images.
-        standardise: (x - mean) / (deviation + 1e-6), unbiased, of each channel and clip.
+        encoder: an encoder of clips.
+        teacher: constructor, called with the encoder: `encoders.Frozen`, with an encoder of images
+            as `model`.
+        standardise: give (x - mean) / (deviation + 1e-6), unbiased, of each channel and clip.
+
+    Raises:
+        ValueError: the encoder is not of clips, or the teacher not of images.
     """
 
     def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Average], standardise: bool = True):

@@ -1,4 +1,6 @@
-"""Histograms of oriented gradients as the target (MaskFeat, Wei et al. 2022; LocalMIM, Wang et al. 2023)."""
+"""Histograms of oriented gradients (HOG) as the target (MaskFeat, Wei et al. 2022; LocalMIM, Wang
+et al. 2023).
+"""
 
 from __future__ import annotations
 
@@ -22,31 +24,39 @@ CHOICES = {
     "zero": ("down", "across"),
     "normalise": ("length", "standard", "none"),
 }
-FAINT = (
-    1e-4  # a cell whose histogram is shorter is flat: rounding makes up to 1e-6, one step of an 8-bit pixel 1e-2
-)
+# A cell whose histogram is shorter is flat. Rounding gives up to 1e-6, one 8-bit step 1e-2.
+FAINT = 1e-4
 
 
 class Gradients(Target):
-    """Which way brightness changes: for each cell and channel the mean magnitude of the gradients in each of `bins`
-    equal parts of half a turn, by hard assignment, borders reflected. It is normalised over the bins.
+    """Describe each cell and channel by a histogram of gradient directions, normalised over its
+    bins.
 
-    A patch gives its cells row by row, of each cell the channels, of each channel the bins: T = cells^2 C bins.
-    Views are taken as they are, normalised. A flat cell gives zeros.
+    A bin is the mean magnitude of the gradients within one of `bins` equal parts of half a turn, by
+    hard assignment, with reflected borders. A patch gives its cells row by row, for each cell the
+    channels, for each channel the bins: T = cells^2 C bins, float32 [B M T]. Views stay normalised.
+    A flat cell gives zeros.
 
-    Unlike the released code, differences are taken before they are smoothed: where a picture does not change they
-    are 0, and not what rounding leaves, which the normalisation would make a histogram of its own.
+    Unlike the released code, differences are taken before smoothing. So they are exactly 0 where a
+    picture is constant; rounding errors there would become a histogram of their own after
+    normalisation.
 
     Args:
-        cells: along a side of a patch: 1, 2, 4. Or 1/2, 1/4: a cell is 2 or 4 patches wide. The values are then
-            those of all cells [B N cells^2 C bins], to be predicted by `predictors.Coarser`, and the weight of a
-            cell is the share of its patches that are asked for.
-        kernel: "sobel", smoothed across by 1, 2, 1; or "central", the difference of the two neighbours (DMJD, Ma
-            et al. 2023).
-        zero: the direction of angle 0: "down", so that the angle is atan2(across, down); or "across" (DMJD).
-        normalise: over the bins of a cell and channel, to unit "length"; to mean 0 and deviation 1, "standard"
-            (DMJD), with 1e-6 added to the variance; or "none".
-        frame: which frame of a clip's patch is described.
+        encoder: the method's encoder; gives patch size and channels.
+        cells: cells along a side of a patch: 1, 2, 4. Or 1/2, 1/4: a cell is 2 or 4 patches wide.
+            Then the values are those of all cells [B N cells^2 C bins], for `predictors.Coarser`,
+            and a cell's weight is the share of its patches that are predicted.
+        bins: directions K.
+        kernel: "sobel", smoothed across by 1, 2, 1; or "central", the difference of the two
+            neighbours (DMJD, Ma et al. 2023).
+        zero: direction of angle 0: "down", so the angle is atan2(across, down); or "across" (DMJD).
+        normalise: over the bins of a cell and channel: to unit "length"; to mean 0 and deviation 1,
+            "standard" (DMJD), with 1e-6 added to the variance; or "none".
+        frame: the frame of a clip's patch to describe.
+
+    Raises:
+        ValueError: a choice is unknown, or cells do not divide the patch; when called, ConfigError
+            if cells do not divide the view, or wide cells meet a mask with weights.
     """
 
     def __init__(
@@ -79,7 +89,8 @@ class Gradients(Target):
                 f"got {frame}; name one of them"
             )
         self.cell = (sides[0] * self.coarse // self.fine, sides[1] * self.coarse // self.fine)
-        self.bins, self.kernel, self.zero = bins, kernel, zero
+        self.bins, self.kernel = bins, kernel
+        self.zero = zero
         self.normalise, self.frame = normalise, frame
         self.width = self.fine**2 * encoder.channels * bins
 
@@ -91,12 +102,13 @@ class Gradients(Target):
         values = cells.permute(0, 1, 2, 4, 3, 5, 6, 7).flatten(4).flatten(1, 3)
         if self.coarse == 1:
             return values if asked.ids is None else gather(values, asked.ids)
-        frames, rows, columns = cells.shape[1], cells.shape[2], cells.shape[4]
+        frames, rows = cells.shape[1], cells.shape[2]
+        columns = cells.shape[4]
         grid = (frames, rows * self.coarse, columns * self.coarse)
         return Made(values, weight=None if asked.mask is None else self._shares(asked.mask, grid))
 
     def histograms(self, images: Float[Tensor, "B C F H W"]) -> Float[Tensor, "B F R Q C K"]:
-        """Describe the cells of frames, R x Q of them: C channels, K bins."""
+        """Give the histograms of R x Q cells of F frames: C channels, K bins."""
         height, width = images.shape[-2:]
         if height % self.cell[0] or width % self.cell[1]:
             raise ConfigError(
@@ -115,7 +127,7 @@ class Gradients(Target):
         return view[:, :, None] if view.ndim == 4 else view[:, :, self.frame :: self.tubelet]
 
     def _cells(self, pixels: Tensor) -> Tensor:
-        """Bring the pixels of each cell of [B C H W] to the front, where sums are fast: [P B C R Q]."""
+        """Move the pixels of each cell of [B C H W] to the front, where sums are fast: [P B C R Q]."""
         cells: Tensor = pixels.unflatten(3, (-1, self.cell[1])).unflatten(2, (-1, self.cell[0]))
         return cells.permute(3, 5, 0, 1, 2, 4).flatten(0, 1)
 
@@ -139,7 +151,9 @@ class Gradients(Target):
 
 
 def gradients(images: Float[Tensor, "B C H W"], kernel: str) -> tuple[Tensor, Tensor]:
-    """Give the change across and down at each pixel; borders are reflected, so that it is 0 across them."""
+    """Give the change across and down at each pixel. Borders are reflected, so changes across them
+    are 0.
+    """
     padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
     across = padded[..., 2:] - padded[..., :-2]
     down = padded[..., 2:, :] - padded[..., :-2, :]
@@ -152,8 +166,11 @@ def gradients(images: Float[Tensor, "B C H W"], kernel: str) -> tuple[Tensor, Te
 
 
 def _factors(cells: float) -> tuple[int, int]:
-    """Give how many cells a patch has along a side, and how many patches a cell has."""
-    fine, coarse = (round(cells), 1) if cells >= 1 else (1, round(1 / cells) if cells > 0 else 0)
+    """Give cells per side of a patch, and patches per side of a cell."""
+    if cells >= 1:
+        fine, coarse = round(cells), 1
+    else:
+        fine, coarse = 1, round(1 / cells) if cells > 0 else 0
     if not coarse or not math.isclose(fine / coarse, cells):
         raise ValueError(
             f"Gradients: cells: expected a whole number or 1 over one, got {cells}; give 4, 2, 1 or 1/2"

@@ -1,4 +1,4 @@
-"""Neighbours mined once, that are to be in the same cluster (SCAN, Van Gansbeke et al. 2020)."""
+"""Nearest neighbours, found once, that should share a cluster (SCAN, Van Gansbeke et al. 2020)."""
 
 from __future__ import annotations
 
@@ -21,23 +21,28 @@ if TYPE_CHECKING:
 
 
 class Neighbours(Predicted):
-    """The method's own prediction of a neighbour: when the run begins, the nearest pictures of each are found by
-    the encoder's pooled features, and the loader is told to pair them (`views.Partner`).
+    """Give the method's own prediction of a neighbour [B S K].
 
-    Neighbours are those of the largest cosine. How often they share the class of their picture is written to
-    neighbours.jsonl, where there are classes; it is used for nothing.
+    When the run begins, it finds the nearest pictures of each picture by cosine of the encoder's
+    pooled features, and lets the loader pair them (`views.Partner`). How often neighbours share a
+    class is written to neighbours.jsonl, if the source has classes; nothing else uses it.
 
-    The table is a buffer, in every process the same: a checkpoint has it, and a resumed run goes on with it. It
-    stays in the CPU's memory, where the loader reads it. Until it is made each picture is its own neighbour.
+    The table is a buffer, the same in every process. A checkpoint has it, and a resumed run uses
+    it. It stays in CPU memory, where the loader reads it. Until it is made, each picture is its own
+    neighbour.
 
     Args:
-        clusters: K. survey: how pictures are seen for it, a view that is not random.
-        count: neighbours of each picture. itself: whether the picture is one more of them, as released.
-        of, graph: as of `Predicted`.
+        encoder: the method's encoder.
+        survey: the pass over all pictures; its view must not be random.
+        clusters: number K of clusters.
+        count: neighbours of each picture.
+        itself: add the picture itself to its neighbours, as released.
+        of: name of the objective whose predictor is used; default: its own.
+        graph: let both sides learn; see `Predicted`.
     """
 
     neighbours: Int[Tensor, "N k"]
-    alike = True  # in every process: see wrap
+    alike = True  # equal in every process: wrap need not broadcast it
 
     def __init__(
         self,
@@ -52,11 +57,14 @@ class Neighbours(Predicted):
         whole(self, 2, clusters=clusters)
         whole(self, 1, count=count)
         super().__init__(encoder, clusters, of, graph)
-        self.survey, self.count, self.itself = survey, count, itself
+        self.survey, self.count = survey, count
+        self.itself = itself
         self.register_buffer("neighbours", torch.empty(0, 0, dtype=torch.int32))
 
     def before_load(self, run: Run) -> None:
-        """Give the table its size, and to the loader: what is loaded into it is paired."""
+        """Size the table for the source, and hand it to the loader, which then reads what is loaded
+        into it.
+        """
         own = torch.arange(len(run.loader.source), dtype=torch.int32)[:, None]
         self.neighbours = own.repeat(1, self.count + self.itself)
         run.loader.pair(self.neighbours.numpy())
@@ -76,15 +84,15 @@ class Neighbours(Predicted):
         run.report("neighbours", **facts, seconds=round(time.perf_counter() - began, 2))
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
-        """How the clusters are used."""
+        """Give how the clusters are used."""
         return usage(prediction.float().softmax(-1), self.width)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Neighbours:
-        """Stay where the loader reads, whatever device the method goes to."""
+        """Stay on the CPU, where the loader reads, when the method moves to a device."""
         return self
 
     def _facts(self, run: Run) -> dict[str, float]:
-        """How often a neighbour is of the picture's own class."""
+        """Give how often a neighbour has the picture's own class."""
         if run.loader.source.labels is None:
             return {}
         labels = torch.from_numpy(run.loader.source.labels)
@@ -95,7 +103,9 @@ class Neighbours(Predicted):
 
 
 def _others(table: Int[Tensor, "N k"]) -> Int[Tensor, "N j"]:
-    """Leave out each row's own number; of a row that lacks it, as its twins came first, the last."""
+    """Remove each row's own number. A row without it, because its duplicates came first, loses its
+    last.
+    """
     own = table == torch.arange(len(table), device=table.device)[:, None]
     own[:, -1] |= ~own.any(1)
     return table[~own].view(len(table), -1)

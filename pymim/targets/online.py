@@ -1,4 +1,6 @@
-"""Clusters of a momentum encoder's tokens as the target, learned while training (CAPI, Darcet et al. 2025)."""
+"""Clusters of a momentum encoder's tokens as the target, learned during training (CAPI, Darcet et
+al. 2025).
+"""
 
 from __future__ import annotations
 
@@ -28,29 +30,36 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Online(Target):
-    """Soft assignments of the teacher's tokens to K clusters, by transport over the batch.
+    """Give soft assignments [B M K] of the teacher's tokens to K clusters, by transport over the
+    batch.
 
         scores = W x / |x|,   shares = transport(scores),
-        own loss of every patch: -sum_k shares_k log softmax((scores + bias) / temperature)_k,
+        own loss of every patch: -sum_k shares_k log softmax((scores + bias) / temperature)_k.
 
-    by which W and bias learn, and nothing else does: shares and tokens are constants. Assignments are made of all
-    patches, and read off at the predicted ones.
+    Only W and bias learn from the own loss: shares and tokens are constants. Transport uses all
+    patches; the target gives the predicted ones. W starts as N(0, 1), not normalised, as released:
+    scores of one patch have a deviation of 1.
 
     Args:
         encoder: the student.
-        teacher: constructor, called with it: gives the Features whose tokens are clustered, of the whole view.
-            `encoders.Momentum` is CAPI's; a frozen encoder makes it a distillation.
-        transport: of the assignments; its epsilon is the paper's target temperature.
-        clusters: K. temperature: of the own loss.
-        precision: "float32", or "bf16" for the products that make scores. CAPI's release makes its scores in
-            bfloat16, and transports them in it; here transport is in float32 always. With "bf16" shares differ by
-            at most 0.1 from those of "float32", and the first choices of 97 % of patches agree.
-        queue: constructor, called with the numbers of an image's tokens: `clusters.Queue` of earlier images, with
-            views = (0,). Their tokens are scored by the present clusters and take part in the transport: for
-            processes whose images together are fewer than the clusters. L images of N tokens take L N D numbers
-            in each process, of two bytes with "bf16".
+        teacher: constructor, called with the encoder; encodes the whole view, and its tokens are
+            clustered. CAPI's is `encoders.Momentum`; a frozen encoder makes it a distillation.
+        transport: turns scores into shares; its epsilon is the paper's target temperature. Default:
+            `Transport(0.06, 3, by="position")`.
+        clusters: number K of clusters.
+        temperature: temperature of the own loss.
+        precision: dtype of the products that give scores: "float32" or "bf16". CAPI's release
+            computes scores and transport in bfloat16; here transport is always float32. With
+            "bf16", shares differ from "float32" by at most 0.1, and the largest share of 97 % of
+            patches is the same.
+        queue: constructor, called with the numbers of an image's tokens: a `clusters.Queue` of
+            earlier images, with views = (0,). The present clusters score their tokens, which take
+            part in the transport. Use it if all processes together have fewer images than clusters.
+            L images of N tokens take L N D numbers in each process, of two bytes with "bf16".
 
-    W starts as N(0, 1), not normalised, as released: scores of one patch have a deviation of 1.
+    Raises:
+        ValueError: a choice or a number is out of range; when called, ConfigError if the queue does
+            not fit the view.
     """
 
     def __init__(
@@ -75,8 +84,9 @@ class Online(Target):
         self.base = encoder.base
         numbers = math.prod(encoder.base) * encoder.width
         self.queue = None if queue is None else queue(numbers).to(PRECISIONS[precision])
-        self._seen: dict[int, tuple[Tensor, int]] = {}  # tokens and step of each view, until they are in the queue
-        self.chance = math.log(clusters)  # the objective's loss where nothing is known
+        # Tokens and step of each view, until after_forward pushes them into the queue.
+        self._seen: dict[int, tuple[Tensor, int]] = {}
+        self.chance = math.log(clusters)  # the objective's loss if nothing is known
         self.weight = nn.Parameter(torch.randn(clusters, encoder.width))
         self.bias = nn.Parameter(torch.zeros(clusters))
 
@@ -93,7 +103,7 @@ class Online(Target):
                 return Made(transport.shares(scores, column, ids), own)
 
     def before_run(self, run: Run) -> None:
-        """Advise a queue where the images that are balanced are fewer than the clusters."""
+        """Suggest a queue if transport balances fewer images than there are clusters."""
         share = run.batch // run.world.size
         rows = min(share, getattr(run, "micro", None) or share) * run.world.size
         by_place = self.transport.by == "position"
@@ -110,14 +120,14 @@ class Online(Target):
 
     @torch.no_grad()
     def after_forward(self, batch: Batch, output: Output) -> None:
-        """Keep the teacher's tokens in the queue."""
+        """Push the teacher's tokens into the queue."""
         seen, self._seen = self._seen, {}
         for view, (tokens, step) in seen.items():
             if self.queue is not None and step >= self.queue.start:
                 self.queue.push(view, tokens.flatten(1))
 
     def _earlier(self, asked: Asked, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "n N D"] | None:
-        """Earlier images of the view, of this process's share of the queue; None until it is full."""
+        """Give this process's share of the queued images of the view; None until the queue is full."""
         if self.queue is None:
             return None
         if tokens[0].numel() != self.queue.rows.shape[2] or self.queue.views != [asked.number]:
@@ -132,12 +142,14 @@ class Online(Target):
         return rows.unflatten(1, tokens.shape[1:]) if len(rows) else None
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
-        """How the clusters are used."""
+        """Give how the clusters are used."""
         return usage(target, self.width)
 
     @torch.no_grad()
     def assignments(self, view: Float[Tensor, "B C *S"]) -> Int[Tensor, "B N"]:
-        """The likeliest cluster of each patch, for itself: no transport over a batch is needed."""
+        """Give the most likely cluster of each patch by itself: this needs no transport over a
+        batch.
+        """
         return (self._tokens(view) @ self.weight.T + self.bias).argmax(-1)
 
     @torch.no_grad()

@@ -20,17 +20,22 @@ NORMALISATIONS = ("none", "patch", "channel")
 
 
 class Pixels(Target):
-    """The pixels of a patch, row by row with channels last, as one vector, in float32.
+    """Give the pixels of a patch as one vector [B M T], row by row with channels last, in float32.
 
     Args:
-        normalise: "none"; "patch", (x - mean) / sqrt(variance + 1e-6) over all values of a patch (MAE); or
-            "channel", (x - mean) / (deviation + 1e-6) over each channel of a patch (VideoMAE). Both unbiased.
-        statistics: those the views were normalised with. If given, pixels are mapped back with them first
-            (VideoMAE).
-        every_frame: whether each frame of a clip is predicted; if not, as many as the grid has.
-        spread: whether those are spread evenly from the first frame to the last (MAE-ST, Feichtenhofer et al. 2022:
-            0 and 3 of 4 frames, where a patch has 2), or are the first of each patch (MaskFeat, Wei et al. 2022: 0
-            and 2).
+        encoder: the method's encoder; gives patch size and channels.
+        normalise: "none"; "patch", (x - mean) / sqrt(variance + 1e-6) over all values of a patch
+            (MAE); or "channel", (x - mean) / (deviation + 1e-6) over each channel of a patch
+            (VideoMAE). Both unbiased.
+        statistics: mean and deviation that the views were normalised with. If given, pixels are
+            first mapped back (VideoMAE).
+        every_frame: predict every frame of a clip; otherwise as many frames as the grid has.
+        spread: take those frames evenly from the first to the last (MAE-ST, Feichtenhofer et al.
+            2022: 0 and 3 of 4 frames, where a patch has 2); otherwise take the first of each patch
+            (MaskFeat, Wei et al. 2022: 0 and 2).
+
+    Raises:
+        ValueError: the normalisation is unknown, or spread = False with every frame.
     """
 
     mean: Tensor
@@ -68,14 +73,16 @@ class Pixels(Target):
     def to_pixels(
         self, values: Float[Tensor, "B M T"], view: Float[Tensor, "B C *S"], ids: Int[Tensor, "B M"] | None
     ) -> Float[Tensor, "B M T"]:
-        """Values as targets or predictions have them, to pixels as the view has them, by the patches' own
-        statistics; to be put together by `layers.patch.unpatchify`."""
+        """Turn targets or predictions into pixels of the view, by the patches' own statistics.
+
+        `layers.patch.unpatchify` puts them together.
+        """
         centre, scale = self._statistics(self._pixels(view, ids))
         pixels: Tensor = values.float().unflatten(2, (-1, self.channels)) * scale + centre
         return ((pixels - self.mean) / self.std).flatten(2)
 
     def shown(self, view: Float[Tensor, "B C *S"]) -> Float[Tensor, "B C *R"]:
-        """What of a view is to be predicted."""
+        """Give the frames of a view that are predicted."""
         if self.thinned == 1:
             return view
         if not self.spread:
@@ -91,7 +98,7 @@ class Pixels(Target):
         return pixels
 
     def _statistics(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """What is taken off [B M P C] and what it is divided by."""
+        """Give the centre and the scale of patches [B M P C]."""
         if self.normalise == "none":
             return pixels.new_zeros(()), pixels.new_ones(())
         axes = (2, 3) if self.normalise == "patch" else (2,)

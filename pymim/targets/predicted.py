@@ -1,4 +1,6 @@
-"""A method's own prediction of another view as the target: of clusters that are learned, of pictures told apart."""
+"""A method's own prediction of another view as the target: for clusters that are learned, and for
+contrast.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,22 @@ if TYPE_CHECKING:
 
 
 class Predicted(Target):
-    """What an objective's predictor makes of the view that is looked at, [B S T].
+    """Give what an objective's predictor predicts for the target view [B S T].
 
     Args:
-        width: T.
-        of: the objective whose predictor it is, by name; by default this one's own.
-        graph: whether both sides learn, as two views of a picture do (SimCLR, Chen et al. 2020).
+        encoder: the method's encoder.
+        width: width T of the prediction.
+        of: name of the objective whose predictor is used; default: its own.
+        graph: keep the graph, so that both sides learn, as with two views of a picture (SimCLR,
+            Chen et al. 2020).
     """
 
     reads = "prediction"
 
     def __init__(self, encoder: Encoder, width: int, of: str = "", graph: bool = True):
         super().__init__()
-        self.width, self.of, self.graph = width, of, graph
+        self.width, self.of = width, of
+        self.graph = graph
 
     def forward(self, asked: Asked) -> Float[Tensor, "B S T"]:
         assert asked.predict is not None, "it reads predictions"

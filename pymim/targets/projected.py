@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 
 class Projected(Target):
-    """An MLP of the values of target `of`, with GELUs between its layers and no norm. Values keep their graph: the
-    objective's loss is what teaches it.
+    """Map the values of target `of` by an MLP with GELUs and no norm [B M T].
 
-    With a loss that a constant makes small, as any distance is, target and prediction agree on one: a collapse,
-    which `losses.Swapped` prevents. Unlike in SIGMA's released code that is not refused: it is an experiment, and
-    gauges show how it goes.
+    The mapped values keep their graph: the objective's loss trains the MLP. A loss that a constant
+    minimises, as any distance is, then collapses: target and prediction agree on a constant.
+    `losses.Swapped` prevents that. Unlike SIGMA's released code, pymim does not refuse such a loss:
+    it is an experiment, and gauges show the collapse.
 
     Args:
-        of: constructor of the target that is mapped. widths: of the MLP's layers, T the last of them.
+        encoder: the method's encoder.
+        of: constructor of the target that is mapped.
+        widths: widths of the MLP's layers; the last is T.
     """
 
     def __init__(

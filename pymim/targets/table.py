@@ -1,4 +1,4 @@
-"""A label for every picture of the source, renewed between epochs: what clustering methods predict."""
+"""A label for every picture, renewed between epochs: the target of clustering methods."""
 
 from __future__ import annotations
 
@@ -21,31 +21,39 @@ if TYPE_CHECKING:
 
 
 class Table(Target):
-    """The target is looked up by dataset index: the cluster of each picture, in each of S sets of K clusters.
+    """Base class: look up the cluster of each picture by dataset index, in each of S sets of K
+    clusters [B S].
 
-    Labels are the clusters' numbers. Unlike the released code of DeepCluster, which renumbers the clusters that are
-    not empty, an empty one keeps its number: its class is never asked for, and centroid k belongs to class k.
+    Labels are cluster numbers. Unlike the released code of DeepCluster, which renumbers the
+    non-empty clusters, an empty one keeps its number: its class is never a target, and centroid k
+    belongs to class k.
 
-    Before the epochs that are a multiple of `every`, `recluster` makes new ones; where `every` is 0, once,
-    before the first. Such an epoch is N // batch whole steps, and at least one: what `epoch` is in clusters.jsonl,
-    passes over the pictures, is then no whole number. The predictor that follows them is told (`relabelled`), and
-    so is a data order that goes by groups (by the first set). How many clusters are in use, and how far labels
-    agree with the last ones and the source's own, is said and written to clusters.jsonl.
+    `recluster` makes new clusters before each epoch that is a multiple of `every`. Such an epoch is
+    N // batch whole steps, at least one. So `epoch` in clusters.jsonl, which counts passes over the
+    pictures, may be a fraction. New clusters are passed to the predictor (`relabelled`) and to a
+    data order that goes by groups (the first set). The run prints and writes to clusters.jsonl how
+    many clusters are used, and how well labels agree with the previous ones and with the source's.
 
-    The table and what made it are buffers, in every process the same: a checkpoint has them, and a run resumed in
-    the middle of an epoch goes on with the labels it had.
+    Labels and distances are buffers, the same in every process. A checkpoint has them, so a run
+    resumed within an epoch keeps its labels.
+
+    Args:
+        clusters: K of each set.
+        sets: number of sets S.
+        every: epochs between clusterings; 0: only before the first.
     """
 
     labels: Int[Tensor, "S N"]  # -1 before the first clustering
     distances: Float[Tensor, "S N"]  # to the centroid, in the metric of the clustering
-    alike = True  # in every process: see wrap
+    alike = True  # equal in every process: wrap need not broadcast them
 
     def __init__(self, clusters: int, sets: int = 1, every: int = 1):
         super().__init__()
         whole(self, 2, clusters=clusters)
         whole(self, 1, sets=sets)
         whole(self, 0, every=every)
-        self.width, self.sets, self.every = clusters, sets, every
+        self.width, self.sets = clusters, sets
+        self.every = every
         self.register_buffer("labels", torch.empty(sets, 0, dtype=torch.int64))
         self.register_buffer("distances", torch.empty(sets, 0))
 
@@ -54,16 +62,16 @@ class Table(Target):
 
     @property
     def chance(self) -> float:
-        """The loss of a predictor that knows nothing."""
+        """Give the loss of a predictor that knows nothing."""
         return math.log(self.width)
 
     def gauges(self, prediction: Tensor, target: Int[Tensor, "B S"]) -> dict[str, Tally]:
-        """How the batch uses the clusters."""
+        """Give how the batch uses the clusters."""
         return usage(target, self.width)
 
     @abstractmethod
     def recluster(self, run: Run, seed: int) -> list[Clustering]:
-        """New clusters, for each set, with the trainer at the start of an epoch."""
+        """Give new clusters for each set, from the run's state at the start of an epoch."""
 
     def before_load(self, run: Run) -> None:
         shape = self.sets, len(run.loader.source)
@@ -94,11 +102,11 @@ class Table(Target):
 
     @property
     def _remedy(self) -> str:
-        """What helps where there is no memory to cluster in."""
+        """Say what helps if memory is too small for clustering."""
         return f"lower targets.{type(self).__name__}.clusters ({self.width:,}), or train in more processes"
 
     def _facts(self, run: Run, before: Tensor, found: list[Clustering]) -> dict[str, float]:
-        """Of the first set."""
+        """Give the facts of the first set that the run reports."""
         labels, truth = self.labels[0].cpu().numpy(), run.loader.source.labels
         sizes = self.labels[0].bincount(minlength=self.width)
         facts = {"used": int((sizes > 0).sum()), "largest": int(sizes.max()), "objective": found[0].objective}

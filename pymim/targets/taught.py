@@ -21,15 +21,24 @@ if TYPE_CHECKING:
 
 
 class Taught(Target):
-    """Shares of clusters that a teacher sees in a view: a momentum copy of the encoder and of the predictor. Both
-    begin as copies, follow by the same momentum after each step, and take no gradient.
+    """Give a teacher's cluster shares of a view [B M K]; the teacher is a momentum copy of encoder
+    and predictor.
+
+    Both copies start equal to their sources, follow with one momentum after each step, and take no
+    gradient.
 
     Args:
-        clusters: K, of the predictor (`predictors.Heads`, of cosines).
-        teacher: constructor, called with the encoder: `encoders.Momentum`. Unlike the release it is in
-            evaluation mode, and takes over buffers: this differs where the encoder has batch norms.
-        assignment: scores to shares: `clusters.Centred`, or `clusters.Transport` over the batch (DINOv2, Oquab
-            et al. 2024; MSN, Assran et al. 2022), whose epsilon is then the teacher's temperature.
+        encoder: the method's encoder.
+        clusters: K, the predictor's number of classes (`predictors.Heads`, with cosines).
+        teacher: constructor, called with the encoder: `encoders.Momentum`. Unlike the release, it
+            is in evaluation mode and copies buffers, which matters for encoders with batch norms.
+        assignment: turns scores into shares: `clusters.Centred`, or `clusters.Transport` over the
+            batch (DINOv2, Oquab et al. 2024; MSN, Assran et al. 2022), whose epsilon is the
+            teacher's temperature. Default: `Centred()`.
+
+    Raises:
+        ValueError: the teacher is not a momentum encoder; there are two predictors, or one that
+            needs masks.
     """
 
     def __init__(
@@ -52,11 +61,15 @@ class Taught(Target):
 
     @property
     def chance(self) -> float:
-        """The loss of a prediction that knows nothing."""
+        """Give the loss of a prediction that knows nothing."""
         return math.log(self.width)
 
     def follow(self, predictor: nn.Module) -> None:
-        """Copy the predictor. Raises ValueError where there is another copy, or none that can see a whole view."""
+        """Copy the predictor.
+
+        Raises:
+            ValueError: another predictor was copied already, or this one cannot see a whole view.
+        """
         if self.head is not None:
             if self.head._source[0] is predictor:
                 return
@@ -80,5 +93,7 @@ class Taught(Target):
         return self.assignment.assign(self.head(features, asked.mask, grid), asked.step)
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:
-        """Show how the clusters are used: an entropy of 1 is one collapse, a balance of 0 the other."""
+        """Give how the clusters are used: an entropy of 1 is one kind of collapse, a balance of 0
+        the other.
+        """
         return usage(target, self.width)

@@ -1,5 +1,7 @@
-"""The tokens that a momentum encoder or a frozen one makes of the whole view (MaskFeat, Wei et al. 2022; HPM's
-feature targets, Wang et al. 2025)."""
+"""The tokens of a momentum encoder or a frozen one for the whole view, as the target.
+
+(MaskFeat, Wei et al. 2022; HPM's feature targets, Wang et al. 2025.)
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,19 @@ NORMALISATIONS = (False, True, "unbiased")
 
 
 class Tokens(Target):
-    """A teacher's tokens of the whole view, after its final norm, in float32.
+    """Give a teacher's tokens of the whole view, after its final norm, in float32 [B M T].
 
     Args:
-        teacher: constructor, called with the encoder: `encoders.Momentum` of it, or `encoders.Frozen` from a file.
-        normalise: True takes each token by its own mean and deviation, as a layer norm without weights does, with
-            1e-5 under the root (data2vec, Baevski et al. 2022; I-JEPA, Assran et al. 2023); "unbiased" by the
-            unbiased variance, with 1e-6 under the root (dBOT, Liu et al. 2024).
-    Raises, when called, ConfigError where the teacher's grid of the view is another than the encoder's.
+        encoder: the method's encoder.
+        teacher: constructor, called with the encoder: `encoders.Momentum`, or `encoders.Frozen`
+            from a file.
+        normalise: False; True, standardise each token over its channels, as a layer norm without
+            weights, with 1e-5 under the root (data2vec, Baevski et al. 2022; I-JEPA, Assran et al.
+            2023); or "unbiased", with the unbiased variance and 1e-6 (dBOT, Liu et al. 2024).
+
+    Raises:
+        ValueError: normalise is unknown; when called, ConfigError if teacher and encoder have
+            different grids.
     """
 
     def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Average], normalise: bool | str = False):
@@ -41,7 +48,8 @@ class Tokens(Target):
             )
         self.teacher, self.normalise = teacher(encoder), normalise
         seen: Encoder = self.teacher.module  # type: ignore[assignment]
-        self.width, self._seen, self._grid = seen.width, seen.grid, encoder.grid
+        self.width, self._seen = seen.width, seen.grid
+        self._grid = encoder.grid
 
     @torch.no_grad()
     def forward(self, asked: Asked) -> Float[Tensor, "B M T"]:

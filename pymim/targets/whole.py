@@ -1,4 +1,4 @@
-"""A target for losses that need the whole picture, and not its patches one by one."""
+"""A target for losses of whole pictures, such as spectra."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 
 class Whole(Target):
-    """The values of target `of`, and beside them what puts patches together: the loss is called with
-    `grid` and `patch`, of what is predicted of the view, and `extra`, what the mask drew besides ids.
+    """Give the values of target `of` [B M T], and tell the loss how to put patches together.
+
+    The loss is also called with `grid` and `patch` of the predicted pixels, and with `extra`, what
+    the mask drew besides ids.
 
     Args:
-        of: constructor of a target that shows pixels, `targets.Pixels`; of the whole patch.
+        encoder: the method's encoder; gives the grid.
+        of: constructor of a target that shows pixels: `targets.Pixels`.
+
+    Raises:
+        ValueError: the target does not show pixels.
     """
 
     of: Any
@@ -41,11 +47,11 @@ class Whole(Target):
     def to_pixels(
         self, values: Float[Tensor, "B M T"], view: Float[Tensor, "B C *S"], ids: Int[Tensor, "B M"] | None
     ) -> Float[Tensor, "B M T"]:
-        """Give the values as pixels, as `of` does."""
+        """Turn values into pixels, as `of` does."""
         pixels: Tensor = self.of.to_pixels(values, view, ids)
         return pixels
 
     def shown(self, view: Float[Tensor, "B C *S"]) -> Float[Tensor, "B C *R"]:
-        """Give what of a view is predicted, as `of` does."""
+        """Give the frames of a view that are predicted, as `of` does."""
         shown: Tensor = self.of.shown(view)
         return shown

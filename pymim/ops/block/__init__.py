@@ -1,9 +1,9 @@
-"""Masks made of rectangles: blocks that hide, one block that stays visible, target blocks with a context.
+"""Masks made of rectangles: hidden blocks, one visible block, and target blocks with a context.
 
-They are also found in pymim.ops.mask, and keep its promise: a mask is a pure function of (seed, step, dataset
-index, view), the same bits on CPU and CUDA, for any batch split, order and thread count. B images, N patches in
-the grid, V visible, M = N - V hidden, S targets of K patches. Areas are in patches of one frame, and aspect is
-height / width.
+pymim.ops.mask exports them too, and they keep its promise: a mask is a pure function of (seed,
+step, dataset index, view), with the same bits on CPU and CUDA, for any batch split, order and
+thread count. B images, N patches in the grid, V visible, M = N - V hidden, S targets of K patches.
+Areas are in patches of one frame, and aspect is height / width.
 """
 
 from pymim.ops.block.hide import Ragged, block, ragged_block

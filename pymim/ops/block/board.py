@@ -1,4 +1,4 @@
-"""The scratch that rectangles are drawn on."""
+"""Scratch memory that rectangles are drawn on."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from pymim import _core
 
 
 def empty_board(index: Tensor, grid: Sequence[int]) -> Tensor:
-    """Scratch: a bit a patch, as the core lays them out."""
+    """Allocate scratch of one bit per patch, in the core's layout."""
     return index.new_empty(index.shape[0], _core.block.board_words(grid), dtype=torch.uint64)

@@ -1,4 +1,4 @@
-"""Blocks that hide: as many as it takes, exactly or nearly."""
+"""Blocks that hide patches, an exact number or at most a number."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pymim.ops.register import op
 
 
 class Ragged(NamedTuple):
-    """Masks whose counts differ from image to image."""
+    """Masks with a different count in each image."""
 
     boolean: Tensor  # bool [B N], True = hidden
-    hidden: Tensor  # int64 [B], how many
+    hidden: Tensor  # int64 [B], number of hidden patches
 
 
 def _empty_block(index: Tensor, grid: Sequence[int], hidden: int, *law: object) -> Triple:
@@ -78,7 +78,7 @@ def _law(
     sizes = extent(function, grid)
     check_count(function, "hidden", hidden, math.prod(sizes), "patches")
     least, most = area
-    if most == 0:  # what stands for None in the core
+    if most == 0:  # 0 means None in the core
         raise ValueError(f"{function}: area: expected None or a greatest area above 0, got {most}; name patches")
     return sizes, (least, 0 if most is None else most), (1, sizes[0]) if duration is None else duration
 
@@ -97,26 +97,28 @@ def block(
     step: int = 0,
     view: int = 0,
 ) -> Mask:
-    """Hides exactly `hidden` patches by one block after another (BEiT, Bao et al. 2022; CAE, Chen et al. 2024).
+    """Hide exactly `hidden` patches by one block after another.
 
-    A block has area a ~ U(area) and aspect r, log r ~ U(log aspect); it has round(sqrt(a r)) rows and
-    round(sqrt(a / r)) columns, fewer of both than the grid, and lies anywhere in it. (Along an axis of one cell a
-    block has that one.) On a clip it lasts a number of frames ~ U(duration)
-    (MaskFeat, Wei et al. 2022). It counts if it hides something new, and not more than is still to be hidden.
+    (BEiT, Bao et al. 2022; CAE, Chen et al. 2024.) A block has area a ~ U(area) and aspect r, with
+    log r ~ U(log aspect): round(sqrt(a r)) rows and round(sqrt(a / r)) columns, fewer of both than
+    the grid, at a uniform place. (Along an axis of one cell a block has that cell.) In a clip it
+    lasts a number of frames ~ U(duration) (MaskFeat, Wei et al. 2022). A block is used if it hides
+    something new, and no more than is left to hide.
 
-    Unlike CAE, which searches until a block fits, this ends after `tries` blocks in a row that do not: the last of
-    them that was too large then hides only its first patches in raster order, or the grid does if there was none.
-    With the defaults and 75 of 14 x 14 patches that happens to about one image in ten thousand.
+    Unlike CAE, which searches until a block fits, this stops after `tries` blocks in a row that do
+    not. Then the last block that was too large hides only its first patches in raster order, or the
+    grid does if there was none. With the defaults and 75 of 14 x 14 patches, that happens in about
+    one image of ten thousand.
 
     Args:
-        index: int64 [B], the dataset index of each image, below 2^40. The masks come back on its device.
+        index: int64 [B], the dataset index of each image, below 2^40. Masks are on its device.
         grid: N patches as (frames, rows, columns), (rows, columns) or one number.
-        hidden: M, how many patches are hidden, 0 <= M <= N.
-        area: least and greatest area of a block; greatest None: whatever is still to be hidden.
+        hidden: M, the number of hidden patches, 0 <= M <= N.
+        area: least and greatest area of a block; greatest None: as much as is left to hide.
         aspect: least and greatest height / width.
         duration: fewest and most frames of a block; None: 1 to all.
-        tries: how many blocks in a row may fail to fit.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        tries: blocks in a row that may fail to fit.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:
@@ -141,10 +143,11 @@ def ragged_block(
     step: int = 0,
     view: int = 0,
 ) -> Ragged:
-    """Hides at most `hidden` patches by one block after another (BEiT, Bao et al. 2022).
+    """Hide at most `hidden` patches by one block after another (BEiT, Bao et al. 2022).
 
-    As `block`, but it stops where `tries` blocks in a row do not fit, so that the counts differ from image to
-    image: of 14 x 14 patches it hides the 75 of BEiT in about two images of three, and 74.5 on average.
+    Works as `block`, but stops after `tries` blocks in a row that do not fit, so counts differ
+    between images. Of 14 x 14 patches it hides BEiT's 75 in about two images of three, and 74.5 on
+    average.
 
     Args and cost: as `block`.
     Returns:

@@ -1,4 +1,4 @@
-"""Blocks that stay visible: one rectangle, or the context of target blocks."""
+"""Blocks that stay visible: one rectangle, or a context for target blocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Range = tuple[float, float]
 
 
 class Targets(NamedTuple):
-    """A Mask whose visible patches are the context, and the blocks to predict from it. Ids ascend."""
+    """A mask whose visible patches are the context, and the blocks to predict from it. Ids ascend."""
 
     visible: Tensor  # int64 [B V]
     hidden: Tensor  # int64 [B M]
@@ -87,20 +87,21 @@ def inverse_block(
     step: int = 0,
     view: int = 0,
 ) -> Mask:
-    """Hides all but one rectangle (CAPI, Darcet et al. 2025).
+    """Hide all patches but one rectangle (CAPI, Darcet et al. 2025).
 
-    Its aspect r is log-uniform on the part of `aspect` at which V patches fit the grid (on the nearest aspect that
-    does, where none of it is); it has ceil(sqrt(V r)) rows and ceil(sqrt(V / r)) columns, cut to V in raster order,
-    so that its last row may be ragged. It lies anywhere inside the grid, or with `roll` anywhere on the torus that
-    the grid becomes when its edges are joined, so that it may wrap. Every frame of a clip has the same rectangle.
+    Its aspect r is log-uniform on the part of `aspect` at which V patches fit the grid; if none
+    fits, r is the nearest aspect that does. It has ceil(sqrt(V r)) rows and ceil(sqrt(V / r))
+    columns, cut to V in raster order, so its last row may be incomplete. Its place is uniform in the
+    grid, or with `roll` on the torus of the joined edges, so it may wrap around. Every frame of a
+    clip has the same rectangle.
 
     Args:
-        index: int64 [B], the dataset index of each image, below 2^40. The masks come back on its device.
+        index: int64 [B], the dataset index of each image, below 2^40. Masks are on its device.
         grid: N patches as (frames, rows, columns), (rows, columns) or one number.
-        visible: V, how many patches stay visible, 0 <= V <= N, the same number in every frame.
+        visible: V, the number of visible patches, 0 <= V <= N, the same in every frame.
         aspect: least and greatest height / width.
-        roll: whether the rectangle may wrap round the edges.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        roll: let the rectangle wrap around the edges.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Mask.
     Raises:
@@ -127,29 +128,30 @@ def multi_block(
     step: int = 0,
     view: int = 0,
 ) -> Targets:
-    """Target blocks, and a context block without them (I-JEPA, Assran et al. 2023).
+    """Draw target blocks, and a context block without them (I-JEPA, Assran et al. 2023).
 
-    Draws the places of the targets and of the context for each image, and takes the targets out of the context.
-    Sizes are the caller's, as all images of a batch share them: `block_size` draws them as I-JEPA does.
+    Draws the places of targets and context for each image, and removes the targets from the
+    context. The caller gives the sizes, since all images of a batch share them: `block_size` draws
+    them as I-JEPA does.
 
-    Unlike I-JEPA, which cuts every context of a batch to the smallest of them, each is cut to the given V: a mask
-    must not depend on what else is in the batch. V patches at random stay, or with `raster` the first ones, which
-    loses the bottom rows, as the released code does. Where a context has fewer than V, the image's blocks are all
-    drawn again; after 32 draws the last one's targets move onto its first target, one by one, until there are
-    enough.
-    Unlike its released code, whose blocks never touch the last row and column, they may; `edges=False` forbids it.
+    Unlike I-JEPA, which cuts every context of a batch to the smallest, each is cut to the given V: a
+    mask must not depend on the rest of the batch. V random patches stay, or with `raster` the first
+    ones, which loses the bottom rows as the released code does. If a context has fewer than V
+    patches, all blocks of the image are drawn again. After 32 draws the targets move onto the first
+    target, one by one, until the context is large enough.
+    Unlike the released code, blocks may touch the last row and column; `edges=False` forbids it.
     Every frame of a clip has the same blocks.
 
     Args:
-        index: int64 [B], the dataset index of each image, below 2^40. The masks come back on its device.
+        index: int64 [B], the dataset index of each image, below 2^40. Masks are on its device.
         grid: N patches as (frames, rows, columns), (rows, columns) or one number.
-        visible: V, how many patches the context keeps, the same number in every frame, at most the context less
-            one target.
+        visible: V, the patches that the context keeps, the same number in every frame, at most the
+            context minus one target.
         target, context: rows and columns of a target and of the context.
-        blocks: S, how many targets, 1 to 64.
-        edges: whether blocks may touch the last row and column.
-        raster: whether the context is cut in raster order.
-        seed, step, view: name the draw; below 2^63, 2^48 and 2^8.
+        blocks: S, the number of targets, 1 to 64.
+        edges: let blocks touch the last row and column.
+        raster: cut the context in raster order.
+        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
         Targets.
     Raises:
@@ -177,19 +179,19 @@ def block_size(
     step: int = 0,
     view: int = 0,
 ) -> tuple[int, int]:
-    """Rows and columns of a block that all images of a step share (I-JEPA, Assran et al. 2023).
+    """Draw rows and columns of a block that all images of a step share (I-JEPA, Assran et al. 2023).
 
-    area = floor(N s) with s ~ U(share), and aspect r ~ U(aspect); round(sqrt(area r)) rows, round(sqrt(area / r))
-    columns, at most the grid's. I-JEPA's targets have share (0.15, 0.2), aspect (0.75, 1.5); its context (0.85, 1)
-    and aspect 1.
+    area = floor(N s) with s ~ U(share), and aspect r ~ U(aspect); round(sqrt(area r)) rows and
+    round(sqrt(area / r)) columns, at most the grid's. I-JEPA's targets have share (0.15, 0.2) and
+    aspect (0.75, 1.5); its context (0.85, 1) and aspect 1.
 
     Args:
         grid: (frames, rows, columns) or (rows, columns).
         share, aspect: their least and greatest values.
         which: number of the block, to draw sizes for several.
-        together: whether one random number drives s and r, as in the released code; otherwise they are independent.
-        edges: False keeps the block a row and a column smaller than the grid, as `multi_block` then asks for.
-        seed, step, view: name the draw.
+        together: use one random number for s and r, as in the released code; otherwise two.
+        edges: False keeps the block a row and a column smaller than the grid, for `multi_block`.
+        seed, step, view: identify the draw.
     Raises:
         ValueError: a range is out of bounds.
     """

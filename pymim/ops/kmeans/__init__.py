@@ -1,4 +1,5 @@
-"""Streaming k-means: the steps (assign, accumulate, update), starts, a size cap, and KMeans, which runs them.
+"""Streaming k-means: its steps (assign, accumulate, update), starts, a size cap, and KMeans, which
+runs them.
 
 B or N rows, D their width, K clusters.
 """

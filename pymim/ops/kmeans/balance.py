@@ -1,4 +1,4 @@
-"""Assignment under a size cap."""
+"""Assign rows to clusters under a size cap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _pairwise(points: Tensor, centroids: Tensor, cosine: bool) -> Tensor:
 
 
 def _rank_in_cluster(labels: Tensor, distances: Tensor, clusters: int) -> Tensor:
-    """How many rows of the same cluster are nearer, or as near with a lower id."""
+    """Count the rows of the same cluster that are nearer, or equally near with a lower id."""
     order = distances.sort(stable=True).indices
     order = order[labels[order].sort(stable=True).indices]
     starts = torch.bincount(labels, minlength=clusters).cumsum(0).roll(1)
@@ -32,18 +32,18 @@ def _rank_in_cluster(labels: Tensor, distances: Tensor, clusters: int) -> Tensor
 
 @accepts_numpy
 def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric: Metric = "l2") -> Assignment:
-    """Assigns every row, but no more than `max_size` to a cluster.
+    """Assign every row, at most `max_size` to a cluster.
 
-    The stable matching (Gale and Shapley 1962): rows ask for their nearest cluster, a cluster that is asked by
-    too many keeps the nearest of them, and the others ask for their next. In the result no row would rather be in
-    another cluster that has room, or that holds a row further away.
+    This is the stable matching (Gale and Shapley 1962). Rows ask for their nearest cluster; a
+    cluster asked by too many keeps the nearest rows, and the others ask for their next. In the
+    result, no row is nearer to another cluster that has room, or that holds a farther row.
 
     Args:
         points: [B D]; centroids: float32 [K D]; metric as for `assign`.
         max_size: rows a cluster may hold, max_size K >= B.
     Returns:
         Assignment.
-    Cost: O(B K) memory for the distances, O(B K D) time and a few passes over what is still unplaced.
+    Cost: O(B K) memory for the distances, O(B K D) time and a few passes over unplaced rows.
     """
     cosine, clusters = is_cosine("assign_balanced", metric), len(centroids)
     check_rank("assign_balanced", "points", points, 2)
@@ -58,7 +58,7 @@ def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric:
             f"assign_balanced: centroids: expected [K D] of D = {points.shape[1]}, got {list(centroids.shape)}; "
             "pass an array of that shape"
         )
-    max_size = min(operator.index(max_size), len(points))  # not beyond what an int64 holds
+    max_size = min(operator.index(max_size), len(points))  # so that an int64 holds it
     if max_size * clusters < len(points):
         raise ValueError(
             f"assign_balanced: max_size: expected room for {len(points)} rows, got {max_size} in each of "
@@ -69,7 +69,8 @@ def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric:
         check_rows("assign_balanced", "centroids", centroids)
         check_rows("assign_balanced", "points", points)
         raise ValueError("assign_balanced: points: expected finite distances, got an overflow; rescale them")
-    limit = cost.new_full((clusters,), torch.inf)  # a full cluster takes only what is nearer than its furthest
+    # A full cluster takes only rows nearer than its farthest.
+    limit = cost.new_full((clusters,), torch.inf)
     labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     waiting = torch.arange(len(points), device=points.device)
     while len(waiting):

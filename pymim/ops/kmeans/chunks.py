@@ -1,4 +1,4 @@
-"""Data as chunks of rows that can be gone through as often as needed, whether or not it fits in memory."""
+"""Iterate over data in chunks of rows, as often as needed, whether or not it fits in memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ Data = Tensor | np.ndarray[Any, Any] | Iterable[Any]
 
 
 class Chunks:
-    """Yields (points [b D], weights [b] or None) on `device`, afresh on every iteration.
+    """Yield (points [b D], weights [b] or None) on `device`, from the start in every iteration.
 
-    `data` is a tensor or array (one chunk), a np.memmap (copied `rows` rows at a time), or an iterable of chunks
-    that can be iterated again, such as a DataLoader: tensors, arrays, or (points, weights) pairs of them.
+    `data` is a tensor or array (one chunk), a np.memmap (copied `rows` rows at a time), or an
+    iterable of chunks that can be iterated again, such as a DataLoader: tensors, arrays, or
+    (points, weights) pairs of them.
     """
 
     def __init__(self, data: Data, weights: Any, rows: int, device: torch.device | str | None):
@@ -31,7 +32,8 @@ class Chunks:
             )
         if not isinstance(data, Iterable):
             raise TypeError(f"KMeans: data: {tensor_fault(data)}")
-        self.data, self.weights, self.rows, self.device = data, weights, rows, device
+        self.data, self.weights = data, weights
+        self.rows, self.device = rows, device
         self._array = isinstance(data, (Tensor, np.ndarray))
         if self._array:
             _check("data", data)
@@ -57,7 +59,7 @@ class Chunks:
 
     @contextmanager
     def rows_named(self) -> Iterator[None]:
-        """Says of what is refused inside which row of the data it is in, through all chunks, draws and restarts."""
+        """Let errors inside name the row of the data, counted through all chunks."""
         try:
             yield
         except ValueError:
@@ -92,6 +94,6 @@ class Chunks:
 
 
 def _check(name: str, rows: Any) -> None:
-    """Refuses what is no dense array of numbers."""
+    """Refuse anything but a dense array of numbers."""
     if fault := tensor_fault(rows):
         raise TypeError(f"KMeans: {name}: {fault}")

@@ -1,4 +1,4 @@
-"""KMeans: the steps in a loop, over data of any size, on one process or many."""
+"""KMeans: the steps in a loop, over data of any size, in one process or many."""
 
 from __future__ import annotations
 
@@ -39,33 +39,35 @@ def _check_numbers(
 
 
 class KMeans:
-    """k-means (Lloyd 1982) by full passes, or online by batches.
+    """Cluster by k-means (Lloyd 1982), in full passes, or online in batches.
 
-    Minimises the objective sum_i w_i d(x_i, c_nearest(i)), which never rises from one pass to the next, except
-    where an empty cluster was filled by splitting another, or under a size cap.
+    Minimises the objective sum_i w_i d(x_i, c_nearest(i)). It never rises from one pass to the next,
+    except after a cluster was split to fill an empty one, or under a size cap.
 
     Args:
         clusters: K.
         metric: "l2", d = |x - c|^2, or "cosine", d = 1 - cos(x, c), with centroids of unit length.
         start: "k-means++", "k-means||", "random" (see `starts.start`), or float32 centroids [K D].
-        iterations: updates at most; fewer where nothing changes any more.
-        tolerance: also stops when the objective falls by no more than this share of itself.
+        iterations: most updates; fewer once nothing changes.
+        tolerance: also stop when the objective falls by at most this share of itself.
         restarts: runs from the seeds seed, seed + 1, ...; the lowest objective wins.
         empty: "split" or "keep", see `update`.
-        max_size: rows a cluster may hold; the data is then one array of one process.
-        decay: of the statistics at each `partial_fit`: 1 is mini-batch k-means with counts (Sculley 2010), less an
-            exponential moving average.
-        seed: makes everything repeatable, whatever the number of threads.
-        rows: of a memory map in memory at a time. Memory: that many rows, a workspace of O(K D), statistics of
-            8 K (D + 2) bytes, and what the start needs.
-        device: where chunks are moved to; where they are, if None.
-        group: processes whose data is clustered together, each holding some rows. The clusters are those of one
-            process that has all rows in the order of the ranks, but for the order in which sums are rounded.
-        between: called before every pass of `fit`, in every process: what it raises ends the fit.
+        max_size: rows a cluster may hold; the data must then be one array in one process.
+        decay: factor of the statistics at each `partial_fit`: 1 is mini-batch k-means with counts
+            (Sculley 2010), less is an exponential moving average.
+        seed: makes everything repeatable, for any number of threads.
+        rows: rows of a memory map in memory at a time. Memory also holds a workspace of O(K D),
+            statistics of 8 K (D + 2) bytes, and what the start needs.
+        device: where chunks are moved to; None: they stay where they are.
+        group: processes whose data is clustered together, each holding some rows. The clusters are
+            those of one process with all rows in rank order, except for rounding of sums.
+        between: called before every pass of `fit`, in every process; an exception from it ends the fit.
 
     Attributes:
-        centroids: float32 [K D]. counts: float64 [K], weight of each cluster in the last pass; empty ones are 0.
-        objective: of `centroids` on the data. history: the objective of every pass of the winning run.
+        centroids: float32 [K D].
+        counts: float64 [K], weight of each cluster in the last pass; 0 if empty.
+        objective: objective of `centroids` on the data.
+        history: objective of every pass of the winning run.
     """
 
     @speaks("KMeans")
@@ -104,19 +106,23 @@ class KMeans:
             raise ValueError(f"KMeans: decay: expected 0 to 1, got {decay}; 1 keeps everything")
         if max_size is not None and group is not None:
             raise ValueError("KMeans: max_size: expected None with a group, got a number; drop one of them")
-        self.clusters, self.metric, self.start, self.iterations = clusters, metric, start, iterations
-        self.tolerance, self.restarts, self.empty, self.max_size = tolerance, restarts, empty, max_size
-        self.decay, self.seed, self.rows, self.device, self.group = decay, seed, rows, device, group
+        self.clusters, self.metric = clusters, metric
+        self.start, self.iterations = start, iterations
+        self.tolerance, self.restarts = tolerance, restarts
+        self.empty, self.max_size = empty, max_size
+        self.decay, self.seed = decay, seed
+        self.rows, self.device = rows, device
+        self.group = group
         self.between = between or (lambda: None)
         self.centroids: Tensor | None = None
-        self.totals: Statistics | None = None  # of partial_fit
+        self.totals: Statistics | None = None  # statistics of partial_fit
         self.counts: Tensor | None = None
         self.objective = float("inf")
         self.history: list[float] = []
 
     @speaks("KMeans")
     def fit(self, data: Data, weights: Any = None) -> KMeans:
-        """Clusters `data`: a tensor, an array, a np.memmap, or an iterable of chunks (see `Chunks`).
+        """Cluster `data`: a tensor, an array, a np.memmap, or an iterable of chunks (see `Chunks`).
 
         Cost: O(N K D) a pass; iterations + 1 passes, and those of the start.
         """
@@ -133,9 +139,10 @@ class KMeans:
 
     @speaks("KMeans")
     def partial_fit(self, points: Any, weights: Any = None) -> KMeans:
-        """One batch: totals = decay totals + statistics of the batch; centroids = their means.
+        """Learn from one batch: totals = decay totals + statistics of the batch; centroids = their
+        means.
 
-        The first batch chooses the start, unless centroids were given.
+        The first batch gives the start, unless centroids were given.
         """
         chunks = Chunks(points, weights, self.rows, self.device)
         with chunks.rows_named():
@@ -153,7 +160,7 @@ class KMeans:
 
     @speaks("KMeans")
     def predict(self, data: Data) -> Tensor:
-        """Labels int64 [N] of the nearest centroids, on the device of each chunk."""
+        """Give labels int64 [N] of the nearest centroids, on the device of each chunk."""
         centroids = self._fitted()
         chunks = Chunks(data, None, self.rows, self.device)
         with chunks.rows_named():
@@ -161,7 +168,7 @@ class KMeans:
         return torch.cat(found) if found else torch.empty(0, dtype=torch.int64, device=centroids.device)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a fitted object holds, as tensors."""
+        """Give the fitted state as tensors."""
         state = {"centroids": self._fitted(), "history": torch.tensor(self.history, dtype=torch.float64)}
         if self.counts is not None:
             state["cluster_counts"] = self.counts
@@ -169,7 +176,7 @@ class KMeans:
 
     @speaks("KMeans")
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes up where `state_dict` was called."""
+        """Restore the state that `state_dict` gave."""
         if state["centroids"].shape[0] != self.clusters:
             raise ValueError(
                 f"KMeans: state: expected {self.clusters} centroids, got {len(state['centroids'])}; "
@@ -191,7 +198,7 @@ class KMeans:
         points = next(iter(chunks), (None, None))[0]
         if points is None:
             raise ValueError("KMeans: data: expected at least one row, got none; pass some")
-        if not points.is_cuda:  # centroids, those to come, their sums and their terms
+        if not points.is_cuda:  # memory for centroids, new centroids, sums and their terms
             check_memory("KMeans", "clusters", self.clusters, 24 * (points.shape[1] + 1))
         if not isinstance(self.start, str):
             return self._given(torch.as_tensor(self.start, device=points.device), points.shape[1])
@@ -202,7 +209,7 @@ class KMeans:
         return self._agreed(start(chunks, self.clusters, self.start, self.metric, seed, ranks))
 
     def _agreed(self, centroids: Tensor) -> Tensor:
-        """Those of the first process: another processor may round its own differently."""
+        """Give the first process's centroids: other processors may round differently."""
         if self.group is not None:
             centroids = centroids.contiguous()
             dist.broadcast(centroids, dist.get_global_rank(self.group, 0), group=self.group)
@@ -218,7 +225,7 @@ class KMeans:
         return centroids.detach().clone()
 
     def _run(self, chunks: Chunks, centroids: Tensor) -> None:
-        """Lloyd's algorithm; keeps the result if it is the best so far."""
+        """Run Lloyd's algorithm, and keep the result if it is the best so far."""
         history: list[float] = []
         for left in range(self.iterations, -1, -1):
             self.between()
@@ -240,7 +247,7 @@ class KMeans:
         return history[-2] - history[-1] <= self.tolerance * history[-2]
 
     def _pass(self, chunks: Chunks, centroids: Tensor) -> Statistics:
-        """Statistics of all data on all processes."""
+        """Give the statistics of all data in all processes."""
         statistics = Statistics.zeros(self.clusters, centroids.shape[1], centroids.device)
         for points, weights in chunks:
             found = self._assign(points, centroids)

@@ -17,10 +17,11 @@ from pymim.ops.kmeans.steps import Assignment, Statistics, assign, update
 
 
 class _Inside:
-    """The rows of `chunks` that are nearest to one of the top centroids."""
+    """Iterate over the rows of `chunks` that are nearest to one of the top centroids."""
 
     def __init__(self, chunks: Chunks, top: Tensor, cluster: int, metric: Any):
-        self.chunks, self.top, self.cluster, self.metric = chunks, top, cluster, metric
+        self.chunks, self.top = chunks, top
+        self.cluster, self.metric = cluster, metric
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         for points, weights in self.chunks:
@@ -29,15 +30,18 @@ class _Inside:
 
 
 class HierarchicalKMeans(KMeans):
-    """k1 x k2 clusters, as for labels of super-classes and classes (Caron et al. 2019, DeeperCluster) or for K too
-    large for k-means at once: assigning a row costs k1 + k2 distances, not k1 k2.
+    """Cluster into k1 x k2 clusters: super-classes and classes (DeeperCluster, Caron et al. 2019),
+    or a very large K.
 
-    The top level is fitted first; then all lower levels together, so that a pass over the data serves them all.
-    `predict` gives top label * k2 + label inside. A top cluster with no rows has copies of its centroid.
+    Assigning a row costs k1 + k2 distances, not k1 k2. The top level is fitted first, then all
+    lower levels together, so one pass over the data serves them all. `predict` gives top label * k2
+    + label inside. A top cluster without rows has copies of its centroid.
 
     Args:
-        top, inside: k1 and k2. options: as for KMeans, of both levels, but for restarts and max_size. With a group
-            both levels are those of one process that has all rows.
+        top: k1.
+        inside: k2.
+        options: as for KMeans, for both levels, except restarts and max_size. With a group, both
+            levels are those of one process with all rows.
     """
 
     @speaks("HierarchicalKMeans")
@@ -51,7 +55,9 @@ class HierarchicalKMeans(KMeans):
 
     @speaks("HierarchicalKMeans")
     def fit(self, data: Data, weights: Any = None) -> HierarchicalKMeans:
-        """Clusters `data` as KMeans.fit does. Cost: O(N (k1 + k2) D) a pass, and k1 + 1 passes to start."""
+        """Cluster `data` as KMeans.fit does. Cost: O(N (k1 + k2) D) a pass, and k1 + 1 passes to
+        start.
+        """
         self.top.fit(data, weights)
         super().fit(data, weights)
         return self
@@ -78,7 +84,7 @@ class HierarchicalKMeans(KMeans):
         return self._agreed(torch.cat(parts))
 
     def _rows_of_each(self, chunks: Chunks) -> Tensor:
-        """How many rows of this process each top cluster has."""
+        """Count this process's rows of each top cluster."""
         top = self.top._fitted()
         counts = torch.zeros(len(top), dtype=torch.int64, device=top.device)
         for points, _ in chunks:
@@ -86,17 +92,19 @@ class HierarchicalKMeans(KMeans):
         return counts
 
     def _nearest(self, points: Tensor, centroids: Tensor) -> Assignment:
-        """Two levels of `assign`."""
+        """Assign rows to a top cluster, then to a cluster inside it."""
         labels, distances = assign(points, self.top._fitted(), metric=self.metric)
         for cluster, own in enumerate(centroids.split(self.inside)):
             rows = (labels == cluster).nonzero()[:, 0]
             found = assign(points[rows], own, metric=self.metric)
             distances[rows] = found.distances
-            labels[rows] = -1 - (found.labels + cluster * self.inside)  # below zero, so that no id is met twice
+            # `labels` still holds top labels of other rows. A final label is stored as -1 - label,
+            # below zero, so that a later cluster of the loop does not take it for a top label.
+            labels[rows] = -1 - (found.labels + cluster * self.inside)
         return Assignment(-1 - labels, distances)
 
     def _update(self, statistics: Statistics, centroids: Tensor) -> Tensor:
-        """Each top cluster repairs its own: none takes half of another's."""
+        """Update each top cluster's own centroids, so that none splits a cluster of another."""
         parts = zip(*(part.split(self.inside) for part in (*statistics, centroids)), strict=True)
         return torch.cat(
             [update(Statistics(*own), old, metric=self.metric, empty=self.empty) for *own, old in parts]

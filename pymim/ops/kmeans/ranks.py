@@ -1,4 +1,4 @@
-"""Draws over the rows of all processes of a group, as one process with all rows in rank order makes them."""
+"""Draw over the rows of all processes, as one process with all rows in rank order would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Drawn = tuple[Tensor, Tensor, Tensor]  # keys [n], rows [n D], weights [n]
 
 
 class Ranks(NamedTuple):
-    """A group, and how many rows its earlier and its later processes hold."""
+    """A group, and the number of rows that its earlier and its later processes hold."""
 
     group: dist.ProcessGroup
     before: int
@@ -20,7 +20,7 @@ class Ranks(NamedTuple):
 
 
 def elsewhere(counts: Tensor, group: dist.ProcessGroup) -> tuple[Tensor, Tensor]:
-    """What all earlier and all later processes count, from each one's own int64 counts."""
+    """Sum int64 counts over all earlier and over all later processes."""
     found = [torch.empty_like(counts) for _ in range(group.size())]
     dist.all_gather(found, counts, group=group)
     table, own = torch.stack(found), group.rank()
@@ -28,13 +28,13 @@ def elsewhere(counts: Tensor, group: dist.ProcessGroup) -> tuple[Tensor, Tensor]
 
 
 def skip(random: torch.Generator, count: int) -> None:
-    """Passes over the numbers that other processes draw for their rows."""
+    """Skip the random numbers that other processes draw for their rows."""
     for first in range(0, count, 1 << 20):
         torch.rand(min(1 << 20, count - first), dtype=torch.float64, generator=random)
 
 
 def gather(drawn: Drawn, group: dist.ProcessGroup) -> Drawn:
-    """Everybody's rows, in the order of the ranks; those that only fill up have infinite keys."""
+    """Give the rows of all processes in rank order; padding has infinite keys."""
     most = torch.tensor(len(drawn[0]), device=drawn[0].device)
     dist.all_reduce(most, dist.ReduceOp.MAX, group)
     return tuple(  # type: ignore[return-value]

@@ -1,4 +1,6 @@
-"""Where k-means starts: random rows, k-means++ and its scalable form. Each is a function of its seed alone."""
+"""Starting centroids of k-means: random rows, k-means++ and k-means||. Each depends on its seed
+alone.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +20,28 @@ from pymim.ops.memory import check_memory
 
 Start = Literal["k-means++", "k-means||", "random"]
 Pairs = Iterable[tuple[Tensor, Tensor | None]]
-Score = Callable[[Tensor, Tensor], Tensor]  # (points, weights) -> [b], how likely each row is
+Score = Callable[[Tensor, Tensor], Tensor]  # (points, weights) -> odds of each row [b]
 
-SAMPLE = 65536  # rows that k-means++ looks at, or 8 a cluster where that is more
-ROUNDS = 5  # of k-means||, each drawing two rows a cluster
+SAMPLE = 65536  # rows that k-means++ samples, or 8 per cluster if that is more
+ROUNDS = 5  # rounds of k-means||; each draws two rows per cluster
 
 
 def generator(seed: int) -> torch.Generator:
-    """Randomness comes from the CPU, so that all devices choose alike."""
+    """Make a generator on the CPU, so that all devices draw the same numbers."""
     return torch.Generator().manual_seed(int(operator.index(seed)))
 
 
 def draw(
     chunks: Pairs, count: int, score: Score, random: torch.Generator, ranks: Ranks | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Draws up to `count` rows without replacement in proportion to their score, in one pass.
+    """Draw up to `count` rows without replacement in proportion to their score, in one pass.
 
-    Each row gets the key E / score with E exponential; the smallest keys win (Efraimidis and Spirakis 2006). Given
-    ranks, the rows are those of all processes.
+    Each row gets the key E / score with E exponential; the smallest keys win (Efraimidis and
+    Spirakis 2006). Given ranks, rows are those of all processes.
 
     Returns:
-        The rows as float32 [up to count, D], in the order of their keys, and their weights. Rows of score 0 are
-        never drawn. Memory: `count` rows and a chunk.
+        The rows as float32 [up to count, D], in order of their keys, and their weights. Rows of
+            score 0 are never drawn. Memory: `count` rows and a chunk.
     """
     best: Drawn | None = None
     skip(random, ranks.before if ranks else 0)
@@ -57,7 +59,7 @@ def draw(
 
 
 def _smallest(parts: Drawn, before: Drawn | None, count: int) -> Drawn:
-    """The rows with the `count` smallest keys of both, in the order of their keys."""
+    """Give the rows with the `count` smallest keys of both, in order of their keys."""
     merged = parts if before is None else tuple(torch.cat(pair) for pair in zip(before, parts, strict=True))
     best = merged[0].sort(stable=True).indices[:count]
     best = best[merged[0][best].isfinite()]
@@ -65,7 +67,7 @@ def _smallest(parts: Drawn, before: Drawn | None, count: int) -> Drawn:
 
 
 def _pick(mass: Tensor, random: torch.Generator) -> Tensor:
-    """One id in proportion to `mass` [B]."""
+    """Draw one id in proportion to `mass` [B]."""
     ends = mass.cumsum(0)
     target = torch.rand((), dtype=torch.float64, generator=random).to(mass.device) * ends[-1]
     return torch.searchsorted(ends, target, right=True).clamp(max=int(mass.nonzero()[-1]))
@@ -75,12 +77,16 @@ def _pick(mass: Tensor, random: torch.Generator) -> Tensor:
 def plus_plus(
     points: Tensor, clusters: int, *, weights: Tensor | None = None, metric: Metric = "l2", seed: int = 0
 ) -> Tensor:
-    """k-means++ (Arthur and Vassilvitskii 2007): each next row in proportion to w d(x, nearest chosen row).
+    """Choose rows by k-means++: each next one in proportion to w d(x, nearest chosen row).
+
+    (Arthur and Vassilvitskii 2007.)
 
     Args:
         points: [B D], float32, bfloat16 or float16, B > 0.
-        clusters: K. With fewer than K distinct rows the rest repeat chosen ones.
-        weights: float32 [B]; metric, seed: as everywhere.
+        clusters: K. With fewer than K distinct rows, the rest repeat chosen ones.
+        weights: float32 [B]; None: 1.
+        metric: "l2" or "cosine".
+        seed: seed of the draws.
     Returns:
         int64 [K], ids of the chosen rows.
     Cost: O(B K D) time in K passes over the points.
@@ -111,7 +117,8 @@ def plus_plus(
         try:
             closest = torch.minimum(closest, assign(points, centre, metric=metric).distances.double())
         except ValueError:
-            check_rows("plus_plus", "points", points)  # it may be the centre that is refused
+            # The error may be about the centre: name the row of the data instead.
+            check_rows("plus_plus", "points", points)
             raise
         left = closest * mass
         if not bool((left > 0).any()):
@@ -127,7 +134,7 @@ def _given(points: Tensor, weights: Tensor) -> Tensor:
 def _candidates(
     chunks: Pairs, clusters: int, metric: Metric, random: torch.Generator, ranks: Ranks | None
 ) -> tuple[Tensor, Tensor]:
-    """The rows k-means|| oversamples, and the weight of the data nearest to each."""
+    """Give the rows that k-means|| oversamples, and the weight of the data nearest to each."""
     rows, _ = draw(chunks, 1, _given, random, ranks)
     for _ in range(ROUNDS):
         present = rows
@@ -150,13 +157,15 @@ def _candidates(
 def start(
     chunks: Pairs, clusters: int, method: Start, metric: Metric, seed: int, ranks: Ranks | None = None
 ) -> Tensor:
-    """Start centroids, float32 [K D]; given ranks, out of the rows of all processes.
+    """Give start centroids, float32 [K D]; given ranks, out of the rows of all processes.
 
-    "random": K rows without replacement, in proportion to their weight; one pass.
-    "k-means++": on a uniform sample of 65536 rows, or 8 K where that is more; one pass.
-    "k-means||" (Bahmani et al. 2012): five rounds that draw 2 K rows each in proportion to w d, here without
-    replacement; k-means++ then chooses among them by the weight of what is nearest to each. Seven passes.
-    With fewer distinct rows than clusters rows repeat, and the repeated clusters stay empty.
+    - "random": K rows without replacement, in proportion to their weight; one pass.
+    - "k-means++": on a uniform sample of 65536 rows, or 8 K if that is more; one pass.
+    - "k-means||" (Bahmani et al. 2012): five rounds that draw 2 K rows each in proportion to w d,
+      here without replacement; k-means++ then chooses among them by the weight of the data nearest
+      to each. Seven passes.
+
+    With fewer distinct rows than clusters, rows repeat, and the repeated clusters stay empty.
     """
     random = generator(seed)
     if method == "random":

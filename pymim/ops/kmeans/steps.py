@@ -1,4 +1,4 @@
-"""The half-steps of Lloyd's algorithm. Between accumulate and update, add or all-reduce."""
+"""The steps of Lloyd's algorithm. Between accumulate and update, add or all-reduce the statistics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Assignment(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What a pass over the data leaves behind, in float64; `errors.sum()` is the objective."""
+    """Sums of one pass over the data, in float64; `errors.sum()` is the objective."""
 
     sums: Tensor  # [K D] weighted sums of the rows
     counts: Tensor  # [K] total weight
@@ -31,13 +31,17 @@ class Statistics(NamedTuple):
 
     @classmethod
     def zeros(cls, clusters: int, width: int, device: torch.device | str | None = None) -> Statistics:
-        """Statistics of no rows at all."""
+        """Give the statistics of no rows."""
         shapes = ((clusters, width), (clusters,), (clusters,))
         return cls(*(torch.zeros(shape, dtype=torch.float64, device=device) for shape in shapes))
 
 
 def is_cosine(function: str, metric: str) -> bool:
-    """Whether `metric` is the cosine; refuses what is not a metric."""
+    """Tell whether `metric` is the cosine.
+
+    Raises:
+        ValueError: the metric is unknown.
+    """
     if metric not in ("l2", "cosine"):
         raise ValueError(f"{function}: metric: expected 'l2' or 'cosine', got {metric!r}; choose one of them")
     return metric == "cosine"
@@ -60,7 +64,7 @@ def check_rank(function: str, name: str, tensor: Tensor, rank: int) -> None:
 
 
 def check_rows(function: str, name: str, points: Tensor, first: int = 0) -> None:
-    """Refuses rows that distances cannot be computed from, by the number that the caller knows them by."""
+    """Refuse rows whose distances overflow or are not finite; count rows from `first`."""
     bad = (~points.float().square().sum(1).isfinite()).nonzero()
     if len(bad):
         raise ValueError(
@@ -70,7 +74,7 @@ def check_rows(function: str, name: str, points: Tensor, first: int = 0) -> None
 
 
 def check_weights(function: str, weights: Tensor, first: int = 0) -> None:
-    """Refuses weights that are negative or not finite."""
+    """Refuse weights that are negative or not finite; count rows from `first`."""
     bad = (~((weights >= 0) & weights.isfinite())).nonzero()
     if len(bad):
         row = int(bad[0])
@@ -96,12 +100,12 @@ def _assign(points: Tensor, centroids: Tensor, cosine: bool) -> tuple[Tensor, Te
 
 @accepts_numpy
 def assign(points: Tensor, centroids: Tensor, *, metric: Metric = "l2") -> Assignment:
-    """The nearest centroid of each row: argmin_k d(x, c_k), of equally near ones the lower id.
+    """Find the nearest centroid of each row: argmin_k d(x, c_k); ties go to the lower id.
 
-    d is |x - c|^2 for "l2" and 1 - x.c / (|x| |c|) for "cosine", where a zero row or centroid is at distance 1
-    from everything. Exact: d is computed in float32 without expanding the square, so rows far from the origin
-    and rows equal to a centroid are right; only for which of the centroids it is computed comes from an
-    approximate product with a proven error bound.
+    d is |x - c|^2 for "l2" and 1 - x.c / (|x| |c|) for "cosine", where a zero row or centroid has
+    distance 1 to everything. The result is exact: d is computed in float32 without expanding the
+    square, so it is right for rows far from the origin and for rows equal to a centroid. An
+    approximate product with a proven error bound only selects the candidates.
 
     Args:
         points: [B D], float32, bfloat16 or float16, contiguous.
@@ -144,17 +148,18 @@ def accumulate(
     weights: Tensor | None = None,
     metric: Metric = "l2",
 ) -> None:
-    """Adds rows to the statistics of their clusters, in place: sums_k += sum of w x, counts_k += sum of w,
-    errors_k += sum of w d over the rows labelled k; under cosine x is the unit row.
+    """Add rows to the statistics of their clusters, in place.
 
-    In float64 and in the order of the rows: on the CPU the bits depend neither on the threads nor on how the
-    data was cut into chunks. To all-reduce, sum the three tensors over the ranks.
+    sums_k += sum of w x, counts_k += sum of w, errors_k += sum of w d over the rows labelled k;
+    under cosine x is the unit row. Sums are float64 and in the order of the rows: on the CPU the
+    bits depend neither on threads nor on chunks. To all-reduce, sum the three tensors over the ranks.
 
     Args:
         points: [B D] as for `assign`.
-        assignment: labels int64 [B], below K; rows with a negative one are left out. distances float32 [B].
+        assignment: labels int64 [B], below K, and distances float32 [B]. Rows with a negative label
+            are left out.
         statistics: float64, added to; start from `Statistics.zeros(K, D)`.
-        weights: float32 [B], not negative; all 1 where absent.
+        weights: float32 [B], not negative; None: 1.
         metric: that of the assignment.
     Raises:
         ValueError: a shape or (on the CPU) a value is out of range; TypeError: another dtype.
@@ -164,7 +169,7 @@ def accumulate(
     check_rank("accumulate", "points", points, 2)
     if weights is not None:
         weights = weights.detach()
-        if weights.shape != points.shape[:1]:  # one of no rows would count as absent
+        if weights.shape != points.shape[:1]:  # the core takes empty weights for none
             raise ValueError(
                 f"accumulate: weights: expected [B] = [{len(points)}], got {list(weights.shape)}; pass one a row"
             )
@@ -180,21 +185,23 @@ def _update(sums: Tensor, counts: Tensor, errors: Tensor, centroids: Tensor, cos
 
 @accepts_numpy
 def update(statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", empty: Empty = "split") -> Tensor:
-    """New centroids: sums_k / counts_k (Lloyd 1982), of unit length under cosine (Dhillon and Modha 2001).
+    """Give new centroids, sums_k / counts_k (Lloyd 1982), of unit length under cosine.
 
-    Statistics of one pass over all data give Lloyd's step. Statistics that keep growing over batches give
-    mini-batch k-means with counts (Sculley 2010); multiplied by a decay before each batch, the exponential
-    moving average of vector quantisation (van den Oord et al. 2017).
+    (Cosine: Dhillon and Modha 2001.) Statistics of one pass over all data give Lloyd's step.
+    Statistics that keep growing over batches give mini-batch k-means with counts (Sculley 2010);
+    multiplied by a decay before each batch, they give the exponential moving average of vector
+    quantisation (van den Oord et al. 2017).
 
-    Empty clusters, in ascending id: "keep" leaves the old centroid; "split" takes half of the cluster with the
-    largest count whose rows differ, halving its count, so that two empty clusters can have two donors.
-    The halves are set apart by the spread of the cluster's rows, and always by more than float32 rounds away.
-    A cluster of one row, or of equal rows, never donates.
+    Empty clusters are handled in ascending id. "keep" leaves the old centroid. "split" takes half of
+    the cluster with the largest count whose rows differ, and halves its count, so that two empty
+    clusters can have two donors. The halves are moved apart by the spread of the cluster's rows,
+    always by more than float32 rounding. A cluster of one row, or of equal rows, never donates.
 
     Args:
         statistics: float64, [K D], [K] and [K]; counts and errors not negative, errors from `centroids`.
-        centroids: float32 [K D], the present ones.
-        metric, empty: as above.
+        centroids: float32 [K D], the old ones.
+        metric: "l2" or "cosine".
+        empty: "split" or "keep".
     Returns:
         float32 [K D].
     Raises:

@@ -1,17 +1,22 @@
-"""Entropic optimal transport by Sinkhorn scaling: balanced, relaxed or partial assignments of B rows to K columns.
+"""Entropic optimal transport by Sinkhorn scaling: balanced, relaxed or partial assignments of B
+rows to K columns.
 
 The plan of scores [B K], or of each of S independent problems [S B K], is
 
     P[b k] = exp(scores[b k] / epsilon + row[b] + column[k])
 
-with the potentials `row` and `column` such that its rows and columns have the wanted sums (Cuturi 2013).
-One read of the scores makes an iteration, nothing of their size is stored, nothing overflows and no row vanishes:
-where the scalings themselves could not be computed with, their logarithms are. Scores so wide that the logarithms
-lose their fractions (potentials beyond 2^14 in float32, 2^43 in float64) are refused: rows would not sum to 1.
+with potentials `row` and `column` such that rows and columns have the wanted sums (Cuturi 2013). An
+iteration reads the scores once and stores nothing of their size. Nothing overflows, and no row
+vanishes: if the scalings leave the range of floats, their logarithms are used. Scores so wide that
+the logarithms lose their fractions (potentials beyond 2^14 in float32, 2^43 in float64) are
+refused: rows would not sum to 1.
 
-What rows and columns sum to: unless told, each row to 1, so that it is a soft label, and each column to B / K
-(CAPI, Darcet et al. 2025; SwAV, Caron et al. 2020, after its final product with B). The side that is scaled last
-meets its sums exactly, the other as nearly as `Potentials.error` says.
+By default each row sums to 1, so it is a soft label, and each column to B / K (CAPI, Darcet et al.
+2025; SwAV, Caron et al. 2020, after its final product with B). The side scaled last meets its sums
+exactly, the other as nearly as `Potentials.error` says.
+
+Reading order: transport (options, the public functions), steps (half-steps in the core), pieces
+(the same loop over chunks and ranks), marginals (sums), scores (scores or their factors).
 """
 
 from pymim.ops.sinkhorn.pieces import Sums, plan_sums

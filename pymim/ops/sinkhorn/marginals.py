@@ -1,4 +1,4 @@
-"""What the rows and columns of a Sinkhorn plan are to sum to, and what is wrong with the sums or scores given."""
+"""Marginals: the wanted sums of a plan's rows and columns, and checks of sums and scores."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 from pymim.ops.arrays import fill
 
 MOST_ITERATIONS = 10**7
-NOTHING = -1e29  # above the logarithm of what a side of no mass sums to, -1e30
+NOTHING = -1e29  # a row or column without mass has the logarithm -1e30, below this
 
 
 def computed_dtype(scores: Tensor) -> torch.dtype:
-    """What the solver computes in."""
+    """Give the dtype that the solver computes in."""
     return torch.float64 if scores.dtype == torch.float64 else torch.float32
 
 
 def sum_over_ranks(values: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-    """The sum of every rank's `values`; without a group, `values`."""
+    """Sum `values` over all ranks; without a group, give `values`."""
     if group is None:
         return values
     values = values.clone()
@@ -30,20 +30,26 @@ def sum_over_ranks(values: Tensor, group: dist.ProcessGroup | None) -> Tensor:
 
 
 def widest(dtype: torch.dtype) -> float:
-    """The largest potential at which an exponential still has nine bits or more: 2^14 in float32, 2^43 in
-    float64."""
+    """Give the largest potential whose exponential keeps nine bits: 2^14 in float32, 2^43 in
+    float64.
+    """
     return 2.0**-9 / torch.finfo(dtype).eps
 
 
 def check_potentials(scores: Iterable[Tensor | None], *sides: tuple[Tensor, Tensor]) -> None:
-    """Refuses scores that are not finite, or so wide that the plan would not have the sums it is to have.
+    """Refuse scores that are not finite, or so wide that the plan would miss its sums.
 
-    Where a plan has mass, scores / epsilon are as large as the potentials at most, so these are what is looked at.
-    On CUDA, to look would stop the stream: there the kernels make such potentials NaN.
+    If a plan has mass, scores / epsilon are at most as large as the potentials, so only potentials
+    are checked. On CUDA a check would stop the stream: there the kernels turn such potentials into
+    NaN.
 
     Args:
-        scores: the scores, or the features and the prototypes; None is passed over.
-        sides: the potentials of a side, and the logarithms of what it sums to; those of nothing may be anything.
+        scores: the scores, or features and prototypes; None is skipped.
+        sides: the potentials of a side, and the logarithms of its sums; potentials without mass may
+            be anything.
+
+    Raises:
+        ValueError: scores are not finite, or too wide.
     """
     if sides[0][0].is_cuda:
         return
@@ -64,7 +70,7 @@ def check_potentials(scores: Iterable[Tensor | None], *sides: tuple[Tensor, Tens
 
 
 def _within(potentials: Tensor, most: float) -> bool:
-    """Whether all are from -most to most, which NaN is not."""
+    """Tell whether all values are from -most to most; NaN is not."""
     if not potentials.numel():
         return True
     low, high = torch.aminmax(potentials)
@@ -88,9 +94,20 @@ def log_marginals(
     mass: float,
     group: dist.ProcessGroup | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The logarithms of what the rows of this rank and all columns sum to, [S B] and [S K], or with a mass [S K+1].
+    """Give the logarithms of the sums of this rank's rows [S B] and of all columns [S K], or with a
+    mass [S K+1].
 
-    scores: only for its dtype and device; shape: theirs on this rank.
+    Args:
+        scores: gives dtype and device.
+        shape: S, B and K on this rank.
+        rows: sums of the rows; None: uniform.
+        columns: sums of the columns; None: uniform.
+        mass: share of the total that is transported; 0: all, without a virtual column.
+        group: ranks that hold the rows.
+
+    Raises:
+        ValueError: the batch is empty, a shape or device does not fit, a sum is negative, or totals
+            differ.
     """
     s, b, k = shape
     if b < 1 or k < 1:
@@ -99,9 +116,10 @@ def log_marginals(
         )
     given = rows is not None or columns is not None
     if not given and s > 1:
-        alike = log_marginals(scores, (1, b, k), None, None, mass, group)
-        repeated = tuple(each.new_empty(s, each.shape[1]) for each in alike)
-        for one, all_of_them in zip(alike, repeated, strict=True):
+        # All problems have the same sums: compute one, and copy it.
+        single = log_marginals(scores, (1, b, k), None, None, mass, group)
+        repeated = tuple(each.new_empty(s, each.shape[1]) for each in single)
+        for one, all_of_them in zip(single, repeated, strict=True):
             fill(all_of_them, one)
         return repeated  # type: ignore[return-value]
     ones = torch.ones(s, b, dtype=computed_dtype(scores), device=scores.device)
@@ -146,7 +164,7 @@ def _check_totals(rows: Tensor, columns: Tensor) -> None:
 
 
 def check_schedule(function: str, iterations: int, tolerance: float) -> None:
-    """Refuses what would not end, or end at once."""
+    """Refuse iterations that never start or end, and a negative tolerance."""
     if operator.index(iterations) < 1:
         raise ValueError(f"{function}: iterations: expected at least 1, got {iterations}; ask for more")
     if iterations > MOST_ITERATIONS:
@@ -158,7 +176,7 @@ def check_schedule(function: str, iterations: int, tolerance: float) -> None:
 
 
 def power(name: str, relax: float | None, epsilon: float) -> float:
-    """The power of a half-step whose sums are only asked for, by relax KL."""
+    """Give the exponent of a half-step whose sums are penalised by relax KL; 1 without relax."""
     if relax is None:
         return 1.0
     if not relax > 0:
@@ -167,7 +185,7 @@ def power(name: str, relax: float | None, epsilon: float) -> float:
 
 
 def share(mass: float | None) -> float:
-    """The mass, or 0 for all of it without a virtual column."""
+    """Give the mass; 0 stands for all of it, without a virtual column."""
     if mass is not None and not 0 < mass <= 1:
         raise ValueError(
             f"sinkhorn: mass: expected above 0 and at most 1, got {mass}; pass None to transport it all"

@@ -1,8 +1,8 @@
-"""Sinkhorn for scores that are not all in one place: rows split over ranks, or a product of features and
-prototypes that is never stored whole.
+"""Sinkhorn for scores in pieces: rows split over ranks, or a product of features and prototypes
+never stored whole.
 
-Log-sums of columns combine like sums: over the ranks of a process group, or over chunks of rows. One read of the
-scores makes an iteration here too.
+Log-sums of columns combine like sums, over the ranks of a process group or over chunks of rows. So
+an iteration still reads the scores once.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from pymim.ops.sinkhorn.steps import Potentials, Schedule, column_sums, sweep, w
 
 
 class Pieces:
-    """Scores as a sequence of chunks of rows on this rank, with the half-steps over all chunks and ranks."""
+    """Scores as chunks of rows on this rank, with the half-steps over all chunks and ranks."""
 
     def __init__(self, scores: Tensor | Product, epsilon: float, group: dist.ProcessGroup | None) -> None:
-        self._scores, self._epsilon, self._group = scores, epsilon, group
+        self._scores, self._epsilon = scores, epsilon
+        self._group = group
         _, count, k = shape_of(*apart(scores))
-        self._rows = max(1, count if in_core(scores) else min(count, max(64, 2**21 // max(1, k))))  # of a chunk
+        # Rows of a chunk: all if the core takes the scores, else as many as make 2^21 scores.
+        self._rows = max(1, count if in_core(scores) else min(count, max(64, 2**21 // max(1, k))))
         self._count = -(-count // self._rows)
         self._memory: Tensor | None = None
 
@@ -37,8 +39,10 @@ class Pieces:
             return
         assert isinstance(self._scores, Product)
         features, prototypes = (x if x.dtype == torch.float64 else x.float() for x in self._scores)
-        s, k, rows = len(features), prototypes.shape[-2], self._rows
-        # One chunk's memory serves all passes: taken anew between results that stay, it would never be the same.
+        s, k = len(features), prototypes.shape[-2]
+        rows = self._rows
+        # All passes reuse one chunk's memory. Allocated again between results that stay, it would
+        # rarely get the same block, and memory would fragment.
         memory = self._memory = features.new_empty(s * rows * k) if self._memory is None else self._memory
         for first in range(0, features.shape[1], rows):
             some = slice(first, first + rows)
@@ -47,10 +51,12 @@ class Pieces:
             yield some, torch.matmul(part, prototypes.mT, out=scores), None
 
     def column_sums(self, row: Tensor, virtual: bool) -> Tensor:
+        """Give the log-sums of all columns [S K]."""
         parts = (column_sums(x, row[:, at].contiguous(), self._epsilon, virtual, p) for at, x, p in self._chunks())
         return self._combined(parts)
 
     def sweep(self, row: Tensor, column: Tensor, log_rows: Tensor, power: float) -> tuple[Tensor, Tensor]:
+        """Scale the rows, and give the new row potentials and the log-sums of all columns."""
         scaled = torch.empty_like(row)
 
         def parts() -> Iterator[Tensor]:
@@ -63,29 +69,37 @@ class Pieces:
         return scaled, log_sums
 
     def plan(self, row: Tensor, column: Tensor) -> Tensor:
+        """Give the plan of this rank's rows [S B K]."""
         parts = [write_plan(x, row[:, at].contiguous(), column, self._epsilon, p) for at, x, p in self._chunks()]
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def labels(self, column: Tensor) -> Tensor:
+        """Give the labels of this rank's rows [S B]."""
         return torch.cat([write_labels(x, column, self._epsilon, p) for _, x, p in self._chunks()], 1)
 
     def _combined(self, parts: Iterator[Tensor]) -> Tensor:
-        """Add up the log-sums of chunks and ranks."""
+        """Add the log-sums of chunks and ranks."""
         first = next(parts)
-        # Copied at once: results that stay between one chunk's scratch and the next leave holes that fit neither.
+        # Copy each part at once: results kept between the scratch of two chunks fragment memory.
         table = first.new_empty(self._count, *first.shape)
         for number, part in enumerate(chain([first], parts)):
             table[number] = part
         log_sums = torch.logsumexp(table, 0) if len(table) > 1 else table[0]
         if self._group is None:
             return log_sums
+        # logsumexp over ranks: exponentials relative to the largest cannot overflow.
         top = log_sums.clone()
         dist.all_reduce(top, dist.ReduceOp.MAX, self._group)
         return top + sum_over_ranks((log_sums - top).exp(), self._group).log()
 
 
 def iterate(pieces: Pieces, log_rows: Tensor, log_columns: Tensor, k: int, schedule: Schedule) -> list[Tensor]:
-    """The loop of the core, in half-steps: row, column, error [S], iterations [S]. All problems stop together."""
+    """Run Sinkhorn's loop in half-steps: row, column, error [S], iterations [S]. All problems stop
+    together.
+
+    Mirrors the core's loop. A sweep scales the rows and sums the columns in one read of the scores,
+    so the column step needs no read.
+    """
     row, column = torch.zeros_like(log_rows), torch.zeros_like(log_columns)
     power = torch.ones_like(log_columns)
     power[:, :k] = schedule.column_power
@@ -96,6 +110,7 @@ def iterate(pieces: Pieces, log_rows: Tensor, log_columns: Tensor, k: int, sched
 
     if not schedule.rows_first:
         column = column_step(pieces.column_sums(row, log_columns.shape[1] > k))
+    # Rows first and last: rows are scaled once more than columns.
     sweeps = schedule.iterations + (schedule.rows_first and schedule.rows_last)
     for done in range(1, sweeps + 1):
         row, log_sums = pieces.sweep(row, column, log_rows, schedule.row_power)
@@ -103,6 +118,7 @@ def iterate(pieces: Pieces, log_rows: Tensor, log_columns: Tensor, k: int, sched
         missed = torch.where(mass > 0, mass * torch.expm1(column - scaled).abs(), 0)
         error = missed.sum(1) / mass.sum(1)
         stop = done == sweeps or (schedule.tolerance > 0 and bool((error <= schedule.tolerance).all()))
+        # Keep the old columns if the plan has to end with the row step.
         if not (stop and schedule.rows_last):
             column = scaled
         if stop:
@@ -120,7 +136,7 @@ def solve_in_steps(
     mass: float,
     want: str,
 ) -> tuple[Tensor, ...]:
-    """What the op of the core returns, in the same order, for the same options."""
+    """Give what the core's op gives, in the same order, for the same options."""
     values, prototypes = apart(scores)
     shape = shape_of(values, prototypes)
     marginals = log_marginals(values, shape, rows, columns, mass, group)
@@ -133,19 +149,22 @@ def solve_in_steps(
 
 
 class Sums(NamedTuple):
+    """Sums of a plan's rows and columns."""
+
     rows: Tensor  # [S B] or [B]
     columns: Tensor  # [S K] or [K]
 
 
 @accepts_numpy
 def plan_sums(scores: Tensor | Product, potentials: Potentials, *, epsilon: float = 0.05) -> Sums:
-    """What the rows and columns of a plan sum to, from its potentials, without writing it; a virtual column is
-    left out.
+    """Give the sums of a plan's rows and columns from its potentials, without writing the plan.
+
+    A virtual column is left out. Cost: two reads of the scores.
 
     Args:
-        scores, epsilon: those the potentials are of.
+        scores: the scores of the potentials.
         potentials: as potentials() gives them.
-    Cost: two reads of the scores.
+        epsilon: the epsilon of the potentials.
     """
     batched, single = problems(scores)
     row, column = (each[None] if single else each for each in potentials[:2])

@@ -1,4 +1,4 @@
-"""What Sinkhorn transports by: scores, or features and prototypes whose products are the scores."""
+"""Scores to transport by: a tensor, or features and prototypes whose products are the scores."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from pymim import _core
 
 
 class Product(NamedTuple):
-    """Scores features @ prototypes^T that are never stored whole, so memory is linear in B and K. Those of half
-    precision are multiplied exactly and summed in float32, as their product in half precision would not be."""
+    """Scores features @ prototypes^T that are never stored whole, so memory is linear in B and K.
+
+    Factors of half precision are multiplied exactly and summed in float32, unlike a product in half
+    precision.
+    """
 
     features: Tensor  # [B D] or [S B D]
-    prototypes: Tensor  # [K D], or [S K D] where every problem has its own
+    prototypes: Tensor  # [K D], or [S K D] if every problem has its own
 
 
 def problems(scores: Tensor | Product) -> tuple[Tensor | Product, bool]:
-    """The scores as [S B K], or a product of [S B D] with [S K D] or [1 K D]; and whether they were one problem."""
+    """Give the scores as [S B K], or a product of [S B D] with [S K D] or [1 K D]; and True for one
+    problem.
+
+    Raises:
+        ValueError: the axes, widths or devices do not fit; TypeError: no tensor, or integers.
+    """
     values, prototypes = apart(scores)
     if isinstance(scores, Product) and prototypes is None:
         raise TypeError("sinkhorn: prototypes: expected a tensor or array, got NoneType; pass the scores alone")
@@ -54,18 +62,20 @@ def _product(features: Tensor, prototypes: Tensor) -> Product:
 
 
 def apart(scores: Tensor | Product) -> tuple[Tensor, Tensor | None]:
-    """The scores alone, or the features and the prototypes, as the core takes them."""
+    """Give (scores, None), or (features, prototypes), as the core takes them."""
     return (scores, None) if isinstance(scores, Tensor) else scores
 
 
 def in_core(scores: Tensor | Product) -> bool:
-    """Whether the core takes them as they are: products it makes on CUDA only, elsewhere a BLAS makes them."""
+    """Tell whether the core takes the scores as they are. It multiplies products on CUDA only;
+    elsewhere BLAS does.
+    """
     if isinstance(scores, Tensor):
         return True
     return scores.features.is_cuda or scores.features.is_meta or _core.emulated
 
 
 def shape_of(scores: Tensor, prototypes: Tensor | None) -> tuple[int, int, int]:
-    """S, B and K."""
+    """Give S, B and K."""
     s, b, k = scores.shape
     return s, b, k if prototypes is None else prototypes.shape[1]

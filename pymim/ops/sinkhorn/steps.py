@@ -1,6 +1,6 @@
-"""The half-steps of Sinkhorn, each one read of the scores, and what a solver is given and gives.
+"""The half-steps of Sinkhorn in the core, each one read of the scores; and the records of a solver.
 
-Of a product, where it is made in the core, `scores` are the features, and `prototypes` come beside them.
+For a product that the core multiplies, `scores` are the features, and `prototypes` are given too.
 """
 
 from __future__ import annotations
@@ -18,20 +18,24 @@ from pymim.ops.sinkhorn.scores import shape_of
 
 
 class Potentials(NamedTuple):
-    """The logarithms of the scalings, and how good they are."""
+    """The logarithms of the scalings, and how well the plan meets its sums."""
 
     row: Tensor  # [S B] or [B]
-    column: Tensor  # [S K] or [K]; one more, the virtual column's, where a mass is given
-    error: Tensor  # [S] or scalar: sum |column sums - wanted| / sum wanted, as it was after the last row step
+    column: Tensor  # [S K] or [K]; with a mass one more, of the virtual column
+    error: Tensor  # [S] or scalar: sum |column sums - wanted| / sum wanted, after the last row step
     iterations: Tensor  # int64 [S] or scalar
 
 
 class Solution(NamedTuple):
-    plan: Tensor  # [S B K] or [B K], in the dtype that was computed in
+    """A plan and its potentials."""
+
+    plan: Tensor  # [S B K] or [B K], in the dtype of the computation
     potentials: Potentials
 
 
 class Schedule(NamedTuple):
+    """Options of the loop, as the core takes them."""
+
     epsilon: float
     iterations: int
     tolerance: float
@@ -52,7 +56,9 @@ def _empty_columns(
 def column_sums(
     scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False, prototypes: Tensor | None = None
 ) -> Tensor:
-    """log sum_b exp(scores[s b k] / epsilon + row[s b]), [S K]; a virtual column of zero scores adds one more."""
+    """Give log sum_b exp(scores[s b k] / epsilon + row[s b]), [S K]; a virtual column of zero
+    scores adds one.
+    """
     room = scratch(scores, row, shape_of(scores, prototypes)[2] + virtual, prototypes)
     out = _empty_columns(scores, row, epsilon, virtual, prototypes)
     _core.sinkhorn.columns(scores, prototypes, epsilon, row, out, room, stream(scores))
@@ -73,11 +79,19 @@ def sweep(
     row_power: float = 1.0,
     prototypes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Scales the rows, then sums the columns, in one read: the new potentials [S B], and column_sums() with them.
+    """Scale the rows, then sum the columns, in one read: new row potentials [S B], and
+    column_sums() with them.
 
-    row: the old potentials [S B], zeros at the start; column: [S K], or [S K+1] with a virtual column; log_rows:
-    the logarithms of what rows sum to, [S B]. The new potential of a row is row_power (log_rows - log sum_k
-    exp(scores / epsilon + column)).
+    A row's new potential is row_power (log_rows - log sum_k exp(scores / epsilon + column)).
+
+    Args:
+        scores: [S B K], or features.
+        row: old potentials [S B], zeros at the start.
+        column: [S K], or [S K+1] with a virtual column.
+        log_rows: logarithms of the sums of rows [S B].
+        epsilon: strength of the entropy.
+        row_power: exponent of a relaxed row step.
+        prototypes: of a product.
     """
     room = scratch(scores, column, column.shape[1], prototypes)
     row, log_sums = row.clone(), torch.empty_like(column)
@@ -96,7 +110,7 @@ def _empty_plan(
 def write_plan(
     scores: Tensor, row: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None
 ) -> Tensor:
-    """exp(scores / epsilon + row + column), [S B K]."""
+    """Give the plan, exp(scores / epsilon + row + column), [S B K]."""
     room = scratch(scores, column, column.shape[1], prototypes)
     out = _empty_plan(scores, row, column, epsilon, prototypes)
     check_potentials((scores, prototypes), (row, row), (column, column))
@@ -110,7 +124,9 @@ def _empty_labels(scores: Tensor, *rest: object) -> Tensor:
 
 @op("sinkhorn_labels", _empty_labels, public=True)
 def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
-    """The column with the most of each row, int64 [S B], straight from the columns' potentials."""
+    """Give the column with the largest share of each row, int64 [S B], from the columns'
+    potentials.
+    """
     room = scratch(scores, column, column.shape[1], prototypes)
     out = _empty_labels(scores)
     check_potentials((scores, prototypes), (column, column))
@@ -119,6 +135,9 @@ def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Ten
 
 
 def scratch(scores: Tensor, like: Tensor, width: int, prototypes: Tensor | None = None) -> Tensor:
-    """The memory a function of the core works in. Take it before what stays: freed, it leaves room for the next."""
+    """Allocate scratch of a function of the core.
+
+    Call it before allocating outputs: then the allocator can reuse its block for the next chunk.
+    """
     s, b, _ = scores.shape
     return like.new_empty(_core.sinkhorn.scratch(s, b, width, prototypes is not None, scores.is_cuda))

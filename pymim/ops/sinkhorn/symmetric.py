@@ -1,4 +1,4 @@
-"""The symmetric case of Sinkhorn: one potential for rows and columns, by half-way steps of both sides at once."""
+"""Symmetric Sinkhorn: one potential for rows and columns, by half-way steps of both sides at once."""
 
 from __future__ import annotations
 
@@ -22,23 +22,31 @@ def doubly_stochastic(
     tolerance: float = 1e-4,
     group: dist.ProcessGroup | None = None,
 ) -> Solution:
-    """Scales exp(affinity / epsilon), symmetric, so that its rows and columns sum to 1 and it stays symmetric.
+    """Scale exp(affinity / epsilon), symmetric, so that rows and columns sum to 1 and it stays
+    symmetric.
 
     P[i j] = exp(affinity[i j] / epsilon + row[i] + row[j]), by half-way steps of both sides at once
-    (Knight et al. 2014): row <- (row - log sum_j exp(affinity[i j] / epsilon + row[j])) / 2. A read an
-    iteration. CPP (Chu et al. 2024) and MLC (Ding et al. 2023) alternate: that is plan(affinity, ...) as it stands.
+    (Knight et al. 2014): row <- (row - log sum_j exp(affinity[i j] / epsilon + row[j])) / 2. An
+    iteration reads the affinity once. CPP (Chu et al. 2024) and MLC (Ding et al. 2023) alternate
+    sides: that is plan(affinity, ...).
 
     Args:
-        affinity: symmetric, [N N] or [S N N], any dtype of solve(); or a Product of N points with themselves.
-        group: a process group whose ranks hold the rows between them, in the order of the ranks and in any split
-            of at least one each: this rank's rows [n N], or the Product of its points and all points. An
-            iteration all-reduces N numbers. The rest: as in Options.
+        affinity: symmetric, [N N] or [S N N], any dtype of solve(); or a Product of N points with
+            themselves.
+        epsilon: strength of the entropy.
+        iterations: most iterations.
+        tolerance: stop once `error` is at most this.
+        group: a process group whose ranks hold the rows in rank order, each at least one: pass this
+            rank's rows [n N], or the Product of its points with all points. An iteration
+            all-reduces N numbers.
+
     Returns:
-        Solution: of this rank's rows, where there are several; `column` is everybody's, `row` its part for the
-        rows; error is mean |row sum - 1| before the last step.
+        Solution: the plan and `row` of this rank's rows, `column` of all rows. `error` is mean |row
+            sum - 1| before the last step.
+
     Raises:
-        ValueError: as solve(), or the affinity is not symmetric (looked at on the CPU only, and by each rank only
-        among its own points).
+        ValueError: as solve(), or the affinity is not symmetric (checked on the CPU only, by each
+            rank among its own points).
     """
     check_schedule("doubly_stochastic", iterations, tolerance)
     batched, single = problems(affinity)
@@ -48,7 +56,8 @@ def doubly_stochastic(
     pieces = Pieces(batched, epsilon, group)
     row = torch.zeros(len(like), n, dtype=computed_dtype(like), device=like.device)
     for done in range(1, iterations + 1):
-        scaled = -pieces.column_sums(row[:, mine], False)  # the columns' sums are those of the rows, and reduce
+        # By symmetry the sums of columns are those of rows, and columns reduce over ranks.
+        scaled = -pieces.column_sums(row[:, mine], False)
         error = torch.expm1(row - scaled).abs().mean(1)
         row, count = (row + scaled) / 2, torch.full(error.shape, done, device=error.device)
         if tolerance > 0 and bool((error <= tolerance).all()):
@@ -60,7 +69,7 @@ def doubly_stochastic(
 
 
 def _own_rows(like: Tensor, group: dist.ProcessGroup | None) -> tuple[slice, int]:
-    """Which of all rows are this rank's, and how many there are."""
+    """Give the slice of this rank's rows among all rows, and the number of all rows."""
     rows = like.shape[1]
     if group is None:
         return slice(rows), rows

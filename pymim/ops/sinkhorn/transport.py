@@ -1,4 +1,6 @@
-"""The plan, its labels and its potentials: in one call of the core, or in half-steps where that cannot be."""
+"""The plan, its labels and its potentials, in one call of the core, or in half-steps if that is
+impossible.
+"""
 
 from __future__ import annotations
 
@@ -30,24 +32,31 @@ Domain = Literal["auto", "log"]
 
 
 class Options(TypedDict, total=False):
-    """How to transport. Tensors are in the dtype the solver computes in: float64 for float64 scores, else float32.
+    """Options of a transport. Tensors have the solver's dtype: float64 for float64 scores,
+    otherwise float32.
 
-    epsilon: the strength of the entropy, default .05; the larger the softer. Scores are divided by it.
-    iterations: how many times both sides are scaled, default 3; the most, where there is a tolerance.
-    tolerance: stop once `error` is at most this; default 0, a fixed number of iterations.
-    first, last: the side an iteration begins with, default "columns", and the side that is scaled at the very end,
-        default "rows". Where both are the same side it is scaled once more than the other.
-    rows, columns: what they sum to, [B] and [K] or one for each problem [S B] and [S K]. A side that is not given
-        is uniform with the total of the other.
-    row_relax, column_relax: gamma, where a side's sums are only asked for, by gamma KL(sums | wanted) in the
-        objective <-scores, P> + epsilon sum P (log P - 1) (Chizat et al. 2018; P2OT, Zhang et al. 2024).
-    mass: transport only this share of the total: a virtual column of zero scores takes the rest, so rows may sum
-        to less than is wanted, and each column is asked for `mass` of its share (P2OT).
-    group: a process group whose ranks hold the rows between them, in any split of at least one each; `rows` are
-        this rank's, `columns` everybody's. The plan is that of one process that has all rows.
-    domain: "auto", the default, multiplies by the scalings themselves, faster on a CPU, and solves in the log
-        domain each problem one of whose sums leaves the range where that is exact; "log" always does. They agree
-        to rounding. CUDA, half-steps and chunks are always in the log domain.
+    Args:
+        epsilon: strength of the entropy, default .05; larger is softer. It divides the scores.
+        iterations: how often both sides are scaled, default 3; with a tolerance, the most.
+        tolerance: stop once `error` is at most this; default 0, a fixed number of iterations.
+        first: the side that an iteration starts with; default "columns".
+        last: the side scaled at the very end; default "rows". If it is `first` too, that side is
+            scaled once more than the other.
+        rows: sums of the rows, [B], or [S B] for each problem. Default: uniform, with the total of
+            the columns.
+        columns: sums of the columns, [K] or [S K]. Default: uniform, with the total of the rows.
+        row_relax: gamma of a penalty gamma KL(sums | wanted) in place of exact row sums, in the
+            objective <-scores, P> + epsilon sum P (log P - 1) (Chizat et al. 2018; P2OT, Zhang et
+            al. 2024).
+        column_relax: the same for columns.
+        mass: share of the total to transport: a virtual column of zero scores takes the rest, so
+            rows may sum to less than wanted, and each column wants `mass` of its share (P2OT).
+        group: a process group whose ranks hold the rows, each at least one; `rows` are this rank's,
+            `columns` everybody's. The plan is that of one process with all rows.
+        domain: "auto", the default, multiplies by the scalings, which is faster on a CPU, and uses
+            the log domain for each problem whose sums leave the range where that is exact; "log"
+            always uses it. They agree to rounding. CUDA, half-steps and chunks always use the log
+            domain.
     """
 
     epsilon: float
@@ -66,20 +75,23 @@ class Options(TypedDict, total=False):
 
 @accepts_numpy
 def solve(scores: Tensor | Product, **options: Unpack[Options]) -> Solution:
-    """The plan and its potentials.
+    """Give the plan and its potentials.
 
     Args:
-        scores: float32, float64, bfloat16 or float16 [B K], or S independent problems [S B K]. Finite. Or a
-            Product of features and prototypes, whose scores are never stored whole: on the CPU they are made some
-            rows at a time, on CUDA inside the solver, tile by tile.
+        scores: float32, float64, bfloat16 or float16 [B K], or S independent problems [S B K];
+            finite. Or a Product of features and prototypes, whose scores are never stored whole: on
+            the CPU they are computed some rows at a time, on CUDA inside the solver, tile by tile.
         options: see Options.
+
     Raises:
-        ValueError: an option is out of range, the sums of the two sides have different totals, a shape does not
-            fit, or a score is not finite, or so wide that a potential is beyond 2^14 (2^43 in float64), where
-            its fractions are lost. (On CUDA, where looking at values would stop the stream, such a
-            score makes the plan NaN and labels -1.) TypeError: a dtype is not taken.
-    Cost: O(S B K) a pass, iterations + 1 reads of the scores, and one write of the plan. For a Product on CUDA two
-        products an iteration, and beside the plan memory that is linear in B and K.
+        ValueError: an option is out of range, totals differ, a shape does not fit, or a score is
+            not finite, or so wide that a potential exceeds 2^14 (2^43 in float64) and loses its
+            fraction. (On CUDA values are not checked, which would stop the stream: such a score
+            makes the plan NaN and labels -1.)
+        TypeError: a dtype is not supported.
+
+    Cost: O(S B K) a pass, iterations + 1 reads of the scores, and one write of the plan. For a
+    Product on CUDA two products an iteration, and besides the plan memory linear in B and K.
     """
     plan, _, *potentials = _solve(scores, "solution", **options)
     return Solution(plan, Potentials(*potentials))
@@ -87,20 +99,23 @@ def solve(scores: Tensor | Product, **options: Unpack[Options]) -> Solution:
 
 @accepts_numpy
 def plan(scores: Tensor | Product, **options: Unpack[Options]) -> Tensor:
-    """The plan alone, as solve() gives it: soft labels of the rows."""
+    """Give the plan alone, as solve(): soft labels of the rows."""
     return _solve(scores, "plan", **options)[0]
 
 
 @accepts_numpy
 def labels(scores: Tensor | Product, **options: Unpack[Options]) -> Tensor:
-    """int64 [S B] or [B]: the column that has the most of each row of the plan, of equals the first (SeLa, Asano et
-    al. 2020; SIGMA, Salehi et al. 2024). As solve(), but no plan is written."""
+    """Give the column with the largest share of each row of the plan, int64 [S B] or [B].
+
+    Ties go to the first (SeLa, Asano et al. 2020; SIGMA, Salehi et al. 2024). As solve(), but
+    writes no plan.
+    """
     return _solve(scores, "labels", **options)[1]
 
 
 @accepts_numpy
 def potentials(scores: Tensor | Product, **options: Unpack[Options]) -> Potentials:
-    """The potentials alone. As solve(), but no plan is written."""
+    """Give the potentials alone. As solve(), but writes no plan."""
     return Potentials(*_solve(scores, "potentials", **options)[2:])
 
 
