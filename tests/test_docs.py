@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from pymim import config, run
+from pymim import config, ops, run
 
 ROOT = Path(__file__).parent.parent
-PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted(ROOT.glob("docs/**/*.md"))}
-PACKAGES = "clusters data encoders losses loop masks optim predictors probes rankers targets views".split()
-MODULES = [*PACKAGES, "method", "schedule", "stages", "train", "tune", "evaluate", "contracts"]
+GENERATED = ROOT / "docs" / "reference"
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in sorted(ROOT.glob("docs/**/*.md"))
+    if path.parent != GENERATED
+}
+MODULES = [path.stem for path in ROOT.glob("pymim/[a-z]*") if path.suffix in ("", ".py")]
+OPS = ["block", "kmeans", "mask", "rank", "sinkhorn"]
 SHIPPED = {  # the package whose parts fill a slot, and the page of that slot
     "encoders": "encoder",
     "losses": "loss",
@@ -50,25 +55,31 @@ def test_python_runs_as_it_stands(code):
     assert left.keys() > {"__builtins__"}
 
 
-@pytest.mark.parametrize("text", blocks("gin"))
-def test_gin_files_are_explained(text, tmp_path, monkeypatch):
-    """--mode explain builds all, and refuses what training refuses, bindings without effect too."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGES["docs/methods-add.md"], re.DOTALL)
-    (tmp_path / "contrast.py").write_text(code)
-    (tmp_path / "mine.gin").write_text(text)
+@pytest.fixture
+def contrast(tmp_path, monkeypatch):
+    """The folder that one works in who follows docs/methods-add.md: contrast.py and contrast.gin are there."""
+    for name, language in (("contrast.py", "python"), ("contrast.gin", "gin")):
+        (text,) = re.findall(rf"```{language}\n(.*?)```", PAGES["docs/methods-add.md"], re.DOTALL)
+        (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    words = ["--gin", str(tmp_path / "mine.gin"), "--mode", "explain", "--workdir", str(tmp_path)]
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", blocks("gin"))
+def test_gin_files_are_explained(text, contrast):
+    """--mode explain builds all, and refuses what training refuses, bindings without effect too."""
+    (contrast / "mine.gin").write_text(text)
+    words = ["--gin", "mine.gin", "--mode", "explain", "--workdir", str(contrast)]
     assert run.main([*words, *["--trust"] * ("contrast" in text)]) == 0
 
 
 @pytest.mark.parametrize("command", commands())
-def test_commands_parse_and_configure(command, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    args = run.parse(shlex.split(command))
-    shipped = [name for name in args.gin if config.find(name).exists()] if "contrast" not in command else []
-    assert args.resume or shipped
-    if shipped:
-        assert config.load(shipped, args.bindings)
+def test_commands_parse_and_configure(command, contrast):
+    args = run.parse(shlex.split(command.replace("runs/mine/config.gin", "gin/mae.gin")))
+    assert args.gin or (args.workdir and (args.resume == "auto" or args.mode != "train")) or args.list
+    with config.trusting(args.trust):
+        assert not args.gin or config.load(args.gin, args.bindings)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -98,6 +109,12 @@ def _is_there(module, name, argument):
     annotated = (getattr(each, "__annotations__", {}) for each in part.__mro__)
     made_with = (getattr(each.__init__, "__annotations__", {}) for each in part.__mro__)
     return hasattr(part, argument) or any(argument in names for names in (*annotated, *made_with))
+
+
+def test_named_ops_are_there():
+    named = set(re.findall(rf"(?<![\w.])({'|'.join(OPS)})\.(\w+)", PAGES["docs/ops.md"]))
+    assert len(named) > 20
+    assert [(op, name) for op, name in sorted(named) if not hasattr(getattr(ops, op), name)] == []
 
 
 @pytest.mark.parametrize(("package", "page"), SHIPPED.items())
