@@ -1,13 +1,17 @@
 """What docs/ says: its Python runs as it stands, its commands configure, and what it names is there."""
 
 import importlib
+import inspect
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-from pymim import config, ops, run
+from pymim import config, contracts, errors, ops, run
+from pymim.data import decode, opening, splits, videos
+from pymim.objective import Objective
+from pymim.probes import reading
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ROOT / "docs" / "reference"
@@ -127,6 +131,33 @@ def test_the_page_of_a_slot_names_every_shipped_part(package, page):
 def test_the_index_leads_to_every_page():
     linked = set(re.findall(r"\]\(([\w/-]+\.md)\)", PAGES["docs/README.md"]))
     assert {page.removeprefix("docs/") for page in PAGES} - {"README.md"} <= linked
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("slots/encoder", contracts.Features._fields),
+        ("slots/mask", contracts.Mask._fields),
+        ("slots/target", contracts.Made._fields),
+        ("slots/probe", ("pooled", "tokens", "scores", "images")),
+        ("design", contracts.HOOKS),
+        ("design", tuple(inspect.signature(Objective).parameters.keys() - {"steps"})),
+        ("data", (*opening.NAMES, *splits.SPLITS)),
+        ("data", tuple(suffix.strip(".") for suffix in (*decode.SUFFIXES, *videos.SUFFIXES))),
+        ("evaluation", reading.POOLS),
+        ("gin", tuple(re.findall(r"^([A-Z_]+) = ", (ROOT / "gin/base.gin").read_text(), re.MULTILINE))),
+    ],
+)
+def test_a_page_names_all_of_a_kind(page, names):
+    text = PAGES[f"docs/{page}.md"]
+    assert names
+    assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)] == []
+
+
+def test_all_exit_codes_are_listed():
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["docs/runs.md"], re.MULTILINE)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")]
+    assert listed == {0, *(kind.exit_code for kind in kinds)}
 
 
 def test_pages_of_slots_have_the_same_sections():
