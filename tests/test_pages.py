@@ -154,6 +154,14 @@ def test_a_page_names_all_of_a_kind(page, names):
     assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)] == []
 
 
+def test_the_layout_names_every_module_and_folder():
+    """`pymim docs` writes the reference: where it is, it is a verb of its own."""
+    there = [path for path in ROOT.glob("pymim/[a-z]*") if path.suffix in ("", ".py") and path.stem != "docs"]
+    missing = [path.name for path in there if f"`pymim/{path.name}`" not in PAGES["docs/design.md"]]
+    assert len(there) > 40
+    assert missing == []
+
+
 def test_all_exit_codes_are_listed():
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["docs/runs.md"], re.MULTILINE)}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")]
