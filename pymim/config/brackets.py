@@ -3,11 +3,11 @@
 gin calls @X() at once, and hands on @X to be called later. The annotation of the slot decides; each
 alternative of a union is one way to fill it.
 
-- `type[X]` takes a constructor. So does a callable that makes an object: `Callable[..., nn.Module]`,
-  `Callable[[Encoder], X]`, `Callable[..., Any]`.
-- A callable that computes takes a callable object. It computes if it takes a tensor or a number, or returns
-  a tensor, a number, None, a container or a record: `Callable[[Tensor, Tensor], Tensor]`, `Schedule`.
-  Write `@losses.MSE()`, or `@mine.loss` for a plain function.
+- `type[X]` takes a constructor. So does a callable that makes an object: `Callable[...,
+  nn.Module]`, `Callable[[Encoder], X]`, `Callable[..., Any]`.
+- A callable that computes takes a callable object. It computes if it takes a tensor or a number, or
+  returns a tensor, a number, None, a container or a record: `Callable[[Tensor, Tensor], Tensor]`,
+  `Schedule`. Write `@losses.MSE()`, or `@mine.loss` for a plain function.
 - A protocol whose only member is `__call__` follows the signature of `__call__`.
 - Everything else takes an object: a class, a protocol with further members, a container, `Any`.
 - A slot without an annotation, or with one that cannot be resolved, takes both.

@@ -30,7 +30,7 @@ class Array:
     note, under its name.
 
     channels: of every picture given. classes: names of the training set's classes, which number the
-    classes of a test set.
+        classes of a test set.
 
     Raises: DataError if the file holds no pictures, or they cannot have these channels.
     """

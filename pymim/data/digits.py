@@ -28,10 +28,10 @@ class Digits:
 
     No digit is in both splits.
 
-    length: number of pictures; by default 50,000 for "train" and 10,000 for "test". background:
-    "black", "plain" (a random colour) or "photo" (a random piece of a photograph). size, digit:
-    pixels of a picture's side; smallest and largest side of a digit. contrast: smallest difference
-    between the grey values of a digit and its background, of 255.
+    length: number of pictures; by default 50,000 for "train" and 10,000 for "test".
+    background: "black", "plain" (a random colour) or "photo" (a random piece of a photograph).
+    size, digit: pixels of a picture's side; smallest and largest side of a digit.
+    contrast: smallest difference between the grey values of a digit and its background, of 255.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ def paste(glyphs: Tensor, corner: Tensor, side: Tensor, size: int) -> Tensor:
     """Scale each glyph [B 8 8] bilinearly to `side` [B] pixels and place it in an empty square.
 
     corner: row and column [B 2] of its upper left corner. Returns opacity float32 [B size size].
-    For a clip, give one glyph for each frame.
+        For a clip, give one glyph for each frame.
     """
     rows, columns = (_placing(corner[:, axis], side, glyphs.shape[1], size) for axis in (0, 1))
     return rows @ glyphs @ columns.mT
@@ -128,7 +128,7 @@ def cut(place: Tensor, size: int) -> Tensor:
     """Cut squares out of the photographs: float32 [B 3 size size], from 0 to 255.
 
     place: three numbers on [0, 1) each: photograph, row, column. For a clip, give the place of each
-    frame.
+        frame.
     """
     photos = _photos()
     number, y, x = (

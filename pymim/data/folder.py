@@ -19,9 +19,9 @@ class Folder:
     If most pictures are in two or more sub-folders, these are the classes, and pictures at the top
     have none.
 
-    path: a folder, or files of one that were found already. channels: of every picture given; a
-    picture that cannot have them is Unreadable. classes: names of the training set's classes, which
-    number the classes of a test set.
+    path: a folder, or files of one that were found already.
+    channels: of every picture given; a picture that cannot have them is Unreadable.
+    classes: names of the training set's classes, which number the classes of a test set.
     """
 
     def __init__(self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None):

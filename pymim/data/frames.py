@@ -29,7 +29,7 @@ class Timeline:
     """Hold the times of the first and last frame, in seconds of the stream's clock, and the rate.
 
     rate: frames per second. counted: the frames have no usable times, so frame n is shown at n /
-    rate.
+        rate.
     """
 
     first: float

@@ -18,7 +18,7 @@ def evaluates_on(source: Source, evaluation: Any, items: str = "pictures") -> st
     """Describe the data that a run evaluates on. Raises: DataError if they cannot be read.
 
     source: the training data. evaluation: the run's evaluation, with the `source`, `channels` and
-    `clip` that `data.open` takes; any other object is only named.
+        `clip` that `data.open` takes; any other object is only named.
     """
     if evaluation is None:
         return "evaluates on nothing: no train.Trainer.evaluate is set"

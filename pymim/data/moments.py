@@ -45,7 +45,7 @@ def measured(
     for --mode explain, nothing is read and the result is "none".
 
     known: an earlier result, returned as it is. A run writes it to its config.gin, so that whatever
-    uses the run later has the same statistics, even if the data changed or are gone.
+        uses the run later has the same statistics, even if the data changed or are gone.
     """
     if known is not None:
         return known

@@ -23,7 +23,7 @@ class MovingDigits(Digits):
     gives the label away. Clip i is a function of (seed, i).
 
     frames: of a clip. travel: smallest and largest share of its free way that a digit moves. The
-    rest is as in `Digits`; no digit is in both splits.
+        rest is as in `Digits`; no digit is in both splits.
     """
 
     def __init__(

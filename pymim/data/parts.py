@@ -96,7 +96,7 @@ def _kind(name: str) -> str | None:
 
 
 def held_out(found: Parts) -> str | None:
-    """Choose the split to evaluate on: "test", or "validation" if only that one has labels."""
+    """Choose the split to evaluate on: "test", or "validation" if only it has labels."""
     there = [split for split in HELD_OUT if split in found]
     labelled = (split for split in there if len(there) == 1 or found[split].classes())
     return next(labelled, there[0] if there else None)

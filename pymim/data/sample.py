@@ -39,9 +39,9 @@ def drawn(length: int, size: int, seed: int = 0) -> Ids:
 def stratified(labels: NDArray[np.int64], size: int, seed: int = 0) -> Ids:
     """Draw `size` labelled rows, ascending: each class in proportion, at least one row each.
 
-    labels: [N]; rows below 0 have no label and are never drawn. size: if it reaches the labelled
-    rows, all are returned. If it is below the number of classes, the seed draws the classes, one
-    row each; they are the same in every set with these labels.
+    labels: [N]; rows below 0 have no label and are never drawn.
+    size: if it reaches the labelled rows, all are returned. If it is below the number of classes,
+        the seed draws the classes, one row each; they are the same in every set with these labels.
 
     Raises: ValueError.
     """
@@ -71,7 +71,7 @@ def shares(counts: NDArray[np.int64], size: int, rank: NDArray[np.int64]) -> NDA
     """Divide `size` among classes by largest remainder (Hamilton 1792), at least one each.
 
     counts: rows of each class. rank: order of classes with equal remainders, and which classes come
-    first if there are more classes than `size`.
+        first if there are more classes than `size`.
     """
     if size < len(counts):
         return (np.argsort(np.argsort(rank)) < size).astype(np.int64)

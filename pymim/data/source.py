@@ -51,8 +51,8 @@ class Source(Protocol):
 
     - `take(index [B]) -> uint8 [B C H W]`: its pictures have one size and are in memory. The loader
       then makes whole batches at once, in its own process.
-    - `clip(index, moment) -> uint8 [C T H W]`: it holds videos. The loader draws the moment, on
-      [0, 1), at which a clip begins, for each epoch.
+    - `clip(index, moment) -> uint8 [C T H W]`: it holds videos. The loader draws the moment, on [0,
+      1), at which a clip begins, for each epoch.
     - `notes(index [B])`: arrays of numbers by name, first axis B, such as a time, a distance or
       boxes. They reach targets as `Batch.notes`.
     - `range`: (low, high), the limits of floating-point pixels if not [0, 1]; else it is measured.

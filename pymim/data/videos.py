@@ -39,7 +39,7 @@ class Clip:
     """Choose what to cut out of a video.
 
     frames: of a clip. stride: take every `stride`-th frame of the video. fps: or so many frames per
-    second. short: pixels of the shorter side at most; larger videos are shrunk while decoding.
+        second. short: pixels of the shorter side at most; larger videos are shrunk while decoding.
     """
 
     frames: int = 16

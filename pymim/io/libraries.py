@@ -36,8 +36,9 @@ class Shown(NamedTuple):
     """How pictures are prepared and features read when an encoder is evaluated.
 
     mean, std: of each channel. size: rows and columns of the view; None: the size the encoder was
-    built for. share: of the shorter side, as in `views.Center`. pool, layer: as in
-    `evaluate.Evaluation`. range: of the pixels, if not [0, 1].
+        built for.
+    share: of the shorter side, as in `views.Center`. pool, layer: as in `evaluate.Evaluation`.
+    range: of the pixels, if not [0, 1].
     """
 
     mean: list[float]

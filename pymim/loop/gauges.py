@@ -23,11 +23,11 @@ class Gauges:
     They cover the whole logged step: all pieces of the batch, in all processes.
 
     features/rank: effective rank of the encoder's tokens. NAME/target_rank: that of a target that
-        learns vectors. At 1 or below, all tokens are equal up to a factor.
-    NAME/target_std: standard deviation of such a target's channels over tokens; 0 for a constant.
-    NAME/...: the gauges of a target or loss that assigns patches to clusters, from its
-        `gauges(prediction, target)`: see `measures.usage`.
-    NAME/of_chance: the loss divided by `chance`, the loss of a uniform guess: log K for K clusters.
+    learns vectors. At 1 or below, all tokens are equal up to a factor. NAME/target_std: standard
+    deviation of such a target's channels over tokens; 0 for a constant. NAME/...: the gauges of a
+    target or loss that assigns patches to clusters, from its `gauges(prediction, target)`: see
+    `measures.usage`. NAME/of_chance: the loss divided by `chance`, the loss of a uniform guess: log
+    K for K clusters.
 
     Args:
         tokens: number of tokens, drawn from all, that a rank is computed from.

@@ -16,7 +16,7 @@ class Cutout:
     """Fill a square round a pixel drawn anywhere in the picture; part of it may be outside.
 
     side: pixels of a side, drawn uniformly, both ends included. fill: a value on [0, 1], or one for
-    each channel. p: probability.
+        each channel. p: probability.
     """
 
     def __init__(self, side: tuple[int, int] = (1, 16), fill: float | Sequence[float] = 0.0, p: float = 1.0):

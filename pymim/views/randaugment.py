@@ -26,8 +26,9 @@ GREATEST = 10.0  # largest magnitude
 class RandAugment:
     """Apply `count` operations in turn, drawn with replacement from `names`.
 
-    Each is applied with probability `p`. The magnitude m of each is drawn from N(magnitude, deviation^2) and clamped to 0 to 10. With M =
-    m / 10 and a random sign, the operations are those of timm's `rand-m9-mstd0.5-inc1`:
+    Each is applied with probability `p`. The magnitude m of each is drawn from N(magnitude,
+    deviation^2) and clamped to 0 to 10. With M = m / 10 and a random sign, the operations are those
+    of timm's `rand-m9-mstd0.5-inc1`:
 
     autocontrast; equalise; invert; rotate by +-30 M degrees; posterise to 4 - floor(4 M) bits;
     solarise from the level 256 - floor(256 M) on; solarise_add floor(110 M) / 255 to the lower

@@ -23,9 +23,10 @@ Channels = int | Sequence[int] | None  # how many, from the first; or which; Non
 class Rectangle:
     """Cut rectangles out of pictures, resize them to one size, and normalise them.
 
-    channels: of the picture: how many, or which; None: all. nearest: channels of the picture that
-    take the nearest pixel. kernel: of the other channels: "bicubic", "bilinear" or
-    "bilinear-aliased"; see `views.resample`.
+    channels: of the picture: how many, or which; None: all.
+    nearest: channels of the picture that take the nearest pixel.
+    kernel: of the other channels: "bicubic", "bilinear" or "bilinear-aliased"; see
+        `views.resample`.
 
     Raises: ValueError for an unknown kernel, or if `nearest` are not among the channels.
     """

@@ -50,8 +50,8 @@ class Pretrain(Rectangle):
         scale, ratio: of the crop's area and aspect. flip: probability.
         channels: of the picture: how many, or which; all by default.
         nearest: channels of the picture that take the nearest pixel: maps of classes or parts.
-        like: the number of an earlier view of the loader. This view then has the same picture,
-            crop and flip, at its own size, channels and statistics (BEiT's second view, Bao et al.
+        like: the number of an earlier view of the loader. This view then has the same picture, crop
+            and flip, at its own size, channels and statistics (BEiT's second view, Bao et al.
             2022). scale, ratio and flip are not read.
         same_changes: change k here draws what change k draws in the view `like`.
         kernel: "bicubic" (MAE) or "bilinear" (SwAV, SimMIM, I-JEPA), both with antialiasing as in
@@ -128,7 +128,7 @@ class Center(Rectangle):
     """Cut out the middle of each picture, for evaluation: nothing is random.
 
     share: of the shorter side to keep; 224 with 0.875 is torchvision's Resize(256) and
-    CenterCrop(224). `channels`, `nearest` and `kernel` as of `Pretrain`.
+        CenterCrop(224). `channels`, `nearest` and `kernel` as of `Pretrain`.
     """
 
     def __init__(
