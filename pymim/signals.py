@@ -1,8 +1,8 @@
 """Handle the signals that ask a process to stop: SIGTERM, SIGUSR1, SIGHUP and Ctrl-C.
 
 Each raises `Asked` at once, unless the process is in a section that must finish first (`held`). A
-second Ctrl-C ends the process at once without a message. A signal that is ignored from the start,
-as SIGHUP under nohup, stays ignored.
+Ctrl-C after that ends the process at once, without a message. A signal that is ignored from the
+start, as SIGHUP under nohup, stays ignored.
 """
 
 from __future__ import annotations

@@ -46,30 +46,23 @@ class Trainer:
     """Pre-train `method` on the batches of `data` for `steps` steps.
 
     batch: the global batch, divided among the processes and processed in pieces of `micro` images
-        (None: a process's whole share) with summed gradients (`loop.pieces`): with the learning
-        rate it is what papers state.
-    precision: "bf16" (autocast), "float32", or "tf32", which rounds float32 products on GPUs; also
-        for probes.
+        (None: a process's whole share) whose gradients are summed (`loop.pieces`).
+    precision: "bf16" (autocast), "float32", or "tf32" (float32 products rounded on GPUs).
     compile: use torch.compile. recompute: recompute the activations of ViT and ResNet blocks.
     clip: largest norm of the gradient.
     average: momentum of an exponential moving average of the encoder, which is then evaluated and
         exported; or "teacher", the method's own momentum copy (`encoders.Momentum`; DINO, Caron et
         al. 2021; I-JEPA, Assran et al. 2023).
-    log_every: steps between two lines, printed and written to metrics.jsonl. `loss`, and each
-        objective's under its name, are means since the last line over all pieces and processes (for
-        an objective that rests, over the steps in which it does not); `loss_of_step` is the last
-        step's. `epoch` is the passes over the training set: images seen, divided by its pictures.
+    log_every: steps between two lines, printed and written to metrics.jsonl. `loss` and each
+        objective's are means since the last line, over pieces, processes, and the steps in which
+        the objective does not rest; `loss_of_step` is the last step's.
     gauges: computed in the steps that are logged.
     start: where the encoder's weights come from, in whole or in part (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
-    patience: seconds that another process may be silent or late before the run ends (Lost). Looks
-        may take longer.
-    evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` /
-        `draw_every` steps.
+    patience: seconds that another process may be silent or late (Lost). Looks may take longer.
+    evaluate, draw: called with (trainer, folder, step) at the end and every ..._every steps.
 
     During a run, `step` is the number of steps done, `images` of images seen, `folder` the run's.
-
-    Raises: ConfigError for an argument out of range.
     """
 
     def __init__(
@@ -112,11 +105,10 @@ class Trainer:
         self.precision, self.compile = precision, compile
         self.recompute, self.clip = recompute, clip
         self.log_every, self.save_every = log_every, save_every
-        self.keep = keep
+        self.keep, self.gauges = keep, gauges
         self.board = tensorboard_writer() if tensorboard else None
         self.looks = [(look, every) for look, every in ((evaluate, evaluate_every), (draw, draw_every)) if look]
         self.evaluate, self.draw = evaluate, draw
-        self.gauges = gauges
         self.world = World.current(patience)
         self.method = method.to(self.world.device)
         self.start = None if start is None else Path(start)
@@ -125,8 +117,7 @@ class Trainer:
         self.average = average_of(method, average)
         self.optimizer: Recipe = optimizer or AdamW()
         self.loader = data(batch=batch, seed=seed, rank=self.world.rank, world=self.world.size)
-        # The average comes first: tensors it shares with the method are then saved under its name, which
-        # START and export read.
+        # The average comes first, so that tensors it shares are saved under the name START reads.
         self.state = nn.ModuleDict(({"average": self.average} if self.average else {}) | {"method": method})
         self.stepper = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
@@ -181,7 +172,7 @@ class Trainer:
     def run(self, folder: Folder, first: int = 0) -> None:
         """Train from step `first` to the end.
 
-        Raises: Stopped if a signal asks to, after saving; ConfigError if `first` is past the end.
+        Raises: Stopped on a signal, after saving; ConfigError if `first` is past the end.
         """
         if first > self.steps:
             raise ConfigError(f"Trainer.run: first: expected at most {self.steps}, got {first}; raise steps")
@@ -263,10 +254,7 @@ class Trainer:
     def learn(
         self, forward: nn.Module, batch: Batch, step: int, folder: Folder
     ) -> tuple[dict[str, float], dict[str, float]]:
-        """Run forward and backward passes, clip, and take the optimiser's step.
-
-        Returns the mean of each loss over the global batch, and the gauges if the step is logged.
-        """
+        """Take one step. Return each loss over the global batch, and its gauges if it is logged."""
         seed_everything(self.seed, step, self.world.rank)
         self.stepper.zero_grad(set_to_none=True)  # an evaluation or a hook may have left gradients
         pieces = batch.split(self.micro or len(batch.index))
