@@ -149,8 +149,8 @@ class Trainer:
             metrics = Metrics(self.folder / f"{name}.jsonl", self.step - 1)  # a resumed run may report again
             metrics.write(self.step, **facts)
             metrics.close()
-            told = ", ".join(f"{key} {value:.4g}" for key, value in facts.items())
-            tqdm.write(f"{name}: {told}", file=sys.stderr)
+            text = ", ".join(f"{key} {value:.4g}" for key, value in facts.items())
+            tqdm.write(f"{name}: {text}", file=sys.stderr)
 
     def check(self, resuming: bool = False) -> None:
         """Check the files that a run starts from, before it has a folder. Raises: ConfigError."""

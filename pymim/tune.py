@@ -110,11 +110,11 @@ class Tuning:
         loader = self.data(source=train, batch=self.batch, seed=self.seed)
         steps = self.steps or max(1, round(self.epochs * loader.steps_per_epoch))
         encoder = self._encoder(trainer)
-        told = self._settings(loader, step, steps)
+        protocol = self._settings(loader, step, steps)
         with torch.random.fork_rng(), torch.enable_grad():
-            model = self._learn(encoder, loader, steps, folder, told)
+            model = self._learn(encoder, loader, steps, folder, protocol)
         found = self._test(model, test, encoder)
-        result = {"step": step, **found, "settings": told}
+        result = {"step": step, **found, "settings": protocol}
         folder.write_json(f"evaluation/{self.name}-step-{step:08d}.json", result)
         accuracy = f"top-1 {found['top1']:.1%}, top-5 {found['top5']:.1%}"
         counts = f"{len(train):,} training and {found['tested']:,} test {encoder.items}"
@@ -153,7 +153,7 @@ class Tuning:
         return {**first, **shown, **settings(own), "steps": steps}
 
     def _learn(
-        self, encoder: Encoder, loader: Loader, steps: int, folder: Folder, told: dict[str, Any]
+        self, encoder: Encoder, loader: Loader, steps: int, folder: Folder, protocol: dict[str, Any]
     ) -> nn.Module:
         """Train from the start, or from a saved state."""
         torch.manual_seed(self.seed)
@@ -162,7 +162,7 @@ class Tuning:
         device = next(encoder.parameters()).device
         lesson = Lesson(self.learning, model.train().to(device))
         saved = folder / self.name / "checkpoints"
-        first = self._restored(lesson, saved, told)
+        first = self._restored(lesson, saved, protocol)
         every = max(1, round(self.save_every * loader.steps_per_epoch)) if self.save_every else steps
         with contextlib.closing(loader.batches(first, steps)) as batches, signals.held():
             for number, batch in enumerate(tqdm(batches, self.name, steps - first, disable=None), first):
@@ -172,17 +172,17 @@ class Tuning:
                 done = number + 1
                 if done % every == 0 or done == steps or signals.requested():
                     saved.parent.mkdir(parents=True, exist_ok=True)
-                    checkpoint.save(saved, done, lesson, lesson.stepper, {"settings": told}, keep=1)
+                    checkpoint.save(saved, done, lesson, lesson.stepper, {"settings": protocol}, keep=1)
                 if signals.requested():
                     raise signals.asked().error(f"at step {done} of {self.name}; the same command goes on from it")
         return lesson.learnt.eval()
 
-    def _restored(self, lesson: Lesson, saved: Any, told: dict[str, Any]) -> int:
+    def _restored(self, lesson: Lesson, saved: Any, protocol: dict[str, Any]) -> int:
         """Load a saved state with the same settings; return its step, or 0."""
         found = checkpoint.steps(saved)
         if not found:
             return 0
-        if checkpoint.peek(found[-1]).get("settings") != told:
+        if checkpoint.peek(found[-1]).get("settings") != protocol:
             _say(f"{self.name}: {found[-1]} is of another encoder or of other settings: begins again")
             return 0
         first = int(checkpoint.load(found[-1], lesson, lesson.stepper)["step"])

@@ -44,7 +44,7 @@ def untested(source: Source) -> str:
     """Say why no test set could be held out from a training set."""
     if source.labels is None:
         return "no test set and no labels"
-    return "no test set, and fewer than five pictures in each class, of which every fifth is held out"
+    return "no test set, and fewer than five pictures in each class, too few to hold out every fifth"
 
 
 def _abouts(source: Source | None) -> list[About]:

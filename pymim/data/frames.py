@@ -196,10 +196,10 @@ def _spans(frames: Iterator[tuple[Any, float | None]]) -> Iterator[tuple[Any, fl
         if at is not None:
             if time < at:
                 raise ValueError(
-                    f"its times go back, from {at:.2f} to {time:.2f} s; write it anew, as .mkv or .mp4"
+                    f"its times go back, from {at:.2f} to {time:.2f} s; encode it again, as .mkv or .mp4"
                 )
             yield before, (at + time) / 2
         before, at = frame, time
     if at is None:
-        raise ValueError("expected frames with times, got none; write it anew, as .mkv or .mp4")
+        raise ValueError("expected frames with times, got none; encode it again, as .mkv or .mp4")
     yield before, at + MISSING

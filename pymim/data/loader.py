@@ -161,10 +161,10 @@ class Loader:
 
         That is one epoch if groups or pairs may change between epochs, else all steps.
         """
-        told = hasattr(self.make.order, "regroup") or any(hasattr(view, "pair") for view in self.views)
+        by_epoch = hasattr(self.make.order, "regroup") or any(hasattr(view, "pair") for view in self.views)
         while first < last:
             end = first - first % self.steps_per_epoch + self.steps_per_epoch
-            end = min(end, last) if told else last
+            end = min(end, last) if by_epoch else last
             yield first, end
             first = end
 

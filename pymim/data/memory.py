@@ -21,7 +21,7 @@ class Memory:
     def __init__(self, source: Source, shape: tuple[int, ...]):
         self.source, self.shape = source, shape
         self.classes, self.labels = source.classes, source.labels
-        self.told = False
+        self.warned = False
         self._forget()
 
     def __len__(self) -> int:
@@ -60,9 +60,9 @@ class Memory:
         return None
 
     def _say(self, index: int, image: Tensor) -> None:
-        if self.told:
+        if self.warned:
             return
-        self.told = True
+        self.warned = True
         log.warning(
             "%s is %s %s, the others are uint8 %s: what is not like them is read from its file each time, by one "
             "thread unless data.Loader.workers is set",

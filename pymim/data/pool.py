@@ -24,7 +24,7 @@ class Wait:
         self.what, self.most = what, most
         self.every = every
         self.began = time.monotonic()
-        self.told = self.began
+        self.reported = self.began
 
     def look(self, state: str) -> None:
         """Report the wait if it is time to.
@@ -38,8 +38,8 @@ class Wait:
                 f"Loader: {self.what}: expected within {self.most:g} s, got nothing: {state}; see what the storage "
                 "does, or raise data.Loader.patience"
             )
-        if now - self.told >= self.every:
-            self.told = now
+        if now - self.reported >= self.every:
+            self.reported = now
             log.warning("waited %.0f s for %s: %s", now - self.began, self.what, state)
 
 
