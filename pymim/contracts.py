@@ -338,7 +338,8 @@ class Order(Protocol):
     index), so a picture that repeats looks different.
     """
 
-    def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Any, Any]: ...
+    def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Any, Any]:
+        """Return index and visit, int64 [batch] each, of the global batch of a step."""
 
 
 class View(Protocol):
@@ -410,7 +411,8 @@ class Encoder(nn.Module):
         return {}
 
     @abstractmethod
-    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features: ...
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
+        """Encode the visible patches of a view, or all of them without a mask."""
 
     def together(self, views: Sequence[Tensor]) -> list[Features]:
         """Encode several views without masks, those of one shape as one batch.
@@ -531,29 +533,35 @@ class ShowsPixels(Protocol):
 
     patch: tuple[int, ...]
 
-    def to_pixels(self, values: Tensor, view: Tensor, ids: Tensor | None) -> Tensor: ...
-    def shown(self, view: Tensor) -> Tensor: ...
+    def to_pixels(self, values: Tensor, view: Tensor, ids: Tensor | None) -> Tensor:
+        """Convert values [B M T] to pixels of the patches `ids` [B M]; None: of all patches."""
+
+    def shown(self, view: Tensor) -> Tensor:
+        """Return the part of a view [B C *S] that is predicted, such as its last frames."""
 
 
 @runtime_checkable
 class Pastes(Protocol):
     """What a mask drew besides ids (`Mask.extra`) that places a prediction into a picture."""
 
-    def pasted(self, predicted: Tensor, pixels: Tensor) -> Tensor: ...
+    def pasted(self, predicted: Tensor, pixels: Tensor) -> Tensor:
+        """Combine predicted pixels with those of the view, both [B C *S]."""
 
 
 @runtime_checkable
 class PredictsEverywhere(Protocol):
     """A predictor that can predict visible patches too, for pictures."""
 
-    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Tensor: ...
+    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
+        """Predict every patch in raster order, [B N T]."""
 
 
 @runtime_checkable
 class Pools(Protocol):
     """A predictor that computes one vector of an image."""
 
-    def pooled(self, features: Features, grid: Grid) -> Tensor: ...
+    def pooled(self, features: Features, grid: Grid) -> Tensor:
+        """Return one vector for each image, [B D]."""
 
 
 @runtime_checkable
@@ -574,14 +582,16 @@ class GivesGauges(Protocol):
     the forward pass of each piece; names are the same in every process.
     """
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor | Tally]: ...
+    def gauges(self, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor | Tally]:
+        """Return gauges of a prediction [B M T] and its target, by name."""
 
 
 @runtime_checkable
 class AssignsClusters(Protocol):
     """A target, or a loss on its values, that assigns patches to clusters: int64 [B N]."""
 
-    def assignments(self, values: Tensor) -> Tensor: ...
+    def assignments(self, values: Tensor) -> Tensor:
+        """Return the cluster of each patch, int64 [B N]."""
 
 
 @runtime_checkable
@@ -617,32 +627,37 @@ class KnowsChance(Protocol):
 class Follows(Protocol):
     """A target that receives the objective's predictor once both are built."""
 
-    def follow(self, predictor: nn.Module) -> None: ...
+    def follow(self, predictor: nn.Module) -> None:
+        """Meet the predictor."""
 
 
 @runtime_checkable
 class Builds(Protocol):
     """A loss with parts of a size that depends on the width."""
 
-    def build(self, width: int, encoder: Encoder) -> None: ...
+    def build(self, width: int, encoder: Encoder) -> None:
+        """Make the parts for targets of this width."""
 
 
 @runtime_checkable
 class WantsWidth(Protocol):
     """A loss that chooses the width to predict."""
 
-    def predicts(self, width: int, encoder: Encoder) -> int: ...
+    def predicts(self, width: int, encoder: Encoder) -> int:
+        """Return the width to predict for targets of this width."""
 
 
 @runtime_checkable
 class Learns(Protocol):
     """A ranker with a loss: one number per patch [B M] of a branch, or None."""
 
-    def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Tensor | None: ...
+    def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Tensor | None:
+        """Return one number per patch [B M]; None if there is nothing to learn."""
 
 
 @runtime_checkable
 class Relabelled(Protocol):
     """A predictor or loss that follows clusters computed between epochs: centroids [S K E]."""
 
-    def relabelled(self, run: Run, centroids: Tensor) -> None: ...
+    def relabelled(self, run: Run, centroids: Tensor) -> None:
+        """Start from new clusters with these centroids."""

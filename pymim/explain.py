@@ -37,6 +37,7 @@ class Cost:
 
     @property
     def memory(self) -> int:
+        """Bytes of weights, gradients, the optimiser's state and activations."""
         return _memory(self.parameters, self.trained, self.activations)
 
 

@@ -70,6 +70,10 @@ class Method(nn.Module):
         compatible.check(self)
 
     def forward(self, batch: Batch, step: int) -> Output:
+        """Encode, predict, compare and rank: return everything a step computes.
+
+        Raises: ConfigError if no objective has a weight above 0, or nothing is predicted.
+        """
         active = [o for o in self.objectives if at(o.weight, step, o.steps) != 0]
         taken = self.start(batch, step, active)
         losses, pairs = {}, {}

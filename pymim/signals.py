@@ -37,6 +37,7 @@ class Asked(BaseException):
 
     @property
     def exit_code(self) -> int:
+        """The exit code of a process that stops for this signal."""
         return (Interrupted if self.number == signal.SIGINT else Stopped).exit_code
 
     def error(self, where: str) -> Stopped:

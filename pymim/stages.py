@@ -73,10 +73,12 @@ class Stage(NamedTuple):
 
     @property
     def files(self) -> list[str]:
+        """The gin files of the entry."""
         return [word for word in self.words if word.endswith(".gin")]
 
     @property
     def macro(self) -> str:
+        """The macro that names the result."""
         return f"STAGE_{self.number}"
 
     @property

@@ -68,6 +68,7 @@ class Array:
             raise Unreadable(index, str(error)) from error
 
     def path(self, index: int) -> str:
+        """Return the file and the index in it."""
         return f"{self.file}[{index}]"
 
     def notes(self, index: NDArray[np.int64]) -> dict[str, Tensor]:

@@ -65,6 +65,7 @@ class Digits:
         return Sample(self.take(np.array([index]))[0], int(self.labels[index]))
 
     def path(self, index: int) -> str:
+        """Return a name for picture `index`."""
         return f"digit {index}"
 
     def take(self, index: NDArray[np.int64]) -> Tensor:

@@ -43,6 +43,7 @@ class Folder:
         return Sample(image, -1 if self.labels is None else int(self.labels[index]))
 
     def path(self, index: int) -> str:
+        """Return the path of picture `index`."""
         return str(self.root / self.files[index])
 
 

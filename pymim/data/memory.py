@@ -31,6 +31,7 @@ class Memory:
         return self.source[index]
 
     def path(self, index: int) -> str:
+        """Return the source's name for picture `index`."""
         return self.source.path(index)
 
     def notes(self, index: NDArray[np.int64]) -> dict[str, Tensor]:

@@ -43,6 +43,7 @@ class MovingDigits(Digits):
         self.labels = self._motion(np.arange(self.length))
 
     def path(self, index: int) -> str:
+        """Return a name for clip `index`."""
         return f"moving digit {index}"
 
     def take(self, index: NDArray[np.int64]) -> Tensor:

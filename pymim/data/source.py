@@ -105,6 +105,7 @@ class Subset:
         return self.source[int(self.ids[index])]
 
     def path(self, index: int) -> str:
+        """Return the source's name for picture `index`."""
         return self.source.path(int(self.ids[index]))
 
     def notes(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
@@ -116,6 +117,7 @@ class MemorySubset(Subset):
     """Some pictures of a source in memory, renumbered."""
 
     def take(self, index: NDArray[np.int64]) -> Tensor | list[Tensor]:
+        """Return pictures uint8 [B C H W] from memory."""
         try:
             return self.source.take(self.ids[index])  # type: ignore[attr-defined, no-any-return]
         except Unreadable as error:
@@ -126,6 +128,7 @@ class VideoSubset(Subset):
     """Some videos of a source, renumbered."""
 
     def clip(self, index: int, moment: float) -> Tensor:
+        """Decode a clip of video `index`, uint8 [C T H W]; moment on [0, 1) chooses its start."""
         return self.source.clip(int(self.ids[index]), moment)  # type: ignore[attr-defined, no-any-return]
 
 

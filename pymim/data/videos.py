@@ -90,6 +90,7 @@ class Videos:
         return Sample(self.clip(index, 0.5), -1 if self.labels is None else int(self.labels[index]))
 
     def path(self, index: int) -> str:
+        """Return the path of video `index`."""
         return str(self.root / self.files[index])
 
     def clip(self, index: int, moment: float) -> Tensor:

@@ -32,6 +32,7 @@ class Folder:
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of the run's checkpoints."""
         return self.path / "checkpoints"
 
     def refuse_another_run(self, resuming: bool) -> None:

@@ -52,6 +52,7 @@ class Metrics:
                 raise
 
     def close(self) -> None:
+        """Close the file and the TensorBoard writer."""
         self._file.close()
         if self._board is not None:
             self._board.close()

@@ -107,6 +107,7 @@ class Progress:
         tqdm.write(line, file=sys.stderr)
 
     def close(self) -> None:
+        """Close the bar and the metrics."""
         self._bar.close()
         if self.metrics is not None:
             self.metrics.close()

@@ -59,4 +59,5 @@ class MultiScale(Pretrain):
         self.scales, self.distort = tuple(scales), distort
 
     def boxes(self, shape: Int[Tensor, "B 2"], name: philox.Name) -> Int[Tensor, "B 4"]:
+        """Draw a rectangle of each picture: top, left, height, width."""
         return scaled_boxes(shape, name, self.size, self.scales, self.distort)
