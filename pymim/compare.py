@@ -1,6 +1,6 @@
 r"""Compare configurations over several seeds.
 
-    python -m pymim.compare --workdir runs/ratio --seeds 3 -b STEPS=400 \\
+    python -m pymim.compare --workdir runs/ratio --seeds 3 -b STEPS=400 \
         'low: gin/mae.gin RATIO=0.25' 'paper: gin/mae.gin RATIO=0.75'
 
 Each variant is NAME: its gin files, then its bindings; -b adds a binding to all. Every run is a

@@ -114,7 +114,7 @@ class Features(NamedTuple):
     prefix: Float[Tensor, "B R D"]  # class token, then registers; R may be 0
     taps: dict[int, Tensor]
     pooled: Float[Tensor, "B E"]
-    pyramid: tuple[Tensor, ...] = ()  # maps [B D h w] of a convolutional encoder's stages, the finest first
+    pyramid: tuple[Tensor, ...] = ()  # maps [B D h w] of convolutional stages, the finest first
     ids: Int[Tensor, "B V"] | None = None
     losses: dict[str, Tensor] = {}  # noqa: RUF012 - never changed
 
@@ -281,7 +281,8 @@ class Run(Protocol):
     steps: int
     seed: int
     batch: int
-    loader: Any  # data.Loader: source, steps_per_epoch, regroup(groups), pair(table), in_order(views, batch)
+    # data.Loader: source, steps_per_epoch, regroup(groups), pair(table), in_order(views, batch)
+    loader: Any
     method: Any
     world: Any  # World: rank, size, device, group, leads, heed()
 
@@ -380,9 +381,9 @@ class Encoder(nn.Module):
     prefix: int  # R
     placed: int = 0  # how many prefix tokens, the last ones, have positions like patches
     taps: tuple[int, ...] = ()  # the blocks or stages, from 1, after which it keeps tokens
-    # What hidden patches become. drop: they have no tokens; token: a learned one in place of theirs;
-    # add: a learned one added to theirs; mix: all tokens are projected by `mask.extra.project`;
-    # sparse: convolutions leave them out; altered: pixels are changed. none: it takes no mask.
+    # What hidden patches become. drop: they have no tokens; token: a learned one replaces theirs;
+    # add: a learned one is added to theirs; mix: `mask.extra.project` projects all tokens;
+    # sparse: convolutions leave them out; altered: pixels are changed; none: it takes no mask.
     hidden: str = "drop"
 
     @property
@@ -469,8 +470,8 @@ class Target(nn.Module):
 class Predictor(nn.Module):
     """Predict the target from the encoder's features. Built by constructor(encoder, width)."""
 
-    # "mask": the positions of tokens and of the patches to predict; "tokens": one token for each patch
-    # to predict; "pooled": the pooled vector.
+    # "mask": the positions of tokens and of the patches to predict; "tokens": one token for each
+    # patch to predict; "pooled": the pooled vector.
     reads: str
 
     @abstractmethod

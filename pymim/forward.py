@@ -96,7 +96,7 @@ class Pass:
             if chosen is None:
                 known = ", ".join(o.name for o in self.objectives)
                 raise ConfigError(f"Objective: predict: expected one of {known}, got {name!r}; name an objective")
-            # The target runs without gradients, but the objective it shares this with learns from it.
+            # The target runs without gradients, but the objective that shares this learns from it.
             with torch.set_grad_enabled(self._learns):
                 values = self.prediction(chosen, source).values
             return values if graph else values.detach()

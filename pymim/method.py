@@ -211,7 +211,7 @@ class Method(nn.Module):
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for part in self.parts():
-            if hasattr(type(part), hook):  # ask the class: a module searches long for a missing name
+            if hasattr(type(part), hook):  # a module itself searches long for a missing name
                 getattr(part, hook)(*arguments)
 
 

@@ -138,7 +138,7 @@ class Peers:
             for rank, key in zip(self.others, alive, strict=True)
             if self.changed.get(key, 0.0) < max(quiet, began)
         ]
-        # Without the store, heartbeats say nothing; its host, the first process or the launcher, is lost.
+        # Without the store, heartbeats say nothing: its host (rank 0 or the launcher) is lost.
         if self._is_deaf() or self.answered < quiet:
             silent = [rank for rank in silent if self._state(rank) in ("gone", "stopped by a signal")] or [0]
         self.silent = silent

@@ -33,7 +33,8 @@ from pymim.world import PATIENCE, World
 Bindings = dict[str, Any]
 Entry = str | tuple[str | Bindings, ...]
 
-DATA = ("DATA", "IMAGE", "CHANNELS", "CLIP", "STATISTICS", "SEED")  # a stage sees the data of the run
+# Macros that a stage inherits, so that it sees the data of the run.
+DATA = ("DATA", "IMAGE", "CHANNELS", "CLIP", "STATISTICS", "SEED")
 _STRING = r"""(['"])(?:\\.|(?!\1).)*\1"""
 _OF_THE_LAUNCHER = r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_.*|ROLE_.*|MASTER_.*|TORCHELASTIC_.*)$"
 

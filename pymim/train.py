@@ -146,7 +146,7 @@ class Trainer:
     def report(self, name: str, **facts: float) -> None:
         """Write a row of facts of this step to NAME.jsonl in the run's folder, and print it."""
         if self.world.leads:
-            metrics = Metrics(self.folder / f"{name}.jsonl", self.step - 1)  # a resumed run may report again
+            metrics = Metrics(self.folder / f"{name}.jsonl", self.step - 1)  # drops repeated rows
             metrics.write(self.step, **facts)
             metrics.close()
             text = ", ".join(f"{key} {value:.4g}" for key, value in facts.items())

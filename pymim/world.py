@@ -70,7 +70,8 @@ class World:
             _peers.end(code, reason)
             _broken |= _peers.broken
             _peers = None
-        # After a bug, others may still wait for this process, and destroying the group would wait for them.
+        # After a bug, others may still wait for this process, and destroying the group would wait
+        # for them.
         if dist.is_initialized() and code != 1 and not _broken:
             gc.collect()  # objects that hold the group, such as DDP, are in reference cycles
             dist.destroy_process_group()

@@ -36,7 +36,8 @@ class Reads:
 
     uses: dict[Use, dict[str, Bound]] = field(default_factory=dict)
     macros: set[str] = field(default_factory=set)
-    below: dict[Use, list[tuple[str, Use]]] = field(default_factory=dict)  # what each argument refers to
+    # The arguments of each component, and the components they refer to.
+    below: dict[Use, list[tuple[str, Use]]] = field(default_factory=dict)
     # Components that did not inherit the scope around them, and what to write so that they do.
     outside: dict[Use, str] = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,og
 STATED = ("mov", "avi", "asf")  # containers whose header has the length of each stream
 NONE = "expected a video, got a file without pictures, or cut short"
 MISSING = 1.0  # seconds that may be missing at the end of what a file says it holds
-EARLIER = (0.0, 1.0, 4.0, 16.0)  # seconds before a time, where to look for a frame to begin decoding at
+EARLIER = (0.0, 1.0, 4.0, 16.0)  # seconds before a time at which to try to start decoding
 
 
 class Short(ValueError):

@@ -79,7 +79,7 @@ class Loader:
         self.patience = patience
         # How many pictures may be broken.
         self.limit = min(len(self.source) - 1, max(1, part(len(self.source), tolerate)))
-        self.steps_per_epoch = max(1, len(self.source) // batch)  # whole steps of a pass, at least one
+        self.steps_per_epoch = max(1, len(self.source) // batch)  # whole steps, at least one
         self.waited = 0.0  # seconds that the training has waited for a batch
         self.broken: Broken = {}
         self.seed, self.rank = seed, rank

@@ -109,7 +109,7 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
         rows += [_moments(image, source.path(i)) for image, i in zip(images, index.tolist(), strict=True)]
     first, second, low, high = torch.stack(rows).unbind(1)
     mean = first.mean(0)
-    # Within pictures and between them: the difference of two large squares would be lost in rounding.
+    # Add the variances within and between pictures: E x^2 - (E x)^2 would lose digits.
     variance = second.mean(0) + (first - mean).square().mean(0)
     constant = (low.amin(0) == high.amax(0)) | (variance.sqrt().float() == 0)  # pixels are float32
     return Measured(mean, variance.sqrt(), constant, float(low.min()), float(high.max()))

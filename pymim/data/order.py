@@ -77,13 +77,13 @@ class Balanced:
         ones.
         """
         groups = np.zeros(length, np.int64) if self.groups is None else self.groups
-        # Pictures group by group, in random order within each: group g is members[first[g]:][:size[g]].
+        # Sort pictures by group, at random in each: group g is members[first[g]:][:size[g]].
         shuffled = permutation(seed, epoch, length)
         members = shuffled[np.argsort(groups[shuffled], kind="stable")]
         members = members[groups[members] >= 0]
         _, first, size = np.unique(groups[members], return_index=True, return_counts=True)
-        # Position p takes mixed[p], a random number below count. Modulo the number of groups it names
-        # a group, and the quotient counts that group's turns: every group has as many, up to one.
+        # Position p takes mixed[p], a random number below count. Modulo the number of groups it
+        # names a group; the quotient counts the group's turns. All groups have as many, up to one.
         mixed = permutation(philox.key(seed, "shares"), epoch, count)
         # If the groups do not divide count, the first ones get one turn more: draw which are first.
         ranked = permutation(philox.key(seed, "ranked"), epoch, len(size))

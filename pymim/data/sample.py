@@ -76,7 +76,7 @@ def shares(counts: NDArray[np.int64], size: int, rank: NDArray[np.int64]) -> NDA
     if size < len(counts):
         return (np.argsort(np.argsort(rank)) < size).astype(np.int64)
     small = np.zeros(len(counts), np.bool_)
-    # Classes with a share below one get one, which takes from the others: repeat until none falls below.
+    # Classes with a share below one get one at the cost of the others: repeat until none is below.
     while True:
         rest, total = size - small.sum(), counts[~small].sum()
         few = ~small & (rest * counts < total)

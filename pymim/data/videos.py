@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".ts", ".wmv", ".flv")
 FORMATS = {1: "gray", 3: "rgb24"}
-# Times are shifted to this part of a frame earlier. So two frames are never equally near, where rounding
-# or the milliseconds of a container would choose. Steps of a clip are even if they are whole frames,
-# and else as even as possible.
+# Times are shifted earlier by this part of a frame. So two frames are never equally near, where
+# rounding or the milliseconds of a container would choose. Steps of a clip are even if they are
+# whole frames, and else as even as possible.
 EARLIER = 0.05
 
 

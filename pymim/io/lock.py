@@ -67,7 +67,7 @@ class Lock:
                 log.warning("%s: this file system has no locks (%s): start no run in it twice", self.path, error)
                 return self._handle
             if self._is_named():
-                with contextlib.suppress(OSError):  # on a full disk, only the holder's name is missing
+                with contextlib.suppress(OSError):  # a full disk only hides the holder's name
                     os.ftruncate(self._handle, 0)
                     os.pwrite(self._handle, json.dumps(_me()).encode(), 0)
                 return self._handle

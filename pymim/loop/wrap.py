@@ -79,7 +79,8 @@ class _LossFirst(nn.Module):
     def __init__(self, method: nn.Module):
         super().__init__()
         self.method = method
-        self.unused = nn.Parameter(torch.zeros(()))  # with none, torch advises against looking for some
+        # Without an unused parameter, torch warns that looking for unused ones is needless.
+        self.unused = nn.Parameter(torch.zeros(()))
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, _Hidden]:
         output = self.method(batch, step)
