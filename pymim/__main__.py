@@ -1,4 +1,4 @@
-"""The command `pymim`, and python -m pymim: python -m pymim.run, which hears Ctrl-C before it imports torch."""
+"""The command `pymim`, and python -m pymim: pymim.run, with signals handled before torch loads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pymim import endings, signals
 
 
 def main() -> int:
-    """Run the command that the process was started with; give its exit code."""
+    """Run the command line of this process; return its exit code."""
     signals.begin()
     endings.quiet_torch()
     from pymim import run

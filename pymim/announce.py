@@ -1,4 +1,4 @@
-"""What a run says of itself before it begins."""
+"""Print what a run is before it begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def begins(trainer: Trainer, folder: Folder, first: int) -> None:
-    """Print what is trained, for how long, by which rate, precision and data."""
+    """Print what is trained, for how many steps, with which rate, precision and data."""
     if not trainer.world.leads:
         return
     parameters = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
@@ -36,7 +36,7 @@ def begins(trainer: Trainer, folder: Folder, first: int) -> None:
 
 
 def data(trainer: Trainer) -> None:
-    """Print which pictures, classes and files are trained on and evaluated on, and what was left out."""
+    """Print what the run trains on and evaluates on, and what was left out."""
     if trainer.world.leads:
         source, items = trainer.loader.source, trainer.encoder.items
         print(lines.trains_on(source, items), file=sys.stderr)  # noqa: T201

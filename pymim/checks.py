@@ -1,8 +1,8 @@
-"""What a number may be. Constructors ask here, so that every refusal names the argument and says what to give.
+"""Check the numbers that constructors take, so that each refusal names the argument and the remedy.
 
-Each check takes who asks (an object, for its class's name, or a name) and the values by their arguments' names. A
-sequence is checked item by item. Schedules pass: what one gives is known at its step alone. What may be None is
-asked of through `given`.
+Each check takes the asking object (for its class's name) or a name, and the values by argument
+name. A sequence is checked item by item. Schedules pass: their values are known only at a step. Use
+`given` for arguments that may be None.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, NoReturn
 
 from pymim.errors import ConfigError
 
-MOST = 2**31 - 1  # of a size or a count
+MOST = 2**31 - 1  # largest size or count
 Check = Callable[[Any], bool]
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """Give the values that are not None, to be checked."""
+    """Return the values that are not None, to be checked."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def whole(of: object, least: int, most: int = MOST, /, **values: Any) -> None:
-    """Refuse what is no whole number from `least` to `most`. Raises: ConfigError."""
+    """Refuse a value that is not a whole number from `least` to `most`. Raises: ConfigError."""
     for name, value in _items(values):
         if not _is_whole(value) or not least <= value <= most:
             small = most == MOST and not (_is_number(value) and value > most)
@@ -33,23 +33,26 @@ def whole(of: object, least: int, most: int = MOST, /, **values: Any) -> None:
 
 
 def seed(of: object, /, **values: Any) -> None:
-    """Refuse what is no whole number from 0 on, of 63 bits. Raises: ConfigError."""
+    """Refuse a value that is not a whole number from 0 to 2^63 - 1. Raises: ConfigError."""
     whole(of, 0, 2**63 - 1, **values)
 
 
 def finite(of: object, least: float = -math.inf, /, **values: Any) -> None:
-    """Refuse what is no finite number from `least` on. Raises: ConfigError."""
+    """Refuse a value that is not a finite number of at least `least`. Raises: ConfigError."""
     wanted = "a number" if least == -math.inf else f"a number from {least:g} on"
     _check(of, values, wanted, lambda value: value >= least)
 
 
 def positive(of: object, /, **values: Any) -> None:
-    """Refuse what is no finite number above 0. Raises: ConfigError."""
+    """Refuse a value that is not a finite number above 0. Raises: ConfigError."""
     _check(of, values, "a number above 0", lambda value: value > 0)
 
 
 def share(of: object, bounds: str = "from 0 to 1", /, **values: Any) -> None:
-    """Refuse what is no share; its `bounds` are one of BOUNDS. Raises: ConfigError, which knows percents."""
+    """Refuse a value outside `bounds`, one of BOUNDS.
+
+    Raises: ConfigError; it suggests the share if the value looks like per cent.
+    """
     _check(of, values, f"a share {bounds}", BOUNDS[bounds], _as_share)
 
 
@@ -61,7 +64,10 @@ BOUNDS: dict[str, Check] = {
 
 
 def ascending(of: object, check: Callable[..., None], /, *bounds: Any, **values: Any) -> None:
-    """Refuse what are not two numbers, the lesser first, each as `check` wants it. Raises: ConfigError."""
+    """Refuse a value that is not two ascending numbers, each accepted by `check`.
+
+    Raises: ConfigError.
+    """
     for name, pair in values.items():
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             _refuse(of, name, "two numbers", pair, "give the least and the greatest")

@@ -1,7 +1,8 @@
-"""Commands that run beside this process and end with it: stages, and the runs of a comparison.
+"""Run commands as children that end with this process: stages, and the runs of a comparison.
 
-A request to stop is handed on to a child once, and it is waited for; where this process is killed, Linux sends it
-SIGTERM. It has a session of its own, so that Ctrl-C in a terminal does not reach it twice.
+A request to stop is passed on to a child once, then the child is waited for. If this process is
+killed, Linux sends the child SIGTERM. A child has its own session, so that Ctrl-C in a terminal
+does not reach it twice.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from typing import IO, Any
 from pymim import signals
 from pymim.errors import Interrupted, Stopped
 
-_PARENT = "PYMIM_PARENT"  # in a child's environment: the number of the process that it ends with
-_PR_SET_PDEATHSIG = 1  # Linux: which signal a process gets when its parent ends
+_PARENT = "PYMIM_PARENT"  # environment variable: the process number of the parent a child ends with
+_PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal a process gets when its parent ends
 _ASKED = {Stopped.exit_code: Stopped, Interrupted.exit_code: Interrupted}
 
 
 def call(
     command: Sequence[str], where: str, out: IO[Any] | None = None, env: Mapping[str, str] | None = None
 ) -> int:
-    """Run a command to its end and give its exit code, 128 + N where signal N ended it.
+    """Run a command to its end; return its exit code, or 128 + N if signal N ended it.
 
-    where: what is said to have stopped, and what goes on with it. out: where its output goes.
+    where: for the message: where it stopped and how to continue. out: the file for its output.
 
-    Raises: Stopped where a signal stopped this process or the command, Interrupted after Ctrl-C.
+    Raises: Stopped if a signal stopped this process or the command, Interrupted after Ctrl-C.
     """
     environment = {**(os.environ if env is None else env), _PARENT: str(os.getpid())}
     try:
@@ -42,8 +43,10 @@ def call(
 
 
 def state(process: int) -> str:
-    """Give the letter by which Linux says what a process does: T where it is stopped, X where there is none of this
-    number, nothing where the system does not say."""
+    """Return Linux's letter for the state of a process: T if stopped, X if there is none.
+
+    Returns "" if the system does not say.
+    """
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -51,7 +54,10 @@ def state(process: int) -> str:
 
 
 def follow_parent() -> None:
-    """End as by SIGTERM when the process that called this command has ended; nothing where none called it."""
+    """End as by SIGTERM when the process that started this command has ended.
+
+    Does nothing if no process of ours started it.
+    """
     parent = os.environ.pop(_PARENT, None)
     if parent is None:
         return

@@ -1,14 +1,14 @@
-"""Configurations side by side, over seeds: what a claim about a method needs.
+r"""Compare configurations over several seeds.
 
-    python -m pymim.compare --workdir runs/ratio --seeds 3 -b STEPS=400 \\
+    python -m pymim.compare --workdir runs/ratio --seeds 3 -b STEPS=400 \
         'low: gin/mae.gin RATIO=0.25' 'paper: gin/mae.gin RATIO=0.75'
 
-Each variant is NAME: its gin files, then its bindings; -b adds a binding to all. Every run is a `python -m
-pymim.run` of its own, in WORKDIR/NAME/seed-N. One that is done is not run again, and one that was stopped goes on,
-so the same command after an interruption finishes the comparison; but only where it was made of the same whole
-configuration, code and data, which WORKDIR/NAME/seed-N/made_of.json keeps. Leaves table.md, table.json and
-compare.png in WORKDIR: the last evaluation of each variant, mean and standard deviation over the seeds, and the
-baselines of the first variant.
+Each variant is NAME: its gin files, then its bindings; -b adds a binding to all. Every run is a
+`python -m pymim.run` of its own, in WORKDIR/NAME/seed-N. Finished runs are not repeated and stopped
+ones are resumed, so the same command after an interruption finishes the comparison. That requires
+the same configuration, code and data, which WORKDIR/NAME/seed-N/made_of.json records. Writes
+table.md, table.json and compare.png to WORKDIR: the last evaluation of each variant, mean and
+standard deviation over the seeds, and the baselines of the first variant.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ MADE_OF = "made_of.json"
 def compare(
     variants: Mapping[str, Sequence[str]], workdir: Path, seeds: int = 3, common: Sequence[str] = ()
 ) -> Table:
-    """Runs what has not been run, and writes and gives the table.
+    """Run what has not been run; write and return the table.
 
-    variants: by name, the words of each: gin files, then bindings. common: bindings of all.
-    Raises: ConfigError where a name is no folder's, a folder holds a run of something else, or a run fails, with
-        its command; Stopped where a signal came.
+    variants: gin files, then bindings, by the variant's name. common: bindings of all variants.
+
+    Raises: ConfigError if a name cannot be a folder's, a folder holds a run of something else, or a
+    run fails, with its command; Stopped on a signal.
     """
     from pymim.draw.comparison import draw
     from pymim.io import Folder
@@ -83,9 +84,11 @@ def compare(
 
 
 def show(variants: Mapping[str, Sequence[str]], given: argparse.Namespace, common: Sequence[str] = ()) -> None:
-    """Compares as a command line says, with `common` before its own bindings, and prints the table.
+    """Compare as a command line says, and print the table.
 
-    Raises: SystemExit, after one line, where a run fails, or a signal comes.
+    common: bindings before those of the command line.
+
+    Raises: SystemExit, after one line, if a run fails or a signal comes.
     """
     try:
         with signals.handled(), config.trusting(given.trust):
@@ -101,9 +104,9 @@ def show(variants: Mapping[str, Sequence[str]], given: argparse.Namespace, commo
 
 
 def options(purpose: str | None, workdir: str, data: str = "digits", **numbers: int) -> argparse.Namespace:
-    """What a script that compares reads from its command line; `common` holds the bindings that follow from it.
+    """Read the command line of a script that compares; `common` holds the resulting bindings.
 
-    numbers: options of its own with their defaults; `steps` becomes a binding.
+    numbers: the script's own options with their defaults; `steps` becomes a binding.
     """
     parser = argparse.ArgumentParser(description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", default=data, help="what DATA takes")
@@ -126,12 +129,15 @@ def _of_all(parser: argparse.ArgumentParser) -> None:
 
 
 def _alone(name: str, variants: Mapping[str, Sequence[str]]) -> list[str]:
-    """What only some have: the baselines of the first variant serve all."""
+    """Return the bindings of all but the first variant: its baselines serve for all."""
     return [] if name == next(iter(variants)) else [f"{BASELINES}=False"]
 
 
 def _checked(name: str, words: Sequence[str], folder: Path) -> dict[str, str]:
-    """What the run would be made of. Raises: ConfigError where its folder holds a run of something else."""
+    """Return what the run would be made of.
+
+    Raises: ConfigError if its folder holds a run of something else.
+    """
     from pymim.making import first_difference, made_of
 
     try:
@@ -143,7 +149,8 @@ def _checked(name: str, words: Sequence[str], folder: Path) -> dict[str, str]:
     if not (folder / MADE_OF).exists():
         _refuse(folder, "that does not say what it was made of")
     then = json.loads((folder / MADE_OF).read_text())
-    if now.get(BASELINES) == "False":  # it may have measured them: the table has those of the first variant
+    # The run may have measured baselines earlier; the table takes those of the first variant.
+    if now.get(BASELINES) == "False":
         then[BASELINES] = now[BASELINES]
     if difference := first_difference(then, now):
         _refuse(folder, f"made of something else ({difference})")
@@ -167,7 +174,7 @@ def _run(words: Sequence[str], folder: Path) -> None:
 
 
 def _evaluation(folder: Path) -> dict[str, Any]:
-    """The last of the run's own. Raises: ConfigError where there is none."""
+    """Read the run's last evaluation of its own. Raises: ConfigError if there is none."""
     from pymim.io.figures import evaluations
 
     found = evaluations(folder)
@@ -177,7 +184,7 @@ def _evaluation(folder: Path) -> dict[str, Any]:
 
 
 def _baselines(folders: Sequence[Path]) -> Table:
-    """The rows that the first variant measured beside its own; none where it measured none."""
+    """Return the rows of the first variant's baselines; none if it measured none."""
     from pymim.io.figures import scores
 
     found: dict[Path, dict[str, Any]] = {folder: _evaluation(folder).get("baselines", {}) for folder in folders}
@@ -190,7 +197,7 @@ def _baselines(folders: Sequence[Path]) -> Table:
 
 
 def _unlike(settings: Mapping[str, Protocol]) -> list[str]:
-    """Say which variants were evaluated otherwise than the first, whose baselines stand beside all."""
+    """Report variants that were evaluated differently from the first, so baselines differ too."""
     from pymim.io.protocol import difference
 
     (first, its), *others = settings.items()
@@ -204,7 +211,7 @@ def _side_by_side(found: Sequence[dict[str, float]]) -> Scores:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Compares the command line's variants."""
+    """Compare the variants of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m pymim.compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -222,7 +229,10 @@ def main(words: list[str] | None = None) -> None:
 
 
 def named(given: Sequence[str]) -> dict[str, list[str]]:
-    """Part each 'NAME: FILE... BINDING...'. Raises: ConfigError where a name or the words are missing, or twice."""
+    """Split each 'NAME: FILE... BINDING...'.
+
+    Raises: ConfigError if a name or the words are missing, or a name comes twice.
+    """
     variants: dict[str, list[str]] = {}
     for variant in given:
         name, _, rest = variant.partition(":")

@@ -1,4 +1,4 @@
-"""Which parts go together. What cannot is refused when the method is built, with the reason."""
+"""Check which parts fit together; refuse what does not when a method is built, with the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ READS = {"predictor": ("mask", "tokens", "pooled"), "target": ("pixels", "featur
 
 
 def check_encoder(encoder: Encoder) -> None:
-    """Refuse an encoder without what targets and predictors read. Raises ValueError."""
+    """Refuse an encoder without the attributes that targets and predictors read.
+
+    Raises: ValueError.
+    """
     for name in ("width", "channels", "patch", "base", "prefix", "embedding", "hidden", "dense", "grid"):
         if not hasattr(encoder, name):
             kind = type(encoder).__name__
@@ -29,7 +32,10 @@ def check_encoder(encoder: Encoder) -> None:
 
 
 def check(method: Method) -> None:
-    """Check every slot of a method. Raises ValueError, naming what does not fit and what to put in its place."""
+    """Check every slot of a method.
+
+    Raises: ValueError, naming the part that does not fit and its replacement.
+    """
     if method.mask is not None:
         _check_mask(method.mask, method.encoder)
     if method.together:
@@ -46,7 +52,10 @@ def check(method: Method) -> None:
 
 
 def masks(drawn: Any, draws: int) -> list[Mask | None]:
-    """Give what a policy gave as one mask for each of its `draws`; None hides nothing."""
+    """Return a policy's result as one mask for each of its `draws`; None hides nothing.
+
+    Raises: ConfigError for another number or type.
+    """
     if drawn is None:
         return [None] * draws
     found: list[Mask | None] = [drawn] if isinstance(drawn, Mask) else list(drawn)
@@ -134,7 +143,7 @@ def _check_fit(encoder: Encoder, objective: Objective, mask: Policy | None) -> N
 
 
 def _check_on(objective: Objective) -> None:
-    """Refuse parts that need other patches than the objective is on."""
+    """Refuse parts that need other patches than the objective's `on`."""
     kind, on = type(objective.loss).__name__, objective.on
     if getattr(objective.loss, "whole", False) and on != "all":
         raise ValueError(
@@ -149,7 +158,7 @@ def _check_on(objective: Objective) -> None:
 
 
 def _check_optional(part: Any, slot: str, known: Sequence[str]) -> None:
-    """Refuse a method whose name is nearly that of an optional one: it would never be called."""
+    """Refuse a method whose name almost matches an optional one: it would never be called."""
     for name in _public(type(part)):
         if name in known:
             continue
@@ -161,7 +170,7 @@ def _check_optional(part: Any, slot: str, known: Sequence[str]) -> None:
 
 
 def _public(kind: type) -> Iterable[str]:
-    """Give the names of the methods that a class adds to torch's modules."""
+    """List the public methods that a class adds to torch.nn.Module."""
     plain = set(dir(torch.nn.Module))
     return [
         name
@@ -171,7 +180,7 @@ def _public(kind: type) -> Iterable[str]:
 
 
 def _takes(function: Any, count: int) -> bool:
-    """Whether `function` can be called with so many positional arguments."""
+    """Say whether `function` can be called with `count` positional arguments."""
     try:
         inspect.signature(function).bind(*range(count))
     except TypeError:
@@ -180,7 +189,7 @@ def _takes(function: Any, count: int) -> bool:
 
 
 def _try_mask(method: Method) -> None:
-    """Draw masks once: one that hides nothing leaves an objective on predicted patches nothing to learn."""
+    """Draw masks once: if one hides nothing, an objective on predicted patches cannot learn."""
     for objective in method.objectives:
         for source in objective.sources:
             mask, kind = _drawn(method, source.view)[source.draw], type(method.mask).__name__
@@ -195,7 +204,7 @@ def _try_mask(method: Method) -> None:
 
 
 def _drawn(method: Method, view: int) -> list[Mask | None]:
-    """Draw the masks of two images' view."""
+    """Draw the masks of one view of two images."""
     assert method.mask is not None
     grid, index = method.encoder.base, torch.arange(2)
     difficulty = None if method.ranker is None else torch.zeros(2, math.prod(grid))
@@ -203,9 +212,9 @@ def _drawn(method: Method, view: int) -> list[Mask | None]:
 
 
 def _check_extra(encoder: Encoder, mask: Mask, kind: str) -> None:
-    """Refuse a mask without what the encoder needs of it besides ids, and one whose extra it would not see."""
+    """Refuse a mask without the `extra` the encoder needs, or with one it would not see."""
     eyes, got = type(encoder).__name__, type(mask.extra).__name__
-    if encoder.hidden == "altered":  # it says itself what it lacks
+    if encoder.hidden == "altered":  # the encoder itself raises if something is missing
         sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
         encoder.seen(torch.zeros(len(mask.visible), encoder.channels, *sides), mask)
     elif encoder.hidden == "mix" and not hasattr(mask.extra, "project"):

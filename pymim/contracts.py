@@ -1,9 +1,10 @@
 """The extension guide: what the slots hand on, and what a part that fills a slot must have.
 
-A part is any object with the members listed here. Inherit from the class of its slot, or write a class of your own
-with the same members. `Method` checks every part once, when it is built.
+A part is any object with the members listed here. Inherit from the class of its slot, or write a
+class with the same members. `Method` checks every part once, when it is built.
 
-Axes: B images, N patches, V visible, M predicted, D width, T target width, K clusters, R prefix tokens, C channels.
+Axes: B images, N patches, V visible, M predicted, D width, T target width, K clusters, R prefix
+tokens, C channels.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Grid = tuple[int, ...]  # (rows, columns) or (frames, rows, columns), in patches
 
 
 class Draw(NamedTuple):
-    """Names one random draw. With an image's dataset index it decides every bit of its mask and view."""
+    """Name one random draw. With an image's dataset index it determines its mask and view."""
 
     seed: int
     step: int
@@ -40,24 +41,24 @@ class Batch(NamedTuple):
     notes: arrays that came with the pictures, by name, first axis B: time, ground distance, boxes.
     drawn: what each view drew, by name, first axis B: "box" is top, left, height and width of the
         crop in the picture's pixels (a negative width: mirrored).
-    stream: what masks are drawn by, where it is not the index: a picture that comes again in the global batch has
-        another one each time, whatever process or piece it is in.
+    stream: what masks are drawn by, if not the index: a picture that repeats in the global batch
+        has another number each time, whatever process or piece it is in.
     """
 
     views: list[Tensor]  # float32 [B C H W] or [B C T H W], normalised
     index: Tensor  # type: ignore[assignment] # int64 [B], the dataset index
-    label: Tensor  # int64 [B], -1 where there is none
-    notes: dict[str, Tensor] = {}  # noqa: RUF012 - nobody changes it
+    label: Tensor  # int64 [B], -1 for none
+    notes: dict[str, Tensor] = {}  # noqa: RUF012 - never changed
     drawn: Sequence[dict[str, Tensor]] = ()
     stream: Tensor | None = None  # int64 [B], below 2^40
 
     @property
     def named(self) -> Tensor:
-        """What masks are drawn by, int64 [B]."""
+        """The numbers that masks are drawn by, int64 [B]."""
         return self.index if self.stream is None else self.stream
 
     def to(self, device: torch.device) -> Batch:
-        """Move the batch to `device`; from pinned memory without waiting."""
+        """Move the batch to `device`, without waiting if it is in pinned memory."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
@@ -77,9 +78,10 @@ class Batch(NamedTuple):
 class Mask(NamedTuple):
     """Three lists of patch ids. Visible and hidden ids ascend; counts are equal over the batch.
 
-    weight: how much each predicted patch counts in the mean of losses; 0 leaves it out. None: all count the same.
+    weight: how much each predicted patch counts in the mean loss; 0 leaves it out; None: all
+        equally.
     groups: the predicted ids are this many runs of equal length, predicted apart from each other.
-    extra: what a policy draws besides ids: the frequencies that stay, a random projection, replaced patches.
+    extra: what a policy draws besides ids: kept frequencies, a random projection, replaced patches.
     """
 
     visible: Int[Tensor, "B V"]
@@ -90,34 +92,37 @@ class Mask(NamedTuple):
     extra: Any = None
 
     def boolean(self, patches: int) -> Bool[Tensor, "B N"]:
-        """Give True where a patch is hidden."""
+        """Return True at hidden patches."""
         hidden = torch.zeros(len(self.hidden), patches, dtype=torch.bool, device=self.hidden.device)
         return hidden.scatter_(1, self.hidden, True)
 
     @property
     def predicts_all_hidden(self) -> bool:
-        """Whether `predicted` is `hidden`, the same tensor."""
+        """Whether `predicted` is the same tensor as `hidden`."""
         return self.predicted is self.hidden
 
 
 class Features(NamedTuple):
-    """What an encoder makes of a view. V = N where every patch has a token.
+    """The features of a view. V = N if every patch has a token.
 
-    ids: the patches that the tokens stand for; None: all, in raster order.
-    taps: prefix and tokens [B R+V D] after the blocks asked for, not normed.
-    losses: what the encoder itself learns by, each [B L], added to the loss by their means.
+    ids: the patches that the tokens belong to; None: all, in raster order.
+    taps: prefix and tokens [B R+V D] after the requested blocks, before the norm.
+    losses: the encoder's own losses, each [B L]; their means are added to the loss.
     """
 
     tokens: Float[Tensor, "B V D"]
     prefix: Float[Tensor, "B R D"]  # class token, then registers; R may be 0
     taps: dict[int, Tensor]
     pooled: Float[Tensor, "B E"]
-    pyramid: tuple[Tensor, ...] = ()  # maps [B D h w] of a convolutional encoder's stages, the finest first
+    pyramid: tuple[Tensor, ...] = ()  # maps [B D h w] of convolutional stages, the finest first
     ids: Int[Tensor, "B V"] | None = None
-    losses: dict[str, Tensor] = {}  # noqa: RUF012 - nobody changes it
+    losses: dict[str, Tensor] = {}  # noqa: RUF012 - never changed
 
     def at(self, tap: int | None) -> Features:
-        """Give the features as if the encoder ended at this tap. `pooled` is then the mean of the tokens."""
+        """Return the features as if the encoder ended at this tap; `pooled` is the tokens' mean.
+
+        Raises: ValueError if the encoder does not keep this tap.
+        """
         if tap is None:
             return self
         if tap not in self.taps:
@@ -127,14 +132,14 @@ class Features(NamedTuple):
         return self._replace(tokens=tokens, prefix=prefix, pooled=tokens.mean(1))
 
     def detach(self) -> Features:
-        """Give the same features without a graph."""
+        """Return the same features without a graph."""
         taps = {number: tap.detach() for number, tap in self.taps.items()}
         pyramid = tuple(level.detach() for level in self.pyramid)
         parts = self.tokens.detach(), self.prefix.detach(), taps, self.pooled.detach(), pyramid
         return Features(*parts, self.ids)
 
     def split(self, counts: Sequence[int]) -> list[Features]:
-        """Give the features of the first so many images, of the next so many, and so on."""
+        """Split the batch into features of `counts` images each."""
         return [self._of(slice(first, last)) for first, last in pairwise(accumulate(counts, initial=0))]
 
     def _of(self, images: slice) -> Features:
@@ -147,7 +152,7 @@ class Features(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One branch: a view, and which of its masks."""
+    """Name one branch: a view, and which of its masks."""
 
     view: int
     draw: int = 0
@@ -167,13 +172,14 @@ class Branch(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The question to a target: what has to be predicted of one view.
+    """What an objective asks its target: the values to predict of one view.
 
-    mask: `mask.predicted` are the patches asked for; None: all of them, or the pooled image.
-    branch: the encoder's own of this view, without a graph unless the target says `graph`; None where the target
-        reads pixels.
-    predict: predict(name) is what an objective's predictor makes of that branch, by default this objective's own.
-    grid: of the view that predicts, which the ids are of.
+    mask: `mask.predicted` are the patches to give; None: all of them, or the pooled image.
+    branch: the encoder's own of this view, without a graph unless the target sets `graph`; None if
+        the target reads pixels.
+    predict: predict(name) is the prediction of an objective from that branch, by default this
+        one's.
+    grid: of the view that predicts, which the ids refer to.
     """
 
     batch: Batch
@@ -196,15 +202,16 @@ class Asked(NamedTuple):
 
     @property
     def ids(self) -> Tensor | None:
-        """The patches asked for [B M]; None: all."""
+        """The patches to give, [B M]; None: all."""
         return None if self.mask is None else self.mask.predicted
 
 
 class Made(NamedTuple):
-    """What a target or a predictor may give in place of plain values.
+    """What a target or a predictor may return instead of plain values.
 
-    weight: how much each patch counts, times the mask's. beside: further arguments of the loss, by name.
-    losses: what the part itself learns by: one number per patch [B L], added by its mean and logged.
+    weight: how much each patch counts, times the mask's. beside: further arguments of the loss, by
+        name.
+    losses: the part's own losses: one number per patch [B L], added by its mean and logged.
     """
 
     values: Tensor  # [B M T], or ids of classes, int64 [B M]
@@ -220,14 +227,14 @@ class Pair(NamedTuple):
     to: int
     prediction: Tensor  # [B M T]
     target: Tensor  # [B M T] or ids [B M]
-    losses: Tensor  # [B M]; [1 1] where a loss reduces the whole batch
+    losses: Tensor  # [B M]; [1 1] if the loss reduces the whole batch
 
 
 class Output(NamedTuple):
-    """Everything a step made, by name of objective."""
+    """Everything a step computed, by name of objective."""
 
     loss: Tensor  # scalar float32
-    losses: dict[str, Tensor]  # [B M], with graph; and own ones: NAME.target, encoder.NAME, ranker
+    losses: dict[str, Tensor]  # [B M], with graph; parts' own: NAME.target, encoder.NAME, ranker
     pairs: dict[str, list[Pair]]
     branches: dict[Source, Branch]
 
@@ -253,14 +260,14 @@ class Output(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """A gauge whose numbers are added up over the pieces and processes of a step before it is made of them."""
+    """A gauge computed from sums over the pieces and processes of a step."""
 
     sums: Tensor
-    of: Callable[[Tensor], Tensor]  # the gauge, a scalar, of the sums
+    of: Callable[[Tensor], Tensor]  # computes the gauge, a scalar, from the sums
 
     @property
     def value(self) -> Tensor:
-        """The gauge of what was counted here alone."""
+        """The gauge of what was counted in this process and piece alone."""
         return self.of(self.sums)
 
 
@@ -268,51 +275,56 @@ class Tally(NamedTuple):
 
 
 class Run(Protocol):
-    """What a hook may ask of the run that calls it. `Trainer` is one."""
+    """What a hook may use of the run that calls it. `Trainer` is one."""
 
     step: int  # steps done
     steps: int
     seed: int
     batch: int
-    loader: Any  # data.Loader: source, steps_per_epoch, regroup(groups), pair(table), in_order(views, batch)
+    # data.Loader: source, steps_per_epoch, regroup(groups), pair(table), in_order(views, batch)
+    loader: Any
     method: Any
     world: Any  # World: rank, size, device, group, leads, heed()
 
     @property
     def epoch(self) -> float:
-        """Passes over the training set that these steps made: images seen, over its pictures."""
+        """Passes over the training set so far: images seen, divided by its pictures."""
 
     def forget(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Drop what the optimiser remembers of these parameters."""
+        """Drop the optimiser's state of these parameters."""
 
     def report(self, name: str, **facts: float) -> None:
         """Write a row of facts to NAME.jsonl in the run's folder, and print it."""
 
 
 class Hooks:
-    """Every hook, doing nothing. A part inherits this, or defines the ones it wants.
+    """All hooks, doing nothing. A part inherits this, or defines the hooks it needs.
 
-    A method that begins with before_ or after_ and is none of these is refused when the method is built.
+    A method that begins with before_ or after_ and is none of these is refused when the method is
+    built.
     """
 
     def before_load(self, run: Run) -> None:
-        """Give tables by dataset index their size, before a checkpoint is loaded into them."""
+        """Resize buffers that have one row per image, so that a checkpoint fits into them."""
 
     def before_run(self, run: Run) -> None:
-        """Prepare: read a file, make a pass over the data. The weights are those the run begins with."""
+        """Prepare: read a file, make a pass over the data. The weights are the run's first ones."""
 
     def before_epoch(self, run: Run) -> None:
-        """Renew what is renewed between epochs, as re-clustering does. Called every `loader.steps_per_epoch` steps,
-        the whole steps of a pass over the training set: `run.epoch` is then no whole number."""
+        """Update what changes between epochs, such as cluster assignments.
+
+        Called every `loader.steps_per_epoch` steps, the whole steps of a pass over the training
+        set, so `run.epoch` need not be a whole number.
+        """
 
     def before_step(self, run: Run) -> None:
-        """Renew what is renewed within an epoch."""
+        """Update what changes within an epoch."""
 
     def after_forward(self, batch: Batch, output: Output) -> None:
-        """Keep something of what was made of a batch, or of a piece of one."""
+        """Keep something of the output of a batch, or of a piece of one."""
 
     def after_step(self, encoder: nn.Module, step: int) -> None:
-        """Follow the encoder after the optimiser's step."""
+        """Follow the encoder after the optimiser's step, as a momentum copy does."""
 
 
 HOOKS = tuple(name for name in vars(Hooks) if name.startswith(("before_", "after_")))
@@ -321,23 +333,26 @@ HOOKS = tuple(name for name in vars(Hooks) if name.startswith(("before_", "after
 
 
 class Order(Protocol):
-    """Which pictures are in the global batch of a step, of a source of `length` pictures.
+    """Choose the pictures in the global batch of a step, from a source of `length` pictures.
 
-    Gives index and visit, int64 [batch] each. What a view draws is named by (seed, visit, index), so a picture
-    that comes again looks different.
+    `at` returns index and visit, int64 [batch] each. What a view draws is named by (seed, visit,
+    index), so a picture that repeats looks different.
     """
 
-    def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Any, Any]: ...
+    def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Any, Any]:
+        """Return index and visit, int64 [batch] each, of the global batch of a step."""
 
 
 class View(Protocol):
-    """Pictures to one batch: uint8 or float, [B C H W], or B times [C h w] where sizes differ; clips too.
+    """Convert pictures to one batch: uint8 or float, [B C H W], or B times [C h w]; clips too.
 
-    index: int64 [B], of the dataset. draw: seed, epoch (as `step`; a number or one for each picture) and view.
+    index: int64 [B], in the dataset. draw: seed, epoch (as `step`; one number, or one per picture)
+        and view.
 
-    Optional: `drawn(images, index, draw) -> dict` and `show(images, index, draw, drawn)`, which together are the
-    call; `like`, the number of an earlier view of the loader whose pictures and `drawn` it is shown with;
-    `partner(index, draw)`, the pictures int64 [B] that it shows in place of the batch's own.
+    Optional: `drawn(images, index, draw) -> dict` and `show(images, index, draw, drawn)`, which
+    together do what the call does; `like`, the number of an earlier view of the loader whose
+    pictures and `drawn` this view is shown with; `partner(index, draw)`, the pictures int64 [B]
+    that it shows instead of the batch's own.
     """
 
     def __call__(
@@ -346,9 +361,9 @@ class View(Protocol):
 
 
 class Policy(Protocol):
-    """Masks of a view: which patches are hidden, a pure function of its arguments, the same on every device.
+    """Mask a view: choose the hidden patches by a pure function, the same on every device.
 
-    A policy with `draws` = n > 1 gives n masks made together. None hides nothing of this view.
+    A policy with `draws` = n > 1 returns n masks drawn together. None hides nothing of this view.
     """
 
     def __call__(
@@ -357,18 +372,18 @@ class Policy(Protocol):
 
 
 class Encoder(nn.Module):
-    """A view, and a mask or none, to features. Targets and predictors read its sizes when they are built."""
+    """Encode a view, with a mask or without. Targets and predictors read its sizes when built."""
 
     width: int  # D
     channels: int
     patch: tuple[int, ...]  # pixels per axis, frames first
-    base: Grid  # of the views it was built for
+    base: Grid  # grid of the views it was built for
     prefix: int  # R
-    placed: int = 0  # how many of the prefix, its last, have places beside the patches'
+    placed: int = 0  # how many prefix tokens, the last ones, have positions like patches
     taps: tuple[int, ...] = ()  # the blocks or stages, from 1, after which it keeps tokens
-    # What hidden patches become. drop: they have no tokens; token: a learned one in place of theirs;
-    # add: a learned one added to theirs; mix: all tokens are projected by `mask.extra.project`;
-    # sparse: convolutions leave them out; altered: pixels are changed. none: it takes no mask.
+    # What hidden patches become. drop: they have no tokens; token: a learned one replaces theirs;
+    # add: a learned one is added to theirs; mix: `mask.extra.project` projects all tokens;
+    # sparse: convolutions leave them out; altered: pixels are changed; none: it takes no mask.
     hidden: str = "drop"
 
     @property
@@ -383,24 +398,28 @@ class Encoder(nn.Module):
 
     @property
     def bare(self) -> Encoder:
-        """The encoder to export: without what was put around it for the training."""
+        """The encoder to export, without what wraps it for training."""
         return self
 
     @property
     def items(self) -> str:
-        """What it encodes: images or clips."""
+        """The name of its inputs: images or clips."""
         return "clips" if len(self.patch) == 3 else "images"
 
     @property
     def traits(self) -> dict[str, str]:
-        """What changes its features and cannot be read off its weights; a file of them names it."""
+        """Settings that change the features but not the weights' shapes; exported with them."""
         return {}
 
     @abstractmethod
-    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features: ...
+    def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
+        """Encode the visible patches of a view, or all of them without a mask."""
 
     def together(self, views: Sequence[Tensor]) -> list[Features]:
-        """Encode several views without masks, those of one shape as one batch, which batch norms then see whole."""
+        """Encode several views without masks, those of one shape as one batch.
+
+        Batch norms then normalise over all of these views.
+        """
         shapes: dict[torch.Size, list[int]] = {}
         for number, view in enumerate(views):
             shapes.setdefault(view.shape[1:], []).append(number)
@@ -412,20 +431,24 @@ class Encoder(nn.Module):
 
     @abstractmethod
     def grid(self, shape: Sequence[int]) -> Grid:
-        """Give the patch grid of a view of this shape, [B C *sides]."""
+        """Return the patch grid of a view of this shape, [B C *sides]."""
 
     def ended(self, tap: int) -> Encoder:
-        """Give what a predictor at this tap is built to: the sizes of an encoder that ends there."""
+        """Return the encoder, as a predictor at this tap sees it: with the sizes at the tap."""
         return self
 
     def seen(self, view: Float[Tensor, "B C *S"], mask: Mask) -> Tensor | None:
-        """Give the pixels that it sees in place of the view's, for pictures; None: the view's, less the hidden."""
+        """Return the pixels that it sees instead of the view's, for drawing.
+
+        None: the view's own pixels, without the hidden ones.
+        """
 
 
 class Target(nn.Module):
-    """What an objective predicts. Built by constructor(encoder); fills `Objective.target`.
+    """Compute what an objective predicts. Built by constructor(encoder); fills `Objective.target`.
 
-    reads: "pixels"; "features", the encoder's own; or "prediction", an objective's predictor's.
+    reads: "pixels"; "features", of the encoder itself; or "prediction", of an objective's
+        predictor.
     graph: whether features and predictions keep their graph.
     """
 
@@ -435,58 +458,69 @@ class Target(nn.Module):
 
     @abstractmethod
     def forward(self, asked: Asked) -> Tensor | Made:
-        """Give values [B M T], or ids of classes int64 [B M], of the patches asked for."""
+        """Return values [B M T], or class ids int64 [B M], of the patches in `asked`."""
 
     def follow(self, predictor: nn.Module) -> None:
-        """Meet the objective's predictor, after both are built: a momentum copy of a head begins here."""
+        """Receive the objective's predictor once both are built.
+
+        A momentum copy of a head starts here.
+        """
 
 
 class Predictor(nn.Module):
-    """The encoder's features to a prediction of the target. Built by constructor(encoder, width)."""
+    """Predict the target from the encoder's features. Built by constructor(encoder, width)."""
 
-    reads: str  # "mask": where tokens are and which are asked for; "tokens": one for each asked for; "pooled"
+    # "mask": the positions of tokens and of the patches to predict; "tokens": one token for each
+    # patch to predict; "pooled": the pooled vector.
+    reads: str
 
     @abstractmethod
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Tensor | Made:
-        """Give predictions [B M T] of `mask.predicted`, or of all patches where mask is None; [B S T]
-        of the pooled vector."""
+        """Return predictions [B M T] of `mask.predicted`, or of all patches if mask is None.
+
+        From the pooled vector: [B S T].
+        """
 
 
 class Loss(Protocol):
-    """A prediction and its target to one number per patch, in float32.
+    """Compare a prediction with its target: one number per patch, in float32.
 
     Optional: `build(width, encoder)`, called with the target's width once the predictor is built.
-    `predicts(width, encoder)` gives the width it wants predicted, by default the target's.
-    `together = True`: it needs all pairs at once, is called once with them side by side along M, and
-    may give a scalar. `whole = True`: its numbers [B L] are not of patches but, for one, of
-    frequencies; it needs all patches, on = "all". A loss with parameters is a module.
+    `predicts(width, encoder)` returns the width to predict, by default the target's. `together =
+    True`: the loss needs all pairs at once. It is called once with them side by side along M, and
+    may return a scalar. `whole = True`: its numbers [B L] do not belong to patches but, for
+    example, to frequencies; it needs all patches, on = "all". A loss with parameters is a module.
     """
 
     def __call__(self, prediction: Tensor, target: Tensor, *args: Any, **beside: Any) -> Tensor: ...
 
 
 class Ranker(nn.Module):
-    """Difficulty of every patch, for masks. Built by constructor(encoder, objectives).
+    """Score the difficulty of every patch, for masks. Built by constructor(encoder, objectives).
 
-    Optional: `loss(branch, losses)` gives one number per patch [B M], or None where it has nothing to learn.
-    `losses` are those of the objectives that predict from this branch alone, by name, detached.
+    Optional: `loss(branch, losses)` returns one number per patch [B M], or None if there is nothing
+    to learn. `losses` are those of the objectives that predict from this branch alone, by name,
+    detached.
     """
 
     @abstractmethod
     def forward(self, batch: Batch, draw: Draw) -> Float[Tensor, "B N"] | None:
-        """Give the difficulty of every patch of view `draw.view`; None while it has no opinion."""
+        """Return the difficulty of every patch of view `draw.view`; None without scores yet."""
 
 
 class Probe(Protocol):
-    """What features tell of the labels. `takes`: pooled, tokens, images or scores."""
+    """Measure what features say about labels. `takes`: pooled, tokens, images or scores."""
 
     name: str
     takes: str
 
 
 class Look(Protocol):
-    """Called while a run trains and when it ends: an evaluation, pictures, samples. One with a method `again`, of
-    the same arguments, has that called by --mode eval, and overwrites nothing that the run has written."""
+    """Called while a run trains and when it ends: an evaluation, pictures, samples.
+
+    A method `again` with the same arguments is called by --mode eval instead; it must not overwrite
+    what the run has written.
+    """
 
     def __call__(self, run: Any, folder: Any, step: int) -> None: ...
 
@@ -500,36 +534,42 @@ class ShowsPixels(Protocol):
 
     patch: tuple[int, ...]
 
-    def to_pixels(self, values: Tensor, view: Tensor, ids: Tensor | None) -> Tensor: ...
-    def shown(self, view: Tensor) -> Tensor: ...
+    def to_pixels(self, values: Tensor, view: Tensor, ids: Tensor | None) -> Tensor:
+        """Convert values [B M T] to pixels of the patches `ids` [B M]; None: of all patches."""
+
+    def shown(self, view: Tensor) -> Tensor:
+        """Return the part of a view [B C *S] that is predicted, such as its last frames."""
 
 
 @runtime_checkable
 class Pastes(Protocol):
-    """What a mask drew besides ids (`Mask.extra`), by which a prediction is put into a picture."""
+    """What a mask drew besides ids (`Mask.extra`) that places a prediction into a picture."""
 
-    def pasted(self, predicted: Tensor, pixels: Tensor) -> Tensor: ...
+    def pasted(self, predicted: Tensor, pixels: Tensor) -> Tensor:
+        """Combine predicted pixels with those of the view, both [B C *S]."""
 
 
 @runtime_checkable
 class PredictsEverywhere(Protocol):
     """A predictor that can predict visible patches too, for pictures."""
 
-    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Tensor: ...
+    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
+        """Predict every patch in raster order, [B N T]."""
 
 
 @runtime_checkable
 class Pools(Protocol):
-    """A predictor that makes one vector of an image."""
+    """A predictor that computes one vector of an image."""
 
-    def pooled(self, features: Features, grid: Grid) -> Tensor: ...
+    def pooled(self, features: Features, grid: Grid) -> Tensor:
+        """Return one vector for each image, [B D]."""
 
 
 @runtime_checkable
 class OverBatch(Protocol):
-    """A part whose result for one picture depends on the others of its batch, or of a piece of one.
+    """A part whose result for a picture depends on the others in its batch, or piece of a batch.
 
-    over_batch: how, in a clause with "{}" for the pictures; "" where it does not.
+    over_batch: how, as a clause with "{}" for the number of pictures; "" if it does not.
     """
 
     over_batch: str
@@ -537,78 +577,88 @@ class OverBatch(Protocol):
 
 @runtime_checkable
 class GivesGauges(Protocol):
-    """A target or loss that shows how it goes, by name.
+    """A target or loss that reports its state as gauges, by name.
 
-    Tallies are added up over the pieces and processes of a step; of scalars the mean over them is shown. Called
-    after the forward pass of each piece; the names are the same in every process.
+    Tallies are summed over the pieces and processes of a step; scalars are averaged. Called after
+    the forward pass of each piece; names are the same in every process.
     """
 
-    def gauges(self, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor | Tally]: ...
+    def gauges(self, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor | Tally]:
+        """Return gauges of a prediction [B M T] and its target, by name."""
 
 
 @runtime_checkable
 class AssignsClusters(Protocol):
-    """A target, or with its values a loss, that assigns patches to clusters: int64 [B N]."""
+    """A target, or a loss on its values, that assigns patches to clusters: int64 [B N]."""
 
-    def assignments(self, values: Tensor) -> Tensor: ...
+    def assignments(self, values: Tensor) -> Tensor:
+        """Return the cluster of each patch, int64 [B N]."""
 
 
 @runtime_checkable
 class KeptElsewhere(Protocol):
     """A module whose tensors come from a file and never change: checkpoints leave them out.
 
-    file: where they come from; None: checkpoints have them, as they have any other.
-    checksum: of the tensors read; "" before. A checkpoint notes it, and sets it where it is loaded: `read` then
-        refuses other tensors.
+    file: where they come from; None: checkpoints contain them, as they do any other.
+    checksum: of the tensors read; "" before. A checkpoint stores it and restores it when loaded;
+        `read` then refuses other tensors.
     """
 
     file: Path | None
     checksum: str
 
     def check(self) -> None:
-        """Look at the names and shapes in the file. Raises ConfigError where they do not fit, or it is missing."""
+        """Check the names and shapes in the file.
+
+        Raises: ConfigError if they do not fit, or the file is missing.
+        """
 
     def read(self) -> None:
-        """Read the file, once. Raises as `check` does."""
+        """Read the file, once. Raises: ConfigError as `check` does."""
 
 
 @runtime_checkable
 class KnowsChance(Protocol):
-    """A target or loss that knows the loss of knowing nothing."""
+    """A target or loss that knows the loss of a uniform guess."""
 
     chance: float
 
 
 @runtime_checkable
 class Follows(Protocol):
-    """A target that meets the objective's predictor once both are built."""
+    """A target that receives the objective's predictor once both are built."""
 
-    def follow(self, predictor: nn.Module) -> None: ...
+    def follow(self, predictor: nn.Module) -> None:
+        """Meet the predictor."""
 
 
 @runtime_checkable
 class Builds(Protocol):
-    """A loss with parts made to a width."""
+    """A loss with parts of a size that depends on the width."""
 
-    def build(self, width: int, encoder: Encoder) -> None: ...
+    def build(self, width: int, encoder: Encoder) -> None:
+        """Make the parts for targets of this width."""
 
 
 @runtime_checkable
 class WantsWidth(Protocol):
-    """A loss that says which width it wants predicted."""
+    """A loss that chooses the width to predict."""
 
-    def predicts(self, width: int, encoder: Encoder) -> int: ...
+    def predicts(self, width: int, encoder: Encoder) -> int:
+        """Return the width to predict for targets of this width."""
 
 
 @runtime_checkable
 class Learns(Protocol):
-    """A ranker that learns: one number per patch [B M] of a branch, or None."""
+    """A ranker with a loss: one number per patch [B M] of a branch, or None."""
 
-    def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Tensor | None: ...
+    def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Tensor | None:
+        """Return one number per patch [B M]; None if there is nothing to learn."""
 
 
 @runtime_checkable
 class Relabelled(Protocol):
-    """A predictor or loss that follows clusters which are made between epochs: centroids [S K E]."""
+    """A predictor or loss that follows clusters computed between epochs: centroids [S K E]."""
 
-    def relabelled(self, run: Run, centroids: Tensor) -> None: ...
+    def relabelled(self, run: Run, centroids: Tensor) -> None:
+        """Start from new clusters with these centroids."""

@@ -1,4 +1,4 @@
-"""How a command ends: the exit code and the line of whatever it raised; what README lists."""
+"""Map what a command raised to its exit code and its last line, as README lists them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from pymim.errors import ConfigError, Interrupted, OutOfMemory, PymimError, Unwr
 from pymim.signals import Asked
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-_MEMORY = "out of memory; take a smaller DIM, or a smaller BATCH"  # of a run that trains, see loop.pieces
+# For a run that trains, loop.pieces gives better advice.
+_MEMORY = "out of memory; take a smaller DIM, or a smaller BATCH"
 
 
 class Ending(NamedTuple):
-    """known: whether the reason says all; a mistake of the program needs its traceback too."""
+    """How a command ends.
+
+    known: whether the reason says everything; a bug needs its traceback too.
+    """
 
     exit_code: int
     reason: str
@@ -26,7 +30,7 @@ DONE = Ending(0, "done")
 
 
 def of(error: BaseException) -> Ending:
-    """The ending that an error makes."""
+    """Return the ending for an error."""
     if isinstance(error, PymimError):
         return Ending(error.exit_code, str(error))
     if isinstance(error, Asked):
@@ -38,7 +42,8 @@ def of(error: BaseException) -> Ending:
         return Ending(Unwritable.exit_code, f"{where}: could not be written ({error.strerror}); make room")
     if is_memory(error):
         return Ending(OutOfMemory.exit_code, _MEMORY)
-    if isinstance(error, ValueError) and is_refusal(error):  # at the first step, where parts first meet
+    # Some values are refused only at the first step, when parts first meet.
+    if isinstance(error, ValueError) and is_refusal(error):
         return Ending(ConfigError.exit_code, str(error).partition("\n")[0])
     words = " ".join(str(error).split())
     return Ending(1, f"{type(error).__name__}: {words}", known=False)
@@ -52,6 +57,6 @@ def at_once(code: int) -> NoReturn:
 
 
 def quiet_torch() -> None:
-    """Before torch is imported: among several processes, keep it from showing its frames where one is gone."""
+    """Stop torch from printing its stack when another process is gone; call before importing it."""
     if "RANK" in os.environ:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

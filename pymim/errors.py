@@ -1,4 +1,4 @@
-"""What a run can end with, other than well: each error knows the exit code of the process."""
+"""Define how a run can fail: each error has the exit code of the process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 
 def printable(text: object) -> str:
-    """Write as escapes what a terminal would obey or hide: control characters, line ends, changes of direction.
+    """Escape what a terminal would obey or hide: control characters, line ends, text direction.
 
-    Names of files come from whoever made them; every message and line that holds one goes through here.
+    File names come from other people; every message and line that holds one goes through here.
     """
     return "".join(
         letter
@@ -22,10 +22,10 @@ def printable(text: object) -> str:
 
 
 class PymimError(Exception):
-    """Ends a run with one clear line and `exit_code`; what a terminal would obey is written as escapes."""
+    """End a run with one clear line and `exit_code`; the line is made printable."""
 
     exit_code = 1
-    together = False  # whether every process of the run raises it at once: then the first one says it
+    together = False  # whether every process raises it at once, so that only the first prints it
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -44,13 +44,13 @@ class Diverged(PymimError):
 
 
 class DataError(PymimError):
-    """Nothing to read, or too much of it broken."""
+    """There is nothing to read, or too much of it is broken."""
 
     exit_code = 4
 
 
 class Stopped(PymimError):
-    """A signal asked the run to stop, and it saved first: start it again to go on (EX_TEMPFAIL)."""
+    """A signal asked the run to stop, and it saved first: start it again (EX_TEMPFAIL)."""
 
     exit_code = 75
 
@@ -62,25 +62,25 @@ class Interrupted(Stopped):
 
 
 class Unwritable(PymimError):
-    """A file cannot be written: the disk is full, the folder is gone; what was saved before is whole."""
+    """A file cannot be written: the disk is full, the folder is gone. Earlier saves are whole."""
 
     exit_code = 6
 
 
 class Lost(PymimError):
-    """Another process of the run is gone, stopped, or did not come in time; what was saved before is whole."""
+    """Another process of the run is gone, stopped or late; earlier saves are complete."""
 
     exit_code = 7
 
 
 class OutOfMemory(PymimError):
-    """A part of a run found no memory; the message names the knob of that part."""
+    """A part of a run found no memory; the message names the setting to lower."""
 
     exit_code = 5
 
 
 def is_memory(error: BaseException) -> bool:
-    """Say whether an error is that of a processor or a GPU without memory for what is asked of it."""
+    """Say whether an error means that a CPU or GPU ran out of memory."""
     words = ("out of memory", "can't allocate memory", "bad_alloc")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
@@ -89,7 +89,7 @@ def is_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def memory_of(part: str, remedy: str) -> Iterator[None]:
-    """Turn a lack of memory inside into OutOfMemory, which names this part of a run and what helps there."""
+    """Turn a lack of memory inside into OutOfMemory, naming the part and the remedy."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -99,5 +99,5 @@ def memory_of(part: str, remedy: str) -> Iterator[None]:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Say whether an error is one of ours that refuses a value, and no bug: `who: what: expected ..., got ...`."""
+    """Say whether an error refuses a value, `who: what: expected ..., got ...`, and is no bug."""
     return re.match(r"[^:\n]+: [^:\n]+: expected ", str(error)) is not None

@@ -1,4 +1,4 @@
-"""A frozen encoder -> probes: what was learned, beside what raw pixels and the untrained encoder give."""
+"""Evaluate a frozen encoder by probes, compared with raw pixels and the untrained encoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pymim.contracts import View
     from pymim.train import Trainer
 
-TRIED = 8  # images of each split that are prepared before the training, to see that they can be
+TRIED = 8  # images of each split that are prepared before training, to find faults early
 _KNOB = "evaluate.Evaluation"
 _FEWER = f"{_KNOB}.train_images and test_images"
 Probe = Any
@@ -33,32 +33,29 @@ Split = tuple[Tensor, Tensor]  # images [N C H W] and labels [N]
 
 
 class Evaluation:
-    """Runs `probes` on the encoder of a run, on `train_images` and `test_images` images of a source with labels.
+    """Run `probes` on a run's encoder, with labelled training and test images of a source.
 
     Args:
-        source, channels, clip: what pymim.data.open takes. view: how an image is prepared, without randomness.
-        train_images, test_images: how many labelled images of each split, drawn of each class in its proportion
-            and the same ones for every run (`pymim.data.sample.stratified`). Classes that the training images
-            lack count as errors, which is said, as is whatever else is left out.
-        pool: what the vector of an image is: the "mean" of the encoder's tokens, its "class" token (DINO,
-            Caron et al. 2021), what the "encoder" itself pools, or what the "predictor" of the first objective
-            pools (CAPI's, Darcet et al. 2025: predictors.Cross.pooled). The untrained encoder is then read by
-            its mean: its predictor is not kept.
-        layer: of vectors and tokens: after this block, one of the encoder's taps, not normed; None: the last. What
-            the "encoder" pools is then the mean of the tokens.
-        head: the objective whose predictor gives the scores [N S K] that probes such as Assigned take; by default
-            the first.
-        baselines: whether raw pixels and the encoder as it was before training are probed too, printed beside, and
-            kept in evaluation/baselines.json: measured once, and again where data, counts, probes or another thing
-            that they were measured with differ. False where another run's serve.
+        source, channels, clip: what pymim.data.open takes. view: prepares an image, not at random.
+        train_images, test_images: labelled images of each split, drawn from each class in
+            proportion and the same for every run (`pymim.data.sample.stratified`). Classes that the
+            training images lack count as errors; a line says so, and what else was left out.
+        pool: an image's vector: the "mean" of the encoder's tokens, its "class" token (DINO, Caron
+            et al. 2021), what the "encoder" pools, or what the first objective's "predictor" pools
+            (CAPI, Darcet et al. 2025: predictors.Cross.pooled; the untrained encoder then uses the
+            mean).
+        layer: take vectors and tokens after this block, one of the encoder's taps, not normed;
+            None: the last. What the "encoder" pools is then the mean of the tokens.
+        head: the objective whose predictor gives scores [N S K]; by default the first.
+        baselines: whether to probe raw pixels and the untrained encoder too. They are kept in
+            evaluation/baselines.json, and measured again only if their protocol differs. Set False
+            if another run's serve.
 
     Each figure is written with its protocol: data, counts, view, pool, probes, seed and versions.
-
-    Probes see pooled features, patch tokens, scores or images, as they say; those that see images encode them by
-    themselves.
+    Probes take pooled features, patch tokens, scores, or images, which they encode themselves.
     """
 
-    _beside = False  # whether the run's own figures stay
+    _beside = False  # whether the run's own figures must not be overwritten
 
     def __init__(
         self,
@@ -76,21 +73,22 @@ class Evaluation:
         head: str = "",
     ) -> None:
         whole(self, 1, train_images=train_images, test_images=test_images, batch=batch, **given(layer=layer))
-        self.source, self.view, self.channels, self.clip = source, view, channels, clip
+        self.source, self.view = source, view
+        self.channels, self.clip = channels, clip
         if pool not in POOLS:
             raise ValueError(
                 f"Evaluation: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them"
             )
-        self.batch, self.pool, self.layer, self.head = batch, pool, layer, head
+        self.batch, self.pool = batch, pool
+        self.layer, self.head = layer, head
         self.probes: list[Probe] = list(probes) if probes is not None else [KNN(), Linear()]
         self.sizes, self.baselines = (train_images, test_images), baselines
         parts: dict[str, Any] = {"source": source, "view": view, "probes": self.probes}
-        self.parts = {
-            name: protocol.described(part) for name, part in parts.items()
-        }  # before a probe keeps results
+        # Describe the probes now, before they keep results.
+        self.parts = {name: protocol.described(part) for name, part in parts.items()}
 
     def before_run(self, trainer: Trainer) -> None:
-        """Refuses what could only fail at the end of the training, and says what cannot be measured."""
+        """Refuse what would fail only at the end of training, and say what cannot be measured."""
         self._check(trainer)
         if trainer.world.leads:
             sources = self._sources()
@@ -100,7 +98,7 @@ class Evaluation:
                 self._splits(sources, most=TRIED)
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        """Probes the encoder, prints the table and writes evaluation/step-N.json; which head, in head-N.json."""
+        """Probe the encoder, print the table, write evaluation/step-N.json and head-N.json."""
         self._check(trainer)
         sources, items = self._sources(), trainer.encoder.items
         train, test = self._labels(sources)
@@ -129,15 +127,15 @@ class Evaluation:
             _say(f"evaluation: written to {folder / 'evaluation' / name}.json")
 
     def again(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        """The same, beside what the run has measured of itself: into evaluation/eval-N.json."""
+        """Evaluate without replacing the run's own figures: write evaluation/eval-N.json."""
         self._beside = True
         try:
-            self(trainer, folder, step)  # which a derived class may have made its own
+            self(trainer, folder, step)  # a derived class may have its own
         finally:
             self._beside = False
 
     def _protocol(self, trainer: Trainer, splits: list[Split]) -> protocol.Protocol:
-        """What the figures of this encoder are measured with."""
+        """Return the protocol of this encoder's figures."""
         return {
             **protocol.versions(),
             **self.parts,
@@ -156,7 +154,7 @@ class Evaluation:
         self._head(trainer)
 
     def _able(self, train: Labels, test: Labels) -> list[Probe]:
-        """The probes that these labels serve."""
+        """Return the probes that these labels allow."""
         if obstacle(test):
             return []
         return [probe for probe in self.probes if not (supervised(probe) and hindrance(train, test))]
@@ -165,7 +163,7 @@ class Evaluation:
         return self._able(Labels(labels, len(labels)), Labels(truth, len(truth)))
 
     def _tell(self, train: Labels, test: Labels, items: str) -> None:
-        """Say what of the labels hinders a probe, or does not count as it seems to."""
+        """Print what in the labels prevents a probe, or counts otherwise than expected."""
         able = self._able(train, test)
         skipped = ", ".join(probe.name for probe in self.probes if probe not in able)
         if skipped:
@@ -184,8 +182,10 @@ class Evaluation:
         head: Head | None = None,
         row: str = "",
     ) -> dict[str, float]:
-        """What each probe says of this encoder, by name; or of what `predictor` pools of it. Probes that take the
-        scores of a `head` are left out where there is none. row: of the table, in what is said."""
+        """Return the figures of each probe by name, of this encoder or of what `predictor` pools.
+
+        Probes that take scores are left out if `head` is None. row: of the table, for messages.
+        """
         (train, labels), (test, truth) = splits
         able = self._serving(labels, truth)
         labels, truth = renumbered(labels, truth)
@@ -210,7 +210,7 @@ class Evaluation:
         return results
 
     def _predictor(self, trainer: Trainer) -> nn.Module | None:
-        """The predictor that pools, where one does."""
+        """Return the predictor that pools, or None. Raises: ConfigError if it cannot pool."""
         if self.pool != "predictor":
             return None
         predictor = trainer.method.objectives[0].predictor
@@ -222,7 +222,7 @@ class Evaluation:
         return predictor
 
     def _head(self, trainer: Trainer) -> Head | None:
-        """The head whose scores are probed, where a probe takes them."""
+        """Return the head whose scores are probed, or None if no probe takes scores."""
         if not any(probe.takes == "scores" for probe in self.probes):
             return None
         return head_of(trainer.method.objectives, self.head)
@@ -230,7 +230,7 @@ class Evaluation:
     def _baselines(
         self, trainer: Trainer, folder: Folder, splits: list[Split], measured: protocol.Protocol
     ) -> dict[str, figures.Scores]:
-        """What the untrained encoder and raw pixels give by this protocol, as far as it has a part in them."""
+        """Measure the untrained encoder and raw pixels by the parts of this protocol that apply."""
         kept = figures.Baselines(folder, _say)
         of_encoder = {name: value for name, value in measured.items() if name not in ("source", "head")}
         of_encoder["weights"] = protocol.weights(trainer.untrained)
@@ -254,18 +254,18 @@ class Evaluation:
         return results
 
     def _sources(self) -> list[data.Source | None]:
-        """The training and the test split."""
+        """Open the training and the test split."""
         return [
             data.open(self.source, split=split, channels=self.channels, clip=self.clip)
             for split in ("train", "test")
         ]
 
     def _labels(self, sources: list[data.Source | None]) -> list[Labels]:
-        """The labels of what is drawn of each split."""
+        """Return the labels of the images drawn from each split."""
         return [labels_of(source, size) for source, size in zip(sources, self.sizes, strict=True)]
 
     def _splits(self, sources: list[data.Source | None], most: int = sys.maxsize) -> list[Split]:
-        """Images [N C H W] and labels [N] of what is drawn of each split, of no more than `most`."""
+        """Load images [N C H W] and labels [N] of each split, at most `most`."""
         with memory_of("Evaluation: pictures", f"lower {_FEWER}"):
             return [
                 data.load(source, self.view, min(size, most))
@@ -275,14 +275,14 @@ class Evaluation:
 
 
 def _memory_of(probe: Probe) -> AbstractContextManager[None]:
-    """A lack of memory in a probe names the probe's own knobs, where it has some, and the number of images."""
+    """Name the probe's own settings, and the number of images, if it runs out of memory."""
     knobs = [knob for knob in ("batch", "chunk", "clusters") if getattr(probe, knob, None)]
     own = [f"probes.{type(probe).__name__}.{knob}" for knob in knobs]
     return memory_of(f"Evaluation: probe {probe.name}", f"lower {' or '.join([*own, _FEWER])}")
 
 
 def _named(probe: Probe, found: float | dict[str, float]) -> dict[str, float]:
-    """What a probe found, by its name; several measures bear their own."""
+    """Return a probe's result by its name; several measures have names of their own."""
     return found if isinstance(found, dict) else {probe.name: found}
 
 

@@ -1,7 +1,7 @@
-"""--mode explain: the graph of a configuration, drawn without training and without allocating.
+"""--mode explain: draw the graph of a configuration without training or allocating memory.
 
-The gin references are the tree; the method is built and run once on the meta device, so that every node can say
-what it makes (shapes), holds (parameters) and costs (FLOPs), whatever its size.
+The gin references form the tree. The method is built and run once on the meta device, so that every
+node can show its output shapes, its parameters and its FLOPs at any size.
 """
 
 from __future__ import annotations
@@ -25,27 +25,32 @@ if TYPE_CHECKING:
 
 @dataclass
 class Cost:
-    """What one training step of `batch` items (images, clips) takes, `piece` of them at a time."""
+    """The cost of one training step of `batch` items (images, clips), `piece` of them at a time."""
 
     items: str
     batch: int
     piece: int
     parameters: int
-    trained: int  # of the parameters
+    trained: int  # parameters that are trained
     flops: int
     activations: int
 
     @property
     def memory(self) -> int:
+        """Bytes of weights, gradients, the optimiser's state and activations."""
         return _memory(self.parameters, self.trained, self.activations)
 
 
 def measure(method: Method, views: list[Tensor], root: Node) -> Cost:
-    """Runs `method` once, there and back, on meta tensors and writes shapes, parameters, FLOPs and memory into the
-    nodes below `root`, the run's."""
+    """Run `method` forward and backward on meta tensors, and measure the nodes below `root`.
+
+    Shapes, parameters, FLOPs and memory (bytes) are written into the nodes. root: the run's node.
+    """
     modules = _modules(method, root)
-    kept: dict[Node, dict[Any, int]] = defaultdict(dict)  # by the innermost that ran: storages, and their bytes
-    running = [root]
+    # For each node, the storages kept for the backward pass while it was the innermost one running,
+    # and their bytes. Storages are counted once: several tensors may share one.
+    kept: dict[Node, dict[Any, int]] = defaultdict(dict)
+    running = [root]  # the nodes being run, innermost last
 
     def leave(output: Any) -> None:
         node = running.pop()
@@ -100,13 +105,12 @@ def _trained(module: nn.Module) -> int:
 
 
 def _memory(parameters: int, trained: int, activations: int) -> int:
-    """Bytes: weights and, of those trained, gradients and AdamW's two moments, in float32; and what the backward
-    pass keeps."""
+    """Return bytes: float32 weights, gradients and AdamW's two moments, and the activations."""
     return 4 * parameters + 12 * trained + activations
 
 
 def _modules(method: nn.Module, root: Node) -> dict[Node, tuple[str, nn.Module]]:
-    """Which module each node of the method became: by class, in the order of the tree."""
+    """Match each node of the method to its module, by class, in the order of the tree."""
     free = list(method.named_modules())
     found = {}
     for _, node in (entry for child in root.children if child.role == "method" for entry in child.walk()):
@@ -119,7 +123,7 @@ def _modules(method: nn.Module, root: Node) -> dict[Node, tuple[str, nn.Module]]
 
 
 def _shape(value: Any) -> str:
-    """The shapes in what a module gave, by name where it has names."""
+    """Write the shapes of a module's output, with names if it has them."""
     if isinstance(value, Tensor):
         return f"[{' '.join(map(str, value.shape))}]" if value.ndim else "scalar"
     if hasattr(value, "_fields"):
@@ -131,8 +135,10 @@ def _shape(value: Any) -> str:
 
 
 def text(root: Node, cost: Cost) -> str:
-    """The tree for a terminal: role, class, parameters, FLOPs of a forward pass of all that a step takes at a time,
-    memory, what it gives, file."""
+    """Write the tree for a terminal.
+
+    Columns: role, class, parameters, FLOPs of a forward pass of one piece, memory, output, file.
+    """
     rows = []
     for prefix, node in _indented(root):
         size = f"{count(node.parameters):>8}" if node.parameters else " " * 8
@@ -150,7 +156,7 @@ def text(root: Node, cost: Cost) -> str:
 
 
 def summary(cost: Cost) -> str:
-    """One line: what a training step takes."""
+    """Write in one line what a training step costs."""
     pieces = "" if cost.piece == cost.batch else f", {cost.piece} at a time"
     return (
         f"one step of {cost.batch} {cost.items}{pieces}: {count(cost.parameters)} parameters, "
@@ -160,10 +166,10 @@ def summary(cost: Cost) -> str:
 
 
 def example(method: Any, root: Node, views: Sequence[Any] = ()) -> list[Tensor]:
-    """Make the pictures that a step takes at a time, on the meta device: a tensor a view of the loader.
+    """Make one piece of a batch on the meta device: a tensor for each view of the loader.
 
-    A view that says `size` (rows, columns) or `channels` (how many, or which) has those; otherwise, and
-    where no views are given, what the encoder was built for.
+    A view's `size` (rows, columns) and `channels` (how many, or which) are used if it has them;
+    otherwise, and if no views are given, the encoder's.
     """
     images: int = root.arguments.get("micro") or root.arguments["batch"]
     encoder = method.encoder
@@ -177,7 +183,7 @@ def example(method: Any, root: Node, views: Sequence[Any] = ()) -> list[Tensor]:
 
 
 def _batch(views: list[Tensor]) -> Batch:
-    """A batch of these views. It came without notes, and every view drew a crop."""
+    """Make a batch of these views without notes; every view drew a crop."""
     index = torch.zeros(len(views[0]), dtype=torch.int64, device="meta")
     drawn = [{"box": torch.zeros(len(view), 4, device="meta")} for view in views]
     return Batch(views=views, index=index, label=index, notes={}, drawn=drawn)
@@ -191,7 +197,7 @@ def _channels(view: Any, encoder: Any) -> int:
 
 
 def count(number: float) -> str:
-    """1234567 -> 1.2 M."""
+    """Write 1234567 as 1.2 M."""
     for unit in ("", " k", " M", " G", " T"):
         if abs(number) < 1000:
             return f"{number:.0f}" if not unit else f"{number:.1f}{unit}"
@@ -204,7 +210,8 @@ def _values(node: Node) -> str:
 
 
 def _indented(node: Node, before: str = "", last: bool = True, top: bool = True) -> Iterator[tuple[str, Node]]:
-    yield ("" if top else before + ("└ " if last else "├ ")), node
-    inner = "" if top else before + ("  " if last else "│ ")
+    branch, trunk = ("└ ", "  ") if last else ("├ ", "│ ")
+    yield "" if top else before + branch, node
+    inner = "" if top else before + trunk
     for child in node.children:
         yield from _indented(child, inner, child is node.children[-1], top=False)

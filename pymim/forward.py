@@ -1,4 +1,4 @@
-"""One forward pass: what objectives make of a batch, each prediction and each target once."""
+"""Run one forward pass: each prediction and each target of a batch is computed once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Pass:
-    """What has been made of a batch so far.
+    """Hold what has been computed of a batch so far.
 
-    look: called with a source, encodes a view that no objective predicts from.
+    look: encodes a source that no objective predicts from.
     """
 
     def __init__(
@@ -30,7 +30,8 @@ class Pass:
         objectives: Sequence[Objective],
         look: Callable[[Source], Branch] | None = None,
     ):
-        self.batch, self.step, self.branches = batch, step, branches
+        self.batch, self.step = batch, step
+        self.branches = branches
         self.objectives, self.look = objectives, look
         self._learns = torch.is_grad_enabled()
         self._masks: dict[Any, Mask | None] = {}
@@ -38,7 +39,7 @@ class Pass:
         self._targets: dict[Any, Made] = {}
 
     def prediction(self, objective: Objective, source: Source) -> Made:
-        """Give what the objective's predictor makes of a branch."""
+        """Return the objective's prediction from a branch."""
         key = id(objective.predictor), source, objective.tap, _places(objective, source)
         if key not in self._predictions:
             branch = self.branches[source]
@@ -48,7 +49,7 @@ class Pass:
         return self._predictions[key]
 
     def target(self, objective: Objective, source: Source, to: int) -> Made:
-        """Give what the objective's target makes of view `to`, for the patches asked for of `source`."""
+        """Return the objective's target of view `to`, for the patches that `source` predicts."""
         key = id(objective.target), to, _places(objective, source)
         if key not in self._targets:
             target = objective.target
@@ -64,7 +65,7 @@ class Pass:
         return self._targets[key]
 
     def own_losses(self) -> dict[str, Tensor]:
-        """Give what targets and predictors themselves learn by, under the first objective that uses them."""
+        """Return own losses of targets and predictors, by the first objective that uses them."""
         found: dict[int, tuple[str, list[Tensor]]] = {}
         for part, made in (("target", self._targets), ("predictor", self._predictions)):
             for key, one in made.items():
@@ -74,7 +75,7 @@ class Pass:
         return {name: side_by_side(losses) for name, losses in found.values()}
 
     def asked(self, objective: Objective, source: Source) -> Mask | None:
-        """Give the branch's mask, its predicted ids those that the objective is on."""
+        """Return the branch's mask with `predicted` set to the patches the objective is on."""
         key = source, objective.on, objective.group
         if key not in self._masks:
             branch = self.branches[source]
@@ -95,7 +96,8 @@ class Pass:
             if chosen is None:
                 known = ", ".join(o.name for o in self.objectives)
                 raise ConfigError(f"Objective: predict: expected one of {known}, got {name!r}; name an objective")
-            with torch.set_grad_enabled(self._learns):  # a target without gradients asks for what others learn by
+            # The target runs without gradients, but the objective that shares this learns from it.
+            with torch.set_grad_enabled(self._learns):
                 values = self.prediction(chosen, source).values
             return values if graph else values.detach()
 
@@ -103,12 +105,12 @@ class Pass:
 
 
 def side_by_side(tensors: Sequence[Tensor]) -> Tensor:
-    """Put tensors [B M *] behind each other along M; a single one stays as it is."""
+    """Concatenate tensors [B M *] along M; a single tensor stays as it is."""
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), 1)
 
 
 def _places(objective: Objective, source: Source) -> Any:
-    """Tell apart which patches are asked for."""
+    """Return a key for the patches that are predicted."""
     if objective.on == "pooled":
         return "pooled"
     if objective.on == "all" and objective.group is None:
@@ -129,7 +131,7 @@ def _asked(branch: Branch, on: str, group: int | None) -> Mask | None:
 
 
 def _of_group(branch: Branch, on: str, group: int) -> Mask | None:
-    """Ask for every patch of one group; weights say which count, as hidden ones may differ by image."""
+    """Predict every patch of one group, weighted, as hidden patches may differ by image."""
     count, *inner = branch.grid
     if not 0 <= group < count or not inner or branch.mask is None:
         raise ConfigError(
@@ -139,5 +141,6 @@ def _of_group(branch: Branch, on: str, group: int) -> Mask | None:
     size, mask = math.prod(inner), branch.mask
     ids = torch.arange(group * size, (group + 1) * size, device=mask.visible.device).expand(len(mask.visible), -1)
     hidden = mask.boolean(count * size)[:, group * size : (group + 1) * size]
-    weight = None if on == "all" else (hidden if on == "predicted" else ~hidden).float()
+    counted = hidden if on == "predicted" else ~hidden
+    weight = None if on == "all" else counted.float()
     return mask._replace(predicted=ids, weight=weight, groups=1)

@@ -1,4 +1,4 @@
-"""What a run is made of: its whole configuration, the code, and its data. Two runs are the same where these are."""
+"""Record what a run is made of: configuration, code and data. Equal records, equal runs."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pymim import config, stages
 from pymim.data.walk import walk
 
 ROOT = "train.Trainer"
-# What of pymim has no part in a run's numbers.
+# Files of pymim that do not change a run's numbers.
 _BESIDE = {"bench", "draw", "children.py", "compare.py", "explain.py", "making.py"}
 _FREE = {
     *("data.Loader.workers", "data.Loader.prefetch"),
     *(f"train.Trainer.{name}" for name in ("log_every", "save_every", "keep", "tensorboard")),
 }
-_LARGE = 2**22  # bytes; smaller files are known by their content, which a copy has too
+_LARGE = 2**22  # bytes; smaller files are compared by content, so that a copy counts as equal
 
 
 def made_of(words: Sequence[str], folder: Path) -> dict[str, str]:
-    """Give each thing that a run is made of by name, as text.
+    """Return a text for each thing that a run is made of, by name.
 
-    words: gin files and bindings, as on a command line. folder: the run's, in which its stages are.
+    words: gin files and bindings, as on a command line. folder: the run's, which holds its stages.
 
-    Raises: ConfigError where the words are no configuration.
+    Raises: ConfigError if the words are no valid configuration.
     """
     files = [word for word in words if word.endswith(".gin")]
     bindings = [word for word in words if not word.endswith(".gin")]
@@ -49,7 +49,7 @@ def made_of(words: Sequence[str], folder: Path) -> dict[str, str]:
 
 
 def first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
-    """Say what differs first, settings before data before code; None where nothing does that matters."""
+    """Name the first difference, settings before data before code; None if none matters."""
     names = sorted((name for name in {*then, *now} if name.rpartition(": ")[2] not in _FREE), key=_weight)
     name = next((name for name in names if then.get(name) != now.get(name)), None)
     if name is None:
@@ -62,11 +62,11 @@ def _weight(name: str) -> tuple[int, str]:
     return (kind.startswith("files of ") + 2 * kind.startswith("code of "), name)
 
 
-@functools.cache  # the data are those that were there when the comparison began
+@functools.cache  # a comparison uses the data that were there when it began
 def _files(path: Path) -> str:
-    """How many files are there, their bytes, and a digest of names, sizes and dates; of a small file's content."""
+    """Describe files by number, bytes, and a digest of names, sizes and dates, or of content."""
     if path.is_file():
-        # A test set, or labels, are beside: their names differ in one part.
+        # Include the test set and labels in the same folder: their names differ in one part.
         stem = "*".join(map(glob.escape, path.stem.split("train"))).rstrip("*")
         found = sorted({path, *path.parent.glob(f"{stem}*{glob.escape(path.suffix)}")})
         digest = [(file.name, _stamp(file)) for file in found]
@@ -89,7 +89,7 @@ def _date(file: Path) -> str:
 
 @functools.cache
 def _code(components: tuple[Path, ...]) -> dict[str, str]:
-    """A digest of each file of pymim that has a part in a run, and of the modules of others; torch's version."""
+    """Digest pymim's files that change a run, other components' modules, torch's version."""
     root = Path(pymim.__path__[0])
     ours = [file for kind in ("*.py", "*.so", "*.pyd") for file in root.rglob(kind)]
     ours = [file for file in ours if file.relative_to(root).parts[0] not in _BESIDE]
@@ -102,7 +102,7 @@ def _code(components: tuple[Path, ...]) -> dict[str, str]:
 
 
 def _packages(file: Path) -> set[str]:
-    """The top of each module that a file was imported as."""
+    """Return the top-level names of the modules that were imported from a file."""
     return {name.partition(".")[0] for name, module in list(sys.modules.items()) if _is_from(module, file)}
 
 

@@ -1,4 +1,4 @@
-"""Measures of clusters: how assignments use them, what collapses first; and how far two labellings agree."""
+"""Measure clusters: how assignments use them, and how far two labellings agree."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ Labels = NDArray[Any]
 
 
 def usage(assignments: Tensor, clusters: int) -> dict[str, Tally]:
-    """Of soft assignments [* K] or labels [*]:
+    """Measure how soft assignments [* K] or labels [*] use the clusters.
 
-    entropy: of a patch's shares, mean over patches, divided by log K: 0 for hard labels, 1 where nothing is told.
-    balance: entropy of the clusters' sizes, divided by the largest it can be.
-    used: the share of clusters that are the first choice of a patch; of as many clusters as there are patches, if
-        these are fewer.
+    entropy: of a patch's assignment, averaged over patches, divided by log K: 0 for hard labels, 1
+        for uniform ones.
+    balance: entropy of the clusters' sizes, divided by its maximum.
+    used: share of clusters that are the first choice of a patch. With fewer patches than clusters,
+        the share of that number.
     """
     soft = assignments.is_floating_point()
     shares = assignments.detach().flatten(0, -2).float() if soft else None
@@ -42,7 +43,7 @@ def usage(assignments: Tensor, clusters: int) -> dict[str, Tally]:
 
 
 def mean(values: Tensor, weight: float = 1.0) -> Tally:
-    """The mean of all values, each of this weight."""
+    """Average all values over pieces, each with this weight."""
     sums = torch.stack((values.detach().double().sum(), values.new_tensor(values.numel(), dtype=torch.float64)))
     return Tally(weight * sums, lambda sums: sums[0] / sums[1])
 
@@ -57,10 +58,10 @@ def _log(count: int) -> float:
 
 
 def mutual_information(labels: Labels, others: Labels) -> float:
-    """NMI: mutual information over the mean of the two entropies, 0 to 1.
+    """Return the NMI: mutual information divided by the mean of the two entropies, 0 to 1.
 
-    By the arithmetic mean, which is scikit-learn's; when DeepCluster was released its mean was the geometric one.
-    They differ only as far as the two entropies do.
+    The mean is arithmetic, as in scikit-learn. When DeepCluster was released, scikit-learn's was
+    geometric; the two differ only if the entropies do.
     """
     from sklearn.metrics import normalized_mutual_info_score
 
@@ -69,7 +70,7 @@ def mutual_information(labels: Labels, others: Labels) -> float:
 
 
 def rand_index(labels: Labels, others: Labels) -> float:
-    """ARI: the share of pairs on which the two agree, 0 by chance and 1 at best (Hubert & Arabie 1985)."""
+    """Return the ARI: agreement on pairs, 0 by chance and 1 at best (Hubert & Arabie 1985)."""
     from sklearn.metrics import adjusted_rand_score
 
     with _many_labels():
@@ -77,8 +78,10 @@ def rand_index(labels: Labels, others: Labels) -> float:
 
 
 def matched_accuracy(labels: Labels, classes: Labels) -> float:
-    """The share of pictures that are right when each cluster is named after a class, and no two after the same one,
-    in the best way there is (Kuhn 1955). Clusters beyond the number of classes stay unnamed: all wrong."""
+    """Return the accuracy under the best one-to-one match of clusters to classes (Kuhn 1955).
+
+    Clusters beyond the number of classes stay without a class: all their pictures count as errors.
+    """
     from scipy.optimize import linear_sum_assignment
     from sklearn.metrics.cluster import contingency_matrix
 
@@ -87,5 +90,5 @@ def matched_accuracy(labels: Labels, classes: Labels) -> float:
 
 
 def _many_labels() -> warnings.catch_warnings[None]:
-    """scikit-learn takes many small clusters for regression."""
+    """Silence scikit-learn's warning that many small clusters look like regression."""
     return warnings.catch_warnings(action="ignore", category=UserWarning)

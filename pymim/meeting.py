@@ -1,4 +1,4 @@
-"""Where the processes of a run meet: the store of torch.distributed that the environment names."""
+"""Join the processes of a run through the store that the environment names."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import torch.distributed as dist
 from pymim.errors import Lost
 from pymim.peers import Peers
 
-_met = 0  # how often this process, as all others, has met them
+_met = 0  # how often this process has joined the others; equal in all processes
 
 
 def joined(backend: str, patience: float) -> Peers:
-    """Join the others, as RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say, and begin to listen to them.
+    """Join the others by RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, and listen to them.
 
-    Unlike torch's own way, a stop is heard while others are waited for, and who does not come is named.
-    Raises: Lost.
+    Unlike torch's own way, a stop is noticed while waiting, and missing processes are named.
+
+    Raises: Lost if one does not come within `patience` seconds.
     """
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     hosts = rank == 0 and not _is_launched()
@@ -37,7 +38,7 @@ def joined(backend: str, patience: float) -> Peers:
 
 
 def _is_launched() -> bool:
-    """Whether the launcher has the store, and not the first process."""
+    """Say whether the launcher hosts the store, and not the first process."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
@@ -46,7 +47,7 @@ def _address() -> tuple[str, int]:
 
 
 def _store(name: str, size: int, hosts: bool) -> Any:
-    """A connection of its own to the store: what waits for an answer blocks nobody else."""
+    """Open a connection of its own to the store, so that a waiting request blocks no other."""
     global _met
     _met += name == "peers"
     again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")

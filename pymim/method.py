@@ -1,8 +1,8 @@
-"""A method is an encoder, its masks, and its objectives; and the life of a batch is one forward pass.
+"""A method: an encoder, its masks and its objectives. A batch's life is one forward pass.
 
-Every published method is a filling of these slots: MAE is one objective (pixels, transformer, squared error) on
-hidden patches, a clustering method has no mask and an objective on pooled tokens. `contracts` lists what the slots
-hand on, and what a part must have.
+Every published method fills these slots. MAE is one objective (pixels, transformer, squared error)
+on hidden patches; a clustering method has no mask and an objective on pooled tokens. `contracts`
+lists what the slots hand on and what a part must have.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from pymim.schedule import at
 
 
 class Method(nn.Module):
-    """Encodes each branch that an objective predicts from, once, and sums the objectives' mean losses.
+    """Encode each branch an objective predicts from, once, and sum the mean losses.
 
     Args:
         encoder: (view, mask) -> Features.
         objectives: one or several.
-        mask: policy; None hides nothing. With `draws` = n > 1 every view has n masks, and so n branches.
+        mask: policy; None hides nothing. With `draws` = n > 1 every view has n masks and n
+            branches.
         ranker: constructor, called with the encoder and the objectives; see `contracts.Ranker`.
         seed: of the masks.
-        together: all views that are encoded go through the encoder at once, those of one size as one batch, and
-            through a projection (`encoders.Projected`) as one: batch norms are over all crops (SwAV and
-            DeepCluster-v2, Caron et al. 2020; DINO, Caron et al. 2021; SimCLR, Chen et al. 2020). Without batch
-            norms the result is the same, and comes sooner.
+        together: encode all views at once, those of one size as one batch, and project them
+            (`encoders.Projected`) as one: batch norms then cover all crops (SwAV and
+            DeepCluster-v2, Caron et al. 2020; DINO, Caron et al. 2021; SimCLR, Chen et al. 2020).
+            Without batch norms the result is the same, but faster.
 
-    Raises ValueError: views that go together are under a mask, or there is one alone.
+    Raises: ValueError if parts do not fit together, such as `together` with a mask or one view.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Method(nn.Module):
         super().__init__()
         seeds(self, seed=seed)
         self.together = together
-        self.encoder, self.mask, self.seed = encoder, mask, seed
+        self.encoder, self.mask = encoder, mask
+        self.seed = seed
         self.draws: int = getattr(mask, "draws", 1)
         compatible.check_encoder(encoder)
         earlier: dict[str, Objective] = {}
@@ -68,9 +70,14 @@ class Method(nn.Module):
         compatible.check(self)
 
     def forward(self, batch: Batch, step: int) -> Output:
+        """Encode, predict, compare and rank: return everything a step computes.
+
+        Raises: ConfigError if no objective has a weight above 0, or nothing is predicted.
+        """
         active = [o for o in self.objectives if at(o.weight, step, o.steps) != 0]
         taken = self.start(batch, step, active)
-        losses, pairs, terms = {}, {}, []
+        losses, pairs = {}, {}
+        terms = []
         for objective in active:
             name, made = objective.name, objective(taken)
             pairs[name], losses[name] = made, side_by_side([pair.losses for pair in made])
@@ -85,7 +92,10 @@ class Method(nn.Module):
         return Output(torch.stack(terms).sum(), losses | own, pairs, taken.branches)
 
     def start(self, batch: Batch, step: int, objectives: Sequence[Objective] | None = None) -> Pass:
-        """Begin a forward pass: encode every branch that the objectives, by default all, predict from."""
+        """Begin a forward pass: encode every branch that the objectives predict from.
+
+        objectives: by default all. Raises: ConfigError if none has a weight above 0.
+        """
         chosen = self.objectives if objectives is None else objectives
         if not chosen:
             raise ConfigError(
@@ -118,7 +128,7 @@ class Method(nn.Module):
     def _together(
         self, batch: Batch, step: int, sources: Sequence[Source], objectives: Sequence[Objective]
     ) -> dict[Source, Branch]:
-        """Encode the sources, and what targets read features of, at once."""
+        """Encode the sources and the views that targets read features of, all at once."""
         looked = {source for objective in objectives for source in objective.encoded()}
         every = [*sources, *sorted(looked.difference(sources))]
         views = [batch.views[source.view] for source in every]
@@ -146,7 +156,7 @@ class Method(nn.Module):
         return compatible.masks(drawn, self.draws), draw, difficulty
 
     def _rank(self, branches: dict[Source, Branch], losses: dict[str, Tensor]) -> list[Tensor]:
-        """Give what the ranker learns by, [B M] for each branch that it learns from."""
+        """Return the ranker's per-patch losses, one [B M] for each branch it trains on."""
         if not isinstance(self.ranker, Learns):
             return []
         found = []
@@ -160,7 +170,7 @@ class Method(nn.Module):
         return [loss for loss in found if loss is not None]
 
     def check_views(self, count: int) -> None:
-        """Refuse objectives that need a view which the loader does not make."""
+        """Refuse objectives that need a view the loader does not make. Raises: ConfigError."""
         for objective in self.objectives:
             for view in sorted(objective.looked_at()):
                 if not 0 <= view < count:
@@ -170,43 +180,43 @@ class Method(nn.Module):
                     )
 
     def parts(self) -> Iterator[Any]:
-        """Give every part that may have hooks, once: modules however deep, losses, policies, what they wrap."""
+        """Yield every part that may have hooks, once: modules, losses, policies, what they wrap."""
         plain = (*(o.loss for o in self.objectives), *(o.weight for o in self.objectives), self.mask)
         wrapped = (part for root in plain for part in _within(root))
         yield from {id(part): part for part in (*self.modules(), *wrapped) if part is not self}.values()
 
     def before_load(self, run: Run) -> None:
-        """Let tables by dataset index take their size, before a checkpoint is loaded into them."""
+        """Resize buffers that have one row per image, so that a checkpoint fits into them."""
         self._call("before_load", run)
 
     def before_run(self, run: Run) -> None:
-        """Let every part prepare: a pass over the data, a file to read."""
+        """Let every part prepare: make a pass over the data, read a file."""
         self._call("before_run", run)
 
     def before_epoch(self, run: Run) -> None:
-        """Let every part renew itself, as re-clustering does."""
+        """Let every part update what changes between epochs, such as cluster assignments."""
         self._call("before_epoch", run)
 
     def before_step(self, run: Run) -> None:
-        """Let every part renew itself within an epoch."""
+        """Let every part update what changes within an epoch."""
         self._call("before_step", run)
 
     def after_forward(self, batch: Batch, output: Output) -> None:
-        """Let banks and memories keep what was made of a batch, or of a piece of one."""
+        """Let banks and memories keep outputs of a batch, or of a piece of one."""
         self._call("after_forward", batch, output)
 
     def after_step(self, step: int) -> None:
-        """Let whatever tracks the encoder follow it."""
+        """Let momentum copies and other parts follow the encoder."""
         self._call("after_step", self.encoder, step)
 
     def _call(self, hook: str, *arguments: Any) -> None:
         for part in self.parts():
-            if hasattr(type(part), hook):  # of the class: a module looks long for what it lacks
+            if hasattr(type(part), hook):  # a module itself searches long for a missing name
                 getattr(part, hook)(*arguments)
 
 
 def _within(part: Any, depth: int = 3) -> Iterator[Any]:
-    """Give a part, and of one that is no module the parts among its attributes: what a policy or a loss wraps."""
+    """Yield a part and, if it is no module, the callables in its attributes, which it wraps."""
     yield part
     if depth and not isinstance(part, nn.Module | Tensor) and hasattr(part, "__dict__"):
         for value in vars(part).values():
@@ -216,7 +226,7 @@ def _within(part: Any, depth: int = 3) -> Iterator[Any]:
 
 
 def _of_encoder(taken: Pass) -> dict[str, Tensor]:
-    """Give what the encoder itself learns by, of all branches side by side."""
+    """Return the encoder's own losses, of all branches side by side."""
     found: dict[str, list[Tensor]] = {}
     for branch in taken.branches.values():
         for name, value in branch.features.losses.items():

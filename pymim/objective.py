@@ -24,21 +24,28 @@ Sources = int | tuple[int, int]  # a view, with all its masks; or (view, number 
 
 
 class Objective(nn.Module):
-    """What is predicted from which views, and how far off the prediction is.
+    """Predict a target from some views, and measure the error.
 
     Args:
-        target: constructor, called with the encoder; or the name of an earlier objective, whose target is used.
-        predictor: constructor, called with the encoder and the width to predict; or an earlier objective's name.
+        target: constructor, called with the encoder; or an earlier objective's name, to share its
+            target.
+        predictor: constructor, called with the encoder and the width to predict; or an earlier
+            objective's name.
         loss: (prediction [B M T], target [B M T]) -> [B M], unreduced; see `contracts.Loss`.
-        on: which patches: "predicted" (by the mask), "visible", "all"; or "pooled", one vector per image.
-        weight: of its mean loss in the sum of objectives; a number, or a schedule over `steps`. At 0 it is skipped.
-        source: the view that predicts, or several; each with all its masks, or (view, mask) for one of them.
-        to: the view that the target looks at, or several; None: the view that predicts.
-        pairs: of several `source` and several `to`, those of "others" (different views), the "same" view, or "all".
-        tap: predict from the encoder's features after this block (`Encoder.taps`); None: from its last.
-        group: predict the patches of one index of the grid's first axis only (a modality, a frame).
+        on: which patches: "predicted" (by the mask), "visible", "all"; or "pooled", one vector per
+            image.
+        weight: of its mean loss in the sum: a number, or a schedule over `steps`. 0 skips it.
+        source: the view that predicts, or several; with all its masks, or (view, mask) for one
+            mask.
+        to: the view or views that the target reads; None: the view that predicts.
+        pairs: with several `source` and `to`: "others" (different views), the "same" view, or
+            "all".
+        tap: predict from the encoder's features after this block (`Encoder.taps`); None: its last.
+        group: predict only the patches of one index of the grid's first axis (a modality, a frame).
         steps: of the run, for `weight`.
-        name: of its entries in `Output`; by default that of the target's class, in lower case.
+        name: of its entries in `Output`; by default the target's class in lower case.
+
+    Raises: ValueError or ConfigError for invalid arguments.
     """
 
     target: Target
@@ -63,10 +70,13 @@ class Objective(nn.Module):
         finite(self, weight=weight)
         _check_choice("on", on, ON)
         _check_choice("pairs", pairs, ("", *PAIRS))
-        self.loss, self.on, self.weight, self.steps = loss, on, weight, steps
-        self.tap, self.group, self.name = tap, group, name
+        self.loss, self.on = loss, on
+        self.weight, self.steps = weight, steps
+        self.tap, self.group = tap, group
+        self.name = name
         self.asked_sources: Sequence[Sources] = list(source) if isinstance(source, Sequence) else [source]
-        self.views = None if to is None else (to,) if isinstance(to, int) else tuple(to)
+        looked_at = (to,) if isinstance(to, int) else to
+        self.views = None if looked_at is None else tuple(looked_at)
         several = len(self.asked_sources) > 1 and len(self.views or ()) > 1
         if pairs and not several:
             raise ValueError(
@@ -77,7 +87,10 @@ class Objective(nn.Module):
         self._checked = False
 
     def build(self, encoder: Encoder, earlier: Mapping[str, Objective], draws: int = 1) -> None:
-        """Make target and predictor to the encoder's measure; resolve sources, each view having `draws` masks."""
+        """Build target and predictor for the encoder's sizes; resolve sources to branches.
+
+        earlier: objectives built before, by name. draws: masks of each view. Raises: ValueError.
+        """
         target, predictor = self._constructors
         self.target = self._shared(target, earlier).target if isinstance(target, str) else target(encoder)  # type: ignore[assignment]
         width = getattr(self.target, "width", None)
@@ -98,20 +111,23 @@ class Objective(nn.Module):
 
     @property
     def over_batch(self) -> str:
-        """Patches of a group are as many as a mask hides of it, which differs by picture."""
+        """How patches of a group are averaged: the mask hides another number in each picture."""
         return "patches of a group are averaged over {}" if self.group is not None and self.on != "all" else ""
 
     def looked_at(self) -> set[int]:
-        """Give the numbers of the views that it needs."""
+        """Return the numbers of the views that it needs."""
         return {source.view for source in self.sources} | set(self.views or ())
 
     def encoded(self) -> set[Source]:
-        """Give the branches that it needs: those that predict, and those whose features its target reads."""
+        """Return the branches that predict, and those whose features its target reads."""
         reads = getattr(self.target, "reads", "pixels") != "pixels"
         return {*self.sources, *(Source(view) for view in self.views or () if reads)}
 
     def forward(self, taken: Pass) -> list[Pair]:
-        """Give a prediction, its target and losses [B M] for every pair of a source and a view looked at."""
+        """Return prediction, target and losses [B M] for every pair of a source and a target view.
+
+        Raises: ConfigError at the first call if the loss has another shape.
+        """
         if getattr(self.loss, "together", False):
             return [self._together([self._made(taken, source, to) for source, to in self._pairs()])]
         return [self._pair(taken, source, to) for source, to in self._pairs()]
@@ -143,7 +159,8 @@ class Objective(nn.Module):
         mask = taken.asked(self, source)
         given = (None if mask is None or self.on == "pooled" else mask.weight, target.weight, prediction.weight)
         for weight in given:
-            if weight is not None:  # every later mean is over the patches that count
+            # Divide by the mean weight, so that every later mean is over the patches that count.
+            if weight is not None:
                 losses = losses * (weight / weight.mean().clamp_min(torch.finfo(weight.dtype).tiny))
         return losses
 
@@ -181,7 +198,7 @@ class Objective(nn.Module):
         self._checked = True
 
     def _ended(self, encoder: Encoder) -> Encoder:
-        """Give what the predictor is built to: the encoder as if it ended at the tap. Raises ValueError."""
+        """Return the encoder as if it ended at the tap. Raises: ValueError if it cannot."""
         tap, kind = self.tap, type(encoder).__name__
         if tap is None:
             return encoder
@@ -208,7 +225,10 @@ class Objective(nn.Module):
 
 
 def _check_beside(objective: Objective, beside: Mapping[str, Any]) -> None:
-    """Refuse a loss that cannot be called with what is beside the target and the prediction. Raises ConfigError."""
+    """Refuse a loss that does not take what target and predictor return besides values.
+
+    Raises: ConfigError.
+    """
     loss, kind = objective.loss, type(objective.loss).__name__
     call = loss.forward if isinstance(loss, nn.Module) else loss
     try:

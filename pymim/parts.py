@@ -1,4 +1,4 @@
-"""Whole parts of a count: how many of so many a share is."""
+"""Take a share of a count exactly."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ CLOSEST = 10**9  # the largest denominator of a share
 
 
 def fraction(share: float) -> Fraction:
-    """Give the fraction that a share stands for: 29/100 for 0.29, 1/10 for 1 - 0.9, 3/10 for 0.1 + 0.2.
+    """Return the fraction that a share means: 29/100 for 0.29, 1/10 for 1 - 0.9.
 
-    It is the nearest of a denominator up to 10^9.
+    It is the nearest fraction with a denominator up to 10^9.
     """
     return Fraction(share).limit_denominator(CLOSEST)
 
 
 def part(count: int, share: float, rounding: Literal["floor", "round"] = "floor") -> int:
-    """Give the share of a count as a whole number.
+    """Return a share of a count as a whole number.
 
-    The product with the `fraction` is exact, so 0.29 of 100 is 29, where floating point has 28. What releases round
-    in floating point, errors included, is `masks.count.visible_count` instead.
+    The product with the `fraction` is exact: 0.29 of 100 is 29, while floating point gives 28. For
+    counts that released code rounds in floating point, errors included, use
+    `masks.count.visible_count`.
 
     Args:
         count: of the whole, 0 or more.
         share: 0 to 1.
         rounding: "floor", or "round" to the nearest, halves to even.
-    Raises:
-        ValueError: the count or the share is out of range, or the rounding is unknown.
+    Raises: ValueError: the count or the share is out of range, or the rounding is unknown.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"part: share: expected 0 to 1, got {share}; give a share of the whole")

@@ -1,8 +1,7 @@
-"""What the processes of a run say to each other beside their collectives: that they live, that one was asked to
-stop, and why one left.
+"""Exchange messages between a run's processes: that they live, should stop, or why they left.
 
-A thread of each process writes into a store of torch.distributed, and reads there: what a collective waits for
-reaches no signal handler, and a process that is gone says nothing.
+A thread of each process writes to and reads from a store of torch.distributed. It is needed since a
+process that waits in a collective runs no signal handler, and a process that is gone says nothing.
 """
 
 from __future__ import annotations
@@ -23,29 +22,32 @@ from typing import Any
 from pymim import children, signals
 from pymim.errors import Interrupted, Lost, PymimError, Stopped
 
-EVERY = 0.5  # seconds between two signs of life
-HEARING = 6 * EVERY  # how long another one is listened for before it is called silent
-LINGER = 5.0  # seconds that the host of the store stays for the others to read why it leaves
+EVERY = 0.5  # seconds between two heartbeats
+HEARING = 6 * EVERY  # seconds without a heartbeat after which a process counts as silent
+LINGER = 5.0  # seconds that the store's host waits at its end for the others to read the reason
 _HINDRANCES = {"X": "gone", "Z": "gone", "T": "stopped by a signal", "t": "traced"}
 _ASKED = {Stopped.exit_code: Stopped, Interrupted.exit_code: Interrupted}
 
 
 class Peers:
-    """One process among `size`, which talks to the others through `store`.
+    """Represent one process among `size`, which talks to the others through `store`.
 
-    patience: seconds that another one may be silent, or late. hosts: whether the store ends with this process.
+    patience: seconds that another process may be silent or late. hosts: whether the store ends with
+        this process.
     """
 
     def __init__(self, store: Any, rank: int, size: int, patience: float, hosts: bool):
-        self.store, self.rank, self.size, self.patience, self.hosts = store, rank, size, patience, hosts
+        self.store, self.rank = store, rank
+        self.size, self.patience = size, patience
+        self.hosts = hosts
         self.others = [other for other in range(size) if other != rank]
         self.places: dict[int, list[Any]] = {}  # the host and the process of each rank
-        self.words: dict[str, str] = {}  # what was read under each key
-        self.changed: dict[str, float] = {}  # and when it was another than before
-        self.answered = time.monotonic()  # when the store last did
-        self.silent: list[int] = []  # those that were found to be lost
+        self.words: dict[str, str] = {}  # the last value read under each key
+        self.changed: dict[str, float] = {}  # when that value last changed
+        self.answered = time.monotonic()  # when the store last answered
+        self.silent: list[int] = []  # ranks that were found to be lost
         self.broken = False  # whether a collective failed
-        self.turns = 0  # how many things the first process did while the others waited
+        self.turns = 0  # how many actions the first process did while the others waited
         self._wanted = {"stop"}
         self._unsaid: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._over = False
@@ -53,7 +55,7 @@ class Peers:
         self._thread = threading.Thread(target=self._attend, daemon=True)
 
     def begin(self) -> None:
-        """Say who this is, and listen from now on; a signal wakes the thread, whatever the process waits for."""
+        """Announce this process, and start to listen; a signal wakes the thread at any time."""
         self.say(f"who/{self.rank}", json.dumps([socket.gethostname(), os.getpid()]))
         os.set_blocking(self._bell, False)
         if threading.current_thread() is threading.main_thread():
@@ -61,7 +63,7 @@ class Peers:
         self._thread.start()
 
     def end(self, code: int, reason: str) -> None:
-        """Say how this process ends; where the store ends with it, give the others time to read that."""
+        """Announce how this process ends; if it hosts the store, let the others read that first."""
         self.say(f"left/{self.rank}", json.dumps([code, reason]))
         readers = [rank for rank in self.others if rank not in self.silent]
         notes = self._want("left", readers) if self.hosts else []
@@ -71,18 +73,22 @@ class Peers:
         self._over = True
         self._ring()
         self._thread.join(1)
-        if self._is_deaf():  # a thread that waits for a store that is stopped is left to itself
+        if self._is_deaf():  # do not wait for a thread that hangs on a stopped store
             os.close(self._ear)
             os.close(self._bell)
 
     def say(self, key: str, word: str) -> None:
-        """Have a word written into the store, soon."""
+        """Queue a value to be written to the store."""
         self._unsaid.put((key, word))
         self._ring()
 
     def meet(self) -> None:
-        """Wait for every process to come. Raises Lost, which names those that do not within `patience`."""
-        keys, began, told = self._want("who", range(self.size)), time.monotonic(), 60.0
+        """Wait for every process.
+
+        Raises: Lost, naming those that are not there within `patience` seconds.
+        """
+        keys, began = self._want("who", range(self.size)), time.monotonic()
+        reminder = 60.0
         while missing := [rank for rank, key in enumerate(keys) if key not in self.words]:
             self._ring()
             waited, names = time.monotonic() - began, _named(missing)
@@ -91,17 +97,17 @@ class Peers:
                     f"{names}: expected to start within {self.patience:g} s of the others, got nothing; start "
                     f"WORLD_SIZE = {self.size} processes, or raise train.Trainer.patience"
                 )
-            if waited >= told:
-                told += 60
+            if waited >= reminder:
+                reminder += 60
                 print(f"waited {waited:.0f} s for {names} to start", file=sys.stderr)  # noqa: T201
             time.sleep(0.1)
         self.places = {rank: json.loads(self.words[key]) for rank, key in enumerate(keys)}
 
     def follow(self, key: str) -> str:
-        """Wait for a word of the first process, however long it takes.
+        """Wait for the first process's value under `key`, however long that takes.
 
-        Raises: Lost where it is silent for longer than `patience`; where it failed, an error with its words and
-            exit code; Asked where it does not hear a request to stop.
+        Raises: Lost if it is silent for longer than `patience`; if it failed, an error with its
+        message and exit code; Asked if it ignores a request to stop.
         """
         alive, left = self._want("alive", [0])[0], self._want("left", [0])[0]
         self._wanted.add(key)
@@ -117,7 +123,7 @@ class Peers:
         return self.words[key]
 
     def explained(self, error: object) -> BaseException:
-        """Find why a collective failed: a request to stop, the ending of another process, or one that is lost."""
+        """Find why a collective failed: a stop, another process's ending, or a lost process."""
         self.broken, began = True, time.monotonic()
         alive, left = self._want("alive", self.others), self._want("left", self.others)
         self._within(HEARING, lambda: bool(signals.requested()) or any(key in self.words for key in left))
@@ -132,7 +138,8 @@ class Peers:
             for rank, key in zip(self.others, alive, strict=True)
             if self.changed.get(key, 0.0) < max(quiet, began)
         ]
-        if self._is_deaf() or self.answered < quiet:  # the store is: it is the first one's, or the launcher's
+        # Without the store, heartbeats say nothing: its host (rank 0 or the launcher) is lost.
+        if self._is_deaf() or self.answered < quiet:
             silent = [rank for rank in silent if self._state(rank) in ("gone", "stopped by a signal")] or [0]
         self.silent = silent
         if silent:
@@ -149,7 +156,7 @@ class Peers:
         return f"{where} is {state}".strip()
 
     def _state(self, rank: int) -> str:
-        """What the system says of a process of this machine that hinders it; nothing of others."""
+        """Return what hinders a process on this machine, by the system; "" for other machines."""
         host, process = self.places.get(rank, ["", 0])
         return _HINDRANCES.get(children.state(process), "") if host == socket.gethostname() else ""
 
@@ -159,7 +166,7 @@ class Peers:
         return keys
 
     def _is_deaf(self) -> bool:
-        """Whether the store is gone."""
+        """Say whether the store is gone."""
         return not self._thread.is_alive()
 
     def _within(self, seconds: float, true: Callable[[], bool]) -> None:
@@ -168,7 +175,7 @@ class Peers:
             time.sleep(0.02)
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # it is full of bells
+        with contextlib.suppress(OSError):  # a full pipe wakes the thread anyway
             os.write(self._bell, b"\0")
 
     def _attend(self) -> None:
@@ -206,7 +213,7 @@ def _named(ranks: Sequence[int]) -> str:
 
 
 def _ended(rank: int, code: int, reason: str) -> PymimError:
-    """What ends this process where another has ended; that one's reason, where it lost one itself."""
+    """Return the error for another process's end; if that one lost a process, its reason."""
     if code == Lost.exit_code:
         return Lost(reason)
     if code in _ASKED:

@@ -1,7 +1,8 @@
-"""Random numbers that are named, not drawn: a pure function of (seed, step, view, dataset index, position).
+"""Name random numbers instead of drawing them: functions of (seed, step, view, index, position).
 
-Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), in the layout of the core's
-pymim/random.hpp, vectorised in numpy. Workers, ranks and resumed runs that ask for the same name get the same bits.
+Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), in the
+layout of the core's pymim/random.hpp, vectorised in numpy. Workers, ranks and resumed runs that use
+the same name get the same bits.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
 
 class Name(NamedTuple):
-    """Which stream to read for each of B images. `step` may differ from image to image."""
+    """Name the stream of each of B images. `step` may differ from image to image."""
 
     seed: int
     step: int | NDArray[np.int64]  # below 2^48
@@ -30,12 +31,12 @@ class Name(NamedTuple):
 
 
 def key(seed: int, purpose: str) -> int:
-    """A seed of its own for each purpose, so that no two read the same stream."""
+    """Derive a seed for each purpose, so that no two purposes read the same stream."""
     return (seed ^ zlib.crc32(purpose.encode()) << 32) % 2**64
 
 
 def words(name: Name, blocks: int, first: int = 0) -> UInt32[np.ndarray, "B K 4"]:
-    """Blocks `first` to `first + blocks` of each image's stream, four words in each."""
+    """Return blocks `first` to `first + blocks` of each image's stream, four words in each."""
     index, step = (np.asarray(x, np.int64).astype(np.uint64).reshape(-1, 1) for x in (name.index, name.step))
     block = np.arange(first, first + blocks, dtype=np.uint64)
     high = (
@@ -48,7 +49,7 @@ def words(name: Name, blocks: int, first: int = 0) -> UInt32[np.ndarray, "B K 4"
 
 
 def uniforms(name: Name, blocks: int, first: int = 0) -> Float32[np.ndarray, "B K 4"]:
-    """As words, on [0, 1): multiples of 2^-24."""
+    """Return the words as numbers on [0, 1): multiples of 2^-24."""
     return (words(name, blocks, first) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
 
 
@@ -57,6 +58,7 @@ def _rounds(counter: Any, seed: int) -> tuple[NDArray[np.uint64], ...]:
     keys = np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)
     for _ in range(10):
         a, b = MULTIPLIERS[0] * x, MULTIPLIERS[1] * z
-        x, y, z, w = (b >> SHIFT) ^ y ^ keys[0], b & LOW, (a >> SHIFT) ^ w ^ keys[1], a & LOW
+        x, y = (b >> SHIFT) ^ y ^ keys[0], b & LOW
+        z, w = (a >> SHIFT) ^ w ^ keys[1], a & LOW
         keys = (keys[0] + WEYL[0]) & LOW, (keys[1] + WEYL[1]) & LOW
     return x, y, z, w

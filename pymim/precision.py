@@ -1,4 +1,4 @@
-"""The precision that a run computes in: one place decides, for training, surveys and probes."""
+"""Set the precision of a run in one place, for training, surveys and probes."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ _CURRENT: ContextVar[str] = ContextVar("precision", default="bf16")
 
 
 def check(of: object, precision: str) -> None:
-    """Refuse what is no precision. Raises ConfigError."""
+    """Refuse an unknown precision. Raises: ConfigError."""
     if precision not in WORDS:
         known, asking = ", ".join(WORDS), type(of).__name__
         raise ConfigError(f"{asking}: precision: expected one of {known}, got {precision!r}; name one of them")
 
 
 def current() -> str:
-    """The precision of the run that this is a part of; "bf16" outside of runs."""
+    """Return the precision of the surrounding run; "bf16" outside of runs."""
     return _CURRENT.get()
 
 
 @contextlib.contextmanager
 def computing(precision: str) -> Iterator[None]:
-    """Let what is inside, backward passes too, be computed by this precision.
+    """Compute everything inside, backward passes too, in this precision.
 
-    TF32 rounds float32 products to ten bits on GPUs. torch allows it for convolutions alone unless told otherwise.
+    TF32 rounds float32 products to ten bits on GPUs. By default torch allows it only for
+    convolutions.
     """
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = products.allow_tf32, convolutions.allow_tf32
@@ -49,9 +50,10 @@ def computing(precision: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def autocast(device: torch.device, precision: str | None = None) -> Iterator[None]:
-    """Let a forward pass be computed by this precision, the run's where None: matrix products in bf16 under "bf16".
+    """Compute a forward pass in this precision (None: the run's).
 
-    A backward pass inside would round what the forward pass makes in float32: call it behind, within `computing`.
+    "bf16" computes matrix products in bf16. Call the backward pass outside, within `computing`:
+    inside, it would round the gradients of what the forward pass computes in float32.
     """
     wanted = current() if precision is None else precision
     with computing(wanted), torch.autocast(device.type, torch.bfloat16, enabled=wanted == "bf16"):

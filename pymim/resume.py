@@ -1,4 +1,4 @@
-"""Go on with a run: from which checkpoint, what is set aside for it, and what of the run is another now."""
+"""Resume a run: choose the checkpoint, set later files aside, and report what has changed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 
 def goes_on(folder: Folder, resume: str) -> bool:
-    """Say whether --resume finds something to go on from: a run that was killed before its first checkpoint begins
-    again."""
+    """Say whether --resume finds a checkpoint: a run killed before its first one starts again."""
     from pymim.io import checkpoint
 
     return resume != "never" and (resume != "auto" or bool(checkpoint.begun(folder.checkpoints)))
 
 
 def look(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
-    """Restore what is looked at, and give its step: the newest whole checkpoint, or one that is named."""
+    """Restore a checkpoint to evaluate or draw; return its step.
+
+    It is the newest complete one, or the one that is named.
+    """
     from pymim.io import checkpoint
 
     if resume in ("auto", "never"):
@@ -38,15 +40,17 @@ def look(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
 
 
 def restore(trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str]) -> int:
-    """Restore every process from what --resume means, and give its step.
+    """Restore every process from the checkpoint that --resume names; return its step.
 
-    The first process chooses, and says what is another now than what made the step. What the run's folder has of
-    later steps is set aside, and said; a checkpoint from elsewhere is copied into it, so that the run goes on from
-    there if it is killed before it saves. The folder's configuration is what runs from now on.
+    The first process chooses, and reports what differs from the configuration that computed the
+    step. Files of later steps in the run's folder are set aside and reported. A checkpoint from
+    elsewhere is copied into the folder, so that the run continues from there if it is killed before
+    it saves. The folder's configuration becomes the current one.
 
-    now: the configuration now, by name (`io.history`).
-    Raises: ConfigError where nothing is whole, the checkpoint is of another configuration, or its step is past the
-        last; Unwritable.
+    now: the current configuration, by name (`io.history`).
+
+    Raises: ConfigError if no checkpoint is complete, it has another configuration, or its step is
+    past the last; Unwritable.
     """
     chosen: list[Any] = [None, 0, None]
     if trainer.world.leads:
@@ -63,7 +67,7 @@ def restore(trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str
 
 
 def _begin(trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str]) -> tuple[Path, int]:
-    """Restore the first process, and make the run's folder that of this step."""
+    """Restore the first process, and bring the run's folder to this step."""
     from pymim.io import aside, history
     from pymim.io.disk import said
 
@@ -86,9 +90,9 @@ def _begin(trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str]
 
 
 def _chosen(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[Path, int]:
-    """Restore what --resume means; give the checkpoint and its step.
+    """Restore what --resume means; return the checkpoint and its step.
 
-    Raises: ConfigError where the step is past the last.
+    Raises: ConfigError if the step is past the last.
     """
     from pymim.io import checkpoint
 
@@ -105,20 +109,20 @@ def _chosen(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[P
 
 
 def _run_of(path: Path) -> Path:
-    """The folder of the run that a checkpoint is of, where it is one's."""
+    """Return the folder of the run that a checkpoint belongs to."""
     return path.resolve().parent.parent
 
 
 def _show(saved: str, now: str) -> None:
-    """Print what of the configuration is another now."""
+    """Print the differences between the saved and the current configuration."""
     for line in difflib.unified_diff(saved.splitlines(), now.splitlines(), "saved", "now", lineterm="", n=0):
         print(f"config: {line}", file=sys.stderr)  # noqa: T201
 
 
 def _fitting(trainer: Trainer, path: Path, text: str) -> int:
-    """Restore a checkpoint, and give its step.
+    """Restore a checkpoint; return its step.
 
-    Raises: Damaged; ConfigError where the checkpoint does not fit, with what its run's config.gin says otherwise.
+    Raises: Damaged; ConfigError if it does not fit, with the settings that changed since.
     """
     from pymim import config
     from pymim.io import checkpoint, history
@@ -134,9 +138,9 @@ def _fitting(trainer: Trainer, path: Path, text: str) -> int:
 
 
 def differences(trainer: Trainer, path: Path, made: str, text: str) -> list[str]:
-    """Say what makes the result another than the uninterrupted run's: data, seed, batch, processes.
+    """Report what changes the result of a resumed run: data, seed, batch, processes.
 
-    path: the checkpoint. made: the configuration that made it, or nothing. text: the configuration now.
+    path: the checkpoint. made: the configuration that made it, or "". text: the current one.
     """
     from pymim.io import checkpoint
 
@@ -158,7 +162,7 @@ def differences(trainer: Trainer, path: Path, made: str, text: str) -> list[str]
 
 
 def _limit(trainer: Trainer) -> str:
-    """Say what another number of processes changes: the order of sums, which AdamW's steps do not forget."""
+    """Say what another number of processes changes: the order of sums, and with it rounding."""
     limit = "the same steps up to rounding, not bit for bit: sums are taken in another order"
     shares = trainer.world.device.type == "cpu" and any(
         isinstance(part, nn.modules.batchnorm._BatchNorm) for part in trainer.method.modules()
@@ -167,7 +171,7 @@ def _limit(trainer: Trainer) -> str:
 
 
 def say(line: str) -> None:
-    """Print a line of what is said when a run goes on."""
+    """Print a line about resuming."""
     print(f"resume: {line}", file=sys.stderr)  # noqa: T201
 
 

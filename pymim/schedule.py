@@ -1,4 +1,4 @@
-"""Numbers that change while training: pure functions of the step, so nothing of them has to be saved."""
+"""Schedules: numbers that change with the step, as pure functions, so nothing must be saved."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ Schedule = Callable[[int, int], float]  # (step, steps of the run) -> value
 
 
 def at(value: float | Schedule, step: int, steps: int) -> float:
-    """The value at `step` of a number, or of a schedule over a run of `steps`.
+    """Return the value at `step` of a number, or of a schedule over `steps` steps.
 
-    Whatever takes "a number or a schedule" takes `steps` too, 0 unless told; gin/base.gin tells it the run's.
+    Components that take "a number or a schedule" also take `steps`, by default 0; gin/base.gin
+    binds it to the run's.
+
+    Raises: ValueError for a schedule without `steps`.
     """
     if not callable(value):
         return value
@@ -34,14 +37,14 @@ class Constant:
 
 
 class Cosine:
-    """A linear warm-up from `start` to `peak`, then half a cosine down (or up) to `end`.
+    """Warm up linearly from `start` to `peak`, then follow half a cosine to `end`.
 
-    Warm-up is given in steps or as a share of all `steps`. The value at step 0 is `start` exactly, as in the
-    released code of MAE (He et al. 2022). With `truncate` t < 1 only that share of the half period is walked,
-    so `end` is not reached (CAPI, Darcet et al. 2025).
+    The warm-up is in steps, or a share of all `steps`. The value at step 0 is exactly `start`, as
+    in the released code of MAE (He et al. 2022). With `truncate` t < 1 only that share of the half
+    period is used, so `end` is not reached (CAPI, Darcet et al. 2025).
 
-    inclusive: the last step of the warm-up is at the peak already, and the cosine's first step is too (DINO, Caron
-        et al. 2021; DINOv2, Oquab et al. 2024).
+    inclusive: the last warm-up step is at the peak already, and so is the cosine's first step
+        (DINO, Caron et al. 2021; DINOv2, Oquab et al. 2024).
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class Cosine:
         finite(self, peak=peak, end=end, start=start)
         finite(self, 0, warmup=warmup)
         share(self, truncate=truncate)
-        self.peak, self.end, self.start = peak, end, start
-        self.warmup, self.truncate, self.inclusive = warmup, truncate, inclusive
+        self.peak, self.end = peak, end
+        self.start = start
+        self.warmup, self.truncate = warmup, truncate
+        self.inclusive = inclusive
 
     def __call__(self, step: int, steps: int) -> float:
         warmup = self.warmup * steps if self.warmup < 1 else self.warmup
@@ -69,12 +74,13 @@ class Cosine:
 
 
 class Linear:
-    """From `start` to `end` in a straight line over the first `until` of the run, `end` afterwards."""
+    """Go from `start` to `end` in a straight line over the first `until` of the run, then stay."""
 
     def __init__(self, start: float, end: float, until: float = 1.0) -> None:
         finite(self, start=start, end=end)
         finite(self, 0, until=until)
-        self.start, self.end, self.until = start, end, until
+        self.start, self.end = start, end
+        self.until = until
 
     def __call__(self, step: int, steps: int) -> float:
         until = self.until * steps if self.until <= 1 else self.until
@@ -82,22 +88,25 @@ class Linear:
 
 
 class Stairs:
-    """`schedule` held over each of `count` equal parts of the run, like a rate that changes by epoch.
+    """Hold `schedule` constant over each of `count` equal parts of the run, like epochs.
 
-    In part k it is schedule(k, count), or, `ahead`, schedule(k + 1, count): then the last part is at its end.
+    In part k it is schedule(k, count) or, with `ahead`, schedule(k + 1, count): then the last part
+    is at its end.
     """
 
     def __init__(self, schedule: Schedule, count: int, ahead: bool = False) -> None:
         whole(self, 1, count=count)
-        self.schedule, self.count, self.ahead = schedule, count, ahead
+        self.schedule, self.count = schedule, count
+        self.ahead = ahead
 
     def __call__(self, step: int, steps: int) -> float:
         return self.schedule(step * self.count // steps + self.ahead, self.count)
 
 
 class Steps:
-    """values[0], then values[k] from `at`[k - 1] of the run on: the weight of an objective that is switched on or
-    off. `at` ascends, in steps, or in shares of all `steps` below 1.
+    """Use values[0], then values[k] from `at`[k - 1] on, such as to switch an objective on or off.
+
+    at: ascending, in steps, or in shares of all `steps` below 1.
     """
 
     def __init__(self, values: Sequence[float], at: Sequence[float]) -> None:
@@ -116,10 +125,12 @@ class Steps:
 
 
 class Delayed:
-    """0 for the first `until` of the run, then `value`, a number or a schedule of the same step: the rate of
-    prototypes (SwAV, Caron et al. 2020) or of a last layer (DINO, Caron et al. 2021) that are frozen at first.
+    """Give 0 for the first `until` of the run, then `value`, at the same step.
 
-    `until` is in steps, or a share of all `steps` below 1. An optimiser's momentum is gathered in the meantime.
+    It is the rate of parts that are frozen at first: prototypes (SwAV, Caron et al. 2020) or a last
+    layer (DINO, Caron et al. 2021). The optimiser's momentum is gathered meanwhile.
+
+    value: a number or a schedule. until: in steps, or a share of all `steps` below 1.
     """
 
     def __init__(self, value: float | Schedule, until: float) -> None:
@@ -133,8 +144,10 @@ class Delayed:
 
 
 class Drops:
-    """A linear warm-up from `start` to `peak`, which is then multiplied by `factor` at each of `at`, shares of all
-    steps (SimMIM, Xie et al. 2022)."""
+    """Warm up linearly from `start` to `peak`, then multiply by `factor` at each of `at`.
+
+    at: shares of all steps (SimMIM, Xie et al. 2022).
+    """
 
     def __init__(
         self, peak: float, at: Sequence[float], factor: float = 0.1, start: float = 0.0, warmup: float = 0
@@ -143,7 +156,8 @@ class Drops:
         share(self, at=at)
         positive(self, factor=factor)
         finite(self, 0, warmup=warmup)
-        self.peak, self.at, self.factor = peak, at, factor
+        self.peak, self.at = peak, at
+        self.factor = factor
         self.start, self.warmup = start, warmup
 
     def __call__(self, step: int, steps: int) -> float:

@@ -1,7 +1,8 @@
-"""Signals that ask a process to stop: SIGTERM, SIGUSR1, SIGHUP and Ctrl-C.
+"""Handle the signals that ask a process to stop: SIGTERM, SIGUSR1, SIGHUP and Ctrl-C.
 
-Each raises `Asked` wherever the process is, unless it is in a section that must finish first (`held`). A Ctrl-C
-after that leaves at once, without a word. What is ignored from the start, as SIGHUP under nohup, stays so.
+Each raises `Asked` at once, unless the process is in a section that must finish first (`held`). A
+Ctrl-C after that ends the process at once, without a message. A signal that is ignored from the
+start, as SIGHUP under nohup, stays ignored.
 """
 
 from __future__ import annotations
@@ -19,34 +20,35 @@ from typing import Any
 from pymim.errors import Interrupted, Stopped
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
-SAME = 1.0  # seconds in which a second Ctrl-C is the first one, handed on by a launcher
-PATIENCE = 5.0  # seconds that what is waited for may still take after a request to stop
+SAME = 1.0  # seconds in which a second Ctrl-C counts as the first one, passed on by a launcher
+PATIENCE = 5.0  # seconds to go on waiting after a request to stop
 
 
 class Asked(BaseException):
-    """A signal asks to stop. No Exception: what takes anything for a broken picture lets it pass."""
+    """A signal asks to stop. It is no Exception, so that `except Exception` lets it pass."""
 
     def __init__(self, number: int, together: bool = False):
         super().__init__(number)
         self.number = number
-        self.together = together  # whether every process of the run raises it at this very place
+        self.together = together  # whether every process of the run raises it at the same place
 
     def __str__(self) -> str:
         return "interrupted" if self.number == signal.SIGINT else f"stopped by {signal.Signals(self.number).name}"
 
     @property
     def exit_code(self) -> int:
+        """The exit code of a process that stops for this signal."""
         return (Interrupted if self.number == signal.SIGINT else Stopped).exit_code
 
     def error(self, where: str) -> Stopped:
-        """What ends a run, which says where it stopped."""
+        """Return the error that ends a run, saying where it stopped."""
         made = (Interrupted if self.number == signal.SIGINT else Stopped)(f"{self} {where}")
         made.together = self.together
         return made
 
 
 class _State:
-    """What this process was asked, and whether it is in a section that must finish."""
+    """Keep what this process was asked, and whether it is in a section that must finish."""
 
     def __init__(self) -> None:
         self.handling = self.held = self.over = False
@@ -62,18 +64,21 @@ _state = _State()
 
 
 def begin() -> None:
-    """For the first moments of a command, before `handled`: a signal ends the process with one line."""
+    """End the process with one line on a signal: for a command's start, before `handled`."""
     _install(_leave)
 
 
 def end() -> None:
-    """For the last moments of a command, while Python ends: Ctrl-C changes its exit code no more."""
+    """Ignore Ctrl-C: for a command's end, so that it does not change the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """Inside, a signal raises Asked; nothing new where this is so already, or outside the main thread."""
+    """Raise Asked on a signal inside the block.
+
+    Does nothing if already inside, or outside the main thread.
+    """
     if _state.handling or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -91,7 +96,7 @@ def handled() -> Iterator[None]:
 
 @contextlib.contextmanager
 def held(hold: bool = True) -> Iterator[None]:
-    """A section that finishes though a signal came; it raises Asked at its end, if nobody did before."""
+    """Finish the block even if a signal came; raise Asked at its end, if nothing did before."""
     before, _state.held = _state.held, hold
     try:
         if not hold:
@@ -104,34 +109,40 @@ def held(hold: bool = True) -> Iterator[None]:
 
 
 def released(release: bool = True) -> contextlib.AbstractContextManager[None]:
-    """A part of a held section in which a signal raises Asked at once, where `release`."""
+    """Raise Asked at once within part of a held section, if `release`."""
     return held(not release) if release else contextlib.nullcontext()
 
 
 def requested() -> int:
-    """The signal that asked to stop; 0 where none did."""
+    """Return the signal that asked to stop, or 0."""
     return _state.number
 
 
 def asked(together: bool = False) -> Asked:
-    """What to raise where a process was asked to stop, this one or another; `together`: all raise it here."""
+    """Return what to raise if this or another process was asked to stop.
+
+    together: all processes raise it here.
+    """
     _state.raised = True
     return Asked(_state.number or signal.SIGTERM, together)
 
 
 def listens() -> bool:
-    """Whether a signal asks this process to stop, and does not simply end it."""
+    """Say whether a signal asks this process to stop, rather than ending it."""
     return _state.handling
 
 
 def hand_on(number: int) -> None:
-    """From another thread: ask this process as another one was asked, unless it was already."""
+    """Ask this process to stop from another thread, as another process was asked; only once."""
     if listens() and not requested():
         signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def run(command: Sequence[str], **options: Any) -> int:
-    """Run a command to its end, and give its exit code; a request to stop is handed on to it, then raises Asked."""
+    """Run a command to its end; return its exit code.
+
+    A request to stop is passed on to the command, then raises Asked.
+    """
     with handled(), held(), subprocess.Popen(command, **options) as process:
         handed_on = False
         while (code := process.poll()) is None:
@@ -143,13 +154,13 @@ def run(command: Sequence[str], **options: Any) -> int:
 
 
 def check(patience: float = 0.0) -> None:
-    """Raise Asked where a stop was asked for `patience` seconds ago, or longer: for loops, and for what waits."""
+    """Raise Asked if a stop was requested `patience` seconds ago or longer: for loops and waits."""
     if _state.number and time.monotonic() - _state.since >= patience:
         raise asked()
 
 
 def at_once(action: Callable[[], None]) -> None:
-    """What is still to be done where a second Ctrl-C leaves at once: something short."""
+    """Set a short action to do before a second Ctrl-C ends the process."""
     _state.last = action
 
 

@@ -1,15 +1,16 @@
-"""Gin files that run first: a teacher, a tokenizer, weights to begin from.
+"""Run other gin files first: a teacher, a tokenizer, weights to start from.
 
-A configuration names them in the macro STAGES, and has macros STAGE_1, STAGE_2, ... = None for what comes of them:
+A configuration names them in the macro STAGES, and has macros STAGE_1, STAGE_2, ... = None for
+their results:
 
     STAGES = (('mae.gin', {'STEPS': 500}),)
     STAGE_1 = None
     encoders.Frozen.path = %STAGE_1
 
-Each stage is a `python -m pymim.run` of its own, into RUN/stages/1-mae, which goes on where it was
-stopped; its encoder is exported, and the macro names the export. `-b STAGE_1=PATH` takes the place of a
-stage, which then does not run. A stage runs in one process, on one GPU, whatever torchrun started: the
-others wait for it.
+Each stage is a `python -m pymim.run` of its own, in RUN/stages/1-mae, and is resumed if it was
+stopped. Its encoder is exported, and the macro names the export. `-b STAGE_1=PATH` replaces a
+stage, which is then not run. A stage runs in one process, on one GPU, whatever torchrun started:
+the other processes wait.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from pymim.world import PATIENCE, World
 Bindings = dict[str, Any]
 Entry = str | tuple[str | Bindings, ...]
 
-DATA = ("DATA", "IMAGE", "CHANNELS", "CLIP", "STATISTICS", "SEED")  # a stage sees the data of the run
+# Macros that a stage inherits, so that it sees the data of the run.
+DATA = ("DATA", "IMAGE", "CHANNELS", "CLIP", "STATISTICS", "SEED")
 _STRING = r"""(['"])(?:\\.|(?!\1).)*\1"""
 _OF_THE_LAUNCHER = r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_.*|ROLE_.*|MASTER_.*|TORCHELASTIC_.*)$"
 
@@ -40,13 +42,13 @@ _OF_THE_LAUNCHER = r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_.*|ROLE_
 class Stages:
     """The stages of a run.
 
-    files: an entry a stage: a gin file, as `--gin` takes it; or a tuple of gin files and of bindings of
-        its own: 'NAME=VALUE', or a dict of names and values, which may be macros.
+    files: an entry for each stage: a gin file, as `--gin` takes it; or a tuple of gin files and of
+        bindings of its own: 'NAME=VALUE', or a dict of names and values, which may be macros.
 
-    A stage takes on DATA, with the arguments of a component that it names, IMAGE, CHANNELS, CLIP, STATISTICS
-    and SEED of the run; the macros of the command
-    line that its configuration has too; and STAGE_1 and so on of the stages before it, where it has no
-    stages of its own. What its entry binds stays. START is the run's alone.
+    A stage inherits from the run: DATA, with the arguments of a component that it names, IMAGE,
+    CHANNELS, CLIP, STATISTICS and SEED; the macros of the command line that its configuration has
+    too; and STAGE_1 and so on of the stages before it, if it has no stages of its own. Bindings in
+    its entry win. START is never inherited.
     """
 
     def __init__(self, files: str | Sequence[Entry] = ()):
@@ -54,7 +56,7 @@ class Stages:
 
 
 class Stage(NamedTuple):
-    """One stage: its number, from 1, the words of its entry, and its folder."""
+    """Hold one stage: its number, from 1, the words of its entry, and its folder."""
 
     number: int
     words: list[str]
@@ -62,6 +64,7 @@ class Stage(NamedTuple):
 
     @classmethod
     def of(cls, number: int, entry: Entry, run: Path) -> Stage:
+        """Read an entry of STAGES. Raises: ConfigError if it names no gin file."""
         parts = (entry,) if isinstance(entry, str) else entry
         words = [word for part in parts for word in _words(part)]
         names = [Path(word).stem for word in words if word.endswith(".gin")]
@@ -71,20 +74,22 @@ class Stage(NamedTuple):
 
     @property
     def files(self) -> list[str]:
+        """The gin files of the entry."""
         return [word for word in self.words if word.endswith(".gin")]
 
     @property
     def macro(self) -> str:
+        """The macro that names the result."""
         return f"STAGE_{self.number}"
 
     @property
     def encoder(self) -> Path:
-        """Where its encoder is, once it has run."""
+        """The folder of its exported encoder, once it has run."""
         return self.folder / "export"
 
     @property
     def done(self) -> Path:
-        """Written when the encoder is there: what others wait for."""
+        """The file that is written once the encoder is exported; other processes wait for it."""
         return self.folder / "stage.json"
 
 
@@ -100,19 +105,22 @@ def load(
     root: str,
     staged: list[tuple[Stage, list[str]]] | None = None,
 ) -> tuple[str, set[str]]:
-    """Load a configuration with its stages bound, after running them where `training`.
+    """Load a configuration with its stages bound, after running them if `training`.
 
-    Gives it as one text, and the macros of the command line that a stage takes on. `staged` gets each stage that
-    runs first, and the words of its command.
+    staged: receives each stage that runs first, and the words of its command.
 
-    Raises: ConfigError; Stopped where a signal stopped a stage; PymimError with its exit code where one fails.
+    Returns the configuration as one text, and the macros of the command line that a stage inherits.
+
+    Raises: ConfigError; Stopped if a signal stopped a stage; PymimError with a failed stage's exit
+    code.
     """
     from pymim import config
 
     bound = list(bindings)
     text = config.load(files, bound)
     entries = [] if config.value(root, "stages", None) is None else config.build(root, "stages").files
-    running = bool(training and entries) and not (folder / "config.gin").exists()  # which has made them
+    # A run with a config.gin has finished its stages.
+    running = bool(training and entries) and not (folder / "config.gin").exists()
     if running:
         # Before the first process makes a folder that the others look for.
         World.meet(config.value(root, "patience", PATIENCE))
@@ -135,14 +143,14 @@ def load(
 
 
 def _taken(entries: Sequence[Entry], text: str, bound: Sequence[str], folder: Path) -> set[str]:
-    """The macros that the stages take on which have no encoder yet."""
+    """Return the macros that stages without an encoder inherit."""
     every = [Stage.of(number, entry, folder) for number, entry in enumerate(entries, 1)]
     wanting = [stage for stage in every if macros(text).get(stage.macro, "None") == "None"]
     return {word.partition("=")[0] for stage in wanting for word in passed(stage, text, bound)}
 
 
 def passed(stage: Stage, text: str, bound: Sequence[str], root: str = "train.Trainer") -> list[str]:
-    """The bindings of the run that the stage takes on: of macros that it reads."""
+    """Return the bindings of the run that the stage inherits: of macros that it reads."""
     from pymim import config
 
     files, own = stage.files, [word for word in stage.words if word not in stage.files]
@@ -160,12 +168,12 @@ def passed(stage: Stage, text: str, bound: Sequence[str], root: str = "train.Tra
 
 
 def _named(value: str) -> list[str]:
-    """The components that a value refers to."""
+    """Return the components that a value refers to."""
     return re.findall(r"@([\w.]+)", value)
 
 
 def _arguments(component: str, text: str) -> list[str]:
-    """What a text of gin's binds of a component, so far as it is no macro."""
+    """Return the bindings of a component in a gin text, without those that read macros."""
     from pymim import config
 
     own = {name: value for name, value in config.bindings(text).items() if name.rpartition(".")[0] == component}
@@ -173,7 +181,7 @@ def _arguments(component: str, text: str) -> list[str]:
 
 
 def macros(text: str) -> dict[str, str]:
-    """Every macro in a text of gin's, and its value as it is written, in one line."""
+    """Map every macro in a gin text to its value as written, in one line."""
     from pymim import config
 
     return {name: value for name, value in config.bindings(text).items() if re.fullmatch(r"[A-Z][A-Z0-9_]*", name)}
@@ -199,7 +207,7 @@ def _make(stage: Stage, passed: list[str]) -> None:
 
 
 def _made(stage: Stage) -> list[str] | None:
-    """The command that made the stage; None where none has, or its file is damaged: it is made again, quickly."""
+    """Read the command that made the stage; None if it is not done, or its file is damaged."""
     try:
         return list(json.loads(stage.done.read_text())["command"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -207,7 +215,7 @@ def _made(stage: Stage) -> list[str] | None:
 
 
 def _call(stage: Stage, command: list[str]) -> None:
-    """Run a command by itself; a signal that asks this process to stop is handed on."""
+    """Run a command outside the launcher's group; a signal to this process is passed on."""
     alone = {name: value for name, value in os.environ.items() if not re.match(_OF_THE_LAUNCHER, name)}
     where = f"in stage {stage.folder.name}; --resume auto goes on with it"
     code = children.call(command, where, sys.stderr, alone)

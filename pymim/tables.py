@@ -1,4 +1,4 @@
-"""Tables of scores: as Markdown, with names that anybody may have chosen, and as a run prints them."""
+"""Write tables of scores, as Markdown and for the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Table = dict[str, Scores]  # by variant
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse what cannot be both a folder and a row: a path, characters that do not print, a name that is taken.
+    """Refuse a name that cannot be a folder and a row: a path, unprintable text, a duplicate.
 
     Raises: ConfigError.
     """
@@ -36,13 +36,15 @@ def cell(text: str) -> str:
 
 
 def measures(table: Table) -> list[str]:
-    """List the columns: every measure that a row has, in the order in which they come."""
+    """List the columns: every measure of any row, in order of appearance."""
     return list(dict.fromkeys(measure for scores in table.values() for measure in scores))
 
 
 def markdown(table: Table) -> str:
-    """A row a variant, a column a measure, in per cent: mean and, of several seeds, standard deviation; a dash
-    where a variant has none."""
+    """Write a row per variant and a column per measure, in per cent.
+
+    A cell is the mean and, over several seeds, the standard deviation; a dash if there is none.
+    """
     columns = measures(table)
 
     def score(values: list[float] | None) -> str:
@@ -60,7 +62,7 @@ def markdown(table: Table) -> str:
 
 
 def evaluated(result: dict[str, float], baselines: dict[str, dict[str, float]], step: int) -> str:
-    """Accuracies in per cent: a row for the encoder and one for each baseline."""
+    """Write accuracies in per cent: a row for the encoder and one for each baseline."""
     widths = {name: max(12, len(name) + 2) for name in result}
     rows = {f"step {step}": result, **baselines}
     head = f"{'':12}" + "".join(f"{name:>{width}}" for name, width in widths.items())

@@ -1,7 +1,8 @@
-"""The one loop: every method of every paper is trained by it.
+"""Train any method: the one loop for all papers.
 
-What a step does is a pure function of the weights and of (seed, step): the batch, the masks, the rates and the
-random state all follow from the two. That is what makes a resumed run equal an uninterrupted one, bit for bit.
+What a step does is a pure function of the weights and of (seed, step): the batch, the masks, the
+rates and the random state follow from the two. So a resumed run equals an uninterrupted one, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -42,25 +43,26 @@ Look = Callable[["Trainer", Folder, int], None]
 
 
 class Trainer:
-    """Pre-trains `method` on the batches of `data` for `steps` steps.
+    """Pre-train `method` on the batches of `data` for `steps` steps.
 
-    batch: the global batch, shared by the processes and walked in pieces of `micro` images (a process's whole
-        share where None) whose gradients are summed (`loop.pieces`): with the rate it is what the papers state.
-    precision: "bf16" (autocast), "float32", or "tf32", which rounds float32 products on GPUs; of probes too.
-    compile: torch.compile. recompute: the blocks of a ViT or a ResNet forget activations and make them again.
-    clip: the largest norm of the gradient. average: the momentum of an exponential moving average of the
-        encoder, which is then what is evaluated and exported; or "teacher", the momentum copy that the method
-        has of it (`encoders.Momentum`; DINO, Caron et al. 2021; I-JEPA, Assran et al. 2023).
-    log_every: after so many steps a line is printed and written to metrics.jsonl. `loss`, and each objective's
-        under its name, are means over the steps since the line before, over all pieces and processes (of an
-        objective that rests, over the steps in which it does not); `loss_of_step` is the last step's alone. `epoch`
-        is how many passes over the training set were made: images seen, over its pictures.
-    gauges: of the steps that are logged.
-    start: where the encoder's weights come from, whole or in part, when the run begins (`pymim.io.weights`).
+    batch: the global batch, divided among the processes and processed in pieces of `micro` images
+        (None: a process's whole share) whose gradients are summed (`loop.pieces`).
+    precision: "bf16" (autocast), "float32", or "tf32" (float32 products rounded on GPUs).
+    compile: use torch.compile. recompute: recompute the activations of ViT and ResNet blocks.
+    clip: largest norm of the gradient.
+    average: momentum of an exponential moving average of the encoder, which is then evaluated and
+        exported; or "teacher", the method's own momentum copy (`encoders.Momentum`; DINO, Caron et
+        al. 2021; I-JEPA, Assran et al. 2023).
+    log_every: steps between two lines, printed and written to metrics.jsonl. `loss` and each
+        objective's are means since the last line, over pieces, processes, and the steps in which
+        the objective does not rest; `loss_of_step` is the last step's.
+    gauges: computed in the steps that are logged.
+    start: where the encoder's weights come from, in whole or in part (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
-    patience: seconds that another process may be silent or late; then the run ends (Lost). Looks may take longer.
-    While it runs, `step` is the number of steps done, `images` that of the images seen, and `folder` the run's.
-    evaluate, draw: called with (trainer, folder, step) at the end and every `evaluate_every` / `draw_every` steps.
+    patience: seconds that another process may be silent or late (Lost). Looks may take longer.
+    evaluate, draw: called with (trainer, folder, step) at the end and every ..._every steps.
+
+    During a run, `step` is the number of steps done, `images` of images seen, `folder` the run's.
     """
 
     def __init__(
@@ -98,12 +100,15 @@ class Trainer:
         positive(self, patience=patience, **given(clip=clip))
         if average != TEACHER:
             share(self, "from 0 to below 1", **given(average=average))
-        self.steps, self.batch, self.seed, self.micro = steps, batch, seed, micro
-        self.precision, self.compile, self.recompute, self.clip = precision, compile, recompute, clip
-        self.log_every, self.save_every, self.keep = log_every, save_every, keep
+        self.steps, self.batch = steps, batch
+        self.seed, self.micro = seed, micro
+        self.precision, self.compile = precision, compile
+        self.recompute, self.clip = recompute, clip
+        self.log_every, self.save_every = log_every, save_every
+        self.keep, self.gauges = keep, gauges
         self.board = tensorboard_writer() if tensorboard else None
         self.looks = [(look, every) for look, every in ((evaluate, evaluate_every), (draw, draw_every)) if look]
-        self.evaluate, self.draw, self.gauges = evaluate, draw, gauges
+        self.evaluate, self.draw = evaluate, draw
         self.world = World.current(patience)
         self.method = method.to(self.world.device)
         self.start = None if start is None else Path(start)
@@ -112,7 +117,7 @@ class Trainer:
         self.average = average_of(method, average)
         self.optimizer: Recipe = optimizer or AdamW()
         self.loader = data(batch=batch, seed=seed, rank=self.world.rank, world=self.world.size)
-        # The average first: what it shares with the method is saved under its name, where START and export look.
+        # The average comes first, so that tensors it shares are saved under the name START reads.
         self.state = nn.ModuleDict(({"average": self.average} if self.average else {}) | {"method": method})
         self.stepper = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
@@ -125,30 +130,30 @@ class Trainer:
 
     @property
     def encoder(self) -> Encoder:
-        """What training is for: the encoder, or its average where one is kept."""
+        """The trained encoder, or its average if one is kept."""
         return self.average.module if self.average else self.method.encoder  # type: ignore[return-value]
 
     @property
     def epoch(self) -> float:
-        """Passes over the training set: images seen, over its pictures."""
+        """Passes over the training set: images seen, divided by its pictures."""
         return self.images / len(self.loader.source)
 
     def forget(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Drop what the optimiser remembers of these parameters."""
+        """Drop the optimiser's state of these parameters."""
         for parameter in parameters:
             self.stepper.state.pop(parameter, None)
 
     def report(self, name: str, **facts: float) -> None:
         """Write a row of facts of this step to NAME.jsonl in the run's folder, and print it."""
         if self.world.leads:
-            metrics = Metrics(self.folder / f"{name}.jsonl", self.step - 1)  # a resumed run may report again
+            metrics = Metrics(self.folder / f"{name}.jsonl", self.step - 1)  # drops repeated rows
             metrics.write(self.step, **facts)
             metrics.close()
-            told = ", ".join(f"{key} {value:.4g}" for key, value in facts.items())
-            tqdm.write(f"{name}: {told}", file=sys.stderr)
+            text = ", ".join(f"{key} {value:.4g}" for key, value in facts.items())
+            tqdm.write(f"{name}: {text}", file=sys.stderr)
 
     def check(self, resuming: bool = False) -> None:
-        """Look at what a run begins with, files above all, before it has a folder. Raises ConfigError."""
+        """Check the files that a run starts from, before it has a folder. Raises: ConfigError."""
         if self.recompute:
             check_recompute(self.method, self.compile)
         for part in self.method.modules():
@@ -158,20 +163,22 @@ class Trainer:
             weights.match(self.method.encoder, self.start)
 
     def restore(self, path: Path) -> int:
-        """Go back to a checkpoint; give its step."""
+        """Restore a checkpoint; return its step."""
         meta = checkpoint.load(path, self.state, self.stepper)
         self.images = int(meta.get("images", meta["step"] * meta.get("batch", self.batch)))
         self._kept = meta.get("progress", {})
         return int(meta["step"])
 
     def run(self, folder: Folder, first: int = 0) -> None:
-        """Trains from step `first` to the end. Raises Stopped where a signal asks to, after saving; ConfigError
-        where `first` is past the end."""
+        """Train from step `first` to the end.
+
+        Raises: Stopped on a signal, after saving; ConfigError if `first` is past the end.
+        """
         if first > self.steps:
             raise ConfigError(f"Trainer.run: first: expected at most {self.steps}, got {first}; raise steps")
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)
-        held = signals.held(self.world.size > 1)  # several stop where all of them do
+        held = signals.held(self.world.size > 1)  # several processes must stop at the same step
         with signals.handled(), keeper.among_others(), held, computing(self.precision):
             with keeper.between(first):
                 self._prepare()
@@ -214,7 +221,7 @@ class Trainer:
                     raise signals.asked(together=True).error(keeper.told(done))
                 with progress.apart():
                     self._look(keeper, done)
-            if first == self.steps:  # it was stopped while it looked at the end
+            if first == self.steps:  # the run was stopped during its last evaluation
                 self._look(keeper, first)
 
     def _done(self, step: int) -> Done:
@@ -231,12 +238,12 @@ class Trainer:
             return
         fit = weights.load(self.method.encoder, self.start)
         if self.average is not None:
-            self.average.update(self.method.encoder, 0.0)  # a teacher too, which begins where its source does
+            self.average.update(self.method.encoder, 0.0)  # also a teacher, which starts as a copy
         if self.world.leads:
             tqdm.write(str(fit), file=sys.stderr)
 
     def _begin(self, step: int) -> None:
-        """Let every part renew itself before an epoch or a step, by a random state all processes share."""
+        """Update every part before an epoch or step, with a random state that all ranks share."""
         self.step = step
         seed_everything(self.seed, step, rank=-1)
         if step % self.loader.steps_per_epoch == 0:
@@ -247,10 +254,9 @@ class Trainer:
     def learn(
         self, forward: nn.Module, batch: Batch, step: int, folder: Folder
     ) -> tuple[dict[str, float], dict[str, float]]:
-        """Forward, backward, clip, optimise; the mean of each loss over the global batch, and its gauges where the
-        step is logged."""
+        """Take one step. Return each loss over the global batch, and its gauges if it is logged."""
         seed_everything(self.seed, step, self.world.rank)
-        self.stepper.zero_grad(set_to_none=True)  # whatever a look or a hook left there
+        self.stepper.zero_grad(set_to_none=True)  # an evaluation or a hook may have left gradients
         pieces = batch.split(self.micro or len(batch.index))
         total: dict[str, Tensor] = {}
         gauges = self.gauges if self._is_logged(step + 1) else None
@@ -259,7 +265,7 @@ class Trainer:
             with synchronise_only(forward, piece is pieces[-1]):
                 with self.world.autocast(self.precision):
                     output = forward(piece, step)
-                (output.loss * share).backward()  # outside: what was made in float32 goes back in float32
+                (output.loss * share).backward()  # outside autocast: float32 stays float32
             self.method.after_forward(piece, output)
             if gauges is not None:
                 gauges.see(self.method, output, share)
@@ -280,7 +286,7 @@ class Trainer:
         return losses, shown
 
     def _look_for_idle(self, output: Output) -> None:
-        """Say once, of a step in which no objective rests, which parameters no loss reaches: they never learn."""
+        """Report once which parameters no loss reaches, from a step in which no objective rests."""
         if self._looked_for_idle or any(o.name not in output.losses for o in self.method.objectives):
             return
         self._looked_for_idle = True

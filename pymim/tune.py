@@ -1,7 +1,7 @@
-"""A run's encoder tuned, or probed by a head, on a whole labelled data set: the papers' own evaluations.
+"""Fine-tune or probe a run's encoder on a whole labelled data set, as the papers do.
 
-Pictures come from a loader, each otherwise in every epoch, and are never all in memory. `evaluate.Evaluation` is
-for small sets, whose pictures or features are.
+Pictures come from a loader, different in each epoch, and are never all in memory.
+`evaluate.Evaluation` is for small sets, whose pictures or features fit.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ STARTS = ("run", "momentum")
 
 
 class Tuning:
-    """Trains a classifier on the labelled training pictures of a source, and gives its accuracy on the test set.
+    """Train a classifier on a source's labelled pictures, and measure its test accuracy.
 
     Args:
-        source, channels, clip: what pymim.data.open takes. view: of test pictures, without randomness.
-        data: constructor of the loader of training pictures. Its first view is learnt from.
+        source, channels, clip: what pymim.data.open takes. view: of test pictures, not at random.
+        data: constructor of the loader of training pictures; its first view is used.
         learning: how it learns. readout: what is classified.
-        epochs: of whole batches. steps: in their place, where given. batch: pictures of a step.
-        frozen: the encoder stays as it is: a linear or an attentive probe.
-        drop_path: the rate of stochastic depth, by a ramp; None: the encoder's own.
-        start: "run", the encoder that the run is evaluated by; or "momentum", the copy of it that its own parts
-            follow (HPM, Wang et al. 2023, may be tuned from its teacher).
-        name: of the results, RUN/evaluation/NAME-step-N.json, with the settings; and of RUN/NAME, where what is
-            learnt is saved after every `save_every` epochs, and when it is stopped. The same command goes on from
-            there; where encoder or settings are others, it begins again, and says so.
-        test_images: at most, drawn of each class in its proportion; None: all.
+        epochs: of whole batches. steps: instead of epochs. batch: pictures of a step.
+        frozen: do not train the encoder: a linear or an attentive probe.
+        drop_path: final rate of stochastic depth, which rises by block; None: the encoder's own.
+        start: "run", the encoder that the run evaluates; or "momentum", its momentum copy in the
+            method (HPM, Wang et al. 2023, may be tuned from its teacher).
+        name: of the results, RUN/evaluation/NAME-step-N.json, which include the settings; and of
+            RUN/NAME, where the classifier is saved every `save_every` epochs and when stopped. The
+            same command resumes it; with another encoder or other settings it starts again.
+        test_images: at most, drawn from each class in proportion; None: all.
 
-    It works on one device. Classes of the test set that the training set lacks count as errors.
+    It uses one device. Classes of the test set that the training set lacks count as errors.
 
-    Raises: ConfigError, DataError where there is nothing to learn from or to test on.
+    Raises: ConfigError for invalid arguments; DataError if nothing can be trained or tested on.
     """
 
     def __init__(
@@ -87,29 +87,34 @@ class Tuning:
         if start not in STARTS:
             known = ", ".join(STARTS)
             raise ConfigError(f"Tuning: start: expected one of {known}, got {start!r}; name one of them")
-        self.source, self.view, self.data, self.channels, self.clip = source, view, data, channels, clip
+        self.source, self.view = source, view
+        self.data, self.channels = data, channels
+        self.clip = clip
         self.learning, self.readout = learning, readout or Readout()
-        self.epochs, self.batch, self.steps = epochs, batch, steps
-        self.frozen, self.drop_path, self.start = frozen, drop_path, start
-        self.name, self.seed, self.test_images, self.save_every = name, seed, test_images, save_every
+        self.epochs, self.batch = epochs, batch
+        self.steps = steps
+        self.frozen, self.drop_path = frozen, drop_path
+        self.start = start
+        self.name, self.seed = name, seed
+        self.test_images, self.save_every = test_images, save_every
 
     def before_run(self, trainer: Trainer) -> None:
-        """Refuse what could only fail at the end of the training."""
+        """Refuse what would fail only at the end of training."""
         self.readout.check(self._encoder(trainer))
         self._sources()
 
     def __call__(self, trainer: Trainer, folder: Folder, step: int) -> None:
-        """Trains, tests, prints the accuracy and writes it down, with the settings it was measured by."""
+        """Train, test, print the accuracy, and write it with the settings it was measured by."""
         began = time.perf_counter()
         train, test = self._sources()
         loader = self.data(source=train, batch=self.batch, seed=self.seed)
         steps = self.steps or max(1, round(self.epochs * loader.steps_per_epoch))
         encoder = self._encoder(trainer)
-        told = self._settings(loader, step, steps)
+        protocol = self._settings(loader, step, steps)
         with torch.random.fork_rng(), torch.enable_grad():
-            model = self._learn(encoder, loader, steps, folder, told)
+            model = self._learn(encoder, loader, steps, folder, protocol)
         found = self._test(model, test, encoder)
-        result = {"step": step, **found, "settings": told}
+        result = {"step": step, **found, "settings": protocol}
         folder.write_json(f"evaluation/{self.name}-step-{step:08d}.json", result)
         accuracy = f"top-1 {found['top1']:.1%}, top-5 {found['top5']:.1%}"
         counts = f"{len(train):,} training and {found['tested']:,} test {encoder.items}"
@@ -130,7 +135,7 @@ class Tuning:
         return found.module  # type: ignore[return-value]
 
     def _sources(self) -> tuple[Source, Source]:
-        """The labelled pictures of both splits."""
+        """Open the labelled pictures of both splits. Raises: DataError."""
         splits = [
             opening.open(self.source, split=split, channels=self.channels, clip=self.clip)
             for split in ("train", "test")
@@ -141,23 +146,23 @@ class Tuning:
         return _labelled(splits[0]), _labelled(splits[1])
 
     def _settings(self, loader: Loader, step: int, steps: int) -> dict[str, Any]:
-        """By what the figures are measured."""
+        """Return the settings that the figures are measured by."""
         own = {name: value for name, value in vars(self).items() if name not in ("source", "data")}
         first = {"pymim": __version__, "of step": step, "source": str(self.source)}
         shown = {"training pictures": len(loader.source), "training view": settings(loader.views[0])}
         return {**first, **shown, **settings(own), "steps": steps}
 
     def _learn(
-        self, encoder: Encoder, loader: Loader, steps: int, folder: Folder, told: dict[str, Any]
+        self, encoder: Encoder, loader: Loader, steps: int, folder: Folder, protocol: dict[str, Any]
     ) -> nn.Module:
-        """Train from the beginning, or from what was saved."""
+        """Train from the start, or from a saved state."""
         torch.manual_seed(self.seed)
         classes = int(loader.source.labels.max()) + 1  # type: ignore[union-attr]
         model = Classifier(encoder, classes, self.frozen, self.readout, self.drop_path)
         device = next(encoder.parameters()).device
         lesson = Lesson(self.learning, model.train().to(device))
         saved = folder / self.name / "checkpoints"
-        first = self._restored(lesson, saved, told)
+        first = self._restored(lesson, saved, protocol)
         every = max(1, round(self.save_every * loader.steps_per_epoch)) if self.save_every else steps
         with contextlib.closing(loader.batches(first, steps)) as batches, signals.held():
             for number, batch in enumerate(tqdm(batches, self.name, steps - first, disable=None), first):
@@ -167,17 +172,17 @@ class Tuning:
                 done = number + 1
                 if done % every == 0 or done == steps or signals.requested():
                     saved.parent.mkdir(parents=True, exist_ok=True)
-                    checkpoint.save(saved, done, lesson, lesson.stepper, {"settings": told}, keep=1)
+                    checkpoint.save(saved, done, lesson, lesson.stepper, {"settings": protocol}, keep=1)
                 if signals.requested():
                     raise signals.asked().error(f"at step {done} of {self.name}; the same command goes on from it")
         return lesson.learnt.eval()
 
-    def _restored(self, lesson: Lesson, saved: Any, told: dict[str, Any]) -> int:
-        """Go back to what was saved of the same settings; give its step, 0 where there is none."""
+    def _restored(self, lesson: Lesson, saved: Any, protocol: dict[str, Any]) -> int:
+        """Load a saved state with the same settings; return its step, or 0."""
         found = checkpoint.steps(saved)
         if not found:
             return 0
-        if checkpoint.peek(found[-1]).get("settings") != told:
+        if checkpoint.peek(found[-1]).get("settings") != protocol:
             _say(f"{self.name}: {found[-1]} is of another encoder or of other settings: begins again")
             return 0
         first = int(checkpoint.load(found[-1], lesson, lesson.stepper)["step"])
@@ -186,7 +191,7 @@ class Tuning:
 
     @torch.no_grad()
     def _test(self, model: nn.Module, test: Source, encoder: Encoder) -> dict[str, float]:
-        """Shares of the test pictures whose label has the highest score, or one of the five highest."""
+        """Return the shares of test pictures that are right in the top 1 and the top 5."""
         device = next(encoder.parameters()).device
         right = torch.zeros(2, dtype=torch.int64)
         count = 0

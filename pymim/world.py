@@ -1,4 +1,4 @@
-"""The processes of a run: this one among its peers, and what they share."""
+"""The processes of a run: this one, its peers, and their collectives."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pymim.meeting import joined
 from pymim.peers import Peers
 from pymim.precision import autocast
 
-PATIENCE = 1800.0  # seconds, as of torch's groups
+PATIENCE = 1800.0  # seconds, as in torch's process groups
 Context = contextlib.AbstractContextManager[Any]
 _OF_GLOO = ("gloo/", "pair closure", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
 _STOPPED = "stopped"
-_peers: Peers | None = None  # as torch.distributed has its group
+_peers: Peers | None = None  # one for each process, like torch.distributed's group
 _broken = False
 
 
@@ -37,9 +37,9 @@ class World:
 
     @classmethod
     def current(cls, patience: float = PATIENCE) -> World:
-        """Joins the processes torchrun started, by NCCL on GPUs and gloo elsewhere.
+        """Join the processes that torchrun started, by NCCL on GPUs and gloo elsewhere.
 
-        patience: seconds that another one is waited for, at most. Raises Lost where one does not come.
+        patience: seconds to wait for another process at most. Raises: Lost if one does not come.
         """
         global _peers
         cuda = torch.cuda.is_available()
@@ -54,51 +54,55 @@ class World:
 
     @classmethod
     def meet(cls, patience: float = PATIENCE) -> None:
-        """Waits until every process is here: what they see of a folder is then the same."""
+        """Wait until every process is here: all then see the same state of a folder."""
         if cls.current(patience).size > 1:
             dist.barrier()
 
     @staticmethod
     def leave(code: int = 0, reason: str = "done") -> None:
-        """Ends what current() began, threads included, and tells the others with which exit code and why. One that
-        lets go of its last tensor while Python exits is an abort, for which torchrun kills the others."""
+        """Destroy the process group and end its threads; tell the others the exit code and reason.
+
+        A communication thread that frees a tensor during interpreter shutdown aborts the process,
+        and torchrun then kills the others.
+        """
         global _peers, _broken
         if _peers is not None:
             _peers.end(code, reason)
             _broken |= _peers.broken
             _peers = None
-        # After a mistake of the program others may still wait for this process, and to end would wait for them.
+        # After a bug, others may still wait for this process, and destroying the group would wait
+        # for them.
         if dist.is_initialized() and code != 1 and not _broken:
-            gc.collect()  # what has the group, such as DDP, is in circles
+            gc.collect()  # objects that hold the group, such as DDP, are in reference cycles
             dist.destroy_process_group()
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this is rank 0, which writes files and prints."""
         return self.rank == 0
 
     @property
     def group(self) -> dist.ProcessGroup | None:
-        """All processes; None where there is one."""
+        """The group of all processes; None if there is only one."""
         return dist.group.WORLD if self.size > 1 else None
 
     def align(self, module: nn.Module) -> None:
-        """Gives every process the first one's buffers, the running statistics of batch norms above all."""
+        """Copy rank 0's buffers, such as running statistics of batch norms, to every process."""
         for buffer in module.buffers() if self.size > 1 else ():
             dist.broadcast(buffer, 0)
 
     def mean(self, values: torch.Tensor) -> list[float]:
-        """The mean over the processes."""
+        """Return the mean over the processes."""
         return [float(value) for value in (self.total(values) / self.size).tolist()]
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over the processes, in place."""
+        """Sum over the processes, in place."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
     def rows(self, values: torch.Tensor) -> torch.Tensor:
-        """The rows of all processes, one process after another: of each [n *D], where n may differ."""
+        """Concatenate the rows of all processes, [n *D] each; n may differ."""
         if self.size == 1:
             return values
         mine = torch.tensor([len(values)], device=values.device)
@@ -111,7 +115,7 @@ class World:
         return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process."""
+        """Say whether the flag is set in any process."""
         if self.size == 1:
             return flag
         shared = torch.tensor(float(flag), device=self.device)
@@ -119,14 +123,14 @@ class World:
         return bool(shared > 0)
 
     def heed(self) -> None:
-        """Raise Asked, in every process at this very place, where one of them was asked to stop."""
+        """Raise Asked in every process, at the same place, if one of them was asked to stop."""
         if self.any(bool(signals.requested())):
             raise signals.asked(together=True)
 
     def led(self, action: Callable[[], object]) -> None:
-        """Have the first process do what may take long, while the others wait, as long as it lives.
+        """Let rank 0 do a long action while the others wait, as long as it lives.
 
-        Raises: Asked, in all of them, where one was asked to stop: the action ends at once.
+        Raises: Asked, in all processes, if one was asked to stop: the action ends at once.
         """
         if self.size == 1:
             with signals.released():
@@ -149,14 +153,16 @@ class World:
         _peers.say(turn, "done")
 
     def autocast(self, precision: str) -> Context:
-        """What a forward pass is computed in (`pymim.precision`)."""
+        """Compute a forward pass in this precision (`pymim.precision`)."""
         return autocast(self.device, precision)
 
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Inside, what fails because another process is gone raises what is known of it: Lost, the error that ended the
-    other one, or Asked where one of them was asked to stop."""
+    """Replace a failure caused by another process by what is known of that process.
+
+    Raises: Lost; the error that ended the other process; or Asked if one was asked to stop.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -166,8 +172,11 @@ def explained() -> Iterator[None]:
 
 
 def is_broken() -> bool:
-    """Whether a collective failed: threads of torch may then wait for a process that is stopped, and Python, where
-    it ends, for them."""
+    """Say whether a collective failed.
+
+    Threads of torch may then wait for a process that is stopped, and Python would wait for these
+    threads at its exit.
+    """
     return _broken
 
 
@@ -176,17 +185,17 @@ def _is_of_others(error: RuntimeError) -> bool:
 
 
 def all_ranks() -> dist.ProcessGroup | None:
-    """The group of all processes, for what needs the global batch; None where there is one process."""
+    """Return the group of all processes, for losses over the global batch; None if alone."""
     alone = not dist.is_initialized() or dist.get_world_size() == 1
     return None if alone else dist.group.WORLD
 
 
 def gathered(values: torch.Tensor) -> torch.Tensor:
-    """Give the rows of all processes, one process after another: [B *D] to [R B *D]; every B must be the same.
+    """Gather the rows of all processes: [B *D] to [R B *D]; every B must be the same.
 
-    Gradients flow. The backward pass sums over processes what each did with the rows, as DDP takes the mean
-    of parameters' gradients: where every process computes the same loss of all rows, the gradients of
-    parameters are those of one process that has the whole batch.
+    Gradients flow. The backward pass sums the gradients of all processes, since DDP averages those
+    of parameters. If every process computes the same loss of all rows, parameters get the gradients
+    of one process with the whole batch.
     """
     if all_ranks() is None:
         return values

@@ -1,9 +1,9 @@
-"""Gin files: find them, parse them, build what they describe, and refuse what is wrong in one line.
+"""Find gin files, parse them, build what they describe, and refuse errors in one line.
 
-gin binds anything anywhere and says nothing of a scope that no component has, nor of a macro that
-nothing reads. This package puts a tree with one root over it: every name, type and bracket is checked
-when it is parsed, and after the build every binding of the command line and of the last file must have
-had an effect.
+gin binds any argument of anything it can import. It does not complain about a scope that no
+component uses, or a macro that nothing reads. This package reads a configuration as a tree with one
+root. It checks every name, type and bracket when the file is parsed. After the build it checks that
+each binding of the command line and of the last file had an effect.
 """
 
 from pymim.config.differ import bindings, changed

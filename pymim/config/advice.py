@@ -1,4 +1,4 @@
-"""Who would read a binding that has no effect, and what to bind in its stead."""
+"""Explain a binding without effect: which component would read it, and what to bind instead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymim.config.written import Binding
 
 
 def nobody_reads(macro: Binding, read: Reads, written: Sequence[Binding]) -> str | None:
-    """Say who would read a macro that nothing reads; None where it is read."""
+    """Name the components that would read an unused macro; None if the macro is read."""
     name = macro.name
     if name in read.macros:
         return None
@@ -29,9 +29,10 @@ def nobody_reads(macro: Binding, read: Reads, written: Sequence[Binding]) -> str
 
 
 def instead_of(selector: str, argument: str, read: Reads, written: Sequence[Binding]) -> str | None:
-    """Find the argument of the same name that a used component has, in the slot that `selector` was written for.
+    """Find a used component with the same argument, in the slot `selector` was written for.
 
-    Looks at what the slots hold now that a file gave to `selector`, then at used components of the same package.
+    The search covers what those slots hold now, then the used components of the same package. None
+    if there is no such argument.
     """
     slots = [slot for binding in written if _holds(binding, selector) for slot in _slots(binding, written)]
     held = [use for slot in slots for use in _held(slot, read)]
@@ -45,12 +46,12 @@ def instead_of(selector: str, argument: str, read: Reads, written: Sequence[Bind
 
 
 def place_of(scope: str, selector: str, argument: str) -> str:
-    """Write what a binding names."""
+    """Write the left side of a binding: scope/component.argument."""
     return f"{scope}/" * bool(scope) + f"{shown(selector)}.{argument}"
 
 
 def _readers(macro: str, written: Sequence[Binding]) -> list[tuple[str, str, str]]:
-    """What the bindings that read a macro bind, through other macros too."""
+    """List the arguments that read a macro, directly or through other macros."""
     found: dict[tuple[str, str, str], None] = {}
     wanted = [macro]
     for name in wanted:
@@ -60,12 +61,12 @@ def _readers(macro: str, written: Sequence[Binding]) -> list[tuple[str, str, str
             if not binding.is_macro:
                 found[binding.key] = None
             elif binding.scope not in wanted:
-                wanted.append(binding.scope)  # the loop goes on with it
+                wanted.append(binding.scope)  # the loop visits what is appended here
     return list(found)
 
 
 def _taken(key: tuple[str, str, str], read: Reads) -> str:
-    """Why an argument that a file binds to a macro does not read it."""
+    """Explain why an argument that a file binds to a macro takes another value."""
     _, selector, argument = key
     name = place_of(*key)
     values = [bound[argument] for use, bound in read.uses.items() if use.selector == selector and argument in bound]
@@ -84,7 +85,7 @@ def _slots(binding: Binding, written: Sequence[Binding]) -> list[tuple[str, str,
 
 
 def _held(slot: tuple[str, str, str], read: Reads) -> list[Use]:
-    """What a slot holds in this configuration, and all below it."""
+    """List the components in a slot of this configuration, and all components below them."""
     _, selector, argument = slot
     holders = [use for use in read.uses if use.selector == selector]
     found = [inner for use in holders for name, inner in read.below[use] if name == argument]

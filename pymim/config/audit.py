@@ -1,4 +1,4 @@
-"""What gin does not look at when it parses: macros that nobody defined, values left open, types and brackets."""
+"""Check what gin does not check on parsing: undefined macros, unset values, types, brackets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def defined() -> list[str]:
 
 
 def check_names(bindings: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse NAME=VALUE where the files define no such macro, `known`, and nothing that is bound refers to it."""
+    """Refuse NAME=VALUE if no file defines the macro and no bound value refers to it.
+
+    known: the macros that the files define.
+    """
     read = {macro_name(reference) for _, value in _bound() for reference in references(value)}
     for binding in bindings:
         name = binding.partition("=")[0].strip()
@@ -32,7 +35,7 @@ def check_names(bindings: Sequence[str], known: Sequence[str]) -> None:
 
 
 def check_macros() -> None:
-    """Refuse %X where no X is defined, or where X leads back to itself."""
+    """Refuse %X if no macro X is defined, or if X refers to itself through other macros."""
     known = defined()
     for place, value in _bound():
         for name in filter(None, map(macro_name, references(value))):
@@ -44,20 +47,20 @@ def check_macros() -> None:
 
 
 def _leads_back(name: str, above: tuple[str, ...] = ()) -> bool:
-    """Whether a macro is among those that it reads."""
+    """Say whether a macro refers to itself, directly or through other macros."""
     inner = filter(None, map(macro_name, references(macro_value(name))))
     return name in above or any(_leads_back(each, (*above, name)) for each in inner)
 
 
 def check_required() -> None:
-    """Refuse what is still %gin.REQUIRED."""
+    """Refuse an argument that is still %gin.REQUIRED."""
     for place, value in _bound():
         if getattr(value, "scoped_selector", "") == "gin.REQUIRED/gin.constant":
             raise ConfigError(f"{place} is not set; set it in a gin file or with -b '{place} = ...'")
 
 
 def check_types() -> None:
-    """Refuse a literal that does not fit its argument's annotation, and a reference with the wrong brackets."""
+    """Refuse a literal of the wrong type, and a reference with the wrong brackets."""
     for (_, selector), arguments in gin_config._CONFIG.items():
         for argument, value in arguments.items() if selector != MACRO else ():
             expected = hint(gin_config._REGISTRY[selector].wrapped, argument)
@@ -66,7 +69,7 @@ def check_types() -> None:
 
 
 def _bound() -> Iterator[tuple[str, Any]]:
-    """Every value that is bound, and what it is bound to, without scopes."""
+    """Yield the name and the value of every binding, without its scope."""
     for (scope, selector), arguments in gin_config._CONFIG.items():
         for argument, value in arguments.items():
             yield scope if selector == MACRO else f"{shown(selector)}.{argument}", value

@@ -1,15 +1,16 @@
-"""Which slots take @X, a constructor that is called later, and which take @X(), an object made at once.
+"""Decide which slots take a constructor, @X, and which take an object, @X().
 
-The annotation of the slot decides; every alternative of a union is one way to fill it.
+gin calls @X() at once, and hands on @X to be called later. The annotation of the slot decides; each
+alternative of a union is one way to fill it.
 
-- A constructor is wanted by `type[X]`, and by a callable that makes an object: `Callable[..., nn.Module]`,
-  `Callable[[Encoder], X]`, `Callable[..., Any]`.
-- A callable object is wanted by a callable that computes: one that takes a tensor or a number, or gives a tensor,
-  a number, nothing, a container or a record (`Callable[[Tensor, Tensor], Tensor]`, `Schedule`). It is made by
-  `@losses.MSE()`; a function serves as it stands, `@mine.loss`.
-- A protocol is wanted as its `__call__` is, if that is all it has; otherwise it is a class.
-- An object is wanted by everything else: a class, a protocol with further members, a container, `Any`.
-- What is not annotated, or cannot be resolved, takes both.
+- `type[X]` takes a constructor. So does a callable that makes an object: `Callable[...,
+  nn.Module]`, `Callable[[Encoder], X]`, `Callable[..., Any]`.
+- A callable that computes takes a callable object. It computes if it takes a tensor or a number, or
+  returns a tensor, a number, None, a container or a record: `Callable[[Tensor, Tensor], Tensor]`,
+  `Schedule`. Write `@losses.MSE()`, or `@mine.loss` for a plain function.
+- A protocol whose only member is `__call__` follows the signature of `__call__`.
+- Everything else takes an object: a class, a protocol with further members, a container, `Any`.
+- A slot without an annotation, or with one that cannot be resolved, takes both.
 """
 
 from __future__ import annotations
@@ -29,10 +30,7 @@ Kind = Literal["constructor", "callable", "object", "literal", "either"]
 
 
 def complaint(value: Any, annotation: Any) -> str | None:
-    """Say which reference in `value` has the wrong brackets for its slot, and how to write it.
-
-    None where all fit.
-    """
+    """Say which reference has the wrong brackets and how to write it; None if all are right."""
     return next(_complaints(value, annotation, ""), None)
 
 
@@ -73,7 +71,7 @@ def _class_fits(made_by: type, evaluated: bool, wanted: set[Kind]) -> bool:
 
 
 def _given(result: Any) -> set[Kind]:
-    """The kinds of slot that a function's result fills."""
+    """Give the kinds of slot that a function's result fills."""
     if result is UNKNOWN:
         return {"either"}
     made = [option for option in options(result) if isinstance(option, type) and "__call__" in _own(option)]
@@ -81,7 +79,7 @@ def _given(result: Any) -> set[Kind]:
 
 
 def kinds(annotation: Any) -> set[Kind]:
-    """Give the ways to fill a slot with this annotation."""
+    """Give the kinds of value that a slot with this annotation takes."""
     annotation = bare(annotation)
     if annotation is UNKNOWN or isinstance(annotation, typing.TypeVar):
         return {"either"}
@@ -113,12 +111,12 @@ def _kind_of_signature(arguments: Any, result: Any) -> Kind:
 
 
 def _has_members(protocol: type) -> bool:
-    """Whether a protocol asks for more than to be called."""
+    """Say whether a protocol has public members besides `__call__`."""
     names = {*vars(protocol), *vars(protocol).get("__annotations__", {})}
     return any(not name.startswith("_") for name in names)
 
 
 def _own(made_by: type) -> set[str]:
-    """Names that a class has from elsewhere than torch, whose modules can all be called."""
+    """Give the names a class defines outside torch: every torch module has a `__call__`."""
     bases = [base for base in made_by.__mro__ if base.__module__.split(".")[0] not in ("torch", "builtins")]
     return {name for base in bases for name in vars(base)}

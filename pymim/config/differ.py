@@ -1,4 +1,4 @@
-"""What two configurations, each as one text of gin's, say differently."""
+"""Compare two configurations, each given as gin text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SHOWN = 5
 
 
 def changed(before: str, now: str) -> list[str]:
-    """List what is bound to other values `now`, macros first: "DIM = 48, was 96"; the first few of many."""
+    """List the first few changed bindings, macros first: "DIM = 48, was 96"."""
     old, new = bindings(before), bindings(now)
     names = sorted(
         (name for name in old.keys() | new.keys() if old.get(name) != new.get(name)),
@@ -19,6 +19,6 @@ def changed(before: str, now: str) -> list[str]:
 
 
 def bindings(text: str) -> dict[str, str]:
-    """Every binding, and its value as it is written, in one line."""
+    """Read every binding of a gin text: its name, and its value in one line."""
     found = re.findall(r"^([\w./]+) *= *(.*(?:\n[ \t]+.*)*)", text, re.MULTILINE)
     return {name: re.sub(r"\s*\\?\n\s*", " ", value).strip() for name, value in found}

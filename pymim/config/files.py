@@ -1,4 +1,4 @@
-"""Where gin files are, and how an `include` finds them."""
+"""Find gin files, and the files that an `include` names."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from pymim.errors import ConfigError
 
 
 def folders() -> list[Path]:
-    """Where shipped gin files are: the checkout's gin/ first, then the one in the installed package."""
+    """List the folders of shipped gin files: the checkout's gin/ first, then the package's."""
     roots = [Path(entry) for entry in pymim.__path__]
     return [folder for root in roots for folder in (root.parent / "gin", root / "gin") if folder.is_dir()]
 
 
 def find(name: str) -> Path:
-    """The gin file called `name`: as a path, or as a shipped file with or without its folder and ending."""
+    """Find a gin file by path or by the name of a shipped file, with or without `.gin`.
+
+    Raises: ConfigError with the nearest shipped name, if there is no such file.
+    """
     path = Path(name)
     names = {path, path.with_name(path.name + ".gin")}
     relative = [Path(*p.parts[1:]) if p.parts[:1] == ("gin",) and len(p.parts) > 1 else p for p in names]
@@ -34,8 +37,8 @@ def find(name: str) -> Path:
 
 
 def read_from(beside: Path) -> None:
-    """Lets `include` find files beside the including file, in `beside` and among the shipped ones."""
-    reading = [beside]  # folders of the files that are being read, the innermost last
+    """Make `include` search next to the including file, in `beside`, and among shipped files."""
+    reading = [beside]  # the folders of the files now being read, innermost last
 
     def locate(name: str) -> Path | None:
         return located(name, reading[-1], beside)
@@ -55,14 +58,14 @@ def read_from(beside: Path) -> None:
 
 
 def located(name: str, *beside: Path) -> Path | None:
-    """Find what an `include` names: beside the files that are read, or among the shipped ones."""
+    """Find the file that an `include` names: next to the including file, or among shipped ones."""
     places = [*(folder / name for folder in beside[:1]), Path(name)]
     places += [folder / name for folder in (*beside[1:], *folders())]
     return next((place for place in places if place.is_file()), None)
 
 
 def describe_shipped() -> list[str]:
-    """One line for every shipped paper: its file's name and the first line of its comment."""
+    """List each shipped method: its file's name and the first line of the file's comment."""
     files = {file.stem: file for folder in reversed(folders()) for file in folder.glob("*.gin")}
     files.pop("base", None)
     width = max(map(len, files), default=0)

@@ -1,4 +1,4 @@
-"""Whether a literal of a gin file fits the annotation of the argument that it is bound to."""
+"""Check whether a literal of a gin file has the type that its argument is annotated with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ PLAIN: dict[Any, Callable[[Any], bool]] = {
 
 
 def fits(value: Any, annotation: Any, is_open: Callable[[Any], bool] = lambda value: False) -> bool:
-    """Say whether a literal fits; a component stands in no literal, so a number or text never fits its slot.
+    """Say whether a literal has the annotated type; a class other than those in PLAIN takes none.
 
-    is_open: says of a part of the value that nobody knows yet what it is: it fits anything.
+    is_open: marks parts of the value that are not known yet, such as references. They fit anything.
     """
     annotation = bare(annotation)
     if is_open(value) or annotation in (UNKNOWN, Any, object) or isinstance(annotation, typing.TypeVar | str):
@@ -55,7 +55,7 @@ def _holds(value: Any, origin: Any, inner: tuple[Any, ...], is_open: Callable[[A
 
 
 def said(annotation: Any) -> str:
-    """Write what fits as a message does: int, float or a component."""
+    """Write an annotation as messages do: "int", "float or a component"."""
     names = [_name(bare(way)) for way in options(bare(annotation))]
     return " or ".join(dict.fromkeys(names))
 

@@ -1,4 +1,4 @@
-"""The tree of components that a configuration is."""
+"""Draw the tree of components that a configuration describes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(pymim.__path__[0]).parent
 
 @dataclass(eq=False)
 class Node:
-    """One component: the slot it fills, its class, where that is written, and what was measured of it."""
+    """Hold one component: its slot, its class, the file of the class, and its measured size."""
 
     role: str
     name: str
@@ -33,23 +33,23 @@ class Node:
     memory: int = 0  # bytes, with a whole piece of the batch
 
     def walk(self, depth: int = 0) -> Iterator[tuple[int, Node]]:
-        """Yield the node and all below it, with their depths."""
+        """Yield this node and all nodes below it, each with its depth."""
         yield depth, self
         for child in self.children:
             yield from child.walk(depth + 1)
 
 
 def graph(selector: str) -> Node:
-    """Give the tree of components that `selector` is the root of, without building any.
+    """Build the tree of nodes below `selector` without building any component.
 
-    A constructor without a scope is drawn in the scope that it was called in, where a build went before; otherwise
-    without one, as gin has it.
+    A constructor without a scope is shown in the scope it was called in, if something was built
+    before. Otherwise it is shown without a scope, as gin would call it.
     """
     return _node("run", root_of(selector))
 
 
 def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> Node:
-    """Make a node for one gin reference."""
+    """Make the node of one gin reference."""
     try:
         file = Path(inspect.getsourcefile(target) or "")
         place = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name

@@ -1,4 +1,4 @@
-"""What a component's arguments are annotated with, also where only type checkers import the names."""
+"""Resolve the annotations of a component, including names imported under TYPE_CHECKING."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ CONTAINERS = (tuple, list, dict, set, frozenset)
 
 
 def hint(component: Any, argument: str) -> Any:
-    """Give the annotation of one argument ("return": of the result) of a class's constructor or of a function.
+    """Give the annotation of an argument of a constructor or function ("return": its result).
 
-    UNKNOWN where there is none, or where it names what cannot be imported.
+    UNKNOWN if there is none, or if it names something that cannot be imported.
     """
     for owner in _annotated(component):
         annotation = getattr(owner, "__annotations__", {}).get(argument, UNKNOWN)
@@ -33,7 +33,10 @@ def hint(component: Any, argument: str) -> Any:
 
 
 def is_value(annotation: Any) -> bool:
-    """Say whether it is computed with: a number, a tensor, nothing, a container or a record, or one of them."""
+    """Say whether an annotation is a value to compute with, rather than a component.
+
+    Values are numbers, text, tensors, None, containers, records, and unions of them.
+    """
     annotation = bare(annotation)
     if _is_union(annotation):
         filled = [option for option in options(annotation) if option is not type(None)]
@@ -49,7 +52,7 @@ def is_value(annotation: Any) -> bool:
 
 
 def elements(annotation: Any) -> Any:
-    """Give the annotation of what a container holds; UNKNOWN where it does not say."""
+    """Give the annotation of a container's items; UNKNOWN if it has none."""
     annotation = bare(annotation)
     if _is_union(annotation):
         found = [elements(option) for option in typing.get_args(annotation)]
@@ -63,14 +66,14 @@ def elements(annotation: Any) -> Any:
 
 
 def bare(annotation: Any) -> Any:
-    """Take off Annotated, Final and ClassVar, and an alias's name."""
+    """Strip Annotated, Final and ClassVar, and resolve a type alias."""
     while typing.get_origin(annotation) in (typing.Annotated, typing.Final, typing.ClassVar):
         annotation = typing.get_args(annotation)[0]
     return getattr(annotation, "__value__", annotation)
 
 
 def options(annotation: Any) -> tuple[Any, ...]:
-    """Give the alternatives of a union; of anything else, itself."""
+    """Give the alternatives of a union, or the annotation itself if it is no union."""
     return typing.get_args(annotation) if _is_union(annotation) else (annotation,)
 
 
@@ -79,7 +82,7 @@ def _is_union(annotation: Any) -> bool:
 
 
 def _annotated(component: Any) -> list[Any]:
-    """The constructor, or, of tuples with names, the classes themselves: whatever has the annotations."""
+    """List what holds the annotations: a constructor, or the classes of a named tuple."""
     if not inspect.isclass(component):
         return [inspect.unwrap(component)]
     made_by = inspect.unwrap(component.__init__)
@@ -101,10 +104,10 @@ def _evaluated(annotation: Any, module: Any) -> Any:
 
 @functools.cache
 def _hidden_imports(module: str) -> dict[str, tuple[str, str | None]]:
-    """Names that a module imports under TYPE_CHECKING: each one's module, and its name there."""
+    """Map each name imported under TYPE_CHECKING to its module and its name in that module."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
-    except (OSError, TypeError):  # typed in, or compiled
+    except (OSError, TypeError):  # no source: an interactive or compiled module
         return {}
     blocks = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
     found: dict[str, tuple[str, str | None]] = {}

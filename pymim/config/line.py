@@ -1,4 +1,4 @@
-"""Gin files and bindings as they are written on a command line."""
+"""Read gin files and bindings as they are written on a command line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pymim.errors import ConfigError
 
 
 class Reference(NamedTuple):
-    """@name, @name() or %name on a command line."""
+    """Hold a reference on a command line: @name, @name() or %name."""
 
     name: str
     mark: str
 
 
 class _Marks(config_parser.ParserDelegate):  # type: ignore[misc]
-    """Leaves references as they are written: what they name need not be imported yet."""
+    """Keep references as written: the module of a name may not be imported yet."""
 
     def configurable_reference(self, name: str, evaluate: bool) -> Reference:
         return Reference(name, "@()" if evaluate else "@")
@@ -35,12 +35,12 @@ class _Marks(config_parser.ParserDelegate):  # type: ignore[misc]
 
 
 def quoted(binding: str) -> str:
-    """Quote the value of NAME=VALUE where it is text, for which gin wants a string.
+    """Quote the value of NAME=VALUE if it is text, since gin reads text only in quotes.
 
-    It is text where gin cannot read it, or reads a number, True or None, and text is what NAME takes: so DATA may
-    be a folder called `my photos`, `2024` or `None`. A bare word is text everywhere.
+    A value is text if NAME takes text, and gin cannot read the value or reads a number, True or
+    None. So DATA may be a folder called `my photos`, `2024` or `None`. A bare word is always text.
 
-    Raises: ConfigError where there is no '=', or nothing behind it.
+    Raises: ConfigError if the '=', a valid name, or the value is missing.
     """
     name, equals, value = binding.partition("=")
     name, value = name.strip(), value.strip()
@@ -67,14 +67,20 @@ def _is_text(value: str, expected: Sequence[Any]) -> bool:
 
 
 def _names_nothing(read: Reference) -> bool:
-    """Whether it is a file's name rather than a misspelt component or macro, which have capitals and dots."""
+    """Say whether a reference is a file name, and not a misspelt component or macro.
+
+    Components and macros have capitals or dots.
+    """
     if read.mark == "%":
         return read.name not in defined() and not read.name.isupper() and "." not in read.name
     return read.mark == "@" and "." not in read.name and not gin_config._REGISTRY.matching_selectors(read.name)
 
 
 def _read(value: str) -> Any:
-    """Read a value of gin's, all of it. Raises: SyntaxError, TokenError or ValueError where it is none."""
+    """Parse a value as gin does.
+
+    Raises: SyntaxError, TokenError or ValueError if the text is not one gin value.
+    """
     tokens = tokenize.generate_tokens(io.StringIO(value).readline)
     if any(token.type == tokenize.COMMENT for token in tokens):
         raise ValueError("a comment on a command line")
@@ -86,5 +92,5 @@ def _read(value: str) -> Any:
 
 
 def flags(words: Iterable[str]) -> list[str]:
-    """Put its option before each word: --gin before a file, -b before a binding."""
+    """Put the option before each word: --gin before a file, -b before a binding."""
     return [part for word in words for part in ("--gin" if word.endswith(".gin") else "-b", word)]

@@ -1,4 +1,4 @@
-"""gin's messages in one line, with the name that was probably meant."""
+"""Shorten gin's messages to one line, and add the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pymim.config.names import components
 
 
 def explain(error: Exception) -> str:
-    """Say in one line what gin refused, with the nearest name that is known."""
+    """Say in one line what gin refused, with the nearest known name."""
     if isinstance(error, tokenize.TokenError):
         return "a bracket or a quote is not closed"
     message = one_line(error)
@@ -32,13 +32,13 @@ def explain(error: Exception) -> str:
 
 
 def _placed(message: str) -> str:
-    """Keep of gin's trail of files the innermost one."""
+    """Keep the innermost file and line of the places that gin lists."""
     words, *trail = re.split(r' In (?:file "(.+?)",|bindings string) line (\d+) ', message)
     return f"{words} ({trail[0]}, line {trail[1]})" if trail and trail[0] else words
 
 
 def unset(error: Exception) -> str | None:
-    """Say what is missing, where the error is that a component was built without it."""
+    """Name the required argument that a component was built without; None for other errors."""
     match = re.search(r"(\w+)(?:\.__init__)?\(\) missing \d+ required \S+ arguments?: '(\w+)'", str(error))
     if match is None:
         return None
@@ -46,20 +46,20 @@ def unset(error: Exception) -> str | None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Ask for the known name that is spelt most like `name`; nothing where none is near."""
+    """Ask "did you mean X?" for the known name closest to `name`; empty if none is close."""
     by_letters = {word.lower(): word for word in known}
     close = difflib.get_close_matches(name.lower(), by_letters, n=1, cutoff=0.5)
     return f"; did you mean {by_letters[close[0]]}?" if close else ""
 
 
 def told(error: BaseException) -> str:
-    """Give an error's own words, without the calls that gin adds to them."""
+    """Give an error's own text, without the call trace that gin appends."""
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     return str(text).partition("\n  In call to configurable")[0]
 
 
 def one_line(error: BaseException) -> str:
-    """Give an error's own words in one line."""
+    """Give an error's own text in one line."""
     return " ".join(told(error).split())
 
 

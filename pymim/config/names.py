@@ -1,4 +1,4 @@
-"""What a binding may name: the components of pymim, written `package.Class`."""
+"""List the components that a binding may name, written as `package.Class`."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _PACKAGES = (
 
 
 def importable() -> list[str]:
-    """List the modules that a binding may name as they stand."""
+    """List the modules that the command line may name without an import."""
     present = {module.name for module in pkgutil.iter_modules(pymim.__path__)}
     return [name for name in (*_ROOTS, *_PACKAGES) if name in present]
 
 
 def offering() -> tuple[str, ...]:
-    """List the packages and modules whose components any gin file may name."""
+    """List the modules that hold components which any gin file may name."""
     return (*_ROOTS, *_PACKAGES, "layers", "objective")
 
 
 def imports() -> str:
-    """Give the gin lines that import them."""
+    """Give the gin lines that import the modules of `importable`."""
     return HEADER + "".join(f"from pymim import {name}\n" for name in importable())
 
 
 def components() -> list[str]:
-    """List the class names in them."""
+    """List the names of all classes in the modules of `importable`."""
     modules = [importlib.import_module(f"pymim.{name}") for name in importable()]
     return sorted({name for module in modules for name in dir(module) if name[0].isupper()})
 
@@ -56,5 +56,5 @@ def shown(selector: str) -> str:
 
 
 def short(selector: str) -> str:
-    """Drop the modules of a selector."""
+    """Drop the modules from a selector."""
     return selector.rsplit(".", 1)[-1]

@@ -1,4 +1,4 @@
-"""Gin files and bindings to objects; what is wrong with them is refused with one clear line."""
+"""Parse gin files and bindings, and build objects; refuse errors in one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _ERRORS = (SyntaxError, tokenize.TokenError, ValueError, TypeError, KeyError, At
 
 
 def load(files: Sequence[str], bindings: Sequence[str] = ()) -> str:
-    """Parses files left to right, then bindings; the last wins. Gives the configuration as one gin text."""
+    """Parse the files left to right, then the bindings; the last value wins.
+
+    Returns the whole configuration as one gin text. Raises: ConfigError.
+    """
     gin.clear_config()
     paths = [find(name) for name in files]
     for path in paths:
@@ -39,13 +42,19 @@ def load(files: Sequence[str], bindings: Sequence[str] = ()) -> str:
 
 
 def add(binding: str) -> str:
-    """Parse one more binding over what is loaded. Gives the configuration as one gin text."""
+    """Parse one more binding over the loaded configuration.
+
+    Returns the whole configuration as one gin text. Raises: ConfigError.
+    """
     _parse(source(binding), f"-b {binding!r}")
     return str(gin.config_str())
 
 
 def build(selector: str, slot: str | None = None) -> Any:
-    """The object that `selector`, or one slot of it, is the root of, with everything below it."""
+    """Build the component `selector`, or the component in one of its slots, and all below it.
+
+    Raises: ConfigError if a component refuses its arguments.
+    """
     with _refusing():
         if slot is None:
             return gin.get_configurable(selector)()
@@ -54,7 +63,7 @@ def build(selector: str, slot: str | None = None) -> Any:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Refuse in one line what a component refuses while it is built."""
+    """Turn a component's refusal while it is built into a ConfigError of one line."""
     try:
         yield
     except ConfigError:
@@ -65,7 +74,7 @@ def _refusing() -> Iterator[None]:
 
 
 def parts(selector: str, slot: str) -> list[Any]:
-    """The objects that a slot holds, one or several; none where nothing is bound to it."""
+    """Build the one or several objects in a slot; an empty list if nothing is bound to it."""
     bound = value(selector, slot, ())
     references = bound if isinstance(bound, tuple | list) else (bound,)
     with _refusing():
@@ -74,7 +83,7 @@ def parts(selector: str, slot: str) -> list[Any]:
 
 
 def value(selector: str, argument: str, default: Any) -> Any:
-    """What one argument is bound to, macros resolved."""
+    """Give the value an argument is bound to, with macros resolved, or `default`."""
     try:
         return resolved(gin.query_parameter(f"{selector}.{argument}"))
     except ValueError:
@@ -82,7 +91,10 @@ def value(selector: str, argument: str, default: Any) -> Any:
 
 
 def operative() -> str:
-    """Every value the build used, defaults included; parses back to the same run."""
+    """Write every value the build used, defaults included, as gin text.
+
+    The text parses back to the same run.
+    """
     return str(gin.operative_config_str())
 
 

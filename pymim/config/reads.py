@@ -1,7 +1,8 @@
-"""What a configuration reads: the components that its root refers to, however deep, and the macros they need.
+"""List what a configuration reads: all components below its root, and their macros.
 
-The references say what is reached. What has been built says more, and is asked first: which arguments its caller
-gave (a binding of them has no effect), and in which scope a constructor was called.
+References show what can be reached. What has been built already tells more and is used first: the
+arguments that the caller gave (binding those has no effect), and the scope a constructor was called
+in.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from pymim.config.references import followed, macros, written
 
 
 class Use(NamedTuple):
-    """A component in the scope that it is called in."""
+    """Name a component and the scope it is called in."""
 
     scope: str
     selector: str
 
 
 class Bound(NamedTuple):
-    """The binding that an argument takes its value from: its scope, and the value."""
+    """Hold the binding that an argument takes its value from: its scope and its value."""
 
     scope: str
     value: Any
@@ -31,23 +32,23 @@ class Bound(NamedTuple):
 
 @dataclass
 class Reads:
-    """Everything that a configuration reads."""
+    """Hold everything that a configuration reads."""
 
     uses: dict[Use, dict[str, Bound]] = field(default_factory=dict)
     macros: set[str] = field(default_factory=set)
-    below: dict[Use, list[tuple[str, Use]]] = field(default_factory=dict)  # what each argument refers to
-    outside: dict[Use, str] = field(
-        default_factory=dict
-    )  # a scope that was not inherited, and what does inherit it
+    # The arguments of each component, and the components they refer to.
+    below: dict[Use, list[tuple[str, Use]]] = field(default_factory=dict)
+    # Components that did not inherit the scope around them, and what to write so that they do.
+    outside: dict[Use, str] = field(default_factory=dict)
 
 
 def root_of(selector: str) -> Use:
-    """Give the use that a build begins with."""
+    """Give the component that a build starts with."""
     return Use("", gin_config._REGISTRY.get_match(selector).selector)
 
 
 def reads(selector: str) -> Reads:
-    """Follow all references from `selector`, and from whatever has been built already."""
+    """Follow all references from `selector` and from everything that was built already."""
     found = Reads()
     _visit(root_of(selector), found)
     for scope, name in list(gin_config._OPERATIVE_CONFIG):
@@ -77,7 +78,7 @@ def _remedy(reference: Any, scope: str) -> str:
 
 
 def bound(use: Use) -> dict[str, Bound]:
-    """Give the arguments that `use` takes from bindings: of several, the one with the innermost scope wins."""
+    """Give the bindings that set the arguments of `use`; the innermost scope wins."""
     parts = use.scope.split("/") if use.scope else []
     won: dict[str, Bound] = {}
     for depth in range(len(parts) + 1):
@@ -88,7 +89,7 @@ def bound(use: Use) -> dict[str, Bound]:
 
 
 def takes(use: Use, argument: str) -> bool:
-    """Say whether a binding may set the argument: its caller did not give it, once it was called."""
+    """Say whether a binding can set the argument, that is, its caller did not pass it."""
     if use in gin_config._OPERATIVE_CONFIG:
         return argument in gin_config._OPERATIVE_CONFIG[use]
     parameters = inspect.signature(gin_config._REGISTRY[use.selector].wrapped).parameters
@@ -96,11 +97,13 @@ def takes(use: Use, argument: str) -> bool:
 
 
 def inherited(reference: Any, scope: str, by: Use) -> list[str]:
-    """Give the scopes that a reference of `by` may be called in; `scope` is the one that surrounds it.
+    """Give the scopes in which a reference held by `by` may be called.
 
-    A scope of its own replaces any other. An object inherits the scope that surrounds it. A constructor is called
-    later, by whoever holds it then: where `by` was built, what was built in its scope decides; before, the first
-    given is gin's rule for a call from outside.
+    scope: the scope around the reference.
+
+    A reference with its own scope replaces any other. An object inherits the scope around it. A
+    constructor is called later. If `by` was built, the scope of what it built decides. If not, both
+    are possible; the first one follows gin's rule for a call from outside.
     """
     if reference.scopes:
         return ["/".join(reference.scopes)]

@@ -1,4 +1,4 @@
-"""What a bound value refers to: macros (%X), constructors (@X) and objects (@X()), however deep it holds them."""
+"""Follow the references in a bound value: macros (%X), constructors (@X), objects (@X())."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ MACRO = "gin.macro"
 
 
 def macro_name(value: Any) -> str | None:
-    """Give X of %X; None for any other value."""
+    """Give the name X of a macro %X; None for any other value."""
     if isinstance(value, gin_config.ConfigurableReference) and value.configurable.selector == MACRO:
         return "/".join(value.scopes)
     return None
 
 
 def macro_value(name: str) -> Any:
-    """Give what the macro is bound to, itself perhaps a macro."""
+    """Give the value of a macro, which may be another macro."""
     return gin_config._CONFIG[(name, MACRO)]["value"]
 
 
 def resolved(value: Any) -> Any:
-    """Follow macros to a value that is none; what it holds may be macros still."""
+    """Follow macros until the value is not a macro; its items may still be macros."""
     while (name := macro_name(value)) is not None:
         value = macro_value(name)
     return value
 
 
 def unfolded(value: Any) -> Any:
-    """Follow macros as `resolved` does, in what a container holds too."""
+    """Follow macros as `resolved` does, inside containers too."""
     value = resolved(value)
     if isinstance(value, dict):
         return {key: unfolded(item) for key, item in value.items()}
@@ -38,12 +38,12 @@ def unfolded(value: Any) -> Any:
 
 
 def references(value: Any) -> Iterator[Any]:
-    """Yield every reference that stands in `value`, macros included and not followed."""
+    """Yield every reference in `value`; macros are yielded and not followed."""
     return (leaf for leaf in leaves(value) if isinstance(leaf, gin_config.ConfigurableReference))
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Yield what stands in `value`, however deep, keys included."""
+    """Yield the items of nested containers, dictionary keys included."""
     if isinstance(value, dict):
         for item in (*value.keys(), *value.values()):
             yield from leaves(item)
@@ -55,9 +55,9 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 def followed(value: Any, scope: str) -> Iterator[tuple[Any, str]]:
-    """Yield every component that `value` refers to, through macros too, and the scope that surrounds it.
+    """Yield each component that `value` refers to, also through macros, and its scope.
 
-    gin takes what stands in macro X into scope X: an object there inherits that scope.
+    gin evaluates the value of macro X in scope X, so an object in it inherits that scope.
     """
     for reference in references(value):
         name = macro_name(reference)
@@ -68,7 +68,7 @@ def followed(value: Any, scope: str) -> Iterator[tuple[Any, str]]:
 
 
 def macros(value: Any) -> Iterator[str]:
-    """Yield every macro that `value` reads, through other macros too."""
+    """Yield every macro that `value` reads, also through other macros."""
     for reference in references(value):
         name = macro_name(reference)
         if name is not None:
@@ -77,6 +77,6 @@ def macros(value: Any) -> Iterator[str]:
 
 
 def written(reference: Any, brackets: bool) -> str:
-    """Write a reference as a gin file would, with or without brackets."""
+    """Write a reference as gin files do, with or without brackets."""
     name = reference.configurable.selector.removeprefix("pymim.")
     return "@" + "/".join([*reference.scopes, name]) + "()" * brackets

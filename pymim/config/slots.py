@@ -1,4 +1,4 @@
-"""What an argument, or whatever reads a macro, is annotated with, by its name on a command line."""
+"""Find the annotation of the arguments that a name on the command line sets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from pymim.config.references import MACRO, macro_name, references
 
 
 def expected_by(name: str) -> list[Any]:
-    """Give the annotations of all that NAME, an argument or a macro, is bound to; none where nobody knows."""
+    """Give the annotations of every argument that NAME, an argument or macro, sets.
+
+    The list is empty if none is known.
+    """
     place, dot, argument = name.rpartition(".")
     if not dot:
         return _of_macro(name, ())
@@ -37,7 +40,7 @@ def _of_macro(name: str, above: tuple[str, ...]) -> list[Any]:
 
 
 def _inside(value: Any, annotation: Any, name: str) -> Iterator[Any]:
-    """The annotations of the places in a value, however deep, that hold a macro."""
+    """Yield the annotation at each place in a nested value that holds the macro `name`."""
     if macro_name(value) == name:
         yield annotation
     elif isinstance(value, dict | tuple | list):

@@ -1,7 +1,8 @@
-"""What a gin file may name without `--trust`: the parts that pymim offers, and the classes of torch.nn.
+"""Limit what a gin file may name without `--trust`: pymim's components and torch.nn's classes.
 
-gin imports any module and calls anything in it, so a gin file is a program. A run's folder and a gin file come from
-other people; they are read as data. An import is checked before it is made, and a name before it is registered.
+gin imports any module and calls anything in it, so a gin file is a program. A run's folder and its
+gin file may come from other people, and are read as data. An import is checked before it is made,
+and a name before it is registered.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from gin import config_parser
 import pymim
 from pymim.config.names import offering
 
-_NOTHING, _CLOSED = object(), object()  # where a name leads: nowhere, and behind what is open
-_GIN = "gin.config"  # which gin writes where its own components are used
-_GINS = vars(gin_config._GinBuiltins())  # its own components, by name
+_NOTHING = object()  # a name that leads nowhere
+_CLOSED = object()  # a name inside a module that is not open
+_GIN = "gin.config"  # gin itself imports this where its own components are used
+_GINS = vars(gin_config._GinBuiltins())  # gin's own components, by name
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
 @contextmanager
 def trusting(trusted: bool = True) -> Iterator[None]:
-    """Inside, gin files may import any module and name whatever is in it, where `trusted`."""
+    """Let gin files import any module and name anything in it, if `trusted`, inside the block."""
     before = _trusted.set(trusted)
     try:
         yield
@@ -38,13 +40,13 @@ def trusting(trusted: bool = True) -> Iterator[None]:
 
 
 def trust_flag() -> list[str]:
-    """Give the option that a command of the same trust has."""
+    """Give the option that passes the current trust on to another command."""
     return ["--trust"] * _trusted.get()
 
 
 @contextmanager
 def checked() -> Iterator[None]:
-    """Inside, whatever gin parses is checked; outside, gin serves others as it is."""
+    """Check everything that gin parses inside the block; outside, gin is left as it is."""
     before = gin_config.ParseContext
     gin_config.ParseContext = _Checked
     try:
@@ -54,7 +56,10 @@ def checked() -> Iterator[None]:
 
 
 class _Checked(gin_config.ParseContext):  # type: ignore[misc]
-    """Imports and resolves what is allowed. Raises: ValueError, with the remedy, for anything else."""
+    """Import and resolve only what is allowed.
+
+    Raises: ValueError, with the remedy, for anything else.
+    """
 
     def process_import(self, statement: config_parser.ImportStatement) -> None:
         module = statement.module
@@ -69,7 +74,7 @@ class _Checked(gin_config.ParseContext):  # type: ignore[misc]
         return super().get_configurable(selector)
 
     def _named(self, selector: str) -> Any:
-        """Follow a name through open modules, as far as they go. What is not there is left to gin to refuse."""
+        """Resolve a name through the open modules; leave unknown names to gin to refuse."""
         if not self._dynamic_registration:
             found = gin_config._REGISTRY.get_match(selector)
             return found.wrapped if found else _NOTHING
@@ -88,9 +93,9 @@ class _Checked(gin_config.ParseContext):  # type: ignore[misc]
 
 
 def offers(found: Any) -> bool:
-    """Say whether it is a component: a class that a package of parts defines, or a function that it offers.
+    """Say whether an object is a component: a class of a package of parts, or a public function.
 
-    What a module merely imports belongs to another one. Of torch, the classes that torch.nn offers.
+    A name that a module only imports belongs to another module. torch.nn offers its classes.
     """
     module, name = str(getattr(found, "__module__", "")), str(getattr(found, "__name__", ""))
     if getattr(sys.modules.get(module), name, None) is not found or name.startswith("_"):
@@ -104,7 +109,10 @@ def offers(found: Any) -> bool:
 
 
 def _is_open(module: str) -> bool:
-    """Whether a gin file may import the module: one of parts, or of torch.nn; a misspelt one is gin's to refuse."""
+    """Say whether a gin file may import a module: one with components, or one of torch.nn.
+
+    A misspelt module of pymim counts as open, so that gin refuses it with its own message.
+    """
     package, *inner = module.split(".")
     if package == "pymim":
         return not inner or inner[0] not in _present(*pymim.__path__) or inner[0] in offering()
@@ -113,7 +121,7 @@ def _is_open(module: str) -> bool:
 
 @functools.cache
 def _present(*folders: str) -> set[str]:
-    """The modules of a package: every name in a gin file is held against them."""
+    """List a package's modules, cached since every name in a gin file is compared with them."""
     return {found.name for found in pkgutil.iter_modules(folders)}
 
 

@@ -1,4 +1,4 @@
-"""After a build: whatever was bound on the command line, or in the last file, must have had an effect."""
+"""Check after a build that every binding of the command line and the last file had an effect."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def check_used(
 ) -> None:
     """Refuse a binding of the command line, or of the last file, that has no effect.
 
-    taken: macros that another configuration reads, of a stage.
+    taken: macros that the configuration of another stage reads.
 
-    Where only a part of `root` was built, or nothing yet, what the references say decides. A file may
-    define macros for others. What a file says of a component that it refers to, itself or in what it
-    includes, and that the command line has replaced, may stand.
+    If only a part of `root` was built, or nothing yet, the references decide. A file may define
+    macros for other files. A binding in a file may be unused if that file or an include refers to
+    its component: the command line may have replaced the component.
 
-    Raises: ConfigError, with who would read the binding where somebody would.
+    Raises: ConfigError, with the component that would read the binding, if there is one.
     """
     read = reads(root)
     texts = [in_file(find(name)) for name in files]
@@ -48,7 +48,7 @@ def check_used(
 
 
 def repeated(bindings: Sequence[str]) -> list[str]:
-    """Say which bindings of the command line a later one binds again, to another value."""
+    """Report bindings of the command line that a later one sets to another value."""
     lines = on_line(bindings)
     last = {binding.key: binding for binding in lines}
     early = [(each, last[each.key]) for each in lines if each.value != last[each.key].value]
@@ -56,7 +56,7 @@ def repeated(bindings: Sequence[str]) -> list[str]:
 
 
 def _is_stale(binding: Binding, read: Reads, text: Sequence[Binding]) -> bool:
-    """Whether a binding of a file has no effect, and that not since the command line replaced its component."""
+    """Say whether a file's binding has no effect, for a reason other than the command line."""
     if binding.is_macro:
         return "/" in binding.name and binding.name not in read.macros
     return not _inside(binding, read) and not _refers_to(text, binding)
@@ -82,18 +82,18 @@ def _without_effect(binding: Binding, read: Reads, written: Sequence[Binding]) -
 
 
 def _covers(scope: str, inner: str) -> bool:
-    """Whether what is bound in `scope` holds in `inner`."""
+    """Say whether a binding in `scope` is valid in the scope `inner`."""
     return not scope or f"{inner}/".startswith(f"{scope}/")
 
 
 def _inside(binding: Binding, read: Reads) -> list[Bound]:
-    """What the argument is bound to, in each use of the component that the binding's scope covers."""
+    """List the argument's bindings in every use of the component that the scope covers."""
     uses = [use for use in read.uses if use.selector == binding.selector and _covers(binding.scope, use.scope)]
     return [read.uses[use][binding.argument] for use in uses if binding.argument in read.uses[use]]
 
 
 def _other_scope(binding: Binding, scopes: Sequence[str], read: Reads) -> str:
-    """What to do where a component is used, and not in the scope of the binding."""
+    """Give the remedy if a component is used, but not in the binding's scope."""
     for use, remedy in read.outside.items():
         if use == (binding.scope, binding.selector):
             return f": {remedy}"
@@ -102,7 +102,7 @@ def _other_scope(binding: Binding, scopes: Sequence[str], read: Reads) -> str:
 
 
 def _by_caller(binding: Binding, read: Reads) -> str | None:
-    """The argument of the same name of a component that refers to the binding's."""
+    """Find the argument of the same name in a component that refers to the binding's component."""
     for use, below in read.below.items():
         if any(inner.selector == binding.selector for _, inner in below) and binding.argument in read.uses[use]:
             return f"{shown(use.selector)}.{binding.argument}"
@@ -110,7 +110,7 @@ def _by_caller(binding: Binding, read: Reads) -> str | None:
 
 
 def _refers_to(text: Sequence[Binding], binding: Binding) -> bool:
-    """Whether a file refers to the component of one of its bindings, in the binding's scope."""
+    """Say whether a file refers to the component of one of its bindings, in the same scope."""
     found = [(reference, each.is_macro) for each in text for reference in references(each.value)]
     scopes = {"/".join(reference.scopes) for reference, _ in found}
     for reference, in_macro in found:

@@ -1,4 +1,4 @@
-"""The whole of a configuration: every argument of every component that it reads, defaults included, unbuilt."""
+"""Write a whole configuration, defaults included, without building it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pymim.config.references import leaves, resolved, unfolded
 
 
 def whole(selector: str) -> dict[str, str]:
-    """Give `scope/component.argument` and its value, as text, of what is loaded; macros are replaced by values."""
+    """Map `scope/component.argument` to its value as text, with macros replaced by their values."""
     found: dict[str, str] = {}
     for use, values in _used(selector):
         place = f"{use.scope}/" * bool(use.scope) + shown(use.selector)
@@ -25,13 +25,13 @@ def whole(selector: str) -> dict[str, str]:
 
 
 def paths(selector: str) -> list[Path]:
-    """List the files and folders that the values of a loaded configuration name, once each."""
+    """List the existing files and folders that the loaded configuration names, each once."""
     texts = {text for _, values in _used(selector) for value in values.values() for text in _strings(value)}
     return sorted(path for text in texts - {""} if (path := _present(text)) is not None)
 
 
 def sources(selector: str) -> list[Path]:
-    """List the files that the components of a loaded configuration are written in."""
+    """List the source files of the components in the loaded configuration."""
     made_by = {gin_config._REGISTRY[use.selector].wrapped for use, _ in _used(selector)}
     files = {inspect.getsourcefile(each) for each in made_by if not each.__module__.startswith("torch.")}
     return sorted(Path(file) for file in files if file)
@@ -52,7 +52,7 @@ def _text(value: Any) -> str:
         return f"{{{', '.join(f'{_text(key)}: {_text(item)}' for key, item in value.items())}}}"
     if inspect.isclass(value) or inspect.isroutine(value):
         return f"{value.__module__}.{value.__qualname__}"
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # where an object is in memory says nothing of it
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # a memory address changes on each run
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -63,5 +63,6 @@ def _present(text: str) -> Path | None:
     try:
         path = Path(text).expanduser()
         return path if path.exists() else None
-    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, nobody's home: text, and no path
+    # Too long, a zero byte, or the home of an unknown user: this text is no path.
+    except (OSError, ValueError, RuntimeError):
         return None

@@ -1,4 +1,4 @@
-"""What somebody wrote: the bindings of a command line and of gin files, each with the component it names."""
+"""Read the bindings that a command line and gin files contain, with the components they name."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from pymim.config.trust import checked
 
 
 class Binding(NamedTuple):
-    """One assignment: `scope/selector.argument = value`, or `NAME = value` of a macro."""
+    """Hold one assignment: `scope/selector.argument = value`, or `NAME = value` of a macro."""
 
-    name: str  # as it was written, or the macro's
-    scope: str  # of a macro: its name
-    selector: str  # in full
+    name: str  # the left side as written, or the macro's name
+    scope: str  # for a macro, its name
+    selector: str  # the full name, with modules
     argument: str
     value: Any
     place: str
 
     @property
     def is_macro(self) -> bool:
-        """Whether it defines a macro."""
+        """Whether the binding defines a macro."""
         return self.selector == MACRO
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What it binds."""
+        """The scope, selector and argument that the binding sets."""
         return self.scope, self.selector, self.argument
 
 
 def on_line(bindings: Sequence[str]) -> list[Binding]:
-    """Read the bindings of a command line, those that are loaded."""
+    """Read the bindings of a command line; their modules must be loaded."""
     return [found for line in bindings for found in _read(source(line), f"-b {line!r}")]
 
 
 def in_file(path: Path) -> list[Binding]:
-    """Read the bindings of a gin file that is loaded, those of its includes in their places."""
+    """Read the bindings of a loaded gin file, with those of its includes in their places."""
     return list(_read(path.read_text(), str(path), path.parent))
 
 
 def loaded() -> list[Binding]:
-    """List every binding of the configuration that is loaded, whoever wrote it."""
+    """List every binding of the loaded configuration, from any file or command line."""
     return [
         Binding("", scope, selector, argument, value, "")
         for (scope, selector), values in gin_config._CONFIG.items()
@@ -58,9 +58,9 @@ def loaded() -> list[Binding]:
 
 
 def source(line: str) -> str:
-    """Write one binding of a command line as gin, with the imports that it needs.
+    """Write one binding of a command line as gin text, with the imports it needs.
 
-    A component is named by its package, encoders.ViT, or, once a file has used it, alone, ViT.
+    A component is named with its package, encoders.ViT. Once a file has used it, ViT is enough.
     """
     text = quoted(line)
     alone = re.match(r"((?:[\w/]*/)?)([A-Z]\w*)(\..*)", text, re.DOTALL)
@@ -69,12 +69,12 @@ def source(line: str) -> str:
     found = gin_config._REGISTRY.matching_selectors(alone[2])
     package = shown(found[0]).rpartition(".")[0] if len(found) == 1 else ""
     if package not in importable():
-        return text + "\n"  # of a user's own module, or of none
+        return text + "\n"  # a component of a user's own module, or an unknown one
     return f"{imports()}{alone[1]}{package}.{alone[2]}{alone[3]}\n"
 
 
 def _read(text: str, place: str, folder: Path | None = None) -> Iterator[Binding]:
-    """Statements are read as a whole: gin resolves names by the imports of one text, while it is read."""
+    """Read all statements of one text together: gin resolves names by the imports of that text."""
     included: list[Binding] = []
     with checked(), gin_config._parse_scope() as context:
         for statement in config_parser.ConfigParser(text, gin_config.ParserDelegate()):

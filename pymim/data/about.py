@@ -1,4 +1,4 @@
-"""What a source holds, in one line: how many pictures of which classes, from which files, and what was left out."""
+"""Describe in one line what a source holds: pictures, classes, files, and what was left out."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pymim.errors import printable
 if TYPE_CHECKING:
     from pymim.data.source import Source
 
-NAMED = 3  # of each kind, at most
+NAMED = 3  # names of a kind that a message lists at most
 
 
 @dataclass(frozen=True)
 class About:
-    """Where a source's pictures come from, and what else must be known of it, in whole clauses."""
+    """Hold the files a source was read from, and further notes, each a whole clause."""
 
     files: Files | None = None
     notes: tuple[str, ...] = ()
 
 
 def describe(source: Source, items: str = "pictures") -> str:
-    """Say in one line what is in a source."""
+    """Describe a source in one line."""
     abouts = _abouts(source)
     found = [about.files for about in abouts if about.files]
     place = " ".join([f"{len(source):,} {items} {_classes(source)}", *(f"in {_files(files)}" for files in found)])
@@ -35,20 +35,20 @@ def describe(source: Source, items: str = "pictures") -> str:
 
 
 def left_out(files: Files) -> str:
-    """Say what a walk has left out, and why."""
+    """Say which files were left out, and why."""
     parts = [f"{len(names):,} {reason} ({some(names, NAMED)})" for reason, names in files.left.items()]
     return f"left out: {', '.join(parts)}"
 
 
 def untested(source: Source) -> str:
-    """Say why nothing of a training set could be held out to evaluate on."""
+    """Say why no test set could be held out from a training set."""
     if source.labels is None:
         return "no test set and no labels"
-    return "no test set, and fewer than five pictures in each class, of which every fifth is held out"
+    return "no test set, and fewer than five pictures in each class, too few to hold out every fifth"
 
 
 def _abouts(source: Source | None) -> list[About]:
-    """What a source and those that it is a part of say of themselves, the innermost first."""
+    """List the descriptions of a source and of the sources it is made from, innermost first."""
     found: list[About] = []
     while source is not None:
         about = getattr(source, "about", None)

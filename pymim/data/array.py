@@ -1,4 +1,4 @@
-"""Pictures in one .npy or .npz file."""
+"""Read pictures from one .npy or .npz file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,16 @@ IMAGES, LABELS = ("images", "x", "data", "arr_0"), ("labels", "label", "y")
 
 
 class Array:
-    """An array [N H W], [N H W C] or [N C H W] of any number type, of one size and so in memory (an .npy file is
-    mapped, not read). Labels: an array `labels` of the .npz file, or NAME_labels.npy beside NAME.npy. Every other
-    array of numbers in the .npz file that has N rows is a note, by its name.
+    """Pictures [N H W], [N H W C] or [N C H W] of any number type, in one array.
 
-    classes: names of the training set's, by which a test set's are numbered.
+    An .npy file is mapped into memory, not read. Labels are the array `labels` of the .npz file, or
+    NAME_labels.npy next to NAME.npy. Every other array of numbers in the .npz file with N rows is a
+    note, under its name.
+
+    channels: of every picture given. classes: names of the training set's classes, which number the
+        classes of a test set.
+
+    Raises: DataError if the file holds no pictures, or they cannot have these channels.
     """
 
     def __init__(self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None):
@@ -52,7 +57,7 @@ class Array:
         return Sample(image, -1 if self.labels is None else int(self.labels[index]))
 
     def take(self, index: NDArray[np.int64]) -> Tensor:
-        """Pictures [B C H W], uint8 or float32."""
+        """Return pictures [B C H W], uint8 or float32."""
         pictures = zip(to_bits(self.pixels[index]), index.tolist(), strict=True)
         return torch.stack([self._picture(pixels, number) for pixels, number in pictures])
 
@@ -63,14 +68,15 @@ class Array:
             raise Unreadable(index, str(error)) from error
 
     def path(self, index: int) -> str:
+        """Return the file and the index in it."""
         return f"{self.file}[{index}]"
 
     def notes(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
-        """What came with these pictures, by the names in the file."""
+        """Return the notes of these pictures, [B ...] by the names in the file."""
         return {name: torch.from_numpy(rows[index]) for name, rows in self.rows.items()}
 
     def _rows(self) -> dict[str, NDArray[Any]]:
-        """The arrays that are neither pictures nor labels, and have a row for each picture."""
+        """Read arrays that are neither pictures nor labels and have one row for each picture."""
         with archive(self.file) as arrays:
             named = {_first(arrays, IMAGES), _first(arrays, LABELS)}
             others = {name: member(self.file, arrays, name) for name in arrays.files if name not in named}
@@ -86,7 +92,7 @@ class Array:
 
 
 def file_of(path: str | Path | Files) -> Path:
-    """The one file that is meant. Raises DataError where there are several."""
+    """Return the one file of `path`. Raises: DataError if there are several."""
     if not isinstance(path, Files):
         return Path(path)
     if len(path.names) != 1:
@@ -97,7 +103,10 @@ def file_of(path: str | Path | Files) -> Path:
 
 
 def labels_of(file: Path, rows: int | None = None) -> Labels | None:
-    """The labels that come with a file, of so many `rows`. Raises DataError where they are none."""
+    """Read the labels that belong to a file with `rows` pictures; None if there are none.
+
+    Raises: DataError if they are not one label for each picture.
+    """
     where, found = file, None
     if is_archive(file):
         with archive(file) as arrays:
@@ -117,7 +126,7 @@ def labels_of(file: Path, rows: int | None = None) -> Labels | None:
 
 
 def _pictures(file: Path) -> NDArray[Any]:
-    """The pictures: mapped where they are a file, else read. Raises DataError where they are none."""
+    """Map or read the pictures. Raises: DataError if the file holds none."""
     if is_archive(file):
         with archive(file) as arrays:
             name = _first(arrays, IMAGES)

@@ -1,4 +1,4 @@
-"""Numbers of any kind and layout as channels, rows and columns."""
+"""Convert arrays of any number type and layout to channels, rows and columns."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Planes = NDArray[np.uint8] | NDArray[np.float32]
 
 
 def to_channels(array: NDArray[np.generic], channels: int) -> Tensor:
-    """Give an array [H W], [H W C] or [C H W] of any number type as [channels H W]: grey is repeated, colour is
-    made grey.
+    """Convert an array [H W], [H W C] or [C H W] of any number type to [channels H W].
 
-    Raises: ValueError for anything else. What a second or fourth channel means is not known, so none is dropped.
+    Grey is repeated for 3 channels, colour becomes grey for 1. Raises: ValueError for anything
+    else: the meaning of a second or fourth channel is unknown, so none is dropped.
     """
     planes = array[None] if array.ndim == 2 else array
     if planes.ndim != 3:
@@ -32,10 +32,11 @@ def to_channels(array: NDArray[np.generic], channels: int) -> Tensor:
 
 
 def to_bits(array: NDArray[np.generic]) -> Planes:
-    """Give uint8 as it is, booleans as 0 and 255, 16-bit integers (which Pillow may keep in 32 bits) as float32 on
-    [0, 1], other numbers as float32.
+    """Convert numbers to uint8 or float32.
 
-    Raises: ValueError for what is no number.
+    uint8 stays. Booleans become 0 and 255. 16-bit integers, which Pillow may keep in 32 bits,
+    become float32 on [0, 1]. Other numbers become float32 unscaled. Raises: ValueError for what is
+    no number.
     """
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
@@ -49,12 +50,13 @@ def to_bits(array: NDArray[np.generic]) -> Planes:
 
 
 def fitted(planes: Planes, channels: int) -> Tensor:
-    """Give planes [C H W] as [channels H W]. Raises ValueError."""
-    return torch.from_numpy(np.array(_matched(planes, channels), order="C"))  # a copy: it may lie in a file
+    """Convert planes [C H W] to a tensor [channels H W]. Raises: ValueError."""
+    # Copy: the array may be a view of a mapped file.
+    return torch.from_numpy(np.array(_matched(planes, channels), order="C"))
 
 
 def whole(image: Tensor) -> Tensor:
-    """Give a picture whose numbers are all finite. Raises ValueError for another."""
+    """Return the picture if all its numbers are finite. Raises: ValueError otherwise."""
     if image.is_floating_point() and not (finite := torch.isfinite(image)).all():
         count = int(finite.logical_not().sum())
         raise ValueError(f"{count} of {image.numel()} numbers are infinite or not a number; fill them in the file")
@@ -62,8 +64,12 @@ def whole(image: Tensor) -> Tensor:
 
 
 def as_seen(planes: Planes, channels: int, alpha: bool) -> Planes:
-    """Give a picture [C H W] as one of 1, 3 or 4 channels: one without colour or alpha gets them for 4; with alpha,
-    its last channel, it is laid on white for 1 or 3. Where it is opaque, no bit changes. Else it is as it was.
+    """Convert a picture [C H W] to 1, 3 or 4 channels, if it can be one of them.
+
+    alpha: the last channel is alpha.
+
+    For 4 channels, missing colour and alpha are added. For 1 or 3, a transparent picture is blended
+    with white; where it is opaque, no bit changes. Any other picture stays as it is.
     """
     top = 255 if planes.dtype == np.uint8 else 1
     colour = planes[:-1] if alpha else planes

@@ -1,4 +1,4 @@
-"""Columns of a parquet file: which one holds pictures and which labels, and what is in them."""
+"""Find the columns of pictures and labels in a parquet file, and read their values."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Encoded = tuple[bytes | None, str | None]  # a picture's file, and the file's na
 
 
 def picture_column(schema: Any) -> str | None:
-    """The column of pictures: of several that may be, such as masks beside them, the one of a usual name.
+    """Return the column of pictures; of several, such as masks next to them, the usual name wins.
 
-    Those are of structs {bytes, path}; or else of binary values; or else of words, which may be names of files. One
-    of binary values is preferred to structs where it is called an image and they are not.
+    Columns of structs {bytes, path} come first, then binary values, then words that may be file
+    names. A binary column called an image wins over structs that are not.
     """
     return next(iter(picture_columns(schema)), None)
 
 
 def picture_columns(schema: Any) -> list[str]:
-    """All columns that may be of pictures, the most likely first: by their kind, and then by a usual name."""
+    """List all columns that may hold pictures, the likeliest first: by type, then by usual name."""
     from pyarrow import types
 
     kinds = {name: _inner(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
@@ -45,7 +45,7 @@ def picture_columns(schema: Any) -> list[str]:
 
 
 def is_encoded(kind: Any) -> bool:
-    """Whether a column's values hold files themselves, and not their names."""
+    """Say whether a column holds the files themselves rather than their names."""
     from pyarrow import types
 
     inner = _inner(kind)
@@ -53,7 +53,7 @@ def is_encoded(kind: Any) -> bool:
 
 
 def encoded(column: Any, where: str) -> list[Encoded]:
-    """Each row's picture. Raises DataError where a row holds several."""
+    """Read each row's picture. Raises: DataError if a row holds several."""
     chunks = _one_each(column, where, "one picture a row").chunks
     return [row for chunk in chunks for row in _rows(chunk)]
 
@@ -71,14 +71,17 @@ def _rows(chunk: Any) -> list[Encoded]:
 
 
 def label_column(names: Sequence[str], asked: str | None) -> str | None:
-    """The column that is asked for, or the first of the usual ones. Raises DataError where it is not there."""
+    """Return the column `asked`, or the first usual one. Raises: DataError if it is missing."""
     if asked is not None and asked not in names:
         raise DataError(f"Parquet: label: expected one of {', '.join(names)}, got {asked}; name one of them")
     return asked or next((name for name in LABELS if name in names), None)
 
 
 def label_values(column: Any, where: str) -> NDArray[Any]:
-    """Numbers or words of a column, as numpy has them; -1, NaN or None where there is none. Raises DataError."""
+    """Read numbers or words of a column as numpy; -1, NaN or None for a missing value.
+
+    Raises: DataError.
+    """
     import pyarrow
     from pyarrow import types
 
@@ -103,7 +106,7 @@ def label_values(column: Any, where: str) -> NDArray[Any]:
 
 
 def class_names(schema: Any, label: str) -> list[str] | None:
-    """Names of a label's numbers, as the hub's metadata has them."""
+    """Read the names of a label's numbers from the Hugging Face metadata; None if it has none."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         names = _feature(features[label])["names"]
@@ -113,14 +116,14 @@ def class_names(schema: Any, label: str) -> list[str] | None:
 
 
 def _feature(found: Any) -> Any:
-    """What the metadata say of one value, where a column holds lists of one."""
+    """Unwrap the metadata of a value from lists of one."""
     while isinstance(found, list) or (isinstance(found, dict) and "feature" in found):
         found = found[0] if isinstance(found, list) else found["feature"]
     return found
 
 
 def _one_each(column: Any, where: str, taken: str) -> Any:
-    """A column of lists of one as what they hold. Raises DataError where one is longer."""
+    """Unwrap a column of lists of length one. Raises: DataError if a list is longer."""
     import pyarrow
     from pyarrow import compute
 

@@ -1,4 +1,4 @@
-"""From a file's bytes to channels, rows and columns, whatever the file's own layout."""
+"""Decode a file's bytes to channels, rows and columns."""
 
 from __future__ import annotations
 
@@ -39,12 +39,14 @@ KINDS = {
 
 
 def decode(file: bytes | Path, channels: int) -> Tensor:
-    """Give a picture [C H W]: uint8, or float32 where the file has more than 8 bits (16-bit integers on [0, 1]).
+    """Decode a picture [C H W]: uint8, or float32 if the file has more than 8 bits.
 
-    It is turned as its EXIF data say. What is transparent is laid on white, but for channels = 4. Pages of a TIFF
-    are channels; of an animation the first frame is the picture.
+    16-bit integers are on [0, 1]. The picture is turned as its EXIF data say. Transparency is
+    blended with white unless channels = 4. Pages of a TIFF are channels; of an animation the first
+    frame is taken.
 
-    Raises: ValueError with the reason, in one line, where it cannot be read or has no such channels.
+    Raises: ValueError with the reason in one line, if the file cannot be read or has no such
+    channels.
     """
     blob = b""
     try:
@@ -55,12 +57,12 @@ def decode(file: bytes | Path, channels: int) -> Tensor:
         blob = file if isinstance(file, bytes) else file.read_bytes()
         read = tiff.tiff if blob.startswith(tiff.STARTS) else raster
         return whole(fitted(to_bits(read(blob, channels)), channels))
-    except Exception as error:  # decoders raise whatever they like
+    except Exception as error:  # decoders raise errors of any class
         raise ValueError(_reason(error, blob)) from error
 
 
 def _regular(path: Path) -> None:
-    """To open a pipe or a device would wait for ever."""
+    """Refuse a file that is not regular: opening a pipe or a device would wait for ever."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise ValueError("expected a file, got a folder, a pipe or a device")
@@ -69,7 +71,7 @@ def _regular(path: Path) -> None:
 
 
 def _mapped(path: Path) -> NDArray[np.generic]:
-    """An array that lies in a file: one that is cut short is found at once, and nothing is unpickled."""
+    """Map an array from its file: that finds a truncated file at once and unpickles nothing."""
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except ValueError as error:
@@ -77,7 +79,7 @@ def _mapped(path: Path) -> NDArray[np.generic]:
 
 
 def _reason(error: Exception, blob: bytes) -> str:
-    """What is wrong, in one line."""
+    """Say what is wrong, in one line."""
     kind = next((name for start, name in KINDS.items() if blob.startswith(start)), "")
     if isinstance(error, UnidentifiedImageError):
         return _unknown(blob, kind)

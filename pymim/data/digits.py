@@ -1,6 +1,7 @@
-"""Digits on backgrounds: labelled pictures made on the fly from what scikit-learn ships: no file is needed.
+"""Make labelled pictures of digits on backgrounds, on the fly and without any file.
 
-The 1,797 handwritten digits of 8 x 8 (Alpaydin & Kaynak 1998), and its two photographs as backgrounds.
+The 1,797 handwritten digits of 8 x 8 pixels (Alpaydin & Kaynak 1998) and the two photographs used
+as backgrounds are shipped with scikit-learn.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ from pymim import philox
 from pymim.data.source import Sample
 
 BACKGROUNDS = ("black", "plain", "photo")
-HELD_OUT = 6  # of every six digits, one is for testing
+HELD_OUT = 6  # one digit of every six is held out for the test set
 
 
 class Digits:
-    """Digits at random place, size and colour. Picture i is a function of (seed, i); no digit is in both splits.
+    """Digits of random position, size and colour. Picture i is a function of (seed, i).
 
-    length: how many pictures there are to be: 50,000 for "train" and 10,000 for "test", unless given.
+    No digit is in both splits.
+
+    length: number of pictures; by default 50,000 for "train" and 10,000 for "test".
     background: "black", "plain" (a random colour) or "photo" (a random piece of a photograph).
     size, digit: pixels of a picture's side; smallest and largest side of a digit.
-    contrast: how far the digit's grey value lies from its background's, at least, of 255.
+    contrast: smallest difference between the grey values of a digit and its background, of 255.
     """
 
     def __init__(
@@ -45,7 +48,8 @@ class Digits:
             choices = ", ".join(BACKGROUNDS)
             raise ValueError(f"Digits: background: expected one of {choices}, got {background!r}; name one of them")
         self.classes: list[str] | None = [str(digit) for digit in range(10)]
-        self.background, self.size, self.digit, self.contrast = background, size, digit, contrast
+        self.background, self.size = background, size
+        self.digit, self.contrast = digit, contrast
         self.seed = philox.key(seed, f"digits {split}")
         glyphs, labels = _glyphs()
         held = np.arange(len(glyphs)) % HELD_OUT == HELD_OUT - 1
@@ -61,10 +65,11 @@ class Digits:
         return Sample(self.take(np.array([index]))[0], int(self.labels[index]))
 
     def path(self, index: int) -> str:
+        """Return a name for picture `index`."""
         return f"digit {index}"
 
     def take(self, index: NDArray[np.int64]) -> Tensor:
-        """Pictures uint8 [B 3 size size]."""
+        """Return pictures, uint8 [B 3 size size]."""
         random = torch.from_numpy(philox.uniforms(philox.Name(self.seed, 0, index), blocks=4))
         side = self.digit[0] + random[:, 0, 1] * (self.digit[1] - self.digit[0])
         corner = random[:, 0, 2:] * (self.size - side)[:, None]
@@ -74,23 +79,26 @@ class Digits:
         return torch.lerp(ground, ink, cover).round_().to(torch.uint8)
 
     def _glyph(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which digit each picture shows."""
+        """Return the number of the handwritten digit that each picture shows."""
         word = philox.words(philox.Name(self.seed, 0, index), blocks=1)[:, 0, 0].astype(np.uint64)
         return self.ids[(word * np.uint64(len(self.ids)) >> np.uint64(32)).astype(np.int64)]
 
     def _strokes(self, index: NDArray[np.int64]) -> Tensor:
-        """Opacity float32 [B 8 8] of each picture's digit."""
+        """Return the opacity, float32 [B 8 8], of each picture's digit."""
         return _glyphs()[0][self._glyph(index)]
 
     def _ground(self, place: Tensor, colour: Tensor) -> Tensor:
-        """Backgrounds float32 [B 3 size size], of 255."""
+        """Return backgrounds, float32 [B 3 size size], from 0 to 255."""
         if self.background == "photo":
             return cut(place, self.size)
         level = colour * 255 if self.background == "plain" else torch.zeros_like(colour)
         return level[:, :, None, None].expand(-1, 3, self.size, self.size)
 
     def _ink(self, ground: Tensor, cover: Tensor, colour: Tensor) -> Tensor:
-        """A colour [B 3 1 ...] that differs in grey value from the covered background by `contrast` or more."""
+        """Return a colour [B 3 1 ...] whose grey value differs from the background's by `contrast`.
+
+        The background's grey value is its mean under the digit.
+        """
         inside = tuple(range(2, ground.ndim))
         ink = colour[:, :3].view(-1, 3, *(1 for _ in inside)) * 255
         here = (ground * cover).sum(inside, keepdim=True) / cover.sum(inside, keepdim=True)
@@ -101,22 +109,28 @@ class Digits:
 
 
 def paste(glyphs: Tensor, corner: Tensor, side: Tensor, size: int) -> Tensor:
-    """Each glyph [B 8 8], enlarged bilinearly to `side` [B] pixels, in an empty square, its corner (row, column) at
-    `corner` [B 2]: opacity float32 [B size size]. For a clip, one glyph in each frame's place."""
+    """Scale each glyph [B 8 8] bilinearly to `side` [B] pixels and place it in an empty square.
+
+    corner: row and column [B 2] of its upper left corner. Returns opacity float32 [B size size].
+        For a clip, give one glyph for each frame.
+    """
     rows, columns = (_placing(corner[:, axis], side, glyphs.shape[1], size) for axis in (0, 1))
     return rows @ glyphs @ columns.mT
 
 
 def _placing(start: Tensor, side: Tensor, cells: int, size: int) -> Tensor:
-    """[B size cells]: how much of each of a glyph's rows each row of the picture shows."""
+    """Return weights [B size cells]: how much each pixel row shows of each row of the glyph."""
     pixel = torch.arange(size) + 0.5
     position = (pixel - start[:, None]) / side[:, None] * cells - 0.5
     return (1 - (position[:, :, None] - torch.arange(cells)).abs()).clamp_min_(0)
 
 
 def cut(place: Tensor, size: int) -> Tensor:
-    """Squares of the photographs, float32 [B 3 size size] of 255, named by three numbers of [0, 1) each: which
-    photograph, its row and its column. For a clip, the place of each frame."""
+    """Cut squares out of the photographs: float32 [B 3 size size], from 0 to 255.
+
+    place: three numbers on [0, 1) each: photograph, row, column. For a clip, give the place of each
+        frame.
+    """
     photos = _photos()
     number, y, x = (
         (place[:, axis] * extent).long()
@@ -129,7 +143,7 @@ def cut(place: Tensor, size: int) -> Tensor:
 
 @cache
 def _glyphs() -> tuple[Tensor, NDArray[np.int64]]:
-    """Opacity float32 [1797 8 8], and labels."""
+    """Read opacity float32 [1797 8 8] and labels."""
     with gzip.open(_shipped("data/digits.csv.gz"), "rt") as rows:
         table = np.loadtxt(rows, delimiter=",", dtype=np.float32)
     return torch.from_numpy(table[:, :-1] / 16).unflatten(1, (8, 8)), table[:, -1].astype(np.int64)
@@ -137,7 +151,7 @@ def _glyphs() -> tuple[Tensor, NDArray[np.int64]]:
 
 @cache
 def _photos() -> Tensor:
-    """uint8 [2 H W 3], at half their size so that a piece shows something."""
+    """Read the photographs, uint8 [2 H W 3], at half size so that a piece shows something."""
     from PIL import Image
 
     photos = [
@@ -147,7 +161,10 @@ def _photos() -> Tensor:
 
 
 def _shipped(name: str) -> Path:
-    """A file of scikit-learn's datasets. Its own readers import SciPy, which takes longer than all else here."""
+    """Find a file of scikit-learn's datasets without importing scikit-learn.
+
+    Its own readers import SciPy, which takes longer than everything else here.
+    """
     found = find_spec("sklearn")
     assert found is not None and found.origin is not None, "scikit-learn is installed with pymim"
     return Path(found.origin).parent / "datasets" / name

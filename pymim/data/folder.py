@@ -1,4 +1,4 @@
-"""A folder of pictures: flat or nested, with classes or without."""
+"""Read a folder of pictures, flat or nested, with or without classes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from pymim.errors import DataError
 
 
 class Folder:
-    """Every picture below `path`, in the order of their names. Where most lie in two sub-folders or more, these are
-    the classes; those at the top then have none.
+    """Every picture below `path`, in the order of their names.
+
+    If most pictures are in two or more sub-folders, these are the classes, and pictures at the top
+    have none.
 
     path: a folder, or files of one that were found already.
-    channels: what each is converted to; a picture that cannot be is Unreadable.
-    classes: names of the training set's, by which a test set's are numbered.
+    channels: of every picture given; a picture that cannot have them is Unreadable.
+    classes: names of the training set's classes, which number the classes of a test set.
     """
 
     def __init__(self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None):
         found = files_of(path, SUFFIXES, "Folder", "pictures")
-        self.root, self.files, self.channels = found.root, found.names, channels
+        self.root, self.files = found.root, found.names
+        self.channels = channels
         numbered = by_folder(self.files, classes)
         self.classes, self.labels = unpacked(numbered)
         self.about = About(found, () if numbered else (unclassed(found),))
@@ -35,16 +38,17 @@ class Folder:
     def __getitem__(self, index: int) -> Sample:
         try:
             image = decode(self.root / self.files[index], self.channels)
-        except Exception as error:  # decoders raise whatever they like
+        except Exception as error:  # decoders raise errors of any class
             raise Unreadable(index, reason(error)) from error
         return Sample(image, -1 if self.labels is None else int(self.labels[index]))
 
     def path(self, index: int) -> str:
+        """Return the path of picture `index`."""
         return str(self.root / self.files[index])
 
 
 def files_of(path: str | Path | Files, suffixes: tuple[str, ...], kind: str, items: str) -> Files:
-    """The files that end so below a folder, or those given. Raises DataError where there are none."""
+    """List the files below a folder with these suffixes. Raises: DataError if there are none."""
     if not isinstance(path, Files):
         path = walk(Path(path)).ending(suffixes, f"no {items}")
     if not path.names:
@@ -56,7 +60,7 @@ def files_of(path: str | Path | Files, suffixes: tuple[str, ...], kind: str, ite
 
 
 def unclassed(files: Files) -> str:
-    """Say why the folders of these files are no classes."""
+    """Say why the folders of these files are not classes."""
     tops = files.tops()
     if not tops:
         return "no classes, as there are no folders"

@@ -1,4 +1,4 @@
-"""The frames of a video file that are shown at given times, whatever its container says of its length."""
+"""Decode the frames of a video shown at given times, even if its header is wrong."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from pymim.errors import DataError
 
-# What FFmpeg may take a file for. It knows playlists too, which name other files and addresses.
+# The containers that FFmpeg may open. Playlists are left out: they name other files and addresses.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,ogg,asf,flv"
 STATED = ("mov", "avi", "asf")  # containers whose header has the length of each stream
 NONE = "expected a video, got a file without pictures, or cut short"
 MISSING = 1.0  # seconds that may be missing at the end of what a file says it holds
-EARLIER = (0.0, 1.0, 4.0, 16.0)  # seconds before a time, where to look for a frame to begin decoding at
+EARLIER = (0.0, 1.0, 4.0, 16.0)  # seconds before a time at which to try to start decoding
 
 
 class Short(ValueError):
@@ -26,9 +26,10 @@ class Short(ValueError):
 
 @dataclass(frozen=True)
 class Timeline:
-    """When the first and the last frame are shown, in seconds on the stream's clock, and frames per second.
+    """Hold the times of the first and last frame, in seconds of the stream's clock, and the rate.
 
-    counted: its frames have no times to go by, so that the n-th is the one of n / rate.
+    rate: frames per second. counted: the frames have no usable times, so frame n is shown at n /
+        rate.
     """
 
     first: float
@@ -38,7 +39,7 @@ class Timeline:
 
 
 class Video:
-    """A video file, open for decoding. Raises ValueError where it holds no pictures."""
+    """Open a video file for decoding. Raises: ValueError if it holds no pictures."""
 
     def __init__(self, path: str, threads: int):
         self.path, self.threads = path, threads
@@ -51,7 +52,10 @@ class Video:
         self.container.close()
 
     def timeline(self, thorough: bool = False) -> Timeline:
-        """Say when frames are shown: as the header has it; from every packet if `thorough`, or where it has not."""
+        """Read when frames are shown: from the header, or from every packet.
+
+        Packets are read if `thorough`, or if the header does not say.
+        """
         end = None if thorough else _stated_end(self.container, self.stream)
         if end is None:
             return self._read_through()
@@ -62,9 +66,10 @@ class Video:
         return Timeline(first, max(first, end - 1 / own), own)
 
     def at(self, times: NDArray[np.float64], line: Timeline) -> Iterator[Any]:
-        """Give the frame nearest to each time, which go up.
+        """Yield the frame nearest to each time; times must ascend.
 
-        Raises: Short where the file ends before; ValueError where its frames have no times, or go back.
+        Raises: Short if the file ends before; ValueError if its frames have no times, or times go
+        back.
         """
         due = list(times)
         for frame, until in _spans(self._from(float(times[0]), line)):
@@ -87,18 +92,20 @@ class Video:
         self.stream.thread_type, self.stream.codec_context.thread_count = "AUTO", self.threads
 
     def _again(self) -> None:
-        """Begin at the file's first byte."""
+        """Reopen the file at its first byte."""
         self.container.close()
         self._open()
 
     def _counted(self) -> bool:
-        """Whether times are wrong after a seek: MPEG program streams have few, and AVI none for frames that change
-        their order. Such a file is decoded from its beginning."""
+        """Say whether times are wrong after a seek, so that the file is decoded from its beginning.
+
+        MPEG program streams have few times, and AVI has none for frames that change their order.
+        """
         name = self.container.format.name
         return name in ("mpeg", "mpegvideo") or (name == "avi" and self.stream.codec_context.has_b_frames > 0)
 
     def _from(self, begin: float, line: Timeline) -> Iterator[tuple[Any, float | None]]:
-        """Frames and their times, the first of them not after `begin` where there is one."""
+        """Yield frames and their times; the first one is not after `begin` if possible."""
         if line.counted:
             self._again()
             decoded = self.container.decode(self.stream)
@@ -114,7 +121,7 @@ class Video:
         yield from ((frame, frame.time) for frame in self.container.decode(self.stream))
 
     def _sought(self, begin: float) -> Iterator[Any]:
-        """Frames that have a time, from about `begin` on; none where it cannot be sought."""
+        """Yield frames that have a time, from about `begin` on; none if the seek fails."""
         try:
             self.container.seek(int(begin / float(self.stream.time_base)), stream=self.stream)
             frames = (frame for frame in self.container.decode(self.stream) if frame.time is not None)
@@ -123,9 +130,10 @@ class Video:
             return iter(())
 
     def _read_through(self) -> Timeline:
-        """Go by the packets, which are read and not decoded. Raises ValueError where some are missing."""
+        """Read all packets without decoding them. Raises: ValueError if some are missing."""
         self._again()
-        shown, stored, end = list[int | None](), list[int | None](), 0.0
+        shown, stored = list[int | None](), list[int | None]()
+        end = 0.0
         for packet in self.container.demux():
             if packet.size and packet.dts is not None:
                 end = max(end, float((packet.dts + (packet.duration or 0)) * packet.time_base))
@@ -150,7 +158,7 @@ class Video:
 
 
 def library() -> Any:
-    """Import PyAV. Raises DataError where it is not installed."""
+    """Import PyAV. Raises: DataError if it is not installed."""
     try:
         import av
     except ImportError:
@@ -159,7 +167,7 @@ def library() -> Any:
 
 
 def _stated_end(container: Any, stream: Any) -> float | None:
-    """Seconds at which the stream ends, by the file's header; None where that has it not, or only a guess."""
+    """Return the second at which the stream ends by the header; None if it only guesses."""
     tag = next((text for name, text in stream.metadata.items() if name.startswith("DURATION")), "")
     if tag.count(":") == 2:  # Matroska's writers leave it in each stream's tags
         hours, minutes, seconds = tag.split(":")
@@ -170,14 +178,17 @@ def _stated_end(container: Any, stream: Any) -> float | None:
 
 
 def _refuse_cut(container: Any, end: float) -> None:
-    """Of MPEG streams the length is a guess from what is there."""
+    """Refuse a truncated file, except MPEG streams, whose length is a guess from what is there."""
     length = (container.duration or 0) / 1e6
     if not container.format.name.startswith("mpeg") and end + MISSING < length:
         raise ValueError(f"cut short: expected {length:.1f} s, got {end:.1f}")
 
 
 def _spans(frames: Iterator[tuple[Any, float | None]]) -> Iterator[tuple[Any, float]]:
-    """Each frame, and until when it is the nearest one. Raises ValueError where times go back, or are missing."""
+    """Yield each frame, and the time until which it is the nearest one.
+
+    Raises: ValueError if times go back or are missing.
+    """
     before, at = None, None
     for frame, time in frames:
         if time is None:
@@ -185,10 +196,10 @@ def _spans(frames: Iterator[tuple[Any, float | None]]) -> Iterator[tuple[Any, fl
         if at is not None:
             if time < at:
                 raise ValueError(
-                    f"its times go back, from {at:.2f} to {time:.2f} s; write it anew, as .mkv or .mp4"
+                    f"its times go back, from {at:.2f} to {time:.2f} s; encode it again, as .mkv or .mp4"
                 )
             yield before, (at + time) / 2
         before, at = frame, time
     if at is None:
-        raise ValueError("expected frames with times, got none; write it anew, as .mkv or .mp4")
+        raise ValueError("expected frames with times, got none; encode it again, as .mkv or .mp4")
     yield before, at + MISSING

@@ -1,4 +1,4 @@
-"""Labels of pictures: class numbers and the classes' names, from numbers or words; shared by all sources."""
+"""Read labels from numbers or words as class numbers and class names, for all sources."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from pymim.errors import DataError
 
 NONE = -1
-LARGEST = 100_000  # ids from here on, and above the number of rows, are names and no numbers of classes
+LARGEST = 100_000  # numbers from here on, and above the number of rows, are names of classes
 TAKEN = "whole numbers or words, one a row"
 
 
 class Labels(NamedTuple):
-    """Class numbers int64 [N], -1 for none, and the names of the classes."""
+    """Hold class numbers int64 [N], -1 for none, and the names of the classes."""
 
     numbers: NDArray[np.int64]
     names: list[str]
 
     def like(self, names: Sequence[str], where: str) -> Labels:
-        """Number the classes as a training set does that has these `names`; its own classes come after them.
+        """Renumber the classes by the `names` of a training set; other classes come after them.
 
-        Raises DataError where no class that occurs here is among them.
+        Raises: DataError if none of the classes here is among them.
         """
         present = [self.names[number] for number in np.unique(self.numbers[self.numbers >= 0])]
         others = [name for name in present if name not in set(names)]
@@ -39,7 +39,10 @@ class Labels(NamedTuple):
 
 
 def whole_numbers(values: NDArray[Any], where: str) -> NDArray[np.int64]:
-    """Labels [N] of a source as int64: whole numbers in any type, NaN or below zero for none. Raises DataError."""
+    """Convert labels [N] of any number type to int64; NaN or a negative number is no label.
+
+    Raises: DataError.
+    """
     if values.ndim != 1 or values.dtype.kind not in "biuf":
         got = f"{values.dtype} {list(values.shape)}"
         raise DataError(f"{where}: expected whole numbers, one a row, got {got}; make them int64 [N]")
@@ -47,15 +50,19 @@ def whole_numbers(values: NDArray[Any], where: str) -> NDArray[np.int64]:
 
 
 def unpacked(found: Labels | None) -> tuple[list[str] | None, NDArray[np.int64] | None]:
-    """Give the names of the classes and the numbers; None twice where there are no labels."""
+    """Return the class names and the numbers; None twice if there are no labels."""
     return (None, None) if found is None else (found.names, found.numbers)
 
 
 def labels(values: NDArray[Any], where: str, names: Sequence[str] | None = None) -> Labels | None:
-    """Read labels [N] of whole numbers, in any type, or of words (which are the names of classes, in order).
+    """Read labels [N]: whole numbers of any type, or words, which name the classes in order.
 
-    A number below zero, NaN, None or an empty word is no label; None where there is none at all.
-    where: the file and what in it, for messages. names: of the numbers 0, 1, ... Raises DataError.
+    A negative number, NaN, None or an empty word is no label. Returns None if there is no label at
+    all.
+
+    where: the file and the place in it, for messages. names: of the numbers 0, 1, ...
+
+    Raises: DataError.
     """
     if values.ndim != 1:
         raise DataError(f"{where}: expected {TAKEN}, got an array {list(values.shape)}; make it [N]")
@@ -69,9 +76,10 @@ def labels(values: NDArray[Any], where: str, names: Sequence[str] | None = None)
 
 
 def by_folder(files: Sequence[str], names: Sequence[str] | None = None) -> Labels | None:
-    """Number files by the folder that each is in: classes where there are two or more, with most of the files.
+    """Number files by their first folder, if two or more folders hold most of the files.
 
-    Files at the top are of no class. names: of the training set's classes, by which a test set's are numbered.
+    Files at the top have no class. names: the training set's classes, which number those of a test
+    set.
     """
     tops = [name.split("/", 1)[0] if "/" in name else "" for name in files]
     found = set(tops) - {""}
@@ -102,7 +110,7 @@ def _numbers(values: NDArray[Any], where: str, names: Sequence[str] | None) -> L
 
 
 def _whole(values: NDArray[Any], where: str) -> NDArray[np.int64]:
-    """Floating-point numbers as integers; NaN as none."""
+    """Convert floating-point numbers to integers; NaN becomes no label."""
     values = values.astype(np.float64)
     odd = values[~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) >= 2**62))]
     if len(odd):
@@ -131,5 +139,5 @@ def _word(value: Any, where: str) -> str:
 
 
 def some(names: Sequence[str], most: int = 4) -> str:
-    """List names for a message, the first few of many."""
+    """List the first few names for a message."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

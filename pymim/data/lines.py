@@ -1,4 +1,4 @@
-"""The two lines that every run begins with: what it trains on, and what it evaluates on."""
+"""Write the two lines that every run begins with: its training data and its evaluation data."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pymim.data.source import Source
 
 
 def trains_on(source: Source, items: str = "pictures") -> str:
-    """Say what a run trains on."""
+    """Describe the data that a run trains on."""
     return f"trains on {describe(source, items)}"
 
 
 def evaluates_on(source: Source, evaluation: Any, items: str = "pictures") -> str:
-    """Say what is evaluated on; raises DataError where it cannot be read, before the training.
+    """Describe the data that a run evaluates on. Raises: DataError if they cannot be read.
 
-    source: what is trained on. evaluation: what the run evaluates by, with the `source`, `channels` and `clip` that
-    `data.open` takes; anything else is not looked into.
+    source: the training data. evaluation: the run's evaluation, with the `source`, `channels` and
+        `clip` that `data.open` takes; any other object is only named.
     """
     if evaluation is None:
         return "evaluates on nothing: no train.Trainer.evaluate is set"

@@ -1,4 +1,4 @@
-"""Batches by number: what a step sees is a pure function of (seed, step), whoever computes it."""
+"""Make batches by number: the content of a step is a pure function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -34,18 +34,20 @@ Made = tuple[Batch | None, Broken]
 
 
 class Loader:
-    """Batches of `source` in an `order` (by default `order.Shuffled`), each image in every one of `views`.
+    """Batches of `source` in an `order` (`order.Shuffled`), every image in each of `views`.
 
-    Step s holds positions s * batch to (s + 1) * batch of the order, and rank r of `world` an equal, contiguous
-    share of them. So the one number `step` says where a run stands.
+    Step s holds positions s * batch to (s + 1) * batch of the order; rank r of `world` takes an
+    equal, contiguous share of them. So the step number alone says where a run is.
 
-    source: a Source, or what `data.open` takes, to be opened with `channels` and `clip`.
-    batch: images per step over all ranks. workers: processes that decode; by default none where the source lies in
-        memory (a thread prepares batches beside the training), else its share of the processors.
-    prefetch: batches made ahead, by each worker. tolerate: share of the pictures that may be broken (always one).
-    patience: seconds that a batch is waited for, at most; a wait of a minute is said.
+    source: a Source, or what `data.open` takes, opened with `channels` and `clip`.
+    batch: images per step over all ranks.
+    workers: processes that decode. By default 0 if the source is in memory, where a thread prepares
+        batches during training; else this process's share of the processors.
+    prefetch: batches made ahead by each worker.
+    tolerate: share of the pictures that may be broken; one always may.
+    patience: seconds to wait for a batch at most; a wait of a minute is reported.
 
-    A broken picture is replaced by the next one that is not, logged, and listed in `broken`.
+    A broken picture is replaced by the next good one, logged, and listed in `broken`.
     """
 
     def __init__(
@@ -71,14 +73,17 @@ class Loader:
             raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
         self.source = opening.training_set(source, channels, clip)
         self.workers = default_workers(self.source) if workers is None else workers
-        self.context = clean_start() if self.workers else None  # early: it starts while the model is built
-        self.prefetch, self.tolerate, self.patience = prefetch, tolerate, patience
+        # Start early: the processes come up while the model is built.
+        self.context = clean_start() if self.workers else None
+        self.prefetch, self.tolerate = prefetch, tolerate
+        self.patience = patience
         # How many pictures may be broken.
         self.limit = min(len(self.source) - 1, max(1, part(len(self.source), tolerate)))
-        self.steps_per_epoch = max(1, len(self.source) // batch)  # whole steps of a pass, at least one
+        self.steps_per_epoch = max(1, len(self.source) // batch)  # whole steps, at least one
         self.waited = 0.0  # seconds that the training has waited for a batch
         self.broken: Broken = {}
-        self.seed, self.rank, self.world = seed, rank, world
+        self.seed, self.rank = seed, rank
+        self.world = world
         self.make = Maker(self.source, views, batch, seed, rank, world, self.limit, order)
 
     @property
@@ -87,7 +92,7 @@ class Loader:
         return self.make.views
 
     def in_order(self, batch: int, views: Iterable[View] = ()) -> Loader:
-        """Give a loader of the same pictures in the order of the source, by other views where some are given."""
+        """Return a loader of the same pictures in source order, with other views if given."""
         loader = Loader(
             self.source,
             list(views) or self.views,
@@ -105,7 +110,7 @@ class Loader:
         return loader
 
     def batches(self, first: int, last: int) -> Generator[Batch]:
-        """The batches of steps first to last; to close it early ends what makes them."""
+        """Yield the batches of steps first to last; closing the generator ends its workers."""
         for stretch in self._stretches(first, last):
             with contextlib.closing(self._made(*stretch)) as made:
                 while (item := self._next(made)) is not None:
@@ -122,14 +127,20 @@ class Loader:
             self.waited += time.perf_counter() - began
 
     def regroup(self, groups: Ids) -> None:
-        """Tells an order that goes by groups which one, int64 [N], each picture is in, from the next epoch on."""
+        """Set the group of each picture, int64 [N], from the next epoch on.
+
+        An order that does not go by groups ignores it.
+        """
         if hasattr(self.make.order, "regroup"):
             self.make.order.regroup(groups)
 
     def pair(self, table: Ids) -> None:
-        """Say which pictures are partners of each, int64 [N k], from the next epoch on: for `views.Partner`.
+        """Set the partners of each picture, int64 [N k], from the next epoch on.
 
-        Raises: ConfigError where no view shows partners; ValueError where the table is not one of this source.
+        They are for `views.Partner`.
+
+        Raises: ConfigError if no view shows partners; ValueError if the table does not fit the
+        source.
         """
         showing = [view for view in self.views if hasattr(view, "pair")]
         if not showing:
@@ -146,11 +157,14 @@ class Loader:
             view.pair(table)
 
     def _stretches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Steps that can be made ahead: all of them, or an epoch's, where groups or pairs may be told between."""
-        told = hasattr(self.make.order, "regroup") or any(hasattr(view, "pair") for view in self.views)
+        """Yield the ranges of steps that can be made ahead.
+
+        That is one epoch if groups or pairs may change between epochs, else all steps.
+        """
+        by_epoch = hasattr(self.make.order, "regroup") or any(hasattr(view, "pair") for view in self.views)
         while first < last:
             end = first - first % self.steps_per_epoch + self.steps_per_epoch
-            end = min(end, last) if told else last
+            end = min(end, last) if by_epoch else last
             yield first, end
             first = end
 
@@ -165,7 +179,10 @@ class Loader:
             )
 
     def _made(self, first: int, last: int) -> Generator[Made]:
-        """By processes, or by a thread; where there are processes, one brings their batches into pinned memory."""
+        """Make batches by processes or by a thread.
+
+        With processes and a GPU, a thread also copies the batches to pinned memory.
+        """
         steps = range(first, last)
         if not self.workers:
             return self._by_a_thread((self.make[step] for step in steps), first)
@@ -173,7 +190,7 @@ class Loader:
         return self._by_a_thread(made, first) if torch.cuda.is_available() else made
 
     def _by_a_thread(self, items: Generator[Made], first: int) -> Generator[Made]:
-        """Have the items, from that of step `first` on, made ahead by a thread."""
+        """Make items ahead in a thread, starting with that of step `first`."""
         ahead: queue.Queue[Any] = queue.Queue(self.prefetch)
         stop = threading.Event()
         threads = torch.get_num_threads()
@@ -181,7 +198,7 @@ class Loader:
         thread = threading.Thread(target=_work, args=(items, ahead, ready, stop), daemon=True)
         thread.start()
         ready.wait()
-        torch.set_num_threads(threads)  # of this thread, and of those to come
+        torch.set_num_threads(threads)  # for this thread and later ones
         try:
             for step in itertools.count(first):
                 item = _taken(ahead, pool.Wait(f"the batch of step {step}", self.patience))
@@ -203,8 +220,11 @@ def _taken(ahead: queue.Queue[Any], wait: pool.Wait) -> Any:
 
 
 def _work(items: Generator[Made], ahead: queue.Queue[Any], ready: threading.Event, stop: threading.Event) -> None:
-    """Makes batches on one processor: the others train. A thread asks torch for its number of threads at its
-    first operator; asked before, it keeps the one it is given here."""
+    """Make batches with one torch thread, so that the other processors train.
+
+    A thread takes torch's number of threads at its first operator. Asking for it before keeps the
+    number that is set here.
+    """
     torch.get_num_threads()
     torch.set_num_threads(1)
     ready.set()
@@ -220,7 +240,7 @@ def _work(items: Generator[Made], ahead: queue.Queue[Any], ready: threading.Even
 
 
 def _end(thread: threading.Thread, ahead: queue.Queue[Any]) -> None:
-    """Wait until the thread has heard that it should stop; one that waits for its storage is left to itself."""
+    """Wait until the thread has seen the stop; leave it alone if it hangs on its storage."""
     until = time.monotonic() + signals.PATIENCE
     while thread.is_alive() and time.monotonic() < until:
         while not ahead.empty():

@@ -1,4 +1,4 @@
-"""The log of the sources and the loader: names of files in it are printable."""
+"""The logger of sources and loader; file names in its messages are made printable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the batch of a step; in this process, a thread or a worker: it holds no state and pickles."""
+"""Make the batch of a step, in this process, a thread or a worker: no state, picklable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ CHUNK = 64  # pictures that `load` holds in their own size
 
 
 class Maker:
-    """Step -> batch, and the broken pictures that were met. `limit`: of those, more than which no batch is made."""
+    """Map a step to its batch and the broken pictures found.
+
+    limit: with more broken pictures than that, no batch is made.
+    """
 
     def __init__(
         self,
@@ -41,7 +44,8 @@ class Maker:
         order: Order | None = None,
     ):
         self.order: Order = order or Shuffled()
-        self.source, self.seed, self.limit = source, seed, limit
+        self.source, self.seed = source, seed
+        self.limit = limit
         self.views = list(views) if isinstance(views, Iterable) else [views]
         self.batch, self.share = batch, slice(rank * batch // world, (rank + 1) * batch // world)
         for number in range(len(self.views)):
@@ -49,7 +53,8 @@ class Maker:
 
     def __getitem__(self, step: int) -> tuple[Batch | None, Broken]:
         whole, visits = self.order.at(self.seed, step, self.batch, len(self.source))
-        index, visit, again = whole[self.share], visits[self.share], repeats(whole)[self.share]
+        index, visit = whole[self.share], visits[self.share]
+        again = repeats(whole)[self.share]
         images, index, broken = read(self.source, index, self.limit, self._moments(index, visit))
         number, seed = torch.from_numpy(index), philox.key(self.seed, "views")
         views: list[Tensor] = []
@@ -73,14 +78,14 @@ class Maker:
         return Batch(views, number, *about, drawn_by_all, stream), broken
 
     def _partners(self, others: Tensor, visit: Ids, broken: Broken) -> Pictures | None:
-        """Read other pictures; a broken one gives way to the next, in `others` too."""
+        """Read the partner pictures; replace a broken one by the next, also in `others`."""
         images, index, more = read(self.source, others.numpy(), self.limit, self._moments(others.numpy(), visit))
         others.copy_(torch.from_numpy(index))
         broken.update(more)
         return images
 
     def _moments(self, wanted: Ids, visit: Ids) -> Moments:
-        """Where in each video of this batch its clip begins."""
+        """Draw where in each video of this batch its clip begins, on [0, 1)."""
         if not hasattr(self.source, "clip"):
             return [None] * len(wanted)
         name = philox.Name(philox.key(self.seed, "moments"), visit, wanted)
@@ -94,7 +99,10 @@ def _pixels(view: View, pictures: Pictures, number: Tensor, draw: Draw, drawn: D
 
 
 def _check_like(views: Sequence[View], number: int) -> None:
-    """Refuse a view that is to be like one which comes later, or draws nothing. Raises ValueError."""
+    """Refuse a view whose `like` names a later view, or one that draws nothing.
+
+    Raises: ValueError.
+    """
     like = getattr(views[number], "like", None)
     if like is None:
         return
@@ -113,19 +121,20 @@ def _check_like(views: Sequence[View], number: int) -> None:
 
 
 def load(source: Source, view: View, size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Draw up to `size` pictures, of each class its share, and prepare them by `view`; give their labels too.
+    """Draw up to `size` pictures, each class in proportion; return them and their labels.
 
-    Of a source with labels, those that have one; broken ones are left out, and said. Raises DataError where
-    none can be read.
+    If the source has labels, only labelled pictures are drawn. Broken ones are left out and logged.
+
+    Returns: the prepared pictures [n C *S] and labels [n]. Raises: DataError if none can be read.
     """
     prepared, label = zip(*pieces(source, view, chosen(source, size, seed)), strict=True)
     return torch.cat(prepared), torch.cat(label)
 
 
 def pieces(source: Source, view: View, wanted: Ids) -> Iterator[tuple[Tensor, Tensor]]:
-    """Prepare these pictures by `view`, some at a time; give [b C *S] and their labels [b].
+    """Prepare these pictures with `view`, a few at a time: yield [b C *S] and labels [b].
 
-    Broken ones are left out, and said. Raises DataError where none can be read.
+    Broken ones are left out and logged. Raises: DataError if none can be read.
     """
     broken: Broken = {}
     found = False

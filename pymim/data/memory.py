@@ -1,4 +1,4 @@
-"""Small pictures of one size, decoded once and kept: batches of them are made all at once."""
+"""Keep small pictures of one size in memory, decoded once, so that batches are made at once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 from pymim.data.log import log
 from pymim.data.source import Sample, Source, Unreadable, noted
 
-PROBED = 16
+PROBED = 16  # pictures whose size is compared
 
 
 class Memory:
-    """`source`, its pictures [C H W] kept as uint8 once they were read, so far as they have this `shape`."""
+    """Keep the pictures [C H W] of `source` as uint8 once read, if they have this `shape`."""
 
     def __init__(self, source: Source, shape: tuple[int, ...]):
         self.source, self.shape = source, shape
         self.classes, self.labels = source.classes, source.labels
-        self.told = False
+        self.warned = False
         self._forget()
 
     def __len__(self) -> int:
@@ -31,15 +31,19 @@ class Memory:
         return self.source[index]
 
     def path(self, index: int) -> str:
+        """Return the source's name for picture `index`."""
         return self.source.path(index)
 
     def notes(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
-        """What came with these pictures."""
+        """Return the notes of these pictures."""
         return noted(self.source, index)
 
     def take(self, index: NDArray[np.int64]) -> Tensor | list[Tensor]:
-        """Pictures uint8 [B C H W]; where one of them is of another shape or type than the rest of the source, as a
-        source that is not in memory gives them: B times [C h w]."""
+        """Return pictures uint8 [B C H W].
+
+        If one of them has another shape or type than the others, returns B pictures [C h w]
+        instead.
+        """
         others = {
             i: image for i in np.unique(index[~self.known[index]]).tolist() if (image := self._read(i)) is not None
         }
@@ -47,7 +51,7 @@ class Memory:
         return [others.get(i, image) for i, image in zip(index.tolist(), kept, strict=True)] if others else kept
 
     def _read(self, index: int) -> Tensor | None:
-        """Read a picture and keep it; one that cannot be kept is given."""
+        """Read a picture and keep it; return it if it cannot be kept."""
         image = self.source[index].image
         if image.shape != self.shape or image.dtype != torch.uint8:
             self._say(index, image)
@@ -57,9 +61,9 @@ class Memory:
         return None
 
     def _say(self, index: int, image: Tensor) -> None:
-        if self.told:
+        if self.warned:
             return
-        self.told = True
+        self.warned = True
         log.warning(
             "%s is %s %s, the others are uint8 %s: what is not like them is read from its file each time, by one "
             "thread unless data.Loader.workers is set",
@@ -82,7 +86,7 @@ class Memory:
 
 
 def remembered(source: Source, limit: int) -> Source:
-    """`source` in memory, where a few pictures of it have one size and all would fit in `limit` bytes."""
+    """Wrap `source` in Memory if sampled pictures have one size and all fit in `limit` bytes."""
     if hasattr(source, "take") or hasattr(source, "clip"):
         return source
     shapes, kinds = set(), set()

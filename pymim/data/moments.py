@@ -1,4 +1,4 @@
-"""Mean and standard deviation of each channel, and the range of pixels: what they are normalised by."""
+"""Measure the mean and standard deviation of each channel, and the range of the pixels."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from pymim.data.videos import Clip
 from pymim.errors import DataError
 from pymim.world import World
 
-Statistics = tuple[tuple[float, ...], ...]  # means, deviations, and (low, high) where that is not [0, 1]
-STILLS, CLIPS = 1000, 32  # that are looked at before a run
+Statistics = tuple[tuple[float, ...], ...]  # means, deviations, and (low, high) if not [0, 1]
+STILLS, CLIPS = 1000, 32  # pictures or clips that are measured before a run
 
 
 class Measured(NamedTuple):
-    """Of every channel, float64 [C]."""
+    """Hold the measured moments of each channel, float64 [C], and the range of all channels."""
 
     mean: Tensor
     deviation: Tensor
-    constant: Tensor  # bool: all pixels are equal: there is nothing to scale
-    low: float  # of all channels
+    constant: Tensor  # bool: all pixels are equal, so there is nothing to scale
+    low: float  # smallest pixel of all channels
     high: float
 
 
@@ -39,12 +39,13 @@ def measured(
     clip: Clip | None = None,
     known: Statistics | None = None,
 ) -> str | Statistics:
-    """Those of the training set of what `data.open` takes: of embedded data by their name, of others measured on
-    1,000 of the pictures, or 32 of the clips, the same ones in every process. Where all is shapes alone, as for
-    --mode explain, nothing is read: "none".
+    """Measure the training set of what `data.open` takes; embedded data give their name.
 
-    known: what was measured before, which is given as it is. A run writes it into its config.gin, so that whatever
-        goes on with the run or looks at it has the same, also where the data are others by then, or absent.
+    1,000 pictures or 32 clips are measured, the same ones in every process. On the meta device, as
+    for --mode explain, nothing is read and the result is "none".
+
+    known: an earlier result, returned as it is. A run writes it to its config.gin, so that whatever
+        uses the run later has the same statistics, even if the data changed or are gone.
     """
     if known is not None:
         return known
@@ -53,25 +54,25 @@ def measured(
     return "none" if torch.get_default_device().type == "meta" else _measured(source, channels, clip)  # type: ignore[arg-type]
 
 
-@functools.lru_cache(maxsize=1)  # for each view of a run alike
+@functools.lru_cache(maxsize=1)  # all views of a run share one measurement
 def _measured(source: Source | opening.Data, channels: int, clip: Clip | None) -> Statistics:
     return statistics(opening.training_set(source, channels, clip), CLIPS if clip else STILLS)
 
 
 def forget() -> None:
-    """Measure anew, as the data of another run may bear the same name."""
+    """Forget the measurement: another run's data may have the same name."""
     _measured.cache_clear()
 
 
 def statistics(source: Source, pictures: int = 5000) -> Statistics:
-    """(means, deviations) over all pixels of `pictures` random pictures of `source`, or all, each counting alike;
-    of 8-bit pictures on [0, 1]. What `views` take as `statistics`.
+    """Measure (means, deviations) over `pictures` random pictures, for `statistics` of views.
 
-    Where a pixel lies outside [0, 1], the range (low, high) comes third: as the source states it, by an attribute
-    `range`, or from the least to the largest pixel that is met.
+    Every picture counts the same; 8-bit pictures are on [0, 1]. If a pixel is outside [0, 1], the
+    range (low, high) comes third: the source's attribute `range`, or the smallest and largest pixel
+    found.
 
-    A channel that is constant is not scaled: its deviation is 1, and this is said. Raises DataError where a
-    pixel is not finite, or pictures are broken.
+    A constant channel is not scaled: its deviation is 1, and a line is printed. Raises: DataError
+    if a pixel is not finite, or all pictures of a chunk are broken.
     """
     found = _over(source, drawn(len(source), pictures))
     for channel, mean in enumerate(found.mean.tolist()):
@@ -90,7 +91,7 @@ def statistics(source: Source, pictures: int = 5000) -> Statistics:
 
 
 def stated_range(source: Source) -> tuple[float, float] | None:
-    """What a source, or the one that it is a part of, says of its pixels, in an attribute `range`."""
+    """Return the attribute `range` of a source, or of the source it is made from."""
     while not hasattr(source, "range"):
         if not hasattr(source, "source"):
             return None
@@ -108,14 +109,17 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
         rows += [_moments(image, source.path(i)) for image, i in zip(images, index.tolist(), strict=True)]
     first, second, low, high = torch.stack(rows).unbind(1)
     mean = first.mean(0)
-    # Within pictures and between them: the difference of two large squares would be lost in rounding.
+    # Add the variances within and between pictures: E x^2 - (E x)^2 would lose digits.
     variance = second.mean(0) + (first - mean).square().mean(0)
     constant = (low.amin(0) == high.amax(0)) | (variance.sqrt().float() == 0)  # pixels are float32
     return Measured(mean, variance.sqrt(), constant, float(low.min()), float(high.max()))
 
 
 def _moments(image: Tensor, path: str) -> Tensor:
-    """Mean, variance, least and largest value of each channel, float64 [4 C]. Raises DataError."""
+    """Return mean, variance, smallest and largest value of each channel, float64 [4 C].
+
+    Raises: DataError.
+    """
     values = image.double().flatten(1) / (255 if image.dtype == torch.uint8 else 1)
     mean = values.mean(1)
     found = torch.stack((mean, (values - mean[:, None]).square().mean(1), values.amin(1), values.amax(1)))
@@ -127,6 +131,6 @@ def _moments(image: Tensor, path: str) -> Tensor:
 
 
 def _rounded(value: float, deviation: float) -> float:
-    """To four digits, or more where the deviation is small beside the value."""
+    """Round to four digits, or more if the deviation is small compared with the value."""
     finer = math.log10(abs(value) / deviation) if value and deviation else 0
     return float(f"{value:.{4 + max(0, int(finer) - 1)}g}")

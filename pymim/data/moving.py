@@ -1,4 +1,4 @@
-"""Digits that move over panning photographs: labelled clips made on the fly, like the pictures of `digits`."""
+"""Make labelled clips of digits that move over panning photographs, on the fly."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from pymim.data.digits import Digits, cut, paste
 MOTIONS = ["right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right"]
 _AXIS = (0, 1, 1, 1, 0, -1, -1, -1)
 DIRECTIONS = torch.tensor([(_AXIS[k], _AXIS[(k + 2) % 8]) for k in range(8)])  # rows, columns
-PAN = 1 / 16  # the share of its room, on each axis, that a photograph moves at most from first to last frame
+PAN = 1 / 16  # largest pan from first to last frame, as a share of the free way on each axis
 
 
 class MovingDigits(Digits):
-    """A digit that crosses a photograph in one of eight directions, which is the label; the photograph moves too,
-    in a direction of its own, so that neither a place nor the background tells. Clip i is a function of (seed, i).
+    """A digit that crosses a photograph in one of eight directions; the direction is the label.
 
-    frames: of a clip. travel: smallest and largest share of its free way that a digit goes. The rest is as in
-    `Digits`; no digit is in both splits.
+    The photograph moves in a direction of its own, so that neither the position nor the background
+    gives the label away. Clip i is a function of (seed, i).
+
+    frames: of a clip. travel: smallest and largest share of its free way that a digit moves. The
+        rest is as in `Digits`; no digit is in both splits.
     """
 
     def __init__(
@@ -41,10 +43,11 @@ class MovingDigits(Digits):
         self.labels = self._motion(np.arange(self.length))
 
     def path(self, index: int) -> str:
+        """Return a name for clip `index`."""
         return f"moving digit {index}"
 
     def take(self, index: NDArray[np.int64]) -> Tensor:
-        """Clips uint8 [B 3 T size size]."""
+        """Return clips, uint8 [B 3 T size size]."""
         random = torch.from_numpy(philox.uniforms(philox.Name(self.seed, 0, index), blocks=5))
         side = self.digit[0] + random[:, 0, 1] * (self.digit[1] - self.digit[0])
         corner = self._path(random[:, 0, 2:], self.size - side, random[:, 4, 1], self._motion(index))
@@ -58,12 +61,15 @@ class MovingDigits(Digits):
         return torch.lerp(ground, ink, cover).round_().to(torch.uint8)
 
     def _motion(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which way each digit goes."""
+        """Return each clip's direction, 0 to 7."""
         word = philox.words(philox.Name(self.seed, 0, index), blocks=1, first=4)[:, 0, 0]
         return (word >> np.uint32(29)).astype(np.int64)
 
     def _path(self, start: Tensor, free: Tensor, travel: Tensor, motion: NDArray[np.int64]) -> Tensor:
-        """A digit's corner (row, column) in each frame, [B*T 2]; it starts where it can go all its way."""
+        """Return a digit's corner (row, column) in each frame, [B*T 2].
+
+        It starts where its whole way fits into the picture.
+        """
         way = (self.travel[0] + travel * (self.travel[1] - self.travel[0])) * free
         step = DIRECTIONS[torch.from_numpy(motion)] * way[:, None]
         first = start * (free[:, None] - step.abs()) + (-step).clamp_min(0)
@@ -71,7 +77,7 @@ class MovingDigits(Digits):
         return (first[:, None] + step[:, None] * time[:, None]).flatten(0, 1)
 
     def _pan(self, place: Tensor, drift: Tensor) -> Tensor:
-        """What `cut` takes, for each frame [B*T 3]: the place moves by a share of the photograph's room."""
+        """Return the places [B*T 3] that `cut` takes for each frame of a panning photograph."""
         time = torch.linspace(0, 1, self.frames)
         drift = (2 * drift - 1) * PAN
         start = place[:, 1:3] * (1 - drift.abs()) + (-drift).clamp_min(0)

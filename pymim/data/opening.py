@@ -1,4 +1,4 @@
-"""What one binding, DATA, can point at."""
+"""Open a dataset from the DATA binding."""
 
 from __future__ import annotations
 
@@ -26,15 +26,19 @@ NAMES = (*EMBEDDED, MOVING)
 def open(
     data: Data, split: str = "train", channels: int = 3, clip: Clip | None = None, memory: int = 2**30
 ) -> Source | None:
-    """The training or test pictures of `data`; None for a test set that is not there.
+    """Open the training or test pictures of `data`; None if there is no test set.
 
-    data: a folder of pictures, or of videos, flat, nested or with a folder for each class; a .parquet file in the
-        Hugging Face layout, or a folder of them; an .npy or .npz file; "digits", "digits-plain", "digits-photo" or
-        "digits-moving", which are made on the fly; or a constructor that takes `split`.
-    split: "train" or "test". The test set is found in sub-folders train/ and test/ (val/, validation/) or in a
-        file beside, ..._train.parquet and ..._test.parquet; else every fifth picture of each class is held out.
-    channels: what every picture is made to have. clip: what is cut out of a video.
+    data: a folder of pictures, or of videos, flat, nested or with a folder for each class; a
+        .parquet file in the Hugging Face layout, or a folder of them; an .npy or .npz file;
+        "digits", "digits-plain", "digits-photo" or "digits-moving", made on the fly; or a
+        constructor that takes `split`.
+    split: "train" or "test". The test set is found in sub-folders train/ and test/ (val/,
+        validation/) or in a second file, ..._train.parquet and ..._test.parquet; else every fifth
+        picture of each class is held out.
+    channels: of every picture given. clip: what to cut out of a video.
     memory: bytes that small pictures of one size may take, decoded.
+
+    Raises: DataError if the data cannot be read; ValueError for another split.
     """
     if split not in ("train", "test"):
         raise ValueError(f"data.open: split: expected train or test, got {split!r}; name one of them")
@@ -56,7 +60,7 @@ def open(
 
 
 def training_set(source: Source | Data, channels: int = 3, clip: Clip | None = None) -> Source:
-    """A Source as it is, or the training pictures of what `open` takes."""
+    """Return a Source as it is, or open the training pictures of what `open` takes."""
     if not (callable(source) or isinstance(source, str | Path)):
         return _labelled(source)
     opened = open(source, channels=channels, clip=clip)
@@ -65,14 +69,14 @@ def training_set(source: Source | Data, channels: int = 3, clip: Clip | None = N
 
 
 def _labelled(source: Source) -> Source:
-    """A source of anybody's, its labels as whole numbers. Raises DataError where they are none."""
+    """Convert the labels of a user's source to int64. Raises: DataError if they are not whole."""
     if source.labels is not None and np.asarray(source.labels).dtype != np.int64:
         source.labels = whole_numbers(np.asarray(source.labels), f"{type(source).__name__}.labels")
     return source
 
 
 def _there(data: str | Path) -> Path:
-    """The path, which must be there."""
+    """Return the path. Raises: DataError if it does not exist."""
     path = Path(data).expanduser()
     try:
         path.stat()
@@ -85,7 +89,7 @@ def _there(data: str | Path) -> Path:
 
 
 def _training(found: parts.Parts, held: str | None) -> parts.Part:
-    """What is trained on; splits that are not evaluated on either are left out."""
+    """Return the training part; splits that are not evaluated on are reported as left out."""
     part = found[TRAIN]
     for split, other in found.items():
         if split not in (TRAIN, held):

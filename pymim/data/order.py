@@ -1,7 +1,7 @@
-"""In which order a run sees its pictures: every picture once an epoch, each group equally often, or as they lie.
+"""Order a run's pictures: each once an epoch, each group equally often, or in source order.
 
-An order is a pure function of (seed, step, groups): it holds no state of its own that a checkpoint would have to
-save, and every process and worker computes the same one.
+An order is a pure function of (seed, step, groups). It has no state that a checkpoint must save,
+and every process and worker computes the same order.
 """
 
 from __future__ import annotations
@@ -14,35 +14,37 @@ from numpy.typing import NDArray
 from pymim import philox
 
 Ids = NDArray[np.int64]
-REPEATS = 20  # bits: how often a picture may come in one epoch
+REPEATS = 20  # bits of a visit number that count a picture's repeats within one epoch
 
 
 class Shuffled:
-    """Every picture once an epoch: position p of the run is picture p % N of the order of epoch p // N."""
+    """Each picture once an epoch: position p of a run is picture p % N of epoch p // N."""
 
     def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Ids, Ids]:
+        """Return the dataset indices and the epochs of a step's positions, [batch] each."""
         return at(seed, step * batch, batch, length)
 
 
 class InTurn:
-    """As they lie in the source, round and round: for a pass over all of them."""
+    """The order of the source, repeated: for a pass over all pictures."""
 
     def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Ids, Ids]:
+        """Return the dataset indices and the passes of a step's positions, [batch] each."""
         visit, index = np.divmod(np.arange(step * batch, (step + 1) * batch), length)
         return index, visit
 
 
 class Balanced:
-    """Every group equally often in each epoch of max(1, N // batch) whole steps, up to one picture more or less, as
-    DeepCluster draws (Caron et al. 2018): uniformly over the clusters.
+    """Each group equally often, up to one picture, in each epoch of max(1, N // batch) steps.
 
-    A group's pictures come in random order, and again from the first where it has too few: none comes twice before
-    all have come, and repeats look different. Where a group has more than its share, the rest waits for another
-    epoch. Groups without a picture take no share; pictures in a negative group never come. Without groups there is
-    one: a shuffle.
+    This is DeepCluster's sampling (Caron et al. 2018), uniform over the clusters. A group's
+    pictures come in random order. If it has too few, they repeat: none comes twice before all have
+    come, and repeats look different. If a group has more than its share, the rest waits for another
+    epoch. Groups without pictures have no share; pictures in a negative group never come. Without
+    groups this is a shuffle.
 
-    Unlike the released code, whose sampler emits dataset ids that are read as positions in a list sorted by
-    cluster, so that clusters are served by their natural sizes after all.
+    Unlike the released code: its sampler emits dataset ids that are read as positions in a list
+    sorted by cluster, so that clusters are drawn by their natural sizes after all.
     """
 
     def __init__(self) -> None:
@@ -50,12 +52,16 @@ class Balanced:
         self._made: tuple[tuple[int, ...], tuple[Ids, Ids]] | None = None
 
     def regroup(self, groups: Ids) -> None:
-        """Which group, int64 [N], each picture is in, from here on."""
+        """Set the group, int64 [N], of each picture from here on.
+
+        Raises: ValueError if every picture is in a negative group.
+        """
         if not (groups >= 0).any():
             raise ValueError("Balanced: groups: expected a picture in a group, got none; label one with 0 or more")
         self.groups, self._made = groups, None
 
     def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Ids, Ids]:
+        """Return the dataset indices and the visits of a step's positions, [batch] each."""
         steps = max(1, length // batch)
         epoch, place = divmod(step, steps)
         name = (seed, epoch, steps * batch, length)
@@ -65,30 +71,41 @@ class Balanced:
         return index, visit
 
     def _epoch(self, seed: int, epoch: int, count: int, length: int) -> tuple[Ids, Ids]:
-        """Index and visit, [count] each."""
+        """Return the index and visit, [count] each, of every position of an epoch.
+
+        A visit is the epoch in the high bits and the picture's repeat within the epoch in the low
+        ones.
+        """
         groups = np.zeros(length, np.int64) if self.groups is None else self.groups
+        # Sort pictures by group, at random in each: group g is members[first[g]:][:size[g]].
         shuffled = permutation(seed, epoch, length)
         members = shuffled[np.argsort(groups[shuffled], kind="stable")]
         members = members[groups[members] >= 0]
         _, first, size = np.unique(groups[members], return_index=True, return_counts=True)
+        # Position p takes mixed[p], a random number below count. Modulo the number of groups it
+        # names a group; the quotient counts the group's turns. All groups have as many, up to one.
         mixed = permutation(philox.key(seed, "shares"), epoch, count)
-        # The first groups have one place more where their number does not divide: which are first is drawn anew.
+        # If the groups do not divide count, the first ones get one turn more: draw which are first.
         ranked = permutation(philox.key(seed, "ranked"), epoch, len(size))
         group, turn = ranked[mixed % len(size)], mixed // len(size)
+        # A group with fewer pictures than turns begins again at its first picture.
         repeat, place = np.divmod(turn, size[group])
         return members[first[group] + place], (epoch << REPEATS) + repeat
 
 
 @lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, length: int) -> Ids:
-    """A shuffle of range(length), by sorting 64 random bits each."""
+    """Shuffle range(length) by sorting 64 random bits for each number."""
     words = philox.words(philox.Name(philox.key(seed, "order"), epoch, np.arange(length)), blocks=1)[:, 0]
     return np.argsort(words[:, 0].astype(np.uint64) << np.uint64(32) | words[:, 1], kind="stable")
 
 
 def at(seed: int, first: int, count: int, length: int) -> tuple[Ids, Ids]:
-    """Index [count] and epoch [count] of positions first to first + count: epochs follow one another seamlessly, so
-    no picture is dropped, and a batch may be larger than the source."""
+    """Return index [count] and epoch [count] of the positions first to first + count.
+
+    Epochs follow one another without a gap: no picture is dropped, and a batch may be larger than
+    the source.
+    """
     epoch, place = np.divmod(np.arange(first, first + count), length)
     index = np.empty(count, np.int64)
     for number in np.unique(epoch):
@@ -97,7 +114,7 @@ def at(seed: int, first: int, count: int, length: int) -> tuple[Ids, Ids]:
 
 
 def repeats(index: Ids) -> Ids:
-    """How often each of the pictures [count] came earlier among them."""
+    """Count how often each picture of [count] came earlier in the list."""
     places = np.argsort(index, kind="stable")
     sorted_ids, number = index[places], np.arange(len(index))
     begins = np.concatenate(([True], sorted_ids[1:] != sorted_ids[:-1]))[: len(index)]

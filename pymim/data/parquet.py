@@ -1,4 +1,4 @@
-"""Pictures in parquet files as the Hugging Face hub keeps them: a struct {bytes, path}, and perhaps a label."""
+"""Read pictures from parquet files in the Hugging Face layout: a struct {bytes, path}, a label."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from pymim.errors import DataError
 
 
 class Parquet:
-    """Rows of one parquet file, or of several, as pictures. The encoded pictures lie in memory, as plain bytes; one
-    that is named by a path alone is read from there, below the folder of its parquet file.
+    """Rows of one or several parquet files as pictures.
 
-    label: name of the label's column; by default the first of the usual ones that is there.
-    classes: names of the training set's, by which a test set's are numbered.
+    The encoded pictures are kept in memory as bytes. A picture that is only named by a path is read
+    from there, below the folder of its parquet file.
+
+    label: name of the label column; by default the first usual one.
+    classes: names of the training set's classes, which number the classes of a test set.
+
+    Raises: DataError if a file cannot be read or holds no pictures.
     """
 
     def __init__(
@@ -57,12 +61,12 @@ class Parquet:
     def __getitem__(self, index: int) -> Sample:
         try:
             image = decode(self._file(index), self.channels)
-        except Exception as error:  # decoders raise whatever they like
+        except Exception as error:  # decoders raise errors of any class
             raise Unreadable(index, reason(error)) from error
         return Sample(image, -1 if self.labels is None else int(self.labels[index]))
 
     def path(self, index: int) -> str:
-        """The parquet file, and the row in it."""
+        """Return the parquet file, and the row in it."""
         file = int(np.searchsorted(self.firsts, index, "right")) - 1
         return f"{self.files[file]}[{index - self.firsts[file]}]"
 
@@ -76,7 +80,10 @@ class Parquet:
 
 
 def _columns(shards: Sequence[Shard]) -> tuple[str, ...]:
-    """Say which column holds the pictures, where another might. Raises DataError where files differ in it."""
+    """Say which column holds the pictures, if another column might.
+
+    Raises: DataError if files differ in it.
+    """
     named = {shard.columns[0]: shard.file for shard in shards if shard.columns}
     if len(named) > 1:
         (first, file), (other, another) = list(named.items())[:2]

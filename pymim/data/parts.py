@@ -1,4 +1,4 @@
-"""What lies at a path, by its splits: which files of which kind are for training, and which for testing."""
+"""Sort the files at a path into splits, each with the kind of its files."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from pymim.data.videos import Clip, Videos
 from pymim.data.walk import Files, walk
 from pymim.errors import DataError
 
-SHARDS, ARRAYS, LABELS = ".parquet", (".npy", ".npz"), "_labels.npy"
+SHARDS, ARRAYS = ".parquet", (".npy", ".npz")
+LABELS = "_labels.npy"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Files of one split and of one `kind`: parquet, array, videos or pictures."""
+    """Hold the files of one split and their `kind`: parquet, array, videos or pictures."""
 
     kind: str
     files: Files
 
     def open(self, channels: int, clip: Clip | None, classes: Sequence[str] | None = None) -> Source:
-        """Read them. classes: of the training set, by whose names those of a test set are numbered."""
+        """Open the files as a source.
+
+        classes: of the training set, which number the classes of a test set.
+        """
         source = self._open(channels, clip, classes)
         own = (source.classes or [])[len(classes) :] if classes else []
         if own:
@@ -52,11 +56,11 @@ class Part:
         return Folder(self.files, channels, classes)
 
     def without(self, reason: str, names: Sequence[str]) -> Part:
-        """Say that others are left out."""
+        """Report files as left out, for this reason."""
         return Part(self.kind, self.files.without(reason, names))
 
     def classes(self) -> list[str] | None:
-        """Names of the classes, without reading a picture."""
+        """Return the names of the classes without reading a picture."""
         if self.kind == "parquet":
             return class_names_of(self.files)
         numbered = labels_of(file_of(self.files)) if self.kind == "array" else by_folder(self.files.names)
@@ -67,7 +71,10 @@ Parts = dict[str, Part]
 
 
 def parts(path: Path) -> Parts:
-    """Find what is for training, and what for "test" and "validation" where they are there. Raises DataError."""
+    """Find the parts of each split: "train", and "test" and "validation" if they exist.
+
+    Raises: DataError.
+    """
     if path.is_dir():
         return _of_folder(walk(path))
     if not path.is_file():
@@ -89,7 +96,7 @@ def _kind(name: str) -> str | None:
 
 
 def held_out(found: Parts) -> str | None:
-    """Choose the split to evaluate on: "test", or "validation" where that alone is there or has labels."""
+    """Choose the split to evaluate on: "test", or "validation" if only it has labels."""
     there = [split for split in HELD_OUT if split in found]
     labelled = (split for split in there if len(there) == 1 or found[split].classes())
     return next(labelled, there[0] if there else None)
@@ -125,7 +132,7 @@ def _ending(files: Files, suffixes: tuple[str, ...]) -> list[str]:
 
 
 def _arrays(files: Files, pictures: Sequence[str]) -> list[str]:
-    """The files that hold many pictures each: .npz, or .npy of four axes, or one of three for each split."""
+    """List files that hold many pictures each: .npz, .npy with 4 axes, or 3 with one per split."""
     if not pictures:
         return _ending(files, (".npz",))
     names = [name for name in pictures if not name.lower().endswith(LABELS)]
@@ -133,18 +140,18 @@ def _arrays(files: Files, pictures: Sequence[str]) -> list[str]:
         return []
     try:
         axes = loaded(files.root / names[0], mapped=True).ndim
-    except DataError:  # a picture that is broken
+    except DataError:  # a broken picture
         return []
     return names if axes == 4 or (axes == 3 and len(names) == len(by_shards(names)) > 1) else []
 
 
 def _are_videos(pictures: Sequence[str], clips: Sequence[str]) -> bool:
-    """Whether a folder is one of videos: where they are as many as the pictures that do not go with one of them."""
+    """Say whether a folder is one of videos, not counting pictures that belong to a video."""
     stems = {clip.rpartition(".")[0] for clip in clips}
     alone = sum(not any(start in stems for start in _starts(name.rpartition(".")[0])) for name in pictures)
     return bool(clips) and len(clips) >= alone
 
 
 def _starts(stem: str) -> list[str]:
-    """A picture's name, and what of it a video's name may be: a_thumb.jpg and a-01.jpg go with a.mp4."""
+    """List the video names that a picture may belong to: a_thumb.jpg and a-01.jpg go with a.mp4."""
     return [stem, *(stem[: end.start()] for end in re.finditer(r"[^0-9A-Za-z/]", stem))]

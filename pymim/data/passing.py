@@ -1,7 +1,7 @@
-"""Passes batches from one process to another: pickled, their tensors in a file of the system's memory.
+"""Pass batches from one process to another: pickled, with the tensors in shared memory.
 
-The file has no name and is in no folder, so that the size of /dev/shm, 64 MB in a container by default, limits
-nothing. Where the system has no such files, it is one of the folder for temporary ones.
+The shared file has no name and is in no folder, so the size of /dev/shm, 64 MB in a container by
+default, is no limit. On a system without such files a temporary file is used.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from torch import Tensor
 
 from pymim.errors import DataError
 
-_ALIGNED = 64  # bytes: where a tensor begins
-_SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # all pages at once, where the system can
+_ALIGNED = 64  # a tensor begins at a multiple of this many bytes
+# Map all pages at once if the system can, rather than one page fault each.
+_SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
-Place = tuple[int, torch.dtype, tuple[int, ...]]  # the first byte of a tensor, and what it is
+Place = tuple[int, torch.dtype, tuple[int, ...]]  # a tensor's first byte, type and shape
 
 
 class Parcel:
-    """A value ready to be sent; its tensors are dense and on the CPU. Raises DataError where they find no room."""
+    """Pack a value to be sent; its tensors are dense and on the CPU.
+
+    Raises: DataError if there is no room for the tensors.
+    """
 
     def __init__(self, value: Any):
         stream = io.BytesIO()
@@ -39,7 +43,7 @@ class Parcel:
             _fill(self.file, packed)
 
     def send(self, connection: Connection) -> None:
-        """Send it once, to be received by `receive`."""
+        """Send the value once, to be received by `receive`."""
         connection.send_bytes(self.text)
         connection.send_bytes(self.size.to_bytes(8, "little"))
         if self.file is not None:
@@ -80,7 +84,7 @@ def _unnamed() -> BinaryIO:
 
 
 class _Packed(pickle.Pickler):
-    """Pickles a value without its tensors, and keeps them to be written; each once, however often it occurs."""
+    """Pickle a value without its tensors, and keep each tensor once, to be written later."""
 
     def __init__(self, stream: BinaryIO):
         super().__init__(stream, pickle.HIGHEST_PROTOCOL)

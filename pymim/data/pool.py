@@ -1,4 +1,4 @@
-"""Batches that processes make, in order; what is waited for is said, and never for ever."""
+"""Make batches in processes, in order; every wait is reported and has an end."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from pymim.data import passing, workers
 from pymim.data.log import log
 from pymim.errors import DataError
 
-GLANCE = 0.5  # seconds between two looks at whether a stop was asked for
+GLANCE = 0.5  # seconds between two checks for a stop
 STATES = {"R": "running", "S": "sleeping", "D": "waiting for storage", "T": "stopped by a signal", "t": "traced"}
 
 
 class Wait:
-    """The time that one thing is waited for: said every `every` seconds, and at an end after `most`."""
+    """Time a wait: report it every `every` seconds, and end it after `most` seconds."""
 
     def __init__(self, what: str, most: float, every: float = 60.0):
-        self.what, self.most, self.every = what, most, every
+        self.what, self.most = what, most
+        self.every = every
         self.began = time.monotonic()
-        self.told = self.began
+        self.reported = self.began
 
     def look(self, state: str) -> None:
-        """Say what is waited for, where it is time to. Raises DataError after the longest wait, Asked on a stop."""
+        """Report the wait if it is time to.
+
+        Raises: DataError after the longest wait, Asked on a stop.
+        """
         signals.check(signals.PATIENCE)
         now = time.monotonic()
         if now - self.began >= self.most:
@@ -34,21 +38,24 @@ class Wait:
                 f"Loader: {self.what}: expected within {self.most:g} s, got nothing: {state}; see what the storage "
                 "does, or raise data.Loader.patience"
             )
-        if now - self.told >= self.every:
-            self.told = now
+        if now - self.reported >= self.every:
+            self.reported = now
             log.warning("waited %.0f s for %s: %s", now - self.began, self.what, state)
 
 
 class Worker:
-    """A process that makes the batches of some steps, up to `ahead` before they are asked for."""
+    """Run a process that makes the batches of some steps, up to `ahead` before they are taken."""
 
     def __init__(self, number: int, context: Any, make: bytes, steps: range, ahead: int):
         self.number = number
-        self.left = len(steps) - ahead  # that are still to be asked for
+        self.left = len(steps) - ahead  # batches that are not yet requested
         self.process, self.connection = workers.start(context, make, steps, ahead, number)
 
     def next(self, wait: Wait) -> Any:
-        """The next batch. Raises what was raised in the worker, or DataError where it ended or took too long."""
+        """Return the next batch.
+
+        Raises: the worker's own error, or DataError if it ended or took too long.
+        """
         while not connection.wait([self.connection, self.process.sentinel], timeout=GLANCE):
             wait.look(self.state)
         try:
@@ -71,7 +78,7 @@ class Worker:
         return f"worker {self.number} (process {self.process.pid}) is {does}"
 
     def end(self) -> None:
-        """End the process at once: it holds nothing."""
+        """Kill the process: it holds nothing worth saving."""
         self.connection.close()
         self.process.kill()
         self.process.join()
@@ -90,7 +97,7 @@ class Worker:
 
 
 def made(make: Any, steps: range, count: int, ahead: int, context: Any, patience: float) -> Generator[Any]:
-    """What `make` gives for each step, by up to `count` processes; to close it early ends them."""
+    """Yield `make[step]` for each step, from up to `count` processes; closing it ends them."""
     crew: list[Worker] = []
     copied = workers.pickled(make)
     try:

@@ -1,4 +1,4 @@
-"""Encoded pictures of 8 bits and more, as they are to be seen, by Pillow: only formats that it decodes itself."""
+"""Decode encoded pictures with Pillow, only in formats that Pillow decodes itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pymim.data.channels import Planes, as_seen, to_bits
 from pymim.data.log import log
 from pymim.data.turning import AS_STORED, Turn, by_orientation
 
-# Whatever a file's name says. Pillow knows more, and starts other programs for some: Ghostscript for EPS.
+# The formats allowed, whatever a file's name says. For some others Pillow starts programs, such as
+# Ghostscript for EPS.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
@@ -27,32 +28,36 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @contextmanager
 def opened(file: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Any]:
-    """Open a picture of one of these formats. Raises ValueError where it has too many pixels to be one."""
+    """Open a picture of one of these formats. Raises: ValueError if it claims too many pixels."""
     with Image.open(io.BytesIO(file), formats=formats) as image:
         fits(*image.size)
         yield image
 
 
 def fits(width: int, height: int) -> None:
-    """Raises ValueError for more pixels than Pillow takes without a warning: few bytes may claim any number."""
+    """Refuse more pixels than Pillow takes without a warning: few bytes may claim any number.
+
+    Raises: ValueError.
+    """
     if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
         raise ValueError(f"{width} x {height} pixels, more than {Image.MAX_IMAGE_PIXELS}; cut it into tiles")
 
 
 def raster(file: bytes, channels: int) -> NDArray[Any]:
-    """Give the pixels [C H W] of a picture, turned as it is to be seen, on white where it is transparent."""
+    """Decode a picture [C H W], turned for viewing, on white if it is transparent."""
     with opened(file) as image:
         if _deep_png(file, image):
-            image.load()  # what comes after the pixels, and whether all of them are there
+            image.load()  # reads the data after the pixels, and finds a truncated file
             return _orientation(image)(_deep(file, channels).transpose(1, 2, 0)).transpose(2, 0, 1)
         _refuse_cut(image)
-        if image.format != "MPO" and getattr(image, "is_animated", False):  # an MPO's others are for depth
+        # The further pictures of an MPO are for depth, not an animation.
+        if image.format != "MPO" and getattr(image, "is_animated", False):
             say_once("of an animation (%s) the first frame is the picture", str(image.format))
         return pixels(image, channels)
 
 
 def pixels(image: Image.Image, channels: int) -> NDArray[Any]:
-    """Give [C H W] of an opened picture, of which Pillow keeps every bit."""
+    """Return [C H W] of an opened picture that Pillow keeps without loss."""
     image.load()
     turn = _orientation(image)
     if image.mode[0] in "IF":
@@ -65,12 +70,12 @@ def pixels(image: Image.Image, channels: int) -> NDArray[Any]:
 
 @functools.lru_cache
 def say_once(text: str, *words: object) -> None:
-    """Log what is done with a kind of file, once in each process."""
+    """Log how a kind of file is treated, once in each process."""
     log.warning(text, *words)
 
 
 def needed(name: str, what: str) -> Any:
-    """Import what decodes more than 8 bits. Raises ValueError where it is not installed."""
+    """Import a decoder for more than 8 bits. Raises: ValueError if it is not installed."""
     try:
         return __import__(name)
     except ImportError:
@@ -78,12 +83,12 @@ def needed(name: str, what: str) -> Any:
 
 
 def _orientation(image: Image.Image) -> Turn:
-    """How a loaded picture is turned; nothing where its EXIF data are damaged."""
+    """Return how a loaded picture is turned; not at all if its EXIF data are damaged."""
     if TURNED.isdisjoint(image.info) and image.format != "TIFF":
         return AS_STORED
     try:
         return by_orientation(image.getexif().get(ORIENTATION))
-    except Exception:  # Pillow raises whatever it likes
+    except Exception:  # Pillow raises errors of any class
         return AS_STORED
 
 
@@ -95,7 +100,10 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _deep_png(file: bytes, image: Image.Image) -> bool:
-    """Whether Pillow would cut it to 8 bits: one of 16 with colour or alpha. Its header is of fixed length."""
+    """Say whether Pillow would cut a PNG to 8 bits: 16 bits with colour or alpha.
+
+    A PNG's header has a fixed length, so that byte 24 is the depth.
+    """
     return file.startswith(PNG) and file[24] == 16 and (image.mode[0] != "I" or "transparency" in image.info)
 
 
@@ -106,7 +114,7 @@ def _deep(file: bytes, channels: int) -> Planes:
 
 
 def _refuse_cut(image: Any) -> None:
-    """Refuse a PPM whose colours Pillow would scale to 8 bits; the largest value is an argument of its decoder."""
+    """Refuse a PPM that Pillow would scale to 8 bits; its decoder's argument has the maximum."""
     if image.format == "PPM" and image.mode == "RGB":
         given = image.tile[0][3]
         if isinstance(given, tuple) and isinstance(given[-1], int) and given[-1] > 255:

@@ -1,4 +1,4 @@
-"""Pictures of a source by number, with what came with them; a broken one is replaced by the next."""
+"""Read pictures of a source by number, with their notes; replace broken ones by the next."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from pymim.data.source import Source, Unreadable
 from pymim.errors import DataError, OutOfMemory, PymimError
 
-Broken = dict[str, str]  # path: what is wrong with it
-Moments = list[float | None]  # where in each video a clip begins; None for pictures
+Broken = dict[str, str]  # path: what is wrong with the file
+Moments = list[float | None]  # where in each video a clip begins, on [0, 1); None for pictures
 Done = dict[tuple[int, float | None], Tensor]
 Pictures = Tensor | list[Tensor]  # [B C H W], or B times [C h w]
 
@@ -19,9 +19,13 @@ Pictures = Tensor | list[Tensor]  # [B C H W], or B times [C h w]
 def read(
     source: Source, wanted: NDArray[np.int64], limit: int, moments: Moments | None = None
 ) -> tuple[Pictures | None, NDArray[np.int64], Broken]:
-    """Pictures uint8 [B C H W], or B times [C h w] where their sizes may differ, and which they are: a broken
-    one is replaced by the next that is not. No pictures where more than `limit` are broken."""
-    index, broken, done = wanted.copy(), dict[int, str](), Done()
+    """Read pictures uint8 [B C H W], or B times [C h w] if sizes may differ, and their indices.
+
+    A broken picture is replaced by the next good one. Returns no pictures if more than `limit` are
+    broken; the third result maps broken files to what is wrong.
+    """
+    index, done = wanted.copy(), Done()
+    broken: dict[int, str] = {}
     moments = moments or [None] * len(wanted)
     while len(broken) <= limit:
         try:
@@ -34,14 +38,14 @@ def read(
 
 
 def listed(broken: Broken, most: int = 3) -> str:
-    """Say how many pictures are broken, and name the first few and why each is."""
+    """Say how many pictures are broken, and why the first few are."""
     some = [f"{path}: {reason}" for path, reason in list(broken.items())[:most]]
     rest = [f"and {len(broken) - most} more"] if len(broken) > most else []
     return f"{len(broken)} broken pictures ({'; '.join(some + rest)})"
 
 
 def _decode(source: Source, index: NDArray[np.int64], moments: Moments, done: Done) -> list[Tensor]:
-    """Pictures one by one; `done` keeps those of an earlier try."""
+    """Decode pictures one by one; `done` keeps those of an earlier attempt."""
     wanted = list(zip(index.tolist(), moments, strict=True))
     for one in wanted:
         if one not in done:
@@ -68,7 +72,7 @@ def _taken(source: Source, index: NDArray[np.int64]) -> Pictures:
 
 
 def _told(error: Exception, where: str) -> PymimError:
-    """What is no broken picture, as a line: a source's own mistake, or no memory."""
+    """Turn an error that is not a broken picture into a message: no memory, or a bad source."""
     if isinstance(error, PymimError):
         return error
     if isinstance(error, MemoryError):
@@ -78,7 +82,7 @@ def _told(error: Exception, where: str) -> PymimError:
 
 
 def labels(source: Source, index: NDArray[np.int64]) -> Tensor:
-    """int64 [B], -1 where there is none."""
+    """Return labels int64 [B], -1 for none."""
     if source.labels is None:
         return torch.full((len(index),), -1)
     return torch.from_numpy(source.labels[index])

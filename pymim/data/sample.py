@@ -1,6 +1,6 @@
-"""Which pictures are looked at where not all are: drawn by a seed, each class in its proportion.
+"""Draw which pictures to use if not all are needed: by a seed, each class in proportion.
 
-Never evenly spaced ones: where labels, cameras or scenes come in turn, a stride sees some of them alone.
+They are never evenly spaced: if labels, cameras or scenes alternate, a stride sees only some.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 
 def chosen(source: Source, size: int, seed: int = 0) -> Ids:
-    """Draw up to `size` pictures of a source: of those with a label where there are any, else of all."""
+    """Draw up to `size` pictures of a source, only labelled ones if it has labels."""
     if source.labels is None or not (source.labels >= 0).any():
         return drawn(len(source), size, seed)
     return stratified(source.labels, size, seed)
 
 
 def drawn(length: int, size: int, seed: int = 0) -> Ids:
-    """Draw `size` numbers of range(length), ascending; all where there are no more. Raises ValueError."""
+    """Draw `size` numbers of range(length), ascending, or all if there are no more.
+
+    Raises: ValueError.
+    """
     whole("sample", 1, size=size)
     if size >= length:
         return np.arange(length)
@@ -34,11 +37,13 @@ def drawn(length: int, size: int, seed: int = 0) -> Ids:
 
 
 def stratified(labels: NDArray[np.int64], size: int, seed: int = 0) -> Ids:
-    """Draw `size` rows with a label, ascending: of each class its share, at least one.
+    """Draw `size` labelled rows, ascending: each class in proportion, at least one row each.
 
-    labels: [N], below 0 where a row has none: it is never drawn. size: all labelled rows where there
-    are no more; where it is below the number of classes, one row each of classes that the seed draws,
-    which are the same ones in every set with these labels. Raises ValueError.
+    labels: [N]; rows below 0 have no label and are never drawn.
+    size: if it reaches the labelled rows, all are returned. If it is below the number of classes,
+        the seed draws the classes, one row each; they are the same in every set with these labels.
+
+    Raises: ValueError.
     """
     whole("sample", 1, size=size)
     known = np.flatnonzero(labels >= 0)
@@ -51,7 +56,10 @@ def stratified(labels: NDArray[np.int64], size: int, seed: int = 0) -> Ids:
 
 
 def of_each(labels: NDArray[np.int64], count: int, seed: int = 0) -> Ids:
-    """Draw up to `count` rows of every class, class after class, ascending in each. Raises ValueError."""
+    """Draw up to `count` rows of every class, class by class, ascending in each.
+
+    Raises: ValueError.
+    """
     whole("sample", 1, count=count)
     known = np.flatnonzero(labels >= 0)
     rows, place = _by_class(labels[known], seed)
@@ -60,14 +68,16 @@ def of_each(labels: NDArray[np.int64], count: int, seed: int = 0) -> Ids:
 
 
 def shares(counts: NDArray[np.int64], size: int, rank: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Divide `size` among classes of these counts by largest remainder (Hamilton 1792), at least one each.
+    """Divide `size` among classes by largest remainder (Hamilton 1792), at least one each.
 
-    rank: which class comes first among equals, and at all where there are more classes than `size`.
+    counts: rows of each class. rank: order of classes with equal remainders, and which classes come
+        first if there are more classes than `size`.
     """
     if size < len(counts):
         return (np.argsort(np.argsort(rank)) < size).astype(np.int64)
     small = np.zeros(len(counts), np.bool_)
-    while True:  # what classes below one are given, the others lack: some of these may fall below one
+    # Classes with a share below one get one at the cost of the others: repeat until none is below.
+    while True:
         rest, total = size - small.sum(), counts[~small].sum()
         few = ~small & (rest * counts < total)
         if not few.any():
@@ -81,7 +91,7 @@ def shares(counts: NDArray[np.int64], size: int, rank: NDArray[np.int64]) -> NDA
 
 
 def _by_class(labels: NDArray[np.int64], seed: int) -> tuple[Ids, Ids]:
-    """Rows class after class, in each in random order; and the place of each within its class."""
+    """Return rows class by class, in random order in each, and each row's place in its class."""
     mixed = permutation(philox.key(seed, "sample"), 0, len(labels))
     rows = mixed[np.argsort(labels[mixed], kind="stable")]
     _, first, counts = np.unique(labels[rows], return_index=True, return_counts=True)
@@ -89,5 +99,5 @@ def _by_class(labels: NDArray[np.int64], seed: int) -> tuple[Ids, Ids]:
 
 
 def _rank(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """A random number for each class, by its label alone."""
+    """Return a random number for each class that depends only on its label and the seed."""
     return philox.words(philox.Name(philox.key(seed, "classes"), 0, classes), blocks=1)[:, 0, 0].astype(np.int64)

@@ -1,4 +1,4 @@
-"""Reads numpy's files: whatever is wrong with one is said in a line, and nothing is unpickled."""
+"""Read numpy's files: faults become one line, and nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BROKEN = (
 
 
 def is_archive(file: Path) -> bool:
-    """Whether it is an .npz file, of several arrays by name."""
+    """Say whether a file is an .npz, which holds several named arrays."""
     return file.suffix.lower() == ".npz"
 
 
 def loaded(file: Path, mapped: bool = False) -> NDArray[Any]:
-    """Read the array of an .npy file, or map it. Raises DataError."""
+    """Read or map the array of an .npy file. Raises: DataError."""
     found = _load(file, "r" if mapped else None)
     if not isinstance(found, np.ndarray):
         raise DataError(f"Array: path: expected one array in {file}, got several; call it .npz")
@@ -32,7 +32,7 @@ def loaded(file: Path, mapped: bool = False) -> NDArray[Any]:
 
 
 def archive(file: Path) -> Any:
-    """Open an .npz file. Raises DataError."""
+    """Open an .npz file. Raises: DataError."""
     found = _load(file)
     if isinstance(found, np.ndarray):
         raise DataError(f"Array: path: expected named arrays in {file}, got one; call it .npy")
@@ -40,7 +40,7 @@ def archive(file: Path) -> Any:
 
 
 def _load(file: Path, mode: Literal["r"] | None = None) -> Any:
-    """What numpy reads; its errors as one line. Nothing is unpickled."""
+    """Load with numpy without unpickling. Raises: DataError with the fault in one line."""
     try:
         if not file.stat().st_size:
             raise EOFError("it is empty")
@@ -54,7 +54,7 @@ def _load(file: Path, mode: Literal["r"] | None = None) -> Any:
 
 
 def member(file: Path, arrays: Any, name: str) -> NDArray[Any]:
-    """Read an array of an opened .npz file. Raises DataError."""
+    """Read an array of an opened .npz file. Raises: DataError."""
     try:
         found = arrays[name]
     except BROKEN as error:
@@ -65,7 +65,7 @@ def member(file: Path, arrays: Any, name: str) -> NDArray[Any]:
 
 
 def _broken(file: Path, error: Exception) -> DataError:
-    """numpy advises to unpickle what it does not know, which would run what a file says."""
+    """Write the fault in our words: numpy advises to unpickle, which would run the file's code."""
     words = str(error) or type(error).__name__
     if isinstance(error, MemoryError):
         words = "it says to be larger than the memory"

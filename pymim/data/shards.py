@@ -1,4 +1,4 @@
-"""Reads parquet files: their pictures, still encoded, and their labels."""
+"""Read parquet files: their pictures, still encoded, and their labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pymim.errors import DataError
 
 
 class Shard(NamedTuple):
-    """What was read of one file. `names`: of the classes, from its metadata."""
+    """Hold what was read from one file. names: of the classes, from its metadata."""
 
     file: Path
     length: int
@@ -38,17 +38,17 @@ class Shard(NamedTuple):
     column: str | None
     values: NDArray[Any] | None
     names: list[str] | None
-    columns: tuple[str, ...] = ()  # that may be of pictures: the first one is read
+    columns: tuple[str, ...] = ()  # columns that may hold pictures: the first one is read
 
 
 def class_names_of(files: Files) -> list[str] | None:
-    """Names of the classes in these files; of their columns, only the labels are read."""
+    """Return the names of the classes in these files; only their labels are read."""
     numbered = labels_of([read(files.root / name, None, pictures=False) for name in files.names])
     return None if numbered is None else numbered.names
 
 
 def holds_pictures(file: Path) -> bool:
-    """Whether a parquet file has a column of encoded pictures; not, where it cannot be read."""
+    """Say whether a parquet file has a column of encoded pictures; False if it is unreadable."""
     try:
         with _opened(file) as opened:
             schema = opened.schema_arrow
@@ -59,7 +59,7 @@ def holds_pictures(file: Path) -> bool:
 
 
 def labels_of(shards: Sequence[Shard]) -> Labels | None:
-    """Labels of all rows; names that one file's metadata lacks are those of another one."""
+    """Join the labels of all rows; a file without names uses another file's."""
     named = [shard for shard in shards if shard.names]
     usual = named[0].names if named else None
     if len(named) < len(shards):
@@ -74,7 +74,10 @@ def labels_of(shards: Sequence[Shard]) -> Labels | None:
 
 
 def _refuse_orders(named: Sequence[Shard], other: Shard) -> None:
-    """Refuse numbers without names where the names of other files differ. Raises DataError."""
+    """Refuse numbers without names if other files number their names differently.
+
+    Raises: DataError.
+    """
     numbers = other.values is not None and other.values.dtype.kind in "biuf"
     another = next((shard for shard in named if shard.names != named[0].names), None)
     if numbers and another is not None:
@@ -85,7 +88,7 @@ def _refuse_orders(named: Sequence[Shard], other: Shard) -> None:
 
 
 def joined(parts: Sequence[Labels | None], sizes: Sequence[int]) -> Labels | None:
-    """Labels of several files as one: their classes by name, where the names differ."""
+    """Join labels of several files; classes are matched by name if the names differ."""
     known = [part for part in parts if part is not None]
     if not known:
         return None
@@ -101,7 +104,7 @@ def joined(parts: Sequence[Labels | None], sizes: Sequence[int]) -> Labels | Non
 
 
 def read(file: Path, label: str | None, pictures: bool) -> Shard:
-    """Read the labels of a file, and its `pictures` or not. Raises DataError."""
+    """Read the labels of a file, and also its pictures if `pictures`. Raises: DataError."""
     with _opened(file) as opened:
         schema, count = opened.schema_arrow, opened.metadata.num_rows
         rows = _pictures(file, opened) if pictures else []
@@ -115,7 +118,7 @@ def read(file: Path, label: str | None, pictures: bool) -> Shard:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    """A file of pyarrow's; what is wrong with it is said in one line."""
+    """Open a parquet file with pyarrow. Raises: DataError with the fault in one line."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -129,7 +132,7 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def _pictures(file: Path, opened: Any) -> list[Encoded]:
-    """The rows of the column of pictures. Raises DataError where there is none."""
+    """Read the column of pictures. Raises: DataError if there is none."""
     schema = opened.schema_arrow
     name = picture_column(schema)
     _refuse_choice(file, picture_columns(schema))
@@ -146,7 +149,7 @@ def _pictures(file: Path, opened: Any) -> list[Encoded]:
 
 
 def _refuse_choice(file: Path, names: Sequence[str]) -> None:
-    """Refuse several columns of pictures where none has a usual name. Raises DataError."""
+    """Refuse several columns of pictures if none has a usual name. Raises: DataError."""
     if len(names) > 1 and names[0] not in ENCODED:
         raise DataError(
             f"Parquet: path: expected one column of pictures in {file}, or one called {PICTURES[0]}, got "
@@ -162,7 +165,10 @@ def _is_there(folder: Path, name: str) -> bool:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """A file by its name relative to `folder`. Raises ValueError where it is elsewhere, or no regular file."""
+    """Return a file by its name relative to `folder`.
+
+    Raises: ValueError if it is outside the folder, or no regular file.
+    """
     path = Path(os.path.normpath(folder / name))
     if not path.is_relative_to(os.path.normpath(folder)):
         raise ValueError(f"expected a file below {folder}, got {name}")

@@ -1,4 +1,4 @@
-"""What a source of images is: numbered pictures or clips, with a label where there is one."""
+"""Define a source: numbered pictures or clips, with a label if there is one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from pymim.errors import DataError
 
 
 class Sample(NamedTuple):
-    """One picture [C H W] or clip [C T H W]: uint8, or float32 where 8 bits do not hold it; label -1 = none."""
+    """One picture [C H W] or clip [C T H W]; label -1 = none.
+
+    The image is uint8, or float32 if it needs more than 8 bits.
+    """
 
     image: Tensor
     label: int
@@ -31,8 +34,11 @@ class Unreadable(Exception):
 
 
 def reason(error: Exception) -> str:
-    """Say in one line what a decoder complains of: not where in memory a file was, but what kind of error it is
-    where the words alone would not tell."""
+    """Say in one line what a decoder complains of.
+
+    The file's address in memory is left out, and the class of the error is added if the text alone
+    does not tell.
+    """
     words = re.sub(r"<_io\.\w+ object at 0x\w+>", "the bytes", " ".join(str(error).split()))
     plain = words and isinstance(error, OSError | ValueError | DataError)
     return words if plain else f"{type(error).__name__}: {words}".rstrip(": ")
@@ -41,13 +47,16 @@ def reason(error: Exception) -> str:
 class Source(Protocol):
     """Pictures by number, picklable and cheap to copy into a worker.
 
-    One whose pictures are of one size and lie in memory also has `take(index [B]) -> uint8 [B C H W]`: the loader
-    then makes whole batches at once, in its own process. One of videos has `clip(index, moment)`, uint8 [C T H W]:
-    the loader draws the moment in [0, 1), where in the video a clip begins, for each epoch anew. One whose pictures
-    came with more than a label has `notes(index [B])`, arrays of numbers by name, their first axis B: a time, a
-    ground distance, boxes. They reach targets as `Batch.notes`. One whose pixels are in floating point and not on
-    [0, 1] may state in `range` what they lie between, (low, high); else it is measured. One that was read from
-    files says in `about` which.
+    A source may also have:
+
+    - `take(index [B]) -> uint8 [B C H W]`: its pictures have one size and are in memory. The loader
+      then makes whole batches at once, in its own process.
+    - `clip(index, moment) -> uint8 [C T H W]`: it holds videos. The loader draws the moment, on [0,
+      1), at which a clip begins, for each epoch.
+    - `notes(index [B])`: arrays of numbers by name, first axis B, such as a time, a distance or
+      boxes. They reach targets as `Batch.notes`.
+    - `range`: (low, high), the limits of floating-point pixels if not [0, 1]; else it is measured.
+    - `about`: the files it was read from.
     """
 
     classes: list[str] | None
@@ -56,16 +65,19 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises Unreadable where the picture is broken."""
+        """Return a picture. Raises: Unreadable if it is broken."""
         ...
 
     def path(self, index: int) -> str:
-        """A name for picture `index`, for messages."""
+        """Return a name for picture `index`, for messages."""
         ...
 
 
 def noted(source: Source, index: NDArray[np.int64]) -> dict[str, Tensor]:
-    """Give what came with these pictures, by name; nothing where the source has no `notes`."""
+    """Return the notes of these pictures by name; none if the source has no `notes`.
+
+    Raises: DataError if a note has not one row for each picture.
+    """
     found = source.notes(index) if hasattr(source, "notes") else {}
     notes = {name: torch.as_tensor(value) for name, value in found.items()}
     for name, value in notes.items():
@@ -93,17 +105,19 @@ class Subset:
         return self.source[int(self.ids[index])]
 
     def path(self, index: int) -> str:
+        """Return the source's name for picture `index`."""
         return self.source.path(int(self.ids[index]))
 
     def notes(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
-        """What came with these pictures."""
+        """Return the notes of these pictures."""
         return noted(self.source, self.ids[index])
 
 
 class MemorySubset(Subset):
-    """The same of a source that lies in memory."""
+    """Some pictures of a source in memory, renumbered."""
 
     def take(self, index: NDArray[np.int64]) -> Tensor | list[Tensor]:
+        """Return pictures uint8 [B C H W] from memory."""
         try:
             return self.source.take(self.ids[index])  # type: ignore[attr-defined, no-any-return]
         except Unreadable as error:
@@ -111,23 +125,25 @@ class MemorySubset(Subset):
 
 
 class VideoSubset(Subset):
-    """The same of a source of videos."""
+    """Some videos of a source, renumbered."""
 
     def clip(self, index: int, moment: float) -> Tensor:
+        """Decode a clip of video `index`, uint8 [C T H W]; moment on [0, 1) chooses its start."""
         return self.source.clip(int(self.ids[index]), moment)  # type: ignore[attr-defined, no-any-return]
 
 
 def subset(source: Source, ids: Sequence[int] | NDArray[np.int64]) -> Subset:
-    """Pictures `ids` of a source, as a source."""
+    """Return the pictures `ids` of a source as a source."""
     kinds = {"take": MemorySubset, "clip": VideoSubset}
     kind = next((kind for method, kind in kinds.items() if hasattr(source, method)), Subset)
     return kind(source, np.asarray(ids, np.int64))
 
 
 def hold_out(source: Source, split: str, every: int = 5) -> Source | None:
-    """A source with labels and no test set of its own gives every fifth picture of each class for one.
+    """Split a labelled source without a test set: every fifth picture of each class is for testing.
 
-    None where nothing is left to test on: no labels, or fewer than five pictures in every class.
+    Returns None for "test" if nothing is left to test on: no labels, or fewer than five pictures in
+    every class.
     """
     if source.labels is None:
         return source if split == "train" else None

@@ -1,8 +1,9 @@
-"""Which files are for training and which for testing, from their names and their folders' alone.
+"""Divide files into training and test sets by their names and their folders' names.
 
-The words are those of the Hugging Face hub (https://huggingface.co/docs/hub/datasets-file-names-and-splits), in any
-case, parted from the rest of a name by `-`, `_`, `.`, spaces, digits or folders. A word names a split only beside
-another one: a folder `train` beside `plane` and `car` is a class.
+The words are those of the Hugging Face hub
+(https://huggingface.co/docs/hub/datasets-file-names-and-splits), in any case, separated from the
+rest of a name by `-`, `_`, `.`, spaces, digits or folders. A word names a split only next to
+another one: a folder `train` next to `plane` and `car` is a class.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import NamedTuple
 from pymim.data.walk import Files
 from pymim.errors import DataError
 
-TRAIN, HELD_OUT = "train", ("test", "validation")  # the first that has labels is evaluated on
+TRAIN = "train"
+HELD_OUT = ("test", "validation")  # the first one with labels is evaluated on
 SPLITS = {
     **dict.fromkeys(("training", "train"), TRAIN),
     **dict.fromkeys(("testing", "test", "evaluation", "eval"), "test"),
@@ -30,7 +32,7 @@ Groups = dict[str, list[str]]
 
 
 class Said(NamedTuple):
-    """The split that a name says, and what stands before and after that word."""
+    """Hold the split that a name gives, and the text before and after that word."""
 
     split: str
     before: str
@@ -38,7 +40,7 @@ class Said(NamedTuple):
 
 
 def said(name: str, pattern: re.Pattern[str] = WORD) -> Said | None:
-    """Read the split from one file's or folder's name: from the last word that names one."""
+    """Read the split from a file's or folder's name: its last word that names a split."""
     found = list(pattern.finditer(name))
     if not found:
         return None
@@ -47,10 +49,12 @@ def said(name: str, pattern: re.Pattern[str] = WORD) -> Said | None:
 
 
 def by_shards(names: Sequence[str]) -> Groups:
-    """Group files such as train-00000-of-00002.parquet, x_test.parquet or train/0.parquet by their splits.
+    """Group files such as train-00000-of-00002.parquet, x_test.parquet or train/0.parquet by split.
 
-    All are for training where none is said to be, beside another split. Those that say none beside others that do
-    are in no group. Raises DataError where there are several configurations, or nothing to train on.
+    Without a training split next to another one, all files are for training. Files that name no
+    split next to files that do are in no group.
+
+    Raises: DataError if there are several configurations, or nothing to train on.
     """
     groups: Groups = {}
     configurations: set[str] = set()
@@ -74,7 +78,7 @@ def by_shards(names: Sequence[str]) -> Groups:
 
 
 def _of_path(name: str) -> tuple[str | None, str]:
-    """The split of a file, and its configuration: its folders and what stands before the word in its name."""
+    """Read a file's split and configuration: its folders, and its name before the split's word."""
     path = PurePosixPath(name)
     folders = [part for part in path.parent.parts if said(part) is None]
     if found := said(path.stem):
@@ -88,9 +92,9 @@ def _of_path(name: str) -> tuple[str | None, str]:
 
 
 def beside(name: str, others: Iterable[str]) -> Groups:
-    """Group the files that belong to the training file `name` by their splits: x_test.npz to x_train.npz.
+    """Group the files that belong to the training file `name` by split: x_test.npz to x_train.npz.
 
-    Here a word may be part of a longer one, as the rest of the two names is the same.
+    Here a word may be part of a longer one, since the rest of the two names is the same.
     """
     mine = _loosely_said(name)
     if mine is None or mine.split != TRAIN:
@@ -108,16 +112,18 @@ def _loosely_said(name: str) -> Said | None:
 
 
 def _rest(name: Said) -> str:
-    """A name without its split and its shard's number, in small letters."""
+    """Return a name without its split and its shard number, in lower case."""
     return f"{name.before}*{re.sub(r'-[0-9]+-of-[0-9]+(-[0-9a-f]+)?', '', name.after)}".lower()
 
 
 def by_folders(files: Files) -> dict[str, Files]:
-    """Divide pictures by their folders, such as train/ and test/, TRAIN/ and VAL/, train2017/ and val2017/.
+    """Divide pictures by their folders: train/ and test/, TRAIN/ and VAL/, train2017/ and val2017/.
 
-    Two folders are splits where their names are the same but for that word. A folder of training pictures may stand
-    alone, as may a folder that holds the splits. Otherwise the files' own names are read, where all of them say a
-    split; else all is for training. Raises DataError where a split has several folders, or one the others' classes.
+    Two folders are splits if their names differ only in that word. A folder of training pictures
+    may stand alone, and so may a folder that holds the splits. Otherwise the files' own names are
+    read, if all of them name a split; else all is for training.
+
+    Raises: DataError if a split has several folders, or holds the same classes as its neighbours.
     """
     tops = files.tops()
     if groups := _folder_groups(tops):
@@ -133,7 +139,7 @@ def by_folders(files: Files) -> dict[str, Files]:
 
 
 def _below(files: Files, folders: Mapping[str, str]) -> dict[str, Files]:
-    """The files of each split, by its folder. What is left out elsewhere is of the training set."""
+    """Return the files of each split, by its folder; the training set reports what is left out."""
     owner = {folder: split for split, folder in folders.items()}
 
     def of(split: str, names: Iterable[str]) -> list[str]:
@@ -150,7 +156,7 @@ def _below(files: Files, folders: Mapping[str, str]) -> dict[str, Files]:
 
 
 def _folder_groups(names: Sequence[str]) -> Groups:
-    """Folders by split, where there is one for training and another one with the same name but for that word."""
+    """Group folders by split, if a training folder and another differ only in that word."""
     kinds: dict[str, Groups] = {}
     for name in names:
         if found := _loosely_said(name):
@@ -173,12 +179,15 @@ def _only(split: str, names: Sequence[str], files: Files) -> str:
 
 
 def _is_split(folder: str, *splits: str) -> bool:
-    """Whether a folder's name is that word alone, with or without a number."""
+    """Say whether a folder's name is only a split's word, with or without a number."""
     return SPLITS.get(folder.rstrip("0123456789").lower()) in splits
 
 
 def _refuse_mixed(files: Files, tops: Sequence[str]) -> None:
-    """Refuse classes beside a split that holds the same classes: it would become one of them, and be learned."""
+    """Refuse classes next to a split that holds the same classes: it would become a class.
+
+    Raises: DataError.
+    """
     for top in tops:
         again = set(files.below(top).tops()) & set(tops) if _is_split(top, TRAIN, *HELD_OUT) else set()
         if len(again) > 1:
@@ -201,7 +210,7 @@ def _by_names(files: Files) -> dict[str, Files]:
 
 
 def _of_picture(name: str) -> str | None:
-    """The split that a picture's own name says, or a folder below the first whose name is that word."""
+    """Read the split from a picture's name, or from a folder below the first."""
     path = PurePosixPath(name)
     if found := said(path.stem):
         return found.split

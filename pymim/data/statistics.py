@@ -1,4 +1,4 @@
-"""Prints the mean and standard deviation of each channel of DATA, as a line of gin."""
+"""Print the mean and standard deviation of each channel of DATA, as a line of gin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymim.errors import PymimError
 
 
 def main(words: list[str] | None = None) -> int:
-    """Measures what the command line names."""
+    """Measure the data that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m pymim.data.statistics", description=__doc__)
     parser.add_argument("data", help="a folder, a file, or embedded data: what DATA takes")
     parser.add_argument("channels", nargs="?", type=int, default=3, help="of every picture (3)")

@@ -1,4 +1,4 @@
-"""TIFF files: of any depth, of several pages."""
+"""Read TIFF files of any depth and with several pages."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from pymim.data.raster import fits, needed, opened, pixels, say_once
 from pymim.data.turning import by_orientation
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-SUBFILE, BITS, COLOURS, EXTRA, SIGN, TURN = 254, 258, 262, 338, 339, 274
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
+# Numbers of tags in TIFF 6.0.
+SUBFILE, BITS = 254, 258
+COLOURS, EXTRA = 262, 338
+SIGN, TURN = 339, 274
+# Values of the tag PhotometricInterpretation.
+WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1
+RGB, YCBCR = 2, 6
 SMALLER_OR_MASK = 1 | 4  # bits of the tag NewSubfileType
-PREMULTIPLIED = 1  # a kind of alpha in the tag ExtraSamples; 2: not so
+PREMULTIPLIED = 1  # in the tag ExtraSamples: colours are multiplied by alpha; 2: they are not
 
 
 def tiff(file: bytes, channels: int) -> NDArray[Any]:
-    """Give the pixels [C H W] of a TIFF. Its pages are channels: all of them, as many as `channels` says.
+    """Decode a TIFF [C H W]. Its pages are channels, and there must be `channels` of them.
 
-    Pillow reads what it keeps every bit of, tifffile the rest.
+    Pillow reads what it keeps without loss, tifffile the rest.
 
-    Raises: ValueError where pages and channels do not match, or colours are of a kind that is not read.
+    Raises: ValueError if pages and channels do not match, or the colour space is not supported.
     """
     try:
         with opened(file, ("TIFF",)) as image:
@@ -37,7 +42,7 @@ def tiff(file: bytes, channels: int) -> NDArray[Any]:
 
 
 def _kept_whole(image: Any) -> bool:
-    """Whether it is one page whose samples all come through Pillow as they are."""
+    """Say whether the file has one page that Pillow reads without loss."""
     tags: dict[int, Any] = image.tag_v2
     if _pages(image) > 1 or 0 in tags.get(EXTRA, ()):
         return False
@@ -48,7 +53,7 @@ def _kept_whole(image: Any) -> bool:
 
 
 def _pages(image: Any) -> int:
-    """How many pages are not smaller copies or masks of another."""
+    """Count the pages that are not smaller copies or masks of another."""
     kinds = []
     for number in range(image.n_frames):
         image.seek(number)
@@ -98,7 +103,7 @@ def _mismatch(pages: int, count: int, channels: int) -> str:
 
 
 def _apart(planes: Planes, extra: tuple[int, ...]) -> Planes:
-    """Divide colours by an alpha that they were multiplied by."""
+    """Divide colours by the alpha they were multiplied by."""
     if extra != (PREMULTIPLIED,) or planes.dtype == np.uint8:
         return planes
     cover = planes[-1:]

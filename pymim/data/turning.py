@@ -1,4 +1,4 @@
-"""How a picture or a video is turned for its viewer: by quarters and mirrored, as its file says."""
+"""Turn a picture or video for its viewer as its file says: by quarters, and mirrored."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-QUARTER = 1 << 16  # one, in the fixed-point numbers of a display matrix
+QUARTER = 1 << 16  # the number 1 in the fixed-point format of a display matrix
 
 
 class Turn(NamedTuple):
-    """Rows and columns change places first; then the order of rows, or of columns, is reversed."""
+    """Swap rows and columns first, then reverse the order of rows, or of columns."""
 
     swap: bool = False
     rows: bool = False
     columns: bool = False
 
     def __call__(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Turn an array [H W] or [H W C]; a view of it."""
+        """Turn an array [H W] or [H W C]; returns a view of it."""
         turned = pixels.swapaxes(0, 1) if self.swap else pixels
         return turned[:: -1 if self.rows else 1, :: -1 if self.columns else 1]
 
@@ -39,15 +39,16 @@ ORIENTATIONS = {
 
 
 def by_orientation(number: object) -> Turn:
-    """Give the turn of a tag; what is no such number turns nothing."""
+    """Return the turn of an EXIF orientation; an invalid number turns nothing."""
     return ORIENTATIONS.get(number, AS_STORED) if isinstance(number, int) else AS_STORED
 
 
 def by_matrix(matrix: bytes | None) -> Turn:
-    """Give the turn of a display matrix, int32 [3 3]: (x, y) is shown at (a x + c y, b x + d y), where the matrix
-    begins a, b, _, c, d.
+    """Return the turn of a display matrix, int32 [3 3], which begins a, b, _, c, d.
 
-    Raises: ValueError where it turns by less than a quarter, or scales.
+    The pixel (x, y) is shown at (a x + c y, b x + d y).
+
+    Raises: ValueError if it scales, or turns by less than a quarter.
     """
     if matrix is None:
         return AS_STORED

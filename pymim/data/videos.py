@@ -1,4 +1,4 @@
-"""A folder of videos, of each of which a clip is decoded: only what it needs, by seeking."""
+"""Read clips from a folder of videos, decoding only what a clip needs, by seeking."""
 
 from __future__ import annotations
 
@@ -28,16 +28,19 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".ts", ".wmv", ".flv")
 FORMATS = {1: "gray", 3: "rgb24"}
-# Of a frame, that times lie before those asked for. So two frames are never equally near, where rounding, or the
-# milliseconds of a container, would choose. Steps of a clip are even where they are whole frames, and else as even
-# as can be.
+# Times are shifted earlier by this part of a frame. So two frames are never equally near, where
+# rounding or the milliseconds of a container would choose. Steps of a clip are even if they are
+# whole frames, and else as even as possible.
 EARLIER = 0.05
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What is cut out of a video: `frames`, every `stride`-th of the video's own or, where `fps` is given, of that
-    many a second. Large videos are shrunk while they are decoded: the shorter side has at most `short` pixels."""
+    """Choose what to cut out of a video.
+
+    frames: of a clip. stride: take every `stride`-th frame of the video. fps: or so many frames per
+        second. short: pixels of the shorter side at most; larger videos are shrunk while decoding.
+    """
 
     frames: int = 16
     stride: int = 4
@@ -52,10 +55,13 @@ class Clip:
 class Videos:
     """Every video below `path`, in the order of their names; classes as in `Folder`.
 
-    source[i] is the clip in the middle of video i; `source.clip(i, moment)` begins elsewhere, always at a frame. A
-    video that is shorter than a clip repeats its last frame. Frames are turned as the file says.
+    source[i] is the clip in the middle of video i; `source.clip(i, moment)` begins elsewhere,
+    always at a frame. A video shorter than a clip repeats its last frame. Frames are turned as the
+    file says.
 
     threads: of a decoder; each of a loader's workers has one decoder.
+
+    Raises: DataError if there are no videos, or channels is not 1 or 3.
     """
 
     def __init__(
@@ -84,10 +90,14 @@ class Videos:
         return Sample(self.clip(index, 0.5), -1 if self.labels is None else int(self.labels[index]))
 
     def path(self, index: int) -> str:
+        """Return the path of video `index`."""
         return str(self.root / self.files[index])
 
     def clip(self, index: int, moment: float) -> Tensor:
-        """uint8 [C T H W]: `moment` in [0, 1) is where in the video it begins, of all places where it fits."""
+        """Decode a clip, uint8 [C T H W]; moment on [0, 1) chooses its start among those that fit.
+
+        Raises: Unreadable.
+        """
         path = Path(self.path(index))
         av = library()
         try:
@@ -102,7 +112,7 @@ class Videos:
         return clip[None] if clip.ndim == 3 else clip.permute(3, 0, 1, 2)
 
     def _pictures(self, index: int, moment: float) -> list[UInt8[np.ndarray, "H W *C"]]:
-        """The frames nearest to the clip's times. Where a header is wrong, the packets have them."""
+        """Decode the frames nearest to the clip's times; if the header is wrong, by the packets."""
         with Video(self.path(index), self.threads) as video:
             line = self.lines.get(index) or video.timeline()
             try:
@@ -122,7 +132,7 @@ class Videos:
         return shown
 
     def _times(self, line: Timeline, moment: float) -> Float64[np.ndarray, " T"]:
-        """When each frame of the clip is shown, in seconds on the stream's clock."""
+        """Return when each frame of the clip is shown, in seconds of the stream's clock."""
         step = self.form.stride * line.rate / self.form.fps if self.form.fps else self.form.stride
         last = round((line.last - line.first) * line.rate)
         spare = max(0, math.floor(last - step * (self.form.frames - 1) + EARLIER))
@@ -140,6 +150,6 @@ class Videos:
 
 
 def _turn(frame: Any) -> Turn:
-    """How a frame is to be seen. Raises ValueError where that is not by quarters."""
+    """Return how a frame is turned. Raises: ValueError if that is not by quarters."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return by_matrix(None if matrix is None else bytes(matrix))

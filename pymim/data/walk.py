@@ -1,4 +1,4 @@
-"""Which files lie below a folder: each real folder once, regular files only, and what was left out."""
+"""List the files below a folder, each real folder once, and say what was left out."""
 
 from __future__ import annotations
 
@@ -19,41 +19,43 @@ Left = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Files:
-    """Files below `root`, by names relative to it, in their order; `left`: what was left out, by the reason."""
+    """Hold files below `root` by relative names; `left` maps reasons to the files left out."""
 
     root: Path
     names: list[str]
     left: Left = field(default_factory=dict)
 
     def tops(self) -> list[str]:
-        """Give the folders directly below the root that hold files, in their order."""
+        """List the folders directly below the root that hold files, in order."""
         return sorted({name.split("/", 1)[0] for name in self.names if "/" in name})
 
     def below(self, folder: str) -> Files:
-        """Give the files of a sub-folder."""
+        """Return the files of a sub-folder."""
         start = f"{folder}/"
         return Files(self.root / folder, [name[len(start) :] for name in self.names if name.startswith(start)])
 
     def keep(self, names: Collection[str], reason: str = "") -> Files:
-        """Give these files alone; the others are left out for `reason`, where one is given."""
+        """Keep only these files; the others are left out for `reason`, if one is given."""
         kept = replace(self, names=[name for name in self.names if name in names])
         return kept.without(reason, [name for name in self.names if name not in names] if reason else [])
 
     def without(self, reason: str, names: Iterable[str]) -> Files:
-        """Give the same files, with others that are left out for `reason`."""
+        """Return the same files, and report others as left out for `reason`."""
         more = self.left.get(reason, ()) + tuple(names)
         return replace(self, left={**self.left, reason: more} if more else self.left)
 
     def ending(self, suffixes: tuple[str, ...], reason: str) -> Files:
-        """Give the files that end so, in any case; the others are left out for `reason`."""
+        """Keep the files with these suffixes, in any case; the others are left out for `reason`."""
         return self.keep({name for name in self.names if name.lower().endswith(suffixes)}, reason)
 
 
 def walk(root: Path) -> Files:
-    """Every regular file below `root`, however deep; what is hidden is passed over. Raises DataError.
+    """List every regular file below `root` at any depth; hidden ones are skipped.
 
-    Links to folders are followed after all real folders were read; one that leads to a folder above the root, or to
-    one that was read, is left out: its files would count twice, or for ever.
+    Links to folders are followed after all real folders. A link to a folder above the root, or to
+    one that was read, is left out: its files would count twice, or without end.
+
+    Raises: DataError if the root cannot be read.
     """
     return _Walk(root).files()
 
@@ -110,6 +112,6 @@ class _Walk:
 
 
 def _identity(folder: str) -> tuple[int, int] | str:
-    """What is equal for one real folder under all its names."""
+    """Return a value that is equal for one real folder under all its names."""
     status = os.stat(folder)  # noqa: PTH116
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)

@@ -1,4 +1,4 @@
-"""The processes that decode: started from a clean one, deaf to signals, gone with the run."""
+"""Run the processes that decode: forked from a clean one, deaf to signals, gone with the run."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from pymim.data.source import Source
 from pymim.errors import DataError
 from pymim.signals import SIGNALS
 
-MOST_WORKERS = 16  # unless asked for
+MOST_WORKERS = 16  # by default
 _started: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 
 
 def default_workers(source: Source) -> int:
+    """Return 0 for a source in memory, else this process's share of the processors, at most 16."""
     if hasattr(source, "take"):
         return 0
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -36,28 +37,31 @@ def default_workers(source: Source) -> int:
 
 
 def clean_start() -> Any:
-    """Workers are forks of a fresh process: forks of this one would inherit the locks of MKL and wait for ever."""
+    """Start a fresh process to fork workers from.
+
+    Forks of this one would inherit the locks of MKL and wait for ever.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pymim.data", "pymim.views"])
-    resource_tracker.ensure_running()  # which would let signals through again
+    resource_tracker.ensure_running()  # starting it later would unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        forkserver.ensure_running()  # it inherits what is blocked
+        forkserver.ensure_running()  # it inherits the blocked signals
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
 def pickled(make: Any) -> bytes:
-    """What each worker gets a copy of. Raises DataError where it cannot be copied."""
+    """Pickle what each worker gets a copy of. Raises: DataError if it cannot be pickled."""
     try:
         return pickle.dumps(make)
-    except Exception as error:  # whatever a part of it raises
+    except Exception as error:  # a part's own pickling may raise any error
         raise _uncopied(error) from error
 
 
 def start(context: Any, *arguments: Any) -> tuple[BaseProcess, Connection]:
-    """Start a worker on `work`, and give the end of a pipe that its batches come from."""
+    """Start a worker on `work`; return the end of the pipe that its batches come from."""
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs, *arguments), daemon=True)
     with theirs:
@@ -68,21 +72,23 @@ def start(context: Any, *arguments: Any) -> tuple[BaseProcess, Connection]:
 
 @atexit.register  # after multiprocessing's own, which waits: the last one runs first
 def _end_workers() -> None:
-    """Python waits at its exit for processes that it has asked to end by a signal, to which ours are deaf. One that
-    was not ended in another way, as its loader was never closed, is killed."""
+    """Kill workers that were not ended, as their loader was never closed.
+
+    At its exit Python sends processes a signal and waits for them, but workers ignore signals.
+    """
     for worker in list(_started):
         if worker.is_alive():
             worker.kill()
 
 
 def work(connection: Connection, make: bytes, steps: range, ahead: int, seed: int) -> None:
-    """Make the batches of these steps, `ahead` of them before the first is asked for; what goes wrong is sent.
+    """Make the batches of these steps, `ahead` of them before the first request; send errors.
 
     make: pickled, step -> batch.
     """
     _live_as_long_as_the_run()
     torch.set_num_threads(1)
-    for draw in (torch.manual_seed, random.seed, np.random.seed):  # for what a user's component may draw from
+    for draw in (torch.manual_seed, random.seed, np.random.seed):  # a user's component may use them
         draw(seed)
     try:
         copy = _copied(make)
@@ -90,7 +96,7 @@ def work(connection: Connection, make: bytes, steps: range, ahead: int, seed: in
             if place >= ahead:
                 connection.recv_bytes()
             _parcel(copy, step).send(connection)
-    except (EOFError, BrokenPipeError, ConnectionResetError):  # the run wants no more
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the run has closed the pipe
         return
 
 
@@ -116,14 +122,14 @@ def _parcel(make: Any, step: int) -> passing.Parcel:
 
 
 class Failure:
-    """What went wrong in a worker, and where, as its traceback says."""
+    """Hold an error of a worker, and its traceback as text."""
 
     def __init__(self, error: BaseException):
         self.error = error if _travels(error) else DataError(f"Loader: source: {type(error).__name__}: {error}")
         self.where = "".join(traceback.format_exception(error))
 
     def raised(self) -> BaseException:
-        """The same error here, caused by the worker's words of it."""
+        """Return the error to raise here, with the worker's traceback as its cause."""
         self.error.__cause__ = _Remote(f"\n{self.where}")
         return self.error
 
@@ -135,13 +141,17 @@ class _Remote(Exception):
 def _travels(error: BaseException) -> bool:
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
-    except Exception:  # whatever a constructor of its own raises
+    except Exception:  # the error's own constructor may raise any error
         return False
 
 
 def _live_as_long_as_the_run() -> None:
-    """A signal to the whole group asks the training to save and stop: until then it needs its workers. And when
-    it is killed they end, though the fresh process that is their parent does not."""
+    """Ignore signals, and end when the run ends.
+
+    A signal to the whole process group asks the training to save and stop, and until then it needs
+    its workers. If the run is killed, the fresh process that is the workers' parent lives on, so
+    they watch the run itself.
+    """
     for name in SIGNALS:
         signal.signal(name, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_run, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Files: the run's folder, metrics, checkpoints, exported weights."""
+"""Read and write files: the run's folder, metrics, checkpoints, exported weights."""
 
 from pymim.io.folder import Folder
 from pymim.io.metrics import Metrics

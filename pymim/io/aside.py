@@ -1,7 +1,8 @@
-"""What a run leaves behind where it goes on from an earlier step: kept in RUN/aside until the run has passed it.
+"""Set aside what a run wrote after the step it resumes from, in RUN/aside.
 
-A checkpoint, an evaluation, a picture or a row of a later step than the one a run goes on from is of another branch
-of it: nothing that takes the newest may take it.
+Checkpoints, evaluations, pictures and rows of later steps belong to an abandoned branch of the run.
+They are moved so that code which takes the newest file never takes one of them. They are deleted
+once the run has passed their step.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ PLACES = ("checkpoints", "evaluation", "pictures")
 
 
 def move(run: Path, step: int) -> list[str]:
-    """Set aside what is of later steps, rows too; say what. Not for a run that has its metrics.jsonl open."""
+    """Set aside files and rows of later steps, and list them.
+
+    Do not call it for a run whose metrics.jsonl is open.
+    """
     return move_numbered(run, step) + _move_rows(run, step)
 
 
 def move_numbered(run: Path, step: int) -> list[str]:
-    """Set aside the files and folders that are named after later steps; give their names within the run's."""
+    """Set aside files and folders named after later steps; list their paths within the run."""
     later = [path for place in PLACES for path in _numbered(run / place) if _number(path) > step]
     for path in later:
         _replace(path, run / "aside" / path.relative_to(run))
@@ -32,7 +36,10 @@ def move_numbered(run: Path, step: int) -> list[str]:
 
 
 def adopt(run: Path, path: Path, step: int) -> list[str]:
-    """Copy a checkpoint from elsewhere to where the run's are; give the name of one in its place, set aside."""
+    """Copy a checkpoint from elsewhere into the run.
+
+    Returns the path of a checkpoint of the same step that was set aside, if there was one.
+    """
     final = run / "checkpoints" / f"step-{step:08d}"
     if path.resolve().parent == final.parent.resolve() and step_of(path) == step:
         return []
@@ -53,7 +60,7 @@ def adopt(run: Path, path: Path, step: int) -> list[str]:
 
 
 def drop(run: Path, step: int) -> None:
-    """Remove what was set aside and has been passed: what is of this step, or of an earlier one."""
+    """Delete what was set aside up to this step: the run has passed it."""
     aside = run / "aside"
     if not aside.is_dir():
         return
@@ -63,7 +70,7 @@ def drop(run: Path, step: int) -> None:
         if all(row["step"] <= step for row in metrics.read(path)):
             path.unlink()
     if not any(aside.glob("*.jsonl")) and not any(_numbered(aside / place) for place in PLACES):
-        for path in aside.glob("*.gin"):  # what made all that is gone
+        for path in aside.glob("*.gin"):  # the configurations of what was just deleted
             path.unlink()
     for folder in (*(aside / place for place in PLACES), aside):
         with contextlib.suppress(OSError):  # not empty yet
@@ -83,7 +90,7 @@ def _move_rows(run: Path, step: int) -> list[str]:
 
 
 def _numbered(folder: Path) -> list[Path]:
-    """The entries of a folder whose names end with a step, by step."""
+    """List a folder's entries named after a step, in order of their steps."""
     return sorted((path for path in folder.glob("*-*") if _number(path) >= 0), key=_number)
 
 

@@ -1,10 +1,10 @@
-"""Checkpoints: the state of a run at a step, whole or not there at all.
+"""Save and load checkpoints: the state of a run at a step, complete or not there at all.
 
-Tensors are in state.safetensors, numbers in meta.json: nothing is pickled. All processes have the same, and the
-first one writes, under another name that is changed at the end, when all is on the disk: a kill or a power cut at
-any moment leaves the checkpoint before. Checksums are compared before anything is read (`pymim.io.seal`).
-What is a pure function of (seed, step) - the data order, the masks, the schedules, the random state of a step -
-is not saved, for the step is.
+Tensors are in state.safetensors, numbers in meta.json; nothing is pickled. All processes hold the
+same state, so the first one writes. It writes to a temporary name and renames once everything is on
+the disk, so a kill or a power cut at any moment leaves the checkpoint before. Checksums are
+compared before anything is read (`pymim.io.seal`). Pure functions of (seed, step) - data order,
+masks, schedules, the step's random state - are not saved: the step is enough.
 """
 
 from __future__ import annotations
@@ -42,9 +42,12 @@ def save(
     meta: dict[str, Any],
     keep: int,
 ) -> Path:
-    """Writes step-NNNNNNNN under `folder` and drops all but the newest `keep`; Unwritable where it cannot.
+    """Write step-NNNNNNNN under `folder` and delete all but the newest `keep` checkpoints.
 
-    Later ones than `step` are of another branch of the run: they are set aside (`pymim.io.aside`).
+    Checkpoints later than `step` belong to another branch of the run and are set aside
+    (`pymim.io.aside`).
+
+    Raises: Unwritable, in every process, if the first process cannot write.
     """
     final = folder / f"step-{step:08d}"
     failure = ""
@@ -62,7 +65,7 @@ def save(
 
 
 def _write(final: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> str:
-    """Write a checkpoint; give why it could not be written and what to do, or nothing."""
+    """Write a checkpoint; return why it could not be written and the remedy, or ""."""
     if not final.parents[1].is_dir():
         return "the run's folder is gone); was it deleted or renamed while the run went on?"
     beside = final.with_name(f".writing-{final.name}")
@@ -83,15 +86,15 @@ def _write(final: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> str
 
 
 def _write_files(folder: Path, data: bytes, meta: dict[str, Any]) -> None:
-    with ThreadPoolExecutor(1) as beside:  # the checksum takes no time of its own
-        checksum = beside.submit(seal.checksum, data)
+    with ThreadPoolExecutor(1) as pool:  # compute the checksum while the disk is busy
+        checksum = pool.submit(seal.checksum, data)
         write_synced(folder / TENSORS, data)
     files = {TENSORS: {"bytes": len(data), "crc32": checksum.result()}}
     write_synced(folder / seal.META, seal.text({**meta, "files": files}).encode())
 
 
 def _told_by_the_leader(word: str) -> str:
-    """The first process's word, in all of them: what it cannot write stops the others too."""
+    """Broadcast rank 0's error, so that a failed write stops every rank."""
     words = [word]
     if torch.distributed.is_initialized():
         torch.distributed.broadcast_object_list(words)
@@ -99,13 +102,13 @@ def _told_by_the_leader(word: str) -> str:
 
 
 def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Put the checkpoint at `path` into `module` and `optimizer`; give its meta.
+    """Load the checkpoint at `path` into `module` and `optimizer`; return its meta.
 
-    A parameter that had no gradient yet has no optimiser's state in the file, and then none here. What is kept
-    elsewhere is told which checksum its tensors must have.
+    A parameter that never had a gradient has no optimiser state in the file, and gets none. A part
+    that keeps its tensors in a file of its own gets the checksum that file must have.
 
-    Raises: Damaged where it is not what was saved, and then nothing has changed; ConfigError where the tensors it
-        holds are not the ones this configuration has.
+    Raises: Damaged if the files are not what was saved, before anything is changed; ConfigError if
+    the tensors are not those of this configuration.
     """
     meta, saved = _read(path)
     materialise(optimizer)
@@ -123,12 +126,15 @@ def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 
 
 def check(path: Path) -> int:
-    """Compare the files of a checkpoint with their checksums; give its step. Raises Damaged."""
+    """Compare the files of a checkpoint with their checksums; return its step.
+
+    Raises: Damaged.
+    """
     return int(_read(path)[0]["step"])
 
 
 def peek(path: Path) -> dict[str, Any]:
-    """Give the meta of a checkpoint that may be damaged: nothing, then."""
+    """Return the meta of a checkpoint, or {} if it is damaged."""
     try:
         return seal.read(path)
     except Damaged:
@@ -149,7 +155,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _renamed(saved: dict[str, Tensor], elsewhere: dict[str, KeptElsewhere]) -> dict[str, Tensor]:
-    """Take a checkpoint of 0.1, whose names have a `method.` more, and which has what is kept elsewhere too."""
+    """Translate a checkpoint of version 0.1, and drop what is now kept in files of its own.
+
+    Version 0.1 put one more `method.` before each name.
+    """
     if any(name.startswith("method.method.") for name in saved):
         saved = {name.removeprefix("method."): value for name, value in saved.items()}
     kept = tuple(f"{name}." for name in elsewhere)
@@ -157,7 +166,7 @@ def _renamed(saved: dict[str, Tensor], elsewhere: dict[str, KeptElsewhere]) -> d
 
 
 def _drop_missing(saved: dict[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Forget the optimiser's state of parameters of which the checkpoint has none."""
+    """Drop the optimiser state of parameters that have none in the checkpoint."""
     for name, parameter in module.named_parameters():
         prefix = f"optimizer.state.{name}."
         if parameter in optimizer.state and not any(key.startswith(prefix) for key in saved):
@@ -165,28 +174,28 @@ def _drop_missing(saved: dict[str, Tensor], module: nn.Module, optimizer: torch.
 
 
 def steps(folder: Path) -> list[Path]:
-    """The checkpoints under `folder`, oldest first: those that have their meta.json."""
+    """List the checkpoints under `folder` that have a meta.json, oldest first."""
     return [path for path in begun(folder) if (path / seal.META).exists()]
 
 
 def begun(folder: Path) -> list[Path]:
-    """Everything under `folder` that has a checkpoint's name, whole or not, oldest first."""
+    """List everything under `folder` with a checkpoint's name, complete or not, oldest first."""
     named = ((seal.step_of(path), path) for path in folder.glob("step-*") if path.is_dir())
     return [path for _, path in sorted((step, path) for step, path in named if step is not None)]
 
 
 def newest(run: Path) -> Path:
-    """Give the last whole checkpoint of the run in this folder, as `restore_newest` finds it."""
+    """Return the last complete checkpoint of the run, as `restore_newest` finds it."""
     return restore_newest(run, check)[0]
 
 
 def restore_newest(run: Path, restore: Callable[[Path], int]) -> tuple[Path, int]:
-    """Call `restore` on the last checkpoint of the run in this folder that is whole; give it, and its step.
+    """Call `restore` on the run's last complete checkpoint; return its path and its step.
 
-    `restore` raises Damaged where one is not: what is wrong is said, and the one before is taken. One that a
-    training dropped meanwhile is passed over.
+    If `restore` raises Damaged, a warning is logged and the checkpoint before is tried. A
+    checkpoint that a running training deleted meanwhile is skipped.
 
-    Raises: ConfigError where there is no whole one.
+    Raises: ConfigError if no complete checkpoint is left.
     """
     wrong: dict[Path, str] = {}
     while found := [path for path in begun(run / "checkpoints") if path not in wrong]:
@@ -205,7 +214,10 @@ def restore_newest(run: Path, restore: Callable[[Path], int]) -> tuple[Path, int
 
 
 def materialise(optimizer: torch.optim.Optimizer) -> None:
-    """Makes an optimiser create its state, by a step of rate 0 on zero gradients, so that it can be loaded into."""
+    """Make an optimiser create its state, so that a checkpoint can be loaded into it.
+
+    It takes a step of learning rate 0 on zero gradients.
+    """
     if optimizer.state:
         return
     for group in optimizer.param_groups:
@@ -217,12 +229,15 @@ def materialise(optimizer: torch.optim.Optimizer) -> None:
 
 
 def is_leader() -> bool:
-    """Whether this process is the one that writes files."""
+    """Say whether this process is rank 0, which writes files."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Every tensor under its first name: what modules share is saved once, what is kept elsewhere never."""
+    """Map each tensor to its first name: shared tensors are saved once.
+
+    Tensors of parts that keep a file of their own are left out.
+    """
     kept = tuple(f"{name}." for name in _elsewhere(module))
     names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
     named = {name: value for name, value in module.state_dict().items() if not name.startswith(kept)}
@@ -236,7 +251,7 @@ def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, T
 
 
 def _elsewhere(module: nn.Module) -> dict[str, KeptElsewhere]:
-    """The parts, by name, whose tensors a file of their own keeps."""
+    """Map names to the parts that keep their tensors in a file of their own."""
     parts = ((name, part) for name, part in module.named_modules() if isinstance(part, KeptElsewhere))
     return {name: part for name, part in parts if part.file is not None}
 
@@ -257,5 +272,5 @@ def _check_same(path: Path, tensors: dict[str, Tensor], saved: dict[str, Tensor]
 
 
 def _known(name: str) -> str:
-    """Write a tensor's name as a message does: without where a run keeps it."""
+    """Write a tensor's name as messages do, without the run's prefixes."""
     return re.sub(r"^(optimizer\.state\.)?(method\.)+", "", name)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, synced, then renamed; and what is said where that fails."""
+"""Write files that are complete or not there: written under a temporary name, synced, renamed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pathlib import Path
 from pymim.endings import FULL
 from pymim.errors import Unwritable
 
-_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}  # of folders, on some file systems
+# Errors of file systems that cannot sync a folder.
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a small file. A kill, a power cut or a full disk leaves the one before.
+    """Write a small file. A kill, a power cut or a full disk leaves the previous file.
 
-    Raises: Unwritable, and then nothing half-written stays.
+    Raises: Unwritable; nothing half-written stays.
     """
     data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.writing")
@@ -35,7 +36,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a file, which is on the disk when this returns."""
+    """Write a file and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -43,7 +44,7 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Put the names in a folder on the disk, where its file system can."""
+    """Sync a folder's list of names to the disk, if its file system can."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -55,7 +56,10 @@ def sync_folder(path: Path) -> None:
 
 
 def publish(beside: Path, final: Path) -> None:
-    """Give a written folder its name. What is in it is on the disk before, and the name when this returns."""
+    """Rename a written folder to its final name.
+
+    Its content is on the disk before the rename, and the name when this returns.
+    """
     sync_folder(beside)
     shutil.rmtree(final, ignore_errors=True)
     beside.rename(final)
@@ -64,7 +68,7 @@ def publish(beside: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def said(path: Path, wanted: int) -> Iterator[None]:
-    """Turn an error of the system's while `path` is written into Unwritable, with its name and sizes."""
+    """Turn an OSError while `path` is written into Unwritable, with the file's name and sizes."""
     try:
         yield
     except OSError as error:
@@ -74,7 +78,7 @@ def said(path: Path, wanted: int) -> Iterator[None]:
 
 
 def reason(path: Path, wanted: int, error: OSError) -> str:
-    """Say why a file of `wanted` bytes could not be written, and how many are free."""
+    """Say why a file of `wanted` bytes could not be written, and how many bytes are free."""
     there = next(place for place in path.resolve().parents if place.is_dir())
     free = _size(shutil.disk_usage(there).free)
     return f"{error.strerror or error}: {_size(wanted)} wanted, {free} free"

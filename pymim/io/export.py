@@ -1,9 +1,10 @@
-"""pymim export RUN --to DIR: the encoder for everybody else, as safetensors and JSON.
+"""pymim export RUN --to DIR: write the encoder for other libraries, as safetensors and JSON.
 
-DIR/ is what timm reads, where it has such an encoder: timm.create_model("local-dir:DIR", pretrained=True); and
-plain torch: safetensors.torch.load_file("DIR/model.safetensors"). DIR/transformers/ is the same encoder under the
-names of transformers' ViT: AutoModel.from_pretrained("DIR/transformers"), with AutoImageProcessor. DIR/pymim.json
-says how pictures are prepared and read, and why a library cannot load it.
+DIR/ is read by timm, if timm has such an encoder: timm.create_model("local-dir:DIR",
+pretrained=True). Plain torch reads it by safetensors.torch.load_file("DIR/model.safetensors").
+DIR/transformers/ is the same encoder with the names of transformers' ViT:
+AutoModel.from_pretrained("DIR/transformers"), with AutoImageProcessor. DIR/pymim.json says how
+pictures are prepared and features read, and why a library cannot load the encoder.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ LOADS = "loads it"
 
 
 def export(encoder: Encoder, folder: Path, mean: list[float], std: list[float]) -> list[Path]:
-    """Write `encoder.bare` as one that is evaluated at its own size and by its own pooling: see `written`."""
+    """Write `encoder.bare` for an evaluation at its own size with its own pooling: see `written`.
+
+    mean, std: of each channel, or one number for all.
+    """
     return list(written(encoder, folder, Shown(mean, std))[0])
 
 
 def written(encoder: Encoder, folder: Path, shown: Shown) -> tuple[list[Path], dict[str, str]]:
-    """Write `encoder.bare`, for timm and transformers too where they have such an encoder.
+    """Write `encoder.bare`, also for timm and transformers if they have such an encoder.
 
-    Gives the folders that hold weights, and what each library says: that it loads it, or why it does not.
+    Returns the folders that hold weights, and for each library "loads it" or why it does not.
     """
     encoder = getattr(encoder, "bare", encoder)
     shown = _each_channel(shown, encoder.channels)
@@ -72,13 +76,13 @@ def _config(make: Any, encoder: Encoder, shown: Shown, library: str, said: dict[
 
 
 def _each_channel(shown: Shown, channels: int) -> Shown:
-    """One number serves all channels here, and nowhere else."""
+    """Repeat a single mean or deviation for every channel, as other libraries expect."""
     mean, std = (list(one) * channels if len(one) == 1 else list(one) for one in (shown.mean, shown.std))
     return shown._replace(mean=mean, std=std)
 
 
 def _described(encoder: Encoder, shown: Shown) -> dict[str, Any]:
-    """What must be known beside the weights."""
+    """Collect what a reader of the weights must know."""
     return {
         "encoder": type(encoder).__name__,
         "channels": encoder.channels,
@@ -107,7 +111,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _shown(encoder: Encoder) -> Shown:
-    """How the run of the loaded configuration is evaluated; where it is not, how it is trained."""
+    """Read how the loaded configuration evaluates its run, or how it trains if it does not."""
     from pymim import config
 
     evaluated = "evaluate.Evaluation"
@@ -125,7 +129,7 @@ def _shown(encoder: Encoder) -> Shown:
 
 
 def main(words: list[str]) -> int:
-    """The command line."""
+    """Run the command line; return the exit code."""
     from pymim import config
     from pymim.io import checkpoint, measured, weights
 
@@ -140,7 +144,8 @@ def main(words: list[str]) -> int:
     with config.trusting(args.trust):
         measured.once(config.load([str(args.run / "config.gin")]), root, args.run / "config.gin")
     encoder: Encoder = config.build(root, "method").encoder
-    weights.load(encoder, checkpoint.newest(args.run), whole=True)  # alone: the data may be elsewhere by now
+    # Load the encoder alone: the data may have moved since the run.
+    weights.load(encoder, checkpoint.newest(args.run), whole=True)
     folders, said = written(encoder, args.to, _shown(encoder))
     print("\n".join(str(path / "model.safetensors") for path in folders))  # noqa: T201
     for library, found in said.items():

@@ -1,7 +1,7 @@
-"""Figures that a run measured, each with its protocol: what it was measured with (`pymim.io.protocol`).
+"""Keep the figures that a run measured, each with its protocol (`pymim.io.protocol`).
 
-evaluation/step-N.json is of the run's own evaluation of step N, evaluation/eval-N.json of --mode eval, and
-evaluation/baselines.json keeps what any of them measured of raw pixels and of the untrained encoder.
+evaluation/step-N.json holds the run's own evaluation at step N, evaluation/eval-N.json one of
+--mode eval. evaluation/baselines.json holds the figures of raw pixels and of the untrained encoder.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pymim.io.folder import Folder
 from pymim.io.protocol import Protocol, difference
 
 Scores = dict[str, float]
-BESIDE = ("step", "baselines", "protocol")  # what of an evaluation is no figure
+BESIDE = ("step", "baselines", "protocol")  # the entries of an evaluation that are not figures
 log = logging.getLogger("pymim.io")
 
 
 class Row(NamedTuple):
-    """The figures of one baseline, and what they were measured with."""
+    """Hold the figures of one baseline and the protocol they were measured with."""
 
     name: str
     figures: Scores
@@ -30,9 +30,9 @@ class Row(NamedTuple):
 
 
 class Baselines:
-    """Those of a run that are measured already, in evaluation/baselines.json.
+    """Keep a run's measured baselines in evaluation/baselines.json.
 
-    say: is given each line on what is measured again, and why.
+    say: called with a line whenever a baseline is measured again, and why.
     """
 
     def __init__(self, folder: Folder, say: Callable[[str], None]) -> None:
@@ -41,11 +41,11 @@ class Baselines:
         self.rows = self._read()
 
     def get(self, name: str, protocol: Protocol, measure: Callable[[], Scores]) -> Scores:
-        """Give the figures of this baseline by this protocol, measured where they are not there.
+        """Return a baseline's figures for this protocol; measure them if they are not there.
 
         Raises: Unwritable.
         """
-        protocol = json.loads(json.dumps(protocol))  # as it will be read
+        protocol = json.loads(json.dumps(protocol))  # tuples become lists, as in the file
         others = [row for row in self.rows if row.name == name]
         for row in others:
             if not difference(row.protocol, protocol):
@@ -78,7 +78,7 @@ def _is_row(found: Any) -> bool:
 
 
 def evaluations(run: Path) -> list[dict[str, Any]]:
-    """Give what a run measured of itself, oldest first; what cannot be read is said, and left out."""
+    """Read a run's own evaluations, oldest first; warn about files that cannot be read."""
     found = []
     for file in sorted((run / "evaluation").glob("step-*.json")):
         evaluation = _json(file)
@@ -90,12 +90,12 @@ def evaluations(run: Path) -> list[dict[str, Any]]:
 
 
 def scores(row: dict[str, Any]) -> Scores:
-    """The figures of an evaluation alone."""
+    """Return only the figures of an evaluation."""
     return {name: value for name, value in row.items() if name not in BESIDE and isinstance(value, int | float)}
 
 
 def free_name(folder: Folder, step: int, protocol: Protocol) -> str:
-    """A name for an evaluation of --mode eval that no other one of this step has, but of the same protocol."""
+    """Name an evaluation of --mode eval so that it replaces only one of the same protocol."""
     protocol = json.loads(json.dumps(protocol))
     for number in itertools.count(1):
         name = f"eval-{number}-{step:08d}" if number > 1 else f"eval-{step:08d}"

@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it, where, and who may write there."""
+"""The folder of a run: what is in it, and who may write there."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from pymim.io.disk import write_whole
 
 
 class Folder:
-    """WORKDIR/: config.gin and operative_config.gin of what runs now; beside them, as config.until-STEP.gin, of
-    what ran before; env.json, metrics.jsonl, status.json, checkpoints/, pictures/, evaluation/, export/, stages/
-    of a run that has some, and nan/ after trouble."""
+    """Name the files of WORKDIR and write them.
+
+    - config.gin and operative_config.gin: what runs now; config.until-STEP.gin: what ran before.
+    - env.json, metrics.jsonl, status.json, checkpoints/, pictures/, evaluation/, export/.
+    - stages/: of a run that has stages; nan/: after a step whose numbers were not finite.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -29,10 +32,14 @@ class Folder:
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of the run's checkpoints."""
         return self.path / "checkpoints"
 
     def refuse_another_run(self, resuming: bool) -> None:
-        """Refuse a folder that holds a run, or its stages, unless that run is being resumed."""
+        """Refuse a folder that holds a run or its stages, unless that run is resumed.
+
+        Raises: ConfigError.
+        """
         if not resuming and any((self / name).exists() for name in ("config.gin", "stages")):
             raise ConfigError(
                 f"workdir: {self.path}: expected a new folder, got one that holds a run; "
@@ -40,7 +47,10 @@ class Folder:
             )
 
     def create(self) -> None:
-        """Make the folder. Raises ConfigError where it cannot be written."""
+        """Make the folder and check that it can be written.
+
+        Raises: ConfigError.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self / ".probe").write_text("")
@@ -52,7 +62,10 @@ class Folder:
             ) from error
 
     def write(self, name: str, text: str) -> None:
-        """Write a small file, whole. Raises Unwritable, also where the run's folder is gone: none is made."""
+        """Write a small file completely.
+
+        Raises: Unwritable, also if the run's folder is gone: it is not made again.
+        """
         if not self.path.is_dir():
             raise Unwritable(
                 f"{self / name}: could not be written: the folder {self.path} is gone; "
@@ -61,10 +74,11 @@ class Folder:
         write_whole(self / name, text)
 
     def write_json(self, name: str, value: Any) -> None:
+        """Write a value as JSON. Raises: Unwritable."""
         self.write(name, json.dumps(value, indent=1) + "\n")
 
     def describe_machine(self) -> None:
-        """env.json: what the run ran on."""
+        """Write env.json: versions, hardware, and the command."""
         cuda = torch.cuda.is_available()
         self.write_json(
             "env.json",

@@ -1,7 +1,7 @@
-"""The configurations of a run: config.gin is what runs now; what ran before it is beside, with its last step.
+"""Keep the configurations of a run: config.gin runs now, earlier ones carry their last step.
 
-config.until-00000010.gin ran up to step 10, and operative_config.until-00000010.gin has its defaults too. What is
-of steps past the one that a run goes on from is set aside, as all of that branch is (`pymim.io.aside`).
+config.until-00000010.gin ran up to step 10; operative_config.until-00000010.gin has its defaults
+too. Configurations of steps after the one a run resumes from are set aside (`pymim.io.aside`).
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ NAMES = ("config", "operative_config")
 
 
 def at(run: Path, step: int, name: str = "config") -> Path:
-    """Give the file of what made this step of the run in this folder; there may be none."""
+    """Return the file of the configuration that computed this step; it may not exist."""
     return next((path for path in _ended(run, name) if _last(path) >= step), run / f"{name}.gin")
 
 
 def texts(run: Path, step: int) -> dict[str, str]:
-    """Give what made this step, by name, as far as it is there."""
+    """Read the configurations that computed this step, by name, if they exist."""
     files = {name: at(run, step, name) for name in NAMES}
     return {name: file.read_text() for name, file in files.items() if file.is_file()}
 
 
 def write(folder: Folder, step: int, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Write what runs from this step on, and beside it what ran before where that is another; give its names.
+    """Write what runs after `step`, and keep what ran before if it differs; list the kept files.
 
-    before: what made the step, by name (`texts`). now: what runs from now on, by name.
+    before: texts that computed the step, by name (`texts`). now: texts that run from now on.
+
     Raises: Unwritable.
     """
     kept = []
@@ -50,13 +51,13 @@ def write(folder: Folder, step: int, before: Mapping[str, str], now: Mapping[str
 
 
 def _copy_aside(run: Path, name: str) -> None:
-    """Leave the configuration of a branch that was set aside with it."""
+    """Copy a configuration to the branch that was set aside."""
     if (run / "aside").is_dir() and (run / name).is_file() and not (run / "aside" / name).exists():
         write_whole(run / "aside" / name, (run / name).read_bytes())
 
 
 def _ended(run: Path, name: str) -> list[Path]:
-    """The files of what ran before, oldest first."""
+    """List the configurations that ran before, oldest first."""
     return sorted((path for path in run.glob(f"{name}.until-*.gin") if _last(path) >= 0), key=_last)
 
 

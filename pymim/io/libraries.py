@@ -1,7 +1,7 @@
-"""What timm and transformers need to know of an encoder, so that it answers there as it was evaluated here.
+"""Translate an encoder for timm and transformers, so that it gives there what it gives here.
 
-Names and defaults are those of timm 1.0 (`VisionTransformer`, `ResNet`) and transformers 4 and 5 (`ViTModel`,
-`BitImageProcessor`, which scales the shorter side and crops the middle).
+Names and defaults are those of timm 1.0 (`VisionTransformer`, `ResNet`) and transformers 4 and 5
+(`ViTModel`, and `BitImageProcessor`, which scales the shorter side and crops the middle).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Tensor
 from pymim.contracts import Encoder
 from pymim.encoders import ResNet, ViT
 
-BICUBIC = 3  # Pillow's number
-EPSILON = 1e-6  # of both libraries' layer norms, as they are asked for
+BICUBIC = 3  # Pillow's number for it
+EPSILON = 1e-6  # epsilon of the layer norms in both libraries
 
 _NAMES = {
     "cls_token": "embeddings.cls_token",
@@ -33,11 +33,12 @@ _BLOCK_NAMES = {
 
 
 class Shown(NamedTuple):
-    """How pictures are prepared and vectors read, where an encoder is evaluated.
+    """How pictures are prepared and features read when an encoder is evaluated.
 
-    mean, std: of each channel. size: rows and columns of the view; None: what the encoder was built for. share: of
-    the shorter side, as of `views.Center`. pool, layer: as of `evaluate.Evaluation`.
-    range: of the pixels, where it is not [0, 1].
+    mean, std: of each channel. size: rows and columns of the view; None: the size the encoder was
+        built for.
+    share: of the shorter side, as in `views.Center`. pool, layer: as in `evaluate.Evaluation`.
+    range: of the pixels, if not [0, 1].
     """
 
     mean: list[float]
@@ -50,17 +51,20 @@ class Shown(NamedTuple):
 
 
 class Refused(Exception):
-    """A library has no such encoder; its text says why."""
+    """A library has no such encoder; the text says why."""
 
 
 def built_for(encoder: Encoder) -> list[int]:
-    """Pixels of the views per axis."""
+    """Return the pixels of the encoder's views on each axis."""
     image = getattr(encoder, "image", None)
     return list(image or (cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)))
 
 
 def timm_config(encoder: Encoder, shown: Shown) -> dict[str, Any]:
-    """The config.json by which timm.create_model("local-dir:...") builds this very encoder. Raises Refused."""
+    """Return the config.json from which timm.create_model("local-dir:...") builds this encoder.
+
+    Raises: Refused.
+    """
     named, arguments = _vit(encoder, shown) if isinstance(encoder, ViT) else _resnet(encoder, shown)
     image = _square_views(encoder, shown)
     arguments |= {"in_chans": encoder.channels, "num_classes": 0}
@@ -78,7 +82,10 @@ def timm_config(encoder: Encoder, shown: Shown) -> dict[str, Any]:
 
 
 def _square_views(encoder: Encoder, shown: Shown) -> list[int]:
-    """Rows and columns. Raises Refused for clips, and for a ViT at another size than it was built for."""
+    """Return rows and columns of the views.
+
+    Raises: Refused for clips, and for a ViT at another size than it was built for.
+    """
     image = built_for(encoder)
     if len(image) != 2:
         raise Refused("it has no encoder of clips")
@@ -116,7 +123,10 @@ def _vit(encoder: ViT, shown: Shown) -> tuple[str, dict[str, Any]]:
 
 
 def _pool(encoder: ViT, shown: Shown) -> str:
-    """timm's name of what the evaluation pools; none where that is the predictor's. Raises Refused."""
+    """Return timm's name of the evaluation's pooling; "" if the predictor pools.
+
+    Raises: Refused.
+    """
     _refuse_layer(shown)
     own = "class" if encoder.pool == "class" else "mean"
     asked = own if shown.pool == "encoder" else shown.pool
@@ -150,7 +160,7 @@ def _resnet(encoder: Encoder, shown: Shown) -> tuple[str, dict[str, Any]]:
 
 
 def _refuse_blocks(encoder: ViT) -> None:
-    """Refuse what neither library's ViT has. Raises Refused."""
+    """Refuse blocks that neither library's ViT has. Raises: Refused."""
     if len(encoder.patch) != 2:
         raise Refused("it has no encoder of clips")
     if encoder.rotary is not None:
@@ -162,9 +172,11 @@ def _refuse_blocks(encoder: ViT) -> None:
 
 
 def transformers_config(encoder: Encoder, shown: Shown) -> dict[str, Any]:
-    """The config.json of transformers' ViTModel. Raises Refused.
+    """Return the config.json of transformers' ViTModel.
 
-    What the model pools is its class token, by a layer that leaves it as it is.
+    The model's pooled output is its class token, since the pooling layer is the identity.
+
+    Raises: Refused.
     """
     if not isinstance(encoder, ViT):
         raise Refused(f"it has no {type(encoder).__name__} under these names")
@@ -195,8 +207,11 @@ def transformers_config(encoder: Encoder, shown: Shown) -> dict[str, Any]:
 
 
 def for_transformers(encoder: ViT, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """timm's names to those of transformers' ViT; the joint query-key-value product in three. What it cannot be
-    without is written as what does nothing: biases and positions of 0, a norm's weights of 1."""
+    """Rename timm's tensors to those of transformers' ViT, and split query, key and value.
+
+    Tensors that the model needs and the encoder lacks get values without effect: biases and
+    positions of 0, norm weights of 1.
+    """
     dim, renamed = encoder.width, dict[str, Tensor]()
     for name, value in _filled(encoder, weights).items():
         stem, _, kind = name.rpartition(".")
@@ -223,7 +238,10 @@ def _filled(encoder: ViT, weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def preprocessor(encoder: Encoder, shown: Shown) -> dict[str, Any]:
-    """The preprocessor_config.json by which transformers prepares pictures as we evaluate. Raises Refused."""
+    """Return the preprocessor_config.json that prepares pictures as the evaluation does.
+
+    Raises: Refused.
+    """
     image = list(shown.size or built_for(encoder))
     if image[0] != image[1]:
         raise Refused(f"its processor crops squares, and the view has {image[0]} x {image[1]} pixels")
@@ -248,12 +266,12 @@ def preprocessor(encoder: Encoder, shown: Shown) -> dict[str, Any]:
 
 
 def _patch(encoder: ViT) -> int | list[int]:
-    """Rows and columns of a patch; of a square, one number, which every reader takes."""
+    """Return a patch's rows and columns, or one number if it is square: all versions read that."""
     return encoder.patch[0] if len(set(encoder.patch)) == 1 else list(encoder.patch)
 
 
 def _ratio(encoder: ViT) -> float:
-    """What timm multiplies the width by, and rounds down."""
+    """Return the ratio that timm multiplies by the width and rounds down to the hidden width."""
     inside = int(encoder.blocks[0].mlp.fc1.out_features)  # type: ignore[union-attr, arg-type]
     ratio = inside / encoder.width
     return ratio if int(encoder.width * ratio) == inside else (inside + 0.5) / encoder.width

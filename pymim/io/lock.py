@@ -1,4 +1,4 @@
-"""Who trains in a run's folder: one process at a time."""
+"""Lock a run's folder: one process trains in it at a time."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ log = logging.getLogger("pymim.io")
 
 
 class Lock:
-    """Inside `with`, this process alone trains in `folder`, which is made where there is none.
+    """Make sure that, inside `with`, only this process trains in `folder`; make the folder.
 
-    The lock is POSIX's, on the file .lock: it ends with its process, however that ends, and processes that this one
-    forks have no part in it. It is known to all hosts where NFS has locks; a file system without locks is said, and
-    then nothing is refused. A folder that was made here is removed at the end where nothing else is in it.
+    The lock is a POSIX lock on the file .lock. It ends with its process, however that ends, and
+    forked processes do not inherit it. It holds across hosts if NFS supports locks. On a file
+    system without locks a warning is logged and nothing is refused. A folder that was made here is
+    removed at the end if it is empty.
 
-    Raises: ConfigError where another process has it, with its number, its host and since when; or the folder cannot
-        be made or written.
+    Raises: ConfigError if another process holds the lock, with its number, host and start; or if
+    the folder cannot be made or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +56,7 @@ class Lock:
         os.close(self._handle)
 
     def _open(self) -> int:
-        """Open and lock the file; once more, where the one that had it removed it in between."""
+        """Open and lock the file; try again if its last holder removed it in between."""
         while True:
             self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
@@ -66,14 +67,14 @@ class Lock:
                 log.warning("%s: this file system has no locks (%s): start no run in it twice", self.path, error)
                 return self._handle
             if self._is_named():
-                with contextlib.suppress(OSError):  # a full disk hides who has it, no more
+                with contextlib.suppress(OSError):  # a full disk only hides the holder's name
                     os.ftruncate(self._handle, 0)
                     os.pwrite(self._handle, json.dumps(_me()).encode(), 0)
                 return self._handle
             os.close(self._handle)
 
     def _is_named(self) -> bool:
-        """Whether the file that is open is the one that the name is of."""
+        """Say whether the open file is still the one at the path."""
         try:
             return os.path.samestat(os.fstat(self._handle), os.stat(self.path))  # noqa: PTH116
         except FileNotFoundError:
@@ -84,7 +85,7 @@ class Lock:
         os.close(self._handle)
         try:
             holder = "process {process} on {host}, since {since}".format(**json.loads(text))
-        except (ValueError, KeyError, TypeError):  # it has only begun
+        except (ValueError, KeyError, TypeError):  # the holder has not written its name yet
             holder = "another process"
         return ConfigError(
             f"workdir: {self.folder}: expected a folder that nobody trains in, got one that has {holder}; wait "

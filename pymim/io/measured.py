@@ -1,4 +1,4 @@
-"""What a run measured of its data, kept in its config.gin and used ever after."""
+"""Keep the statistics a run measured of its data in its config.gin, for every later use."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ NAME = "data.measured"
 
 
 def once(text: str, root: str, saved: Path) -> str:
-    """Bind the mean and deviation of the data in the configuration that is loaded; give its text.
+    """Bind the data's mean and deviation in the loaded configuration; return its text.
 
-    They are those in `saved`, the config.gin of a run that goes on, or are measured now. Nothing is bound where the
-    configuration measures none, has them already, or measures several data.
+    They come from `saved`, the config.gin of a resumed run, or are measured now. Nothing is bound
+    if the configuration measures no data, has the statistics already, or measures several sources.
     """
     from pymim import config
 

@@ -1,4 +1,4 @@
-"""What a run measures: one JSON object a line in metrics.jsonl, and TensorBoard where it is installed."""
+"""Write what a run measures: one JSON object a line in metrics.jsonl, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from pymim.io.disk import said, write_whole
 
 
 class Metrics:
-    """Appends rows to metrics.jsonl, and to what `board` writes. Rows of steps that a resumed run takes again are
-    dropped first."""
+    """Append rows to metrics.jsonl, and to the TensorBoard writer that `board` makes.
+
+    Rows of steps that a resumed run repeats are dropped first.
+    """
 
     def __init__(self, path: Path, first_step: int = 0, board: Any = None) -> None:
         self.path = path
         write_rows(path, [row for row in read(path) if row["step"] <= first_step])
         self._file = path.open("ab", buffering=0)
-        # Points of later steps, of what is taken again or of a branch that was left, are shown no more.
+        # Hide points of later steps: they are repeated, or belong to an abandoned branch.
         self._board = board and board(str(path.parent / "tensorboard"), purge_step=first_step + 1)
 
     def write(self, step: int, **values: Any) -> None:
-        """Write one row, which outlives the process when this returns.
+        """Write one row, which survives the process once this returns.
 
-        Raises: Unwritable where the disk is full, and then no part of the row stays; or the file is gone.
+        Raises: Unwritable if the disk is full, without leaving a part of the row; or if the file is
+        gone.
         """
         self._append((json.dumps({"step": step, **values}) + "\n").encode())
         if self._board is not None:
@@ -49,18 +52,19 @@ class Metrics:
                 raise
 
     def close(self) -> None:
+        """Close the file and the TensorBoard writer."""
         self._file.close()
         if self._board is not None:
             self._board.close()
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write a file of rows, whole."""
+    """Write a file of rows completely."""
     write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Give the rows of metrics.jsonl. What is no row is left out: a line that a kill cut short, a damaged one."""
+    """Read the rows of metrics.jsonl; skip lines that are damaged or cut short."""
     rows = []
     for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         try:
@@ -73,7 +77,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def tensorboard() -> Any:
-    """The class that writes for TensorBoard: Metrics' `board`."""
+    """Return the class that writes for TensorBoard, for Metrics' `board`.
+
+    Raises: ConfigError if TensorBoard is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a figure was measured with, as JSON holds it: settings of parts as text, data and weights as checksums."""
+"""Describe what a figure was measured with, as JSON: settings as text, data as checksums."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Protocol = dict[str, Any]
 
 
 def described(part: Any) -> str:
-    """Write a part and its settings, such as KNN(k=20); of functions and classes their names alone."""
+    """Write a part with its settings, such as KNN(k=20); functions and classes by name only."""
     if part is None or isinstance(part, bool | int | float | str | Path):
         return str(part) if isinstance(part, Path) else repr(part)
     if isinstance(part, Tensor):
@@ -33,28 +33,28 @@ def described(part: Any) -> str:
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
-    """A checksum of the numbers in these tensors, in their order."""
+    """Return a checksum of the numbers in these tensors, in order."""
     found = [checksum(_flat(tensor).view(torch.uint8).numpy().data) for tensor in tensors]
     return checksum(" ".join(found).encode())
 
 
 def weights(module: nn.Module) -> str:
-    """A checksum of all that a module holds."""
+    """Return a checksum of all tensors of a module."""
     return digest(value for value in module.state_dict().values() if isinstance(value, Tensor))
 
 
 def split(images: Tensor, labels: Tensor) -> Protocol:
-    """What of a split is seen: how many pictures of how many classes, and a checksum of pixels and labels."""
+    """Describe a split: pictures, classes, and a checksum of pixels and labels."""
     return {"count": len(labels), "classes": len(labels.unique()), "checksum": digest([images, labels])}
 
 
 def versions() -> Protocol:
-    """What measures."""
+    """Return the versions of the software that measures."""
     return {"pymim": __version__, "torch": torch.__version__}
 
 
 def difference(then: Protocol, now: Protocol) -> str:
-    """Say what differs first between two protocols; nothing where they are one."""
+    """Name the first difference between two protocols; "" if there is none."""
     for name in {**now, **then}:
         old, new = then.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):

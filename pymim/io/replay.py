@@ -1,4 +1,4 @@
-"""What is left of a step whose numbers are not finite: its batch, and its number, from which the rest follows."""
+"""Keep the batch of a step whose numbers are not finite; the rest follows from its step."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from pymim.io.folder import Folder
 def keep_and_raise(
     folder: Folder, batch: Batch, step: int, seed: int, rank: int, losses: dict[str, float], what: str
 ) -> NoReturn:
-    """Writes nan/step-N-rank-R.safetensors and .json, then raises Diverged, whose message begins with `what`.
-    The random state of the step is loop.seeds.seed_everything(seed, step, rank); its weights are those of the last
-    checkpoint, trained on to it."""
+    """Write nan/step-N-rank-R.safetensors and .json, then raise Diverged with `what`.
+
+    The step's random state is loop.seeds.seed_everything(seed, step, rank). Its weights are those
+    of the last checkpoint, trained on to this step.
+    """
     name = f"nan/step-{step:08d}-rank-{rank}"
     values = {"step": step, "seed": seed, "rank": rank, "losses": {k: str(v) for k, v in losses.items()}}
     kept = f"the batch is in {folder / name}.safetensors"
@@ -35,7 +37,7 @@ def keep_and_raise(
 
 
 def _by_name(batch: Batch) -> dict[str, Tensor]:
-    """view0, view1, ...; index; label; stream; notes/NAME; drawn0/NAME of view 0."""
+    """Name the tensors of a batch: view0, ...; index; label; stream; notes/NAME; drawn0/NAME."""
     found = {f"view{i}": view for i, view in enumerate(batch.views)}
     found |= {"index": batch.index, "label": batch.label, "stream": batch.named}
     found |= {f"notes/{name}": note for name, note in batch.notes.items()}

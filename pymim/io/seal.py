@@ -1,4 +1,7 @@
-"""What the files of a checkpoint must be: their sizes and checksums are in its meta.json, which has its own too."""
+"""Check a checkpoint's files against the sizes and checksums in its meta.json.
+
+meta.json has a checksum of its own.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +18,25 @@ _CHUNK = 2**24
 
 
 class Damaged(ConfigError):
-    """A checkpoint is not what was saved: the message names the file, and what is wrong with it."""
+    """A checkpoint is not what was saved; the message names the file and the fault."""
 
 
 def checksum(data: bytes | memoryview) -> str:
-    """CRC-32, in hexadecimal: it finds flipped bits and mixed-up files, and is no signature."""
+    """Return the CRC-32 in hexadecimal: it finds flipped bits, but is no signature."""
     return f"{zlib.crc32(data):08x}"
 
 
 def text(meta: dict[str, Any]) -> str:
-    """Give meta.json: `meta` with a checksum of its own."""
-    meta = json.loads(json.dumps(meta))  # as it will be read
+    """Write meta.json: `meta` with its own checksum."""
+    meta = json.loads(json.dumps(meta))  # tuples become lists, as in the file
     return json.dumps(meta | {"checksum": _own(meta)}, indent=1)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Give the meta.json of the checkpoint at `path`.
+    """Read the meta.json of the checkpoint at `path`.
 
-    Raises: Damaged where it is missing, cut short, changed, or of another step than the folder's name says.
+    Raises: Damaged if it is missing, cut short, changed, or has another step than its folder's
+    name.
     """
     file = path / META
     try:
@@ -55,9 +59,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def check(path: Path, meta: dict[str, Any]) -> None:
-    """Compare the files of the checkpoint at `path` with what its meta.json says. Raises: Damaged.
+    """Compare the checkpoint's files with the sizes and checksums in its meta.json.
 
-    An older checkpoint says nothing of them, and nothing is compared.
+    Older checkpoints have none, and are not checked. Raises: Damaged.
     """
     for name, saved in meta.get("files", {}).items():
         file = path / name
@@ -74,7 +78,7 @@ def check(path: Path, meta: dict[str, Any]) -> None:
 
 
 def step_of(path: Path) -> int | None:
-    """The step that a checkpoint's folder is named after."""
+    """Return the step in the name of a checkpoint's folder; None for another name."""
     match = re.fullmatch(r"step-(\d+)", path.name)
     return int(match[1]) if match else None
 

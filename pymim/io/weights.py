@@ -1,7 +1,7 @@
-"""An encoder's first weights, from any file: what fits by name and shape is taken, and the rest is said by name.
+"""Load an encoder's first weights from any file, by name and shape, and report the rest.
 
-Names are those of our encoders, which are timm's. What a run's checkpoint puts before them, and the `trunk.` of
-encoders that are wrapped (in the file, or here), does not count.
+Names are those of our encoders, which are timm's. The prefixes of a run's checkpoint are ignored,
+and so is the `trunk.` of wrapped encoders, in the file or here.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from torch import Tensor, nn
 from pymim.errors import ConfigError
 from pymim.io import checkpoint
 
-_SHOWN = 10  # names of a kind
+_SHOWN = 10  # names of a kind that a message lists
 _OF_A_RUN = ("average.module.", "method.encoder.", "method.average.module.", "method.method.encoder.")
 
 
 class Fit(NamedTuple):
-    """Which tensors of an encoder a file has."""
+    """List which tensors of an encoder a file has."""
 
     file: Path
-    loaded: dict[str, str]  # names here, and in the file
-    missing: list[str]  # here only
-    left_over: list[str]  # in the file only
-    misshapen: list[str]  # with both shapes
-    traits: list[str]  # that are others than the file's metadata says
+    loaded: dict[str, str]  # name in the encoder: name in the file
+    missing: list[str]  # names only in the encoder
+    left_over: list[str]  # names only in the file
+    misshapen: list[str]  # names with both shapes
+    traits: list[str]  # traits that differ from the file's metadata
 
     def __str__(self) -> str:
         total = len(self.loaded) + len(self.missing) + len(self.misshapen)
@@ -46,9 +46,11 @@ class Fit(NamedTuple):
 
 
 def load(encoder: nn.Module, path: Path, whole: bool = False) -> Fit:
-    """Put the file's tensors into `encoder`, as far as they fit. Raises ConfigError where none does.
+    """Load the file's tensors into `encoder` as far as they fit.
 
-    whole: raise it also where one of the encoder's is missing, or of another shape.
+    whole: also require every tensor of the encoder.
+
+    Raises: ConfigError if none fits; with `whole`, also if one is missing or has another shape.
     """
     fit = match(encoder, path)
     if whole and (fit.missing or fit.misshapen):
@@ -64,11 +66,13 @@ def load(encoder: nn.Module, path: Path, whole: bool = False) -> Fit:
 
 
 def match(encoder: nn.Module, path: Path) -> Fit:
-    """Say what of the encoder a file has.
+    """Compare an encoder's tensors with those of a file.
 
-    path: a safetensors file, a folder with a model.safetensors (`pymim export`), a checkpoint, or a run's folder,
-        of which the newest whole checkpoint counts, and in it the average where one was kept.
-    Raises: ConfigError where there is no such file, or nothing in it fits.
+    path: a safetensors file, a folder with a model.safetensors (`pymim export`), a checkpoint, or a
+        run's folder. Of a run, the newest complete checkpoint is taken, and in it the average if
+        there is one.
+
+    Raises: ConfigError if there is no such file, or nothing in it fits.
     """
     file = _file(path)
     try:
@@ -117,7 +121,7 @@ def _file(path: Path) -> Path:
 
 
 def _of_the_encoder(names: dict[str, Any]) -> list[str]:
-    """The names of the encoder's tensors: of a run's, the average's where there is one."""
+    """Return the names of the encoder's tensors; in a run's file, the average's if it has one."""
     for prefix in _OF_A_RUN:
         if found := [name for name in names if name.startswith(prefix)]:
             return found

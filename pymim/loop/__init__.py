@@ -1,4 +1,4 @@
-"""What the training loop is made of, besides the method."""
+"""Parts of the training loop: progress, saving, gauges, memory, and what wraps a method."""
 
 from pymim.loop.gauges import Gauges
 

@@ -1,4 +1,4 @@
-"""The average of the encoder that a run keeps."""
+"""Find the average of the encoder that a run keeps."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from pymim.encoders.average import Average, followed
 from pymim.errors import ConfigError
 from pymim.method import Method
 
-TEACHER = "teacher"  # as an average: the method's own momentum copy
+TEACHER = "teacher"  # the value of `average` that means the method's own momentum copy
 
 
 def average_of(method: Method, average: float | str | None) -> Average | None:
-    """The average of the encoder that is kept, or that the method keeps. Raises ConfigError where it keeps none."""
+    """Make the encoder's average, or find the momentum copy the method keeps; None for no average.
+
+    Raises: ConfigError if `average` is "teacher" and the method has no momentum copy.
+    """
     if average is None:
         return None
     if average != TEACHER:

@@ -1,4 +1,4 @@
-"""What shows that a method collapses, while it trains: read off the outputs of the steps that are logged."""
+"""Show a collapse while a method trains, from the outputs of the steps that are logged."""
 
 from __future__ import annotations
 
@@ -18,33 +18,37 @@ if TYPE_CHECKING:
 
 
 class Gauges:
-    """Numbers for metrics.jsonl, under NAME/gauge of each objective NAME, and complaints.
+    """Compute numbers for metrics.jsonl, named NAME/gauge for each objective NAME, and warnings.
 
-    They are of one whole step, the one that is logged: of all its pieces, in all processes.
+    They cover the whole logged step: all pieces of the batch, in all processes.
 
-    features/rank: the effective rank of the encoder's tokens; NAME/target_rank that of a target which learns
-        vectors. At 1 or below, all tokens are alike up to a factor.
-    NAME/target_std: the deviation of such a target's channels over tokens. At 0 it is a constant.
-    NAME/...: what a target or loss that assigns patches to clusters says by `gauges(prediction, target)`: see
-        `measures.usage`.
-    NAME/of_chance: the loss, as a share of the target's or loss's `chance`, the loss of knowing nothing: log K of
-        K clusters.
+    features/rank: effective rank of the encoder's tokens. NAME/target_rank: that of a target that
+    learns vectors. At 1 or below, all tokens are equal up to a factor. NAME/target_std: standard
+    deviation of such a target's channels over tokens; 0 for a constant. NAME/...: the gauges of a
+    target or loss that assigns patches to clusters, from its `gauges(prediction, target)`: see
+    `measures.usage`. NAME/of_chance: the loss divided by `chance`, the loss of a uniform guess: log
+    K for K clusters.
 
     Args:
-        tokens: how many, drawn from all, are looked at for a rank.
-        near: a loss within this share of chance sits at it; patience: for so many reports before it is complained.
+        tokens: number of tokens, drawn from all, that a rank is computed from.
+        near: a loss within this relative distance of chance counts as chance.
+        patience: number of reports in a row before a warning.
     """
 
     def __init__(self, tokens: int = 2048, near: float = 0.01, patience: int = 10) -> None:
         whole(self, 1, tokens=tokens, patience=patience)
         finite(self, 0, near=near)
-        self.tokens, self.near, self.patience = tokens, near, patience
+        self.tokens, self.near = tokens, near
+        self.patience = patience
         self._sitting: dict[str, int] = {}
         self._seen = Seen(tokens)
 
     @torch.no_grad()
     def see(self, method: Method, output: Output, share: float = 1.0) -> None:
-        """Look at one piece of a step, which is this share of the process's part of it, after its forward pass."""
+        """Record one piece of a step after its forward pass.
+
+        share: the piece's part of the pictures this process has in the step.
+        """
         self._seen.draw("features/rank", output.features.tokens)
         for objective in (o for o in method.objectives if o.name in output.pairs):
             pairs = output.pairs[objective.name]
@@ -59,9 +63,9 @@ class Gauges:
 
     @torch.no_grad()
     def values(self, method: Method, world: World, losses: dict[str, float]) -> dict[str, float]:
-        """Give the gauges of a step, of all that was seen of it in all processes, and forget it.
+        """Return the gauges of the step, over all pieces and processes, and start the next step.
 
-        losses: the step's, by name.
+        losses: the losses of the step, by name.
         """
         seen, self._seen = self._seen, Seen(self.tokens)
         found = {}
@@ -78,8 +82,8 @@ class Gauges:
         return found
 
     def complaints(self, values: dict[str, float]) -> list[str]:
-        """What is wrong, each thing once, told when it has lasted."""
-        wrong = {name: "features are alike" for name, v in values.items() if name.endswith("rank") and v < 1.5}
+        """Return warnings, each once, for conditions that lasted `patience` reports."""
+        wrong = {name: "all features are equal" for name, v in values.items() if name.endswith("rank") and v < 1.5}
         wrong |= {name: "it is a constant" for name, v in values.items() if name.endswith("_std") and v < 0.01}
         for name, value in values.items():
             if name.endswith("/of_chance") and abs(value - 1) < self.near:
@@ -93,9 +97,13 @@ class Gauges:
 
 
 def effective_rank(tokens: Float[Tensor, "n D"]) -> Tensor:
-    """exp of the entropy of the normalised singular values of the centred tokens (Roy & Vetterli 2007; RankMe,
-    Garrido et al. 2023): how many directions they spread over. 0 where all are equal."""
-    tokens = tokens.double()  # the square root of a rounding error of float32 is no small share of the whole
+    """Return exp of the entropy of the centred tokens' normalised singular values.
+
+    It says how many directions the tokens spread over: between 1 and D, or 0 if all tokens are
+    equal (Roy & Vetterli 2007; RankMe, Garrido et al. 2023).
+    """
+    # In float32, the square root below would turn rounding errors into visible singular values.
+    tokens = tokens.double()
     centred = tokens - tokens.mean(0)
     values = torch.linalg.eigvalsh(centred.T @ centred).clamp_min(0).sqrt()
     total = values.sum()

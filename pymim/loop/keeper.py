@@ -1,4 +1,4 @@
-"""When a run is saved: every so many steps, and where it is stopped or its data fail between two of them."""
+"""Save a run every few steps, and when it is stopped or its data fail between two steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Keeper:
-    """Saves the state of a trainer under `folder`; `last` is the step that was saved, None where none is."""
+    """Save the state of a trainer under `folder`; `last` is the last saved step, or None."""
 
     def __init__(self, trainer: Trainer, folder: Path, first: int):
         self.trainer, self.folder = trainer, folder
@@ -37,7 +37,7 @@ class Keeper:
         self.last = step
 
     def told(self, step: int) -> str:
-        """Say where a run stands that has done `step` steps, and from where it goes on."""
+        """Say how far a run has come after `step` steps, and where a resumed run continues."""
         if self.last is None:
             return "before a step was saved: the same command begins again"
         kept = "which is saved" if step == self.last else f"of which {self.last} are saved"
@@ -45,8 +45,12 @@ class Keeper:
 
     @contextlib.contextmanager
     def between(self, step: int) -> Iterator[None]:
-        """Between two steps, `step` of which are done: where this is stopped, or its data fail, they are saved if
-        nothing that a checkpoint holds was changed since. Raises Stopped or DataError, which say so."""
+        """Save the `step` finished steps if the block is stopped or its data fail.
+
+        Nothing is saved if the block changed what a checkpoint holds: the step is then half done.
+
+        Raises: Stopped or DataError, with the step that was saved.
+        """
         mark = Mark(self.trainer.state, self.trainer.stepper)
         try:
             yield
@@ -59,9 +63,10 @@ class Keeper:
 
     @contextlib.contextmanager
     def among_others(self) -> Iterator[None]:
-        """Where another process was asked to stop, and left, what fails here is no failure.
+        """Treat a failure as a stop if another process was asked to stop and left.
 
-        Raises: Stopped; Lost where one is gone; where one failed, an error with its words and exit code.
+        Raises: Stopped; Lost if a process is gone; for a process that failed, an error with its
+        message and exit code.
         """
         try:
             with explained():
@@ -79,14 +84,14 @@ class Keeper:
 
 
 class Mark:
-    """Whether the tensors of a run are as they were, as torch counts what is written in place."""
+    """Detect whether a run's tensors were changed, by the version counters torch keeps for them."""
 
     def __init__(self, state: nn.Module, stepper: torch.optim.Optimizer):
         self.state, self.stepper = state, stepper
         self.seen = self._versions()
 
     def holds(self) -> bool:
-        """Whether nothing was written or replaced since, and nothing of the optimiser's forgotten."""
+        """Say whether no tensor was written or replaced, and no optimiser state dropped."""
         return self.seen == self._versions()
 
     def _versions(self) -> tuple[int, list[tuple[int, int]]]:

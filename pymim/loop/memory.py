@@ -1,4 +1,4 @@
-"""Memory that a process keeps, and has had."""
+"""Process memory: keep freed pages for reuse, and report the peak."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import resource
 import sys
 from pathlib import Path
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's mallopt
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # options of glibc's mallopt
 
 
 def keep() -> None:
-    """Keeps what tensors on the CPU free for the next ones, in large pages.
+    """Keep the memory that CPU tensors free for the next tensors, in large pages.
 
-    To be called before torch makes its first tensor. Given back to the system, as glibc does with what is large,
-    memory would come again page by page, each of them cleared first; activations that no cache holds then take two
-    to three times as long to write. Where there is no glibc, or no large pages, that part of it does not happen.
+    Call it before torch makes its first tensor. By default glibc returns large blocks to the
+    system, which clears each page again before its next use. Writing activations larger than the
+    cache then takes two to three times as long. A system without glibc or large pages skips that
+    part.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's own switch
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -27,8 +28,11 @@ def keep() -> None:
 
 
 def peak() -> int:
-    """The most bytes this process has had in memory; where there is no /proc, it or the one that started it, as the
-    system's other account goes on across an exec."""
+    """Return the peak memory of this process in bytes.
+
+    Without /proc the figure may be that of the parent process, since the system's other counter
+    survives exec.
+    """
     status = Path("/proc/self/status")
     if status.exists() and (found := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
         return int(found[1]) * 1024

@@ -1,4 +1,4 @@
-"""What walking a batch in pieces changes: parts that reduce over all pictures they see at once."""
+"""Say what changes if a batch is processed in pieces: parts that reduce over a whole batch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pymim.method import Method
 if TYPE_CHECKING:
     from pymim.train import Trainer
 
-_DEEP = 3  # a policy in a policy in an objective's loss
+_DEEP = 3  # levels of parts within parts: a policy in a policy in an objective's loss
 
 
 def over_batch(method: Method) -> list[str]:
-    """Give a clause for each thing that a method reduces over a batch, "{}" where the pictures' number belongs.
+    """Give a clause for each reduction of a method over a batch, with "{}" for its size.
 
-    Where there is none, the gradients of a batch are the sum of those of its pieces.
+    If there is none, the gradient of a batch is the sum of the gradients of its pieces.
     """
     found: dict[str, None] = {}
     for part in method.parts():
@@ -34,12 +34,13 @@ def over_batch(method: Method) -> list[str]:
 
 
 def told(trainer: Trainer) -> str | None:
-    """Say what the run's pieces change; None where it is nothing, or where a batch is one piece."""
+    """Say what the run's micro-batches change; None if nothing, or if a batch is one piece."""
     share, size = trainer.batch // trainer.world.size, trainer.world.size
     clauses = over_batch(trainer.method)
     if trainer.micro is None or trainer.micro >= share or not clauses:
         return None
-    alone = trainer.world.device.type != "cuda"  # torch has no batch norm of several processes on CPUs
+    # torch has no batch norm over several processes on CPUs
+    alone = trainer.world.device.type != "cuda"
     counts = [trainer.micro * (1 if alone and "BatchNorm" in clause else size) for clause in clauses]
     words = [clause.format(f"{n} {trainer.encoder.items}") for clause, n in zip(clauses, counts, strict=True)]
     return (
@@ -48,7 +49,7 @@ def told(trainer: Trainer) -> str | None:
 
 
 def advice(trainer: Trainer) -> str:
-    """Say what to do where memory is short: first what leaves the result as it is."""
+    """Say what to do if memory runs out; remedies that keep the result come first."""
     share = trainer.batch // trainer.world.size
     clauses, blocks = over_batch(trainer.method), blocks_of(trainer.method)
     lower = not clauses and min(trainer.micro or share, share) > 1
@@ -60,7 +61,7 @@ def advice(trainer: Trainer) -> str:
 
 
 def _held(part: Any, depth: int) -> Iterator[Any]:
-    """Give a part, and the parts among its attributes that are no modules, which `Method.parts` gives anyway."""
+    """Yield a part and the parts in its attributes, without modules: `Method.parts` gives those."""
     yield part
     for value in vars(part).values() if depth and hasattr(part, "__dict__") else ():
         for one in value if isinstance(value, list | tuple) else (value,):

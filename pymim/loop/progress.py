@@ -1,4 +1,4 @@
-"""What a run says while it trains: a bar on a terminal, plain lines elsewhere, metrics.jsonl always."""
+"""Report a training run: a bar on a terminal, plain lines elsewhere, and metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from pymim.loop import memory
 
 
 class Done(NamedTuple):
-    """Where a run stands after a step."""
+    """Hold how far a run is after a step."""
 
     step: int
-    images: int  # seen since the run began
-    epoch: float  # passes over the training set that these are
-    waited: float  # seconds, for data
-    broken: int  # pictures
+    images: int  # pictures seen since the run began
+    epoch: float  # `images` as passes over the training set
+    waited: float  # seconds spent waiting for data
+    broken: int  # pictures that could not be read
 
 
 class Progress:
-    """Speaks after every few steps: of losses, the mean over the steps since it last spoke; of gauges, the step's.
+    """Report every few steps: the mean losses since the last report, and the step's gauges.
 
-    Losses are numbers already, as each step looks whether they are finite: their mean waits for nothing more.
+    Losses arrive as numbers, since each step checks that they are finite. Their mean needs no
+    further wait for the GPU.
 
-    kept: `state()` of the run before, where one goes on.
+    kept: the `state()` of the run that is resumed.
     """
 
     def __init__(
         self, first: Done, steps: int, items: str, metrics: Metrics | None, every: int, kept: dict[str, Any]
     ) -> None:
-        self.items, self.steps, self.metrics, self.every = items, steps, metrics, every
+        self.items, self.steps = items, steps
+        self.metrics, self.every = metrics, every
         self.shown = metrics is not None and sys.stderr.isatty()
         self._bar = tqdm(total=steps, initial=first.step, unit="step", disable=not self.shown, dynamic_ncols=True)
         self._since, self._last = time.perf_counter(), first
@@ -44,11 +46,11 @@ class Progress:
         self._counts: dict[str, int] = dict(kept.get("counts", {}))
 
     def state(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps, so that the next line is that of a run that was not stopped."""
+        """Return what a checkpoint keeps, so that a resumed run reports the same means."""
         return {"sums": self._sums, "counts": self._counts}
 
     def report(self, done: Done, rate: float, losses: dict[str, float], gauges: dict[str, float]) -> None:
-        """Called after each step; speaks every few. Silent in processes that do not lead."""
+        """Count one step, and report every few. Only the leading process prints and writes."""
         self._bar.update(1)
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
@@ -91,7 +93,7 @@ class Progress:
 
     @contextlib.contextmanager
     def apart(self) -> Iterator[None]:
-        """What is done inside is no training: its time counts in no speed."""
+        """Leave the time spent in the block out of the speed: it is not training."""
         began = time.perf_counter()
         try:
             yield
@@ -99,12 +101,13 @@ class Progress:
             self._since += time.perf_counter() - began
 
     def say(self, line: str) -> None:
-        """A line of its own, above the bar where there is one, of the process that leads."""
+        """Print a line above the bar, from the leading process."""
         if self.metrics is None:
             return
         tqdm.write(line, file=sys.stderr)
 
     def close(self) -> None:
+        """Close the bar and the metrics."""
         self._bar.close()
         if self.metrics is not None:
             self.metrics.close()

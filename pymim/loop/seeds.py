@@ -1,4 +1,4 @@
-"""The random state of a step."""
+"""Set the random state of a step."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 
 
 def seed_everything(seed: int, step: int, rank: int) -> None:
-    """Set the random state of one step of one process: for dropout and whatever a user's component draws."""
+    """Seed Python, NumPy and torch for a step of a process: for dropout and users' components."""
     mixed = (seed * 1_000_003 + step * 8191 + rank) % 2**32
     random.seed(mixed)
-    np.random.seed(mixed)  # noqa: NPY002 - whatever a component draws from must follow the step
+    np.random.seed(mixed)  # noqa: NPY002 - a component may draw from the global generator
     torch.manual_seed(mixed)

@@ -1,4 +1,4 @@
-"""What the pieces of one step showed, added up over pieces and processes."""
+"""Add up the figures of one step over its pieces and processes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 
 
 class Seen:
-    """Sums by name, and at most `rows` tokens by name, drawn from all that were shown."""
+    """Keep sums by name, and at most `rows` tokens by name, drawn from all tokens seen."""
 
     def __init__(self, rows: int):
         self.rows = rows
-        self.drawn: dict[str, list[tuple[Tensor, Tensor]]] = {}  # keys in [0, 1), and the tokens drawn
+        # For each piece: keys in [0, 1), and the tokens drawn.
+        self.drawn: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self._tallies: dict[str, Tally] = {}
 
     def add(self, name: str, gauge: Tensor | Tally, share: float) -> None:
-        """Add a tally, or a scalar that counts as much as its share."""
+        """Add a tally, or a scalar weighted by its share."""
         more = gauge if isinstance(gauge, Tally) else mean(gauge, share)
         sums = more.sums if name not in self._tallies else self._tallies[name].sums + more.sums
         self._tallies[name] = more._replace(sums=sums)
 
     def draw(self, name: str, tokens: Float[Tensor, "*n D"]) -> None:
-        """Draw from a piece's tokens: a stride may meet that of the grid, and see one place of every picture."""
+        """Draw tokens of a piece at random: a fixed stride could hit one cell of every picture."""
         flat, pieces = tokens.detach().flatten(0, -2), self.drawn.setdefault(name, [])
         generator = torch.Generator().manual_seed(len(pieces))
         order = torch.randperm(len(flat), generator=generator)[: self.rows].to(flat.device)
@@ -39,13 +40,13 @@ class Seen:
         pieces.append((keys, flat[order].float()))
 
     def sample(self, name: str, world: World) -> Float[Tensor, "n D"]:
-        """Give the tokens of the least keys: of each piece and process its share."""
+        """Return the tokens with the smallest keys: each piece and process gives its share."""
         keys, tokens = (torch.cat(parts) for parts in zip(*self.drawn[name], strict=True))
         chosen = keys.argsort(stable=True)[: math.ceil(self.rows / world.size)]
         return world.rows(tokens[chosen])
 
     def totals(self, world: World) -> dict[str, float]:
-        """Give the gauge that each tally makes of its sums; none where there was nothing to count."""
+        """Return each tally's gauge over all processes, without tallies that counted nothing."""
         if not self._tallies:
             return {}
         sums = [tally.sums.double() for tally in self._tallies.values()]

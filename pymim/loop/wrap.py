@@ -1,6 +1,6 @@
-"""What is applied to a method from outside: processes, compilation, recomputation.
+"""Wrap a method from outside: processes, compilation, recomputation.
 
-`Method.forward` knows none of it. This is also where FSDP2 (`fully_shard`) goes, in the place of DDP.
+`Method.forward` knows none of it. FSDP2 (`fully_shard`) would go here, in place of DDP.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ BATCH_NORMS = (*_NORMS, nn.SyncBatchNorm)
 
 
 def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn.Module:
-    """Give `method` as the loop calls it. Its parameters stay the method's own.
+    """Wrap `method` for the loop. Its parameters stay the method's own.
 
-    On GPUs its batch norms become those of all processes' batches together, as everything else in a
-    step is of the global batch; on CPUs they stay those of a process's share.
+    On GPUs its batch norms use the batches of all processes, like everything else in a step. On
+    CPUs each process normalises its own share.
     """
     wrapped = method
     if recompute:
@@ -43,9 +43,9 @@ def wrap(method: nn.Module, world: World, compiled: bool, recompute: bool) -> nn
 
 
 def synchronise_norms(module: nn.Module) -> None:
-    """Let torch's own batch norms, and no class derived from one, see the batches of all processes.
+    """Make torch's own batch norms use the batches of all processes, but no derived class.
 
-    `SyncBatchNorm.convert_sync_batchnorm` replaces derived classes too, and what they do besides is lost.
+    `SyncBatchNorm.convert_sync_batchnorm` replaces derived classes too, and loses what they add.
     """
     for name, child in module.named_children():
         if type(child) in _NORMS:
@@ -55,12 +55,12 @@ def synchronise_norms(module: nn.Module) -> None:
 
 
 class _Shared(DistributedDataParallel):
-    """A method whose gradients are those of all processes.
+    """Average a method's gradients over all processes.
 
-    A parameter that the loss of a step does not depend on has no gradient in it: one of an objective
-    whose weight is 0, of an expert that no token went to, of a norm behind the last tap. What else a
-    method gives is hidden from DistributedDataParallel, which would wait for the gradient of everything
-    that it sees.
+    A parameter that a step's loss does not depend on has no gradient in that step: that of an
+    objective with weight 0, of an expert that got no token, of a norm behind the last tap. The rest
+    of the method's output is hidden from DistributedDataParallel, which would wait for a gradient
+    of everything it sees.
     """
 
     def __init__(self, method: nn.Module, ids: list[int] | None):
@@ -79,7 +79,8 @@ class _LossFirst(nn.Module):
     def __init__(self, method: nn.Module):
         super().__init__()
         self.method = method
-        self.unused = nn.Parameter(torch.zeros(()))  # with none, torch advises against looking for some
+        # Without an unused parameter, torch warns that looking for unused ones is needless.
+        self.unused = nn.Parameter(torch.zeros(()))
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, _Hidden]:
         output = self.method(batch, step)
@@ -87,40 +88,40 @@ class _LossFirst(nn.Module):
 
 
 class _Hidden:
-    """Something that torch does not look into."""
+    """Hide an object from torch, which looks into tuples and dictionaries."""
 
     def __init__(self, output: Output):
         self.output = output
 
 
 def _tables(method: nn.Module) -> Iterator[str]:
-    """Buffers that every process keeps alike by itself, and that may be large: they are not broadcast each step."""
+    """Yield large buffers that are equal in every process: DDP need not broadcast them."""
     for name, module in method.named_modules():
         if getattr(module, "alike", False):
             yield from (f"{name}.{buffer}" for buffer, _ in module.named_buffers(recurse=False))
 
 
 def synchronise_only(wrapped: nn.Module, last: bool) -> Context:
-    """Gradients are exchanged with the last piece of a batch alone."""
+    """Exchange gradients only with the last piece of a batch."""
     if last or not isinstance(wrapped, DistributedDataParallel):
         return contextlib.nullcontext()
     return wrapped.no_sync()
 
 
 def blocks_of(method: nn.Module) -> list[nn.Module]:
-    """Give the blocks, of transformers and residual networks, that can be recomputed."""
+    """Return the blocks of transformers and residual networks, which can be recomputed."""
     return [block for module in method.modules() for block in getattr(module, "blocks", ())]
 
 
 def check_recompute(method: nn.Module, compiled: bool) -> None:
-    """Refuse a method without blocks to recompute, and one whose recomputed blocks torch cannot compile."""
+    """Refuse a method without blocks, and batch norms in recomputed blocks if compiled."""
     blocks = blocks_of(method)
     if not blocks:
         kind = type(getattr(method, "encoder", method)).__name__
         raise ConfigError(
             f"Trainer: recompute: expected False, as {kind} has no blocks to recompute, got True; leave it out"
         )
-    if compiled and any(map(is_normed, blocks)):  # torch compiles no pass that differs from the first
+    if compiled and any(map(is_normed, blocks)):  # torch cannot compile a second pass that differs
         raise ConfigError(
             "Trainer: compile: expected False, as batch norms in recomputed blocks must not count twice, got True; "
             "set one of compile and recompute"
@@ -128,7 +129,7 @@ def check_recompute(method: nn.Module, compiled: bool) -> None:
 
 
 def _recompute_blocks(method: nn.Module) -> None:
-    """Each block forgets its activations and computes them again in the backward pass (Chen et al. 2016)."""
+    """Recompute each block's activations in the backward pass (Chen et al. 2016)."""
     for block in blocks_of(method):
         # Not a function that remembers the block: a copy of the block would run the original.
         recomputed = functools.partial(checkpoint, block.forward, use_reentrant=False)
@@ -139,17 +140,21 @@ def _recompute_blocks(method: nn.Module) -> None:
 
 
 def is_normed(block: nn.Module) -> bool:
+    """Say whether a block contains batch norms."""
     return any(isinstance(part, BATCH_NORMS) for part in block.modules())
 
 
 def _forward_and_again(block: nn.Module) -> tuple[Context, Context]:
-    """What is round a block's first pass, and round the second, which must not count in running statistics."""
+    """Return the contexts of a block's two passes; the second leaves running statistics alone."""
     return contextlib.nullcontext(), _aside(block)
 
 
 @contextlib.contextmanager
 def _aside(block: nn.Module) -> Iterator[None]:
-    """Have batch norms count in copies. Without any they would save other tensors than in the first pass."""
+    """Make batch norms update copies of their buffers.
+
+    Without buffers they would save other tensors than in the first pass.
+    """
     norms = [part for part in block.modules() if isinstance(part, BATCH_NORMS)]
     kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
     for norm, name, buffer in kept:

@@ -1,4 +1,4 @@
-"""Views: crops and changes of pictures, batched, each a pure function of (seed, epoch, dataset index, view)."""
+"""Views: batched crops and changes of pictures, pure functions of (seed, epoch, index, view)."""
 
 from pymim.views.change import Blur, Grey, Jitter, Solarise
 from pymim.views.cutout import Cutout

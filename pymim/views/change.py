@@ -1,7 +1,8 @@
-"""Changes of pixels, float32 [B C ...] on [0, 1], each done to a picture with probability `p`.
+"""Change pixels, float32 [B C ...] on [0, 1], each picture with probability `p`.
 
-Parameters are those of SimCLR, BYOL, SwAV and DINO. Unlike torchvision's, brightness, contrast, saturation and hue
-come in this order, and a blur renormalises at the border instead of mirroring. Changes of colour need 3 channels.
+Parameters are those of SimCLR, BYOL, SwAV and DINO. Unlike torchvision, brightness, contrast,
+saturation and hue are changed in this order, and a blur renormalises at the border instead of
+mirroring. Changes of colour need 3 channels.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ GREY = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
 class Jitter:
-    """Scales brightness, contrast and saturation by factors uniform in 1 +- their strengths, and turns the hue
-    by at most `hue` of a full turn. Pictures of other than three channels need saturation = hue = 0."""
+    """Scale brightness, contrast and saturation by factors uniform in 1 +- their strengths.
+
+    The hue is turned by at most `hue` of a full turn. Pictures with other than three channels need
+    saturation = hue = 0.
+    """
 
     def __init__(
         self,
@@ -30,7 +34,8 @@ class Jitter:
     ):
         finite(self, 0, brightness=brightness, contrast=contrast, saturation=saturation)
         share(self, hue=hue, p=p)
-        self.strengths, self.hue, self.p = torch.tensor((brightness, contrast, saturation)), hue, p
+        self.strengths, self.hue = torch.tensor((brightness, contrast, saturation)), hue
+        self.p = p
         self.colours = saturation > 0 or hue > 0
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
@@ -46,7 +51,7 @@ class Jitter:
 
 
 class Grey:
-    """Three channels alike, as bright as before."""
+    """Replace all three channels by the luminance."""
 
     def __init__(self, p: float = 0.2):
         share(self, p=p)
@@ -58,7 +63,7 @@ class Grey:
 
 
 class Blur:
-    """A Gaussian of a deviation uniform in `sigma`, in pixels."""
+    """Blur with a Gaussian whose standard deviation, in pixels, is uniform in `sigma`."""
 
     def __init__(self, sigma: tuple[float, float] = (0.1, 2.0), p: float = 0.5):
         ascending(self, finite, 0, sigma=sigma)
@@ -75,7 +80,7 @@ class Blur:
 
 
 class Solarise:
-    """Turns values of `threshold` and above into their negatives."""
+    """Replace values of `threshold` and above by their negatives."""
 
     def __init__(self, threshold: float = 0.5, p: float = 0.2):
         finite(self, threshold=threshold)
@@ -88,14 +93,20 @@ class Solarise:
 
 
 def drawn(name: philox.Name, first: int, images: Tensor) -> tuple[Tensor, Tensor]:
-    """A chance [B 1 ...] and four numbers [B 4 1 ...] for each picture, to broadcast over [B C ...]."""
+    """Draw a chance [B 1 ...] and four numbers [B 4 1 ...] for each picture.
+
+    They broadcast over [B C ...].
+    """
     random = torch.from_numpy(philox.uniforms(name, 2, first))
     ones = (1,) * (images.ndim - 1)
     return random[:, 0, 0].view(-1, *ones), random[:, 1].view(-1, 4, *ones)
 
 
 def luminance(images: Tensor, asking: str = "luminance") -> Tensor:
-    """[B 1 ...] of three channels."""
+    """Return the luminance [B 1 ...] of three channels.
+
+    Raises: ValueError for another number of channels.
+    """
     if images.shape[1] != 3:
         raise ValueError(
             f"{asking}: images: expected 3 channels, got {images.shape[1]}; leave changes of colour out"
@@ -105,7 +116,10 @@ def luminance(images: Tensor, asking: str = "luminance") -> Tensor:
 
 
 def turned(images: Tensor, turn: Tensor) -> Tensor:
-    """Red, green, blue with their hue turned by `turn`, a share of the circle; value and saturation stay."""
+    """Turn the hue of red, green and blue by `turn`, a share of the circle.
+
+    Value and saturation stay.
+    """
     red, green, blue = images.split(1, 1)
     value, least = images.amax(1, keepdim=True), images.amin(1, keepdim=True)
     chroma = value - least
@@ -120,7 +134,7 @@ def turned(images: Tensor, turn: Tensor) -> Tensor:
 
 
 def _gaussian(sigma: Tensor, extent: int) -> Tensor:
-    """[B extent extent]: each row the weights of one blurred pixel."""
+    """Return weights [B extent extent]: row i blurs pixel i."""
     distance = torch.arange(extent)[:, None] - torch.arange(extent)
     kernel = torch.exp(-0.5 * (distance / sigma[:, None, None]) ** 2)
     return kernel / kernel.sum(2, keepdim=True)

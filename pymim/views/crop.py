@@ -1,4 +1,4 @@
-"""Which rectangle of each picture a view shows."""
+"""Choose the rectangle of each picture that a view shows."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64, Int
 
 TRIES = 10
-NEAR = 3  # pixels, below which a side is the view's own
-# Where a rectangle is, from the top and from the left, in quarters of the way: of each axis 0, 2 or 4, or 1 or 3.
+NEAR = 3  # a side that differs from the view's by fewer pixels becomes the view's
+# Positions of a rectangle from the top and the left, in quarters of the free way: 0, 2 or 4 on both
+# axes, or 1 or 3 on both.
 PLACES = (*itertools.product((0, 2, 4), repeat=2), *itertools.product((1, 3), repeat=2))
 
 
 def shapes(images: Tensor | list[Tensor]) -> Int[Tensor, "B 2"]:
-    """Height and width of each picture."""
+    """Return the height and width of each picture."""
     if isinstance(images, Tensor):
         return torch.tensor(images.shape[-2:]).expand(len(images), 2)
     return torch.tensor([image.shape[-2:] for image in images])
@@ -32,8 +33,11 @@ def shapes(images: Tensor | list[Tensor]) -> Int[Tensor, "B 2"]:
 def random_boxes(
     shape: Int[Tensor, "B 2"], name: philox.Name, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Int[Tensor, "B 4"]:
-    """Top, left, height, width: of an area uniform in `scale` times the picture's and an aspect log-uniform in
-    `ratio` (Szegedy et al. 2015); the first of ten tries that fits, else the largest central one."""
+    """Draw top, left, height, width of a random resized crop (Szegedy et al. 2015).
+
+    The area is uniform in `scale` times the picture's, the aspect log-uniform in `ratio`. The first
+    of ten draws that fits is taken, else the largest central rectangle.
+    """
     height, width = (shape[:, axis, None].numpy().astype(np.float32) for axis in (0, 1))
     random = philox.uniforms(name, TRIES)
     area = height * width * (scale[0] + random[..., 0] * (scale[1] - scale[0]))
@@ -51,28 +55,33 @@ def random_boxes(
 def _central(
     height: Float32[np.ndarray, "B 1"], width: Float32[np.ndarray, "B 1"], ratio: tuple[float, float]
 ) -> np.ndarray:
-    """The largest central rectangle whose aspect lies in `ratio`."""
+    """Return the largest central rectangle with an aspect in `ratio`."""
     aspect = np.clip(width / height, *ratio)
     h, w = np.minimum(height, np.rint(width / aspect)), np.minimum(width, np.rint(height * aspect))
     return np.concatenate(((height - h) // 2, (width - w) // 2, h, w), axis=1)
 
 
 class Middle(NamedTuple):
-    """The size that a picture is scaled to, and where a crop begins in it: each rows and columns, int64 [B 2]."""
+    """Hold the size a picture is scaled to and where a crop begins: each rows, columns [B 2].
+
+    Both are int64.
+    """
 
     scaled: Tensor
     first: Tensor
 
     def boxes(self, shape: Int[Tensor, "B 2"], size: tuple[int, int]) -> Float64[Tensor, "B 4"]:
-        """Top, left, height, width of the crop in pictures of this shape, not in whole pixels."""
+        """Return top, left, height, width of the crop in the original pictures, as fractions."""
         step = shape.double() / self.scaled
         return torch.cat((self.first * step, torch.tensor(size) * step), dim=1)
 
 
 def middle(shape: Int[Tensor, "B 2"], size: tuple[int, int], share: float) -> Middle:
-    """Scale a picture so that `size` covers `share` of its shorter side, and crop the middle: with 224 and 0.875
-    what torchvision's Resize(256) and CenterCrop(224) do, whose roundings these are; 1 cuts nothing but the longer
-    side."""
+    """Scale a picture so that `size` covers `share` of its shorter side, and crop the middle.
+
+    With 224 and 0.875 this is torchvision's Resize(256) and CenterCrop(224), with the same
+    rounding. With 1, only the longer side is cut.
+    """
     least = [math.floor(side / share + 1e-9) for side in size]
     height, width = shape.unbind(1)
     low = height * least[1] <= width * least[0]
@@ -89,10 +98,12 @@ def scaled_boxes(
     scales: Sequence[float],
     distort: int,
 ) -> Int[Tensor, "B 4"]:
-    """Top, left, height, width: sides are shares of the shorter one, whose numbers in `scales` differ by at most
-    `distort`; places are corners, middles of edges, the centre, and four quarters round it (Wang et al. 2016).
+    """Draw top, left, height, width of a multi-scale crop (Wang et al. 2016).
 
-    A side within two pixels of `size` becomes it, where the picture is as large.
+    Sides are shares, from `scales`, of the picture's shorter side; height and width differ by at
+    most `distort` places in `scales`. Positions are corners, middles of edges, the centre, and four
+    quarters round it. A side within two pixels of `size` becomes `size`, if the picture is large
+    enough.
     """
     extent = shape.numpy()
     random = philox.uniforms(name, 1)[:, 0]

@@ -1,4 +1,4 @@
-"""A square that is cut out of each picture (DeVries & Taylor 2017)."""
+"""Cut a square out of each picture (DeVries & Taylor 2017)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pymim.views.change import drawn
 
 
 class Cutout:
-    """Fills a square round a pixel drawn anywhere in the picture, so that a part of it may lie outside.
+    """Fill a square round a pixel drawn anywhere in the picture; part of it may be outside.
 
-    side: pixels of a side, drawn uniformly, both ends included. fill: a value on [0, 1], or one for each
-    channel. p: probability.
+    side: pixels of a side, drawn uniformly, both ends included. fill: a value on [0, 1], or one for
+        each channel. p: probability.
     """
 
     def __init__(self, side: tuple[int, int] = (1, 16), fill: float | Sequence[float] = 0.0, p: float = 1.0):
@@ -43,7 +43,7 @@ class Cutout:
         return torch.where(hidden, fill, images)
 
     def _covers(self, random: Tensor, side: Tensor, extent: int, axes: int, axis: int) -> Tensor:
-        """Which rows (axis 0) or columns of each picture the square covers."""
+        """Return which rows (axis 0) or columns (axis 1) of each picture the square covers."""
         pixel = torch.arange(extent, dtype=torch.float32)
         pixel = pixel.view(*(1,) * (axes - 2), -1, 1) if axis == 0 else pixel.view(*(1,) * (axes - 1), -1)
         centre = (random * extent).floor()

@@ -1,4 +1,4 @@
-"""A rectangle of each picture that is filled with noise (Zhong et al. 2020)."""
+"""Fill a rectangle of each picture with noise (Zhong et al. 2020)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ FILLS = ("noise", "zero")
 
 
 class Erasing:
-    """Fills a rectangle of an area uniform in `area` times the picture's and an aspect log-uniform in `ratio`: the
-    first of ten draws that is smaller than the picture, else none.
+    """Fill a rectangle: area uniform in `area` times the picture's, aspect log-uniform in `ratio`.
+
+    The first of ten draws that is smaller than the picture is taken, else nothing is filled.
 
     Args:
         p: probability. ratio: height over width.
-        fill: "noise", a number of its own for every pixel and channel, standard normal once `statistics` have
-            normalised the picture; or "zero", which is then their mean.
+        fill: "noise", a number for every pixel and channel, standard normal once `statistics` have
+            normalised the picture; or "zero", which is then the mean.
         statistics: those of the view.
 
-    Of a clip every frame loses the same rectangle, to noise of its own. To be the last change of a view.
+    Every frame of a clip loses the same rectangle, and gets its own noise. Make it the last change
+    of a view.
     """
 
     def __init__(
@@ -46,7 +48,8 @@ class Erasing:
         ascending(self, positive, ratio=ratio)
         if fill not in FILLS:
             raise ValueError(f"Erasing: fill: expected one of {', '.join(FILLS)}, got {fill!r}; name one of them")
-        self.p, self.area, self.ratio, self.fill = p, area, ratio, fill
+        self.p, self.area = p, area
+        self.ratio, self.fill = ratio, fill
         self.normalise = Normalise(statistics)
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
@@ -60,7 +63,7 @@ class Erasing:
         return images
 
     def _boxes(self, name: philox.Name, first: int, height: int, width: int) -> Int[np.ndarray, "B 4"]:
-        """Top, left, height and width; zeros where no draw fits."""
+        """Draw top, left, height and width; zeros if no draw fits."""
         random = philox.uniforms(name, TRIES, first).astype(np.float64)
         area = height * width * (self.area[0] + random[..., 0] * (self.area[1] - self.area[0]))
         low, high = (math.log(bound) for bound in self.ratio)
@@ -72,7 +75,7 @@ class Erasing:
         return np.take_along_axis(boxes, fits.argmax(1)[:, None, None], axis=1)[:, 0].astype(np.int64)
 
     def _noise(self, shape: torch.Size, name: philox.Name, row: int) -> Tensor:
-        """Standard normal numbers of picture `row`, two of each two uniform ones (Box & Muller 1958)."""
+        """Draw standard normal numbers of picture `row` from uniform ones (Box & Muller 1958)."""
         step = np.asarray(name.step)
         mine = philox.Name(
             philox.key(name.seed, "erasing"),

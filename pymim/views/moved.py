@@ -1,6 +1,6 @@
-"""Pictures turned, sheared and shifted, each by a matrix of its own, as Pillow does it.
+"""Rotate, shear and translate pictures, each by its own matrix, as Pillow does.
 
-A matrix [b 2 3] leads from an output pixel to its place in the input: x and y from the middle, in pixels.
+A matrix [b 2 3] maps an output pixel to its place in the input: x and y from the centre, in pixels.
 """
 
 from __future__ import annotations
@@ -12,31 +12,35 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 METHODS = ("nearest", "bilinear", "bicubic")
-SHARP = -1.0  # Pillow's bicubic kernel where it moves pictures (Keys 1981); where it resizes them it is -0.5
+SHARP = -1.0  # Pillow's bicubic kernel for moving pictures (Keys 1981); for resizing it is -0.5
 
 
 def turned(angle: Tensor) -> Tensor:
-    """Matrices of a turn by these angles [b], in radians."""
+    """Return the matrices of rotations by these angles [b], in radians."""
     return _matrix((angle.cos(), -angle.sin(), 0.0), (angle.sin(), angle.cos(), 0.0))
 
 
 def sheared(amount: Tensor, axis: int, origin: float = 0.0) -> Tensor:
-    """Matrices that shift x (axis 0) by so much for each row, or y (axis 1) for each column, counted from `origin`
-    pixels before the middle, which stay."""
+    """Return matrices that shift x (axis 0) by `amount` per row, or y (axis 1) per column.
+
+    Rows or columns are counted from `origin` pixels before the centre, where nothing moves.
+    """
     across, down = (amount, 0.0) if axis == 0 else (0.0, amount)
     unit = 1.0 + 0 * amount
     return _matrix((unit, across, origin * across), (down, unit, origin * down))
 
 
 def shifted(pixels: Tensor, axis: int) -> Tensor:
-    """Matrices that shift x (axis 0) or y (axis 1)."""
+    """Return matrices that shift x (axis 0) or y (axis 1)."""
     across, down = (pixels, 0.0) if axis == 0 else (0.0, pixels)
     return _matrix((1.0, 0.0, across), (0.0, 1.0, down))
 
 
 def move(images: Tensor, matrix: Tensor, method: str = "nearest", fill: Tensor | float = 0.0) -> Tensor:
-    """Give pictures or clips [b C *T H W] whose pixels are where the matrices lead to; `fill`, a value or one for
-    each channel [C], where that is outside."""
+    """Move pictures or clips [b C *T H W] by matrices [b 2 3].
+
+    fill: a value, or one for each channel [C], for places outside the picture.
+    """
     height, width = images.shape[-2:]
     planes = images.reshape(len(images), -1, height, width)
     if method == "nearest" and isinstance(fill, float) and fill == 0:
@@ -53,7 +57,7 @@ def move(images: Tensor, matrix: Tensor, method: str = "nearest", fill: Tensor |
 
 
 def _places(matrix: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """x and y [b H W] in the input, of the middle of each output pixel."""
+    """Return x and y [b H W] in the input of the centre of each output pixel."""
     rows, columns = torch.meshgrid(
         *(torch.arange(side, dtype=matrix.dtype) + 0.5 - side / 2 for side in (height, width)), indexing="ij"
     )
@@ -63,7 +67,7 @@ def _places(matrix: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _sampled(planes: Tensor, x: Tensor, y: Tensor, method: str) -> Tensor:
-    """The values [b P H W] between pixels; those at the border go on outside."""
+    """Interpolate values [b P H W]; pixels at the border continue outside."""
     height, width = planes.shape[-2:]
     columns, across = _taps(x, method)
     rows, down = _taps(y, method)
@@ -77,7 +81,7 @@ def _sampled(planes: Tensor, x: Tensor, y: Tensor, method: str) -> Tensor:
 
 
 def _taps(place: Tensor, method: str) -> tuple[list[Tensor], list[Tensor]]:
-    """The pixels along one axis that a place is between, and their weights."""
+    """Return the pixels along one axis that a place is interpolated from, and their weights."""
     if method == "nearest":
         return [place.floor().long()], [torch.ones_like(place)]
     first = (place - 0.5).floor()
@@ -89,7 +93,7 @@ def _taps(place: Tensor, method: str) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def _cubic(x: Tensor) -> Tensor:
-    """The kernel at distances 0 to 2."""
+    """Return the kernel at distances 0 to 2."""
     near = ((SHARP + 2) * x - (SHARP + 3)) * x * x + 1
     far = ((x - 5) * x + 8) * x * SHARP - 4 * SHARP
     return torch.where(x <= 1, near, far)

@@ -1,4 +1,4 @@
-"""Several crops of each picture (SwAV, Caron et al. 2020): a list of views, written shorter."""
+"""Write several crops of each picture as one list of views (SwAV, Caron et al. 2020)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pymim.contracts import View
 
 
 class MultiCrop:
-    """counts[k] times views[k]: of each picture two large and six small crops, say; to be the views of a loader."""
+    """Repeat views[k] counts[k] times, such as two large and six small crops, for a loader."""
 
     def __init__(self, views: Sequence[View], counts: Sequence[int]):
         whole(self, 1, counts=counts)

@@ -1,5 +1,7 @@
-"""What pixels are shifted and scaled by: mean and standard deviation of each channel, 8-bit ones on [0, 1]; and the
-range that pixels have, where that is another than [0, 1]."""
+"""Normalise pixels by each channel's mean and deviation, 8-bit pixels on [0, 1].
+
+Pixels may have another range than [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-OVERSHOOT = 0.25  # what bicubic pixels may lie outside [0, 1] where there are edges
+OVERSHOOT = 0.25  # bicubic pixels at edges may be this far outside [0, 1]
 
 Statistics = str | Sequence[Sequence[float]]
 
@@ -27,11 +29,13 @@ BY_NAME: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 class Normalise:
-    """(x - mean) / std, channel by channel.
+    """Compute (x - mean) / std for each channel.
 
-    statistics: a name, or (means, deviations), or (means, deviations, (low, high)); one number serves all channels.
-        low and high: what pixels lie between, where that is not [0, 1], as of 0 to 255 in floating point or of
-        Hounsfield units. Changes of colour and pictures go by it.
+    statistics: a name, or (means, deviations), or (means, deviations, (low, high)); one number
+        serves all channels. low and high: the range of pixels if not [0, 1], such as 0 to 255 in
+        floating point, or Hounsfield units. Changes of colour and drawings use it.
+
+    Raises: ValueError if the statistics are none of these.
     """
 
     def __init__(self, statistics: Statistics = "imagenet"):
@@ -52,7 +56,7 @@ class Normalise:
                 f"Normalise: statistics: expected numbers, got {statistics!r}; write ((means,), (deviations,))"
             ) from None
         _check(means, deviations)
-        device = torch.get_default_device()  # "meta" where all is shapes alone
+        device = torch.get_default_device()  # "meta" for --mode explain, which only needs shapes
         self.mean, self.std = means.to(device), deviations.to(device)
 
     def __str__(self) -> str:
@@ -61,25 +65,25 @@ class Normalise:
         return f"mean {mean}, deviation {std}{range}"
 
     def __call__(self, images: Tensor) -> Tensor:
-        """[B C ...] float32, in place."""
+        """Normalise float32 images [B C ...] in place."""
         mean, std = self._for(images)
         return images.sub_(mean).div_(std)
 
     def undo(self, images: Tensor) -> Tensor:
-        """Back to [0, 1], for drawing; a new tensor."""
+        """Return images on [0, 1], for drawing, as a new tensor."""
         return self.to_unit(self.back(images))
 
     def back(self, images: Tensor) -> Tensor:
-        """Back to pixels of the source; a new tensor."""
+        """Return the source's pixels, as a new tensor."""
         mean, std = self._for(images)
         return images * std + mean
 
     def to_unit(self, pixels: Tensor) -> Tensor:
-        """Pixels of the source as what lies on [0, 1] where they are in range."""
+        """Map the source's range of pixels to [0, 1]."""
         return pixels if self.range is None else (pixels - self.range[0]) / (self.range[1] - self.range[0])
 
     def from_unit(self, pixels: Tensor) -> Tensor:
-        """The reverse of `to_unit`."""
+        """Map [0, 1] to the source's range of pixels."""
         return pixels if self.range is None else pixels * (self.range[1] - self.range[0]) + self.range[0]
 
     def _for(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +98,7 @@ class Normalise:
 
 
 def _range(found: Sequence[float]) -> tuple[float, float]:
-    """Low and high. Raises ValueError."""
+    """Return low and high. Raises: ValueError if they are no range."""
     if not isinstance(found, Sequence) or len(found) != 2 or not -math.inf < found[0] < found[1] < math.inf:
         raise ValueError(
             f"Normalise: statistics: expected a range (low, high), low below high, got {found!r}; leave STATISTICS "
@@ -104,7 +108,10 @@ def _range(found: Sequence[float]) -> tuple[float, float]:
 
 
 def _check(means: Tensor, deviations: Tensor) -> None:
-    """Refuse what would make pixels that are not finite, or lacks a channel. Raises ValueError."""
+    """Refuse statistics that lack a channel or give pixels that are not finite.
+
+    Raises: ValueError.
+    """
     if len(means) != len(deviations) and 1 not in (len(means), len(deviations)):
         raise ValueError(
             f"Normalise: statistics: expected as many means as deviations, got {len(means)} and "

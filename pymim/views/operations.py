@@ -1,5 +1,7 @@
-"""Operations drawn out of a set, several for each picture (RandAugment, Cubuk et al. 2020), as SCAN's strong views
-are made of them (Van Gansbeke et al. 2020). Each does what Pillow does, on float32 values.
+"""Draw several operations for each picture from a set (RandAugment, Cubuk et al. 2020).
+
+SCAN's strong views are made of them (Van Gansbeke et al. 2020). Each does what Pillow does, on
+float32 values.
 """
 
 from __future__ import annotations
@@ -15,19 +17,21 @@ from pymim.views import tones
 from pymim.views.change import drawn
 from pymim.views.moved import move, sheared, shifted, turned
 
-Operation = Callable[[Tensor, Tensor], Tensor]  # pictures [b C *T H W], strength [b] on [0, 1) -> the same
-STREAM = 2  # blocks that each of the drawn operations reads
+# Pictures [b C *T H W] and a strength [b] on [0, 1) -> pictures.
+Operation = Callable[[Tensor, Tensor], Tensor]
+STREAM = 2  # blocks of the random stream that each drawn operation reads
 
 
 class Operations:
-    """`count` operations in turn, drawn with replacement out of `names`, each with a strength drawn uniformly:
+    """Apply `count` operations in turn, drawn with replacement from `names`.
 
-    identity; autocontrast; equalise; rotate by up to 30 degrees; solarise above a threshold of 0 to 1; colour,
-    contrast, brightness and sharpness scaled by 0.05 to 0.95; shear_x, shear_y, translate_x and translate_y by up
-    to a tenth, either way; posterise to 4 to 8 bits.
+    Each has a strength drawn uniformly: identity; autocontrast; equalise; rotate by up to 30
+    degrees; solarise above a threshold of 0 to 1; colour, contrast, brightness and sharpness scaled
+    by 0.05 to 0.95; shear_x, shear_y, translate_x and translate_y by up to a tenth, either way;
+    posterise to 4 to 8 bits.
 
-    What is turned or moved takes the nearest pixel, and 0 from outside. Pictures need three channels for colour
-    and contrast.
+    Rotated and moved pictures take the nearest pixel, and 0 from outside. Colour and contrast need
+    three channels.
     """
 
     def __init__(self, count: int = 4, names: Sequence[str] = ()):
@@ -47,7 +51,7 @@ class Operations:
 
 
 def known_names(asking: str, names: Sequence[str], table: Collection[str]) -> tuple[str, ...]:
-    """Give the names, by default all of the table. Raises ValueError where one is not in it."""
+    """Return the names, by default all of the table. Raises: ValueError for an unknown name."""
     unknown = [name for name in names if name not in table]
     if unknown:
         known = ", ".join(table)
@@ -60,7 +64,7 @@ def _factor(strength: Tensor) -> Tensor:
 
 
 def _tenth(strength: Tensor) -> Tensor:
-    """A tenth of -1 to 1."""
+    """Map a strength on [0, 1) to -0.1 to 0.1."""
     return 0.1 * (2 * strength.double() - 1)
 
 

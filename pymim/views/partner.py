@@ -1,4 +1,4 @@
-"""Pairs of pictures by index: a view that shows another picture in place of each, as a neighbour."""
+"""Show another picture in place of each, such as a neighbour: pairs of pictures by index."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 class Partner:
-    """Shows one of the partners of each picture, drawn uniformly at each visit, in the way of `view`.
+    """Show one of each picture's partners, drawn uniformly at each visit, through `view`.
 
-    `data.Loader.pair` says which pictures are partners, as a target does that mines neighbours
-    (`targets.Neighbours`). Which one is drawn is a pure function of (seed, epoch, dataset index, view). It is in
-    `Batch.drawn` as "partner", int64 [B].
+    `data.Loader.pair` sets the partners, for example for a target that mines neighbours
+    (`targets.Neighbours`). The draw is a pure function of (seed, epoch, dataset index, view). The
+    partner is in `Batch.drawn` as "partner", int64 [B].
+
+    Raises: ValueError if `view` has `like`.
     """
 
     def __init__(self, view: View):
@@ -42,7 +44,7 @@ class Partner:
         self.table = table
 
     def partner(self, index: Tensor, draw: Draw | None) -> Tensor:
-        """Give a partner of each picture, int64 [B]."""
+        """Draw a partner of each picture, int64 [B]. Raises: ConfigError if no partners are set."""
         if self.table is None:
             raise ConfigError(
                 "Partner: pairs: expected Loader.pair to have said them, got none; predict a target that "
@@ -57,11 +59,11 @@ class Partner:
         return self.view(images, index, draw)
 
     def drawn(self, images: Images, index: Tensor, draw: Draw | None) -> Drawn:
-        """Give what `view` draws of the partners."""
+        """Return what `view` draws for the partners."""
         own: Any = self.view
         return own.drawn(images, index, draw) if hasattr(own, "drawn") else {}
 
     def show(self, images: Images, index: Tensor, draw: Draw | None, drawn: Drawn) -> Tensor:
-        """Give the pixels of the partners."""
+        """Return the pixels of the partners."""
         own: Any = self.view
         return own.show(images, index, draw, drawn) if hasattr(own, "show") else own(images, index, draw)  # type: ignore[no-any-return]

@@ -1,4 +1,7 @@
-"""RandAugment as fine-tuning uses it: a few operations of one magnitude, each done or not (Cubuk et al. 2020)."""
+"""RandAugment for fine-tuning: operations of one magnitude, with probability p.
+
+Source: Cubuk et al. 2020.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +20,32 @@ from pymim.views.normalise import Normalise, Statistics
 from pymim.views.operations import STREAM, Operation, known_names
 
 Move = Callable[[Tensor, int, int], Tensor]  # strength [b], height, width -> matrices [b 2 3]
-GREATEST = 10.0  # of a magnitude
+GREATEST = 10.0  # largest magnitude
 
 
 class RandAugment:
-    """`count` operations in turn, drawn with replacement out of `names`, each done with probability `p`.
+    """Apply `count` operations in turn, drawn with replacement from `names`.
 
-    The magnitude m of each is drawn from N(magnitude, deviation^2) and kept within 0 to 10. With M = m / 10, and
-    a sign drawn for each where there is one, those are, as the code of timm's `rand-m9-mstd0.5-inc1` defines them:
+    Each is applied with probability `p`. The magnitude m of each is drawn from N(magnitude,
+    deviation^2) and clamped to 0 to 10. With M = m / 10 and a random sign, the operations are those
+    of timm's `rand-m9-mstd0.5-inc1`:
 
-    autocontrast; equalise; invert; rotate by +-30 M degrees; posterise to 4 - floor(4 M) bits; solarise
-    from the level 256 - floor(256 M) on; solarise_add floor(110 M) / 255 to the lower half; colour, contrast,
-    brightness and sharpness scaled by 1 +- 0.9 M; shear_x, shear_y by +-0.3 M; translate_x, translate_y by +-0.45 M
-    of the side.
+    autocontrast; equalise; invert; rotate by +-30 M degrees; posterise to 4 - floor(4 M) bits;
+    solarise from the level 256 - floor(256 M) on; solarise_add floor(110 M) / 255 to the lower
+    half; colour, contrast, brightness and sharpness scaled by 1 +- 0.9 M; shear_x, shear_y by +-0.3
+    M; translate_x, translate_y by +-0.45 M of the side.
 
     Args:
-        names: of the operations; by default all. Colour and contrast need three channels: name others, or pictures
-            of other channels are refused.
-        method: how pixels between pixels are found: "nearest", "bilinear" or "bicubic".
-        statistics: those of the view; what comes into the picture from outside is their mean.
+        names: of the operations; by default all. Colour and contrast need three channels: for other
+            pictures, name operations without them.
+        method: interpolation: "nearest", "bilinear" or "bicubic".
+        statistics: those of the view; their mean fills what comes from outside the picture.
 
-    Pictures are float32 on [0, 1], of any sides; of a clip every frame is changed by the same operations.
+    Pictures are float32 on [0, 1], of any size; every frame of a clip is changed by the same
+    operations.
+
+    Raises: ConfigError or ValueError for an argument out of range; ConfigError for a colour
+    operation on pictures without 3 channels.
     """
 
     def __init__(
@@ -58,7 +66,8 @@ class RandAugment:
         if method not in moved.METHODS:
             known = ", ".join(moved.METHODS)
             raise ValueError(f"RandAugment: method: expected one of {known}, got {method!r}; name one of them")
-        self.count, self.magnitude, self.deviation, self.p = count, magnitude, deviation, p
+        self.count, self.magnitude = count, magnitude
+        self.deviation, self.p = deviation, p
         self.names, self.method = known_names("RandAugment", names, NAMES), method
         self.fill = Normalise(statistics).mean
 
@@ -76,14 +85,17 @@ class RandAugment:
         return changed
 
     def apply(self, operation: str, images: Tensor, strength: Tensor) -> Tensor:
-        """Do one operation to pictures [b C *T H W] by strengths [b] of -1 to 1: the sign, and M."""
+        """Apply an operation to pictures [b C *T H W].
+
+        strength: [b], sign times M, from -1 to 1.
+        """
         if operation in MOVES:
             matrix = MOVES[operation](strength, images.shape[-2], images.shape[-1])
             return moved.move(images, matrix, self.method, self.fill)
         return TONES[operation](images, strength).clamp(0, 1)
 
     def _drawn(self, random: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Which pictures are changed, M on 0 to 1, and a sign, of four uniform numbers [B 4] each."""
+        """Return which pictures change, M on 0 to 1, and a sign, from uniform numbers [B 4]."""
         normal = (-2 * (1 - random[:, 1]).log()).sqrt() * (2 * math.pi * random[:, 2]).cos()
         magnitude = (self.magnitude + self.deviation * normal).clamp(0, GREATEST) / GREATEST
         return random[:, 0] < self.p, magnitude, torch.where(random[:, 3] < 0.5, -1.0, 1.0)
@@ -102,11 +114,11 @@ def _factor(strength: Tensor) -> Tensor:
 
 
 def _steps(strength: Tensor, count: int) -> Tensor:
-    """M in whole steps; a magnitude of 9 is 0.9 up to rounding."""
+    """Return M in whole steps; the tolerance keeps rounding errors from losing a step."""
     return (strength.abs() * count + 1e-9).floor().float()
 
 
-MOVES: dict[str, Move] = {  # a picture is sheared from its upper left corner
+MOVES: dict[str, Move] = {  # shears keep the upper left corner in its place
     "rotate": lambda strength, height, width: moved.turned(strength * (math.pi / 6)),
     "shear_x": lambda strength, height, width: moved.sheared(0.3 * strength, 0, height / 2),
     "shear_y": lambda strength, height, width: moved.sheared(0.3 * strength, 1, width / 2),

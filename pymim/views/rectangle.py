@@ -1,4 +1,4 @@
-"""What views of one rectangle of each picture have in common: size, channels, normalisation."""
+"""Share what all views of one rectangle have: size, channels, normalisation."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ Channels = int | Sequence[int] | None  # how many, from the first; or which; Non
 
 
 class Rectangle:
-    """Cuts rectangles out of pictures, at one size, and normalises them.
+    """Cut rectangles out of pictures, resize them to one size, and normalise them.
 
     channels: of the picture: how many, or which; None: all.
-    nearest: those of the picture's channels that take the nearest pixel.
-    kernel: of the others: "bicubic", "bilinear" or "bilinear-aliased"; see `views.resample`.
+    nearest: channels of the picture that take the nearest pixel.
+    kernel: of the other channels: "bicubic", "bilinear" or "bilinear-aliased"; see
+        `views.resample`.
+
+    Raises: ValueError for an unknown kernel, or if `nearest` are not among the channels.
     """
 
     def __init__(
@@ -41,7 +44,8 @@ class Rectangle:
         if kernel not in KERNELS:
             kind, known = type(self).__name__, ", ".join(KERNELS)
             raise ValueError(f"{kind}: kernel: expected one of {known}, got {kernel!r}; name one of them")
-        self.size, self.normalise, self.kernel = pair(size), Normalise(statistics), kernel
+        self.size, self.normalise = pair(size), Normalise(statistics)
+        self.kernel = kernel
         self.channels, self.nearest = channels, tuple(nearest)
         taken = self._numbers
         if taken is not None and not set(self.nearest) <= set(taken):
@@ -51,17 +55,17 @@ class Rectangle:
             )
 
     def cut(self, images: Images, boxes: Int[Tensor, "B 4"]) -> Float[Tensor, "B C ..."]:
-        """The rectangles of these pictures, in the channels and the size of this view."""
+        """Cut the boxes out of pictures, in this view's channels and size: float32 [B C ...]."""
         images, nearest = self._taken(images)
         return resample(images, boxes, self.size, nearest, self.kernel)
 
     def cut_middle(self, images: Images, place: Middle) -> Float[Tensor, "B C ..."]:
-        """The middle of these pictures, likewise."""
+        """Cut out the middle of pictures, in this view's channels and size: float32 [B C ...]."""
         images, nearest = self._taken(images)
         return resample_middle(images, place, self.size, nearest, self.kernel)
 
     def _taken(self, images: Images) -> tuple[Images, tuple[int, ...]]:
-        """Give the channels of this view, and which of them take the nearest pixel."""
+        """Return this view's channels, and which of them take the nearest pixel."""
         taken = self._numbers
         if taken is None:
             return images, self.nearest
@@ -71,7 +75,7 @@ class Rectangle:
 
     @property
     def _numbers(self) -> list[int] | None:
-        """Which channels of the picture it takes."""
+        """The channels of the picture that this view takes; None: all."""
         if isinstance(self.channels, int):
             return list(range(self.channels))
         return None if self.channels is None else list(self.channels)
@@ -86,5 +90,5 @@ class Rectangle:
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns."""
+    """Return rows and columns of a size that may be one number."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])

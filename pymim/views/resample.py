@@ -1,8 +1,9 @@
-"""Cuts a rectangle out of each picture and gives it a size, as Pillow does: bicubic or bilinear, and smoothed where
-it shrinks; or "bilinear-aliased", as torch does by default, of the nearest pixels alone also where it shrinks.
+"""Cut a rectangle out of each picture and resize it, as Pillow does.
 
-Pictures of one size go through two small matrix products per picture, all at once; others one by one. Channels that
-hold a map of classes or of parts take the nearest pixel, as a mean of two numbers of classes is no class.
+Kernels are bicubic or bilinear, with antialiasing, or "bilinear-aliased", torch's default, without
+it. Pictures of one size go through two small matrix products each, all at once; others are resized
+one by one. Channels that hold a map of classes or parts take the nearest pixel, since a mean of two
+class numbers is no class.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pymim.views.crop import Middle, shapes
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Num
 
-EVEN = 1e-9  # of a pixel: a border between two pixels is the later one's, however products round
+EVEN = 1e-9  # part of a pixel: places on a border take the later pixel, whatever the rounding
 A = -0.5  # Pillow's and torch's bicubic kernel (Keys 1981)
 
 
@@ -31,8 +32,11 @@ def resample(
     nearest: Sequence[int] = (),
     kernel: str = "bicubic",
 ) -> Float[Tensor, "B ..."]:
-    """Rectangles (top, left, height, width) of pictures [C H W] or clips [C T H W] as float32 of `size`, on [0, 1]
-    where they are uint8, in their own range otherwise. Channels `nearest` take the nearest pixel."""
+    """Resize the boxes (top, left, height, width) of pictures [C H W] or clips [C T H W] to `size`.
+
+    Returns float32, on [0, 1] for uint8 pictures, else in their own range. A negative width
+    mirrors. Channels `nearest` take the nearest pixel.
+    """
     if isinstance(images, Tensor):
         made = _together(images, box, size, kernel)
     else:
@@ -47,8 +51,10 @@ def resample_middle(
     nearest: Sequence[int] = (),
     kernel: str = "bicubic",
 ) -> Float[Tensor, "B ..."]:
-    """Pictures scaled to `place.scaled`, and `size` of them cut out at `place.first`: as `resample`, but what is
-    cut off still counts in the pixels at the border."""
+    """Scale pictures to `place.scaled`, and cut out `size` at `place.first`.
+
+    Unlike `resample`, pixels outside the cut still count in the pixels at its border.
+    """
     boxes = place.boxes(shapes(images), size)
     if isinstance(images, Tensor):
         made = _together(images, boxes.float(), size, kernel, beyond=True)
@@ -63,7 +69,7 @@ def resample_middle(
 def nearest_pixels(
     image: Float[Tensor, "*C H W"], box: Num[Tensor, " 4"], size: tuple[int, int]
 ) -> Float[Tensor, "*C h w"]:
-    """The pixel of the rectangle under the middle of each output pixel, float32, on [0, 1] where it is uint8."""
+    """Return the pixel under the centre of each output pixel, float32, on [0, 1] for uint8."""
     top, left, height, width = box.tolist()
     rows, columns = (
         (first + (torch.arange(n, dtype=torch.float64) + 0.5) * (abs(x) / n) + EVEN).long()
@@ -75,7 +81,7 @@ def nearest_pixels(
 
 
 def _with_nearest(made: Tensor, images: Tensor | list[Tensor], box: Tensor, nearest: Sequence[int]) -> Tensor:
-    """Give the pictures that were made, the channels `nearest` of the nearest pixels."""
+    """Replace the channels `nearest` by the nearest pixels."""
     if nearest:
         chosen, size = list(nearest), (made.shape[-2], made.shape[-1])
         pieces = [nearest_pixels(image[chosen], b, size) for image, b in zip(images, box, strict=True)]
@@ -84,7 +90,7 @@ def _with_nearest(made: Tensor, images: Tensor | list[Tensor], box: Tensor, near
 
 
 def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tensor, "B w W"]) -> Tensor:
-    """rows @ image @ columns^T for every channel and frame of each image [B ... H W]."""
+    """Compute rows @ image @ columns^T for every channel and frame of each image [B ... H W]."""
     b, *between, height, width = images.shape
     planes = math.prod(between)
     stacked = images.reshape(b, planes * height, width) @ columns.mT
@@ -95,8 +101,11 @@ def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tenso
 def weights(
     start: Tensor, extent: Tensor, length: int, size: int, kernel: str = "bicubic", beyond: bool = False
 ) -> Float[Tensor, "B size length"]:
-    """Each of `size` output pixels as a mean of the pixels start to start + extent [B] of `length`, or of those
-    `beyond` too; where extent < 0 the output is mirrored."""
+    """Return weights of `length` input pixels for each of `size` output pixels.
+
+    The input is the range start to start + extent [B], where a negative extent mirrors the output.
+    beyond: pixels outside that range count too.
+    """
     centre = (torch.arange(size) + 0.5) * (extent / size)[:, None]
     scale = (extent.abs() / size).clamp_min(1)[:, None, None] if kernel not in ALIASED else 1.0
     centre = torch.where(extent[:, None] < 0, centre - extent[:, None], centre) + start[:, None]
@@ -122,7 +131,7 @@ KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
     "bilinear": _linear,
     "bilinear-aliased": _linear,
 }
-ALIASED = {"bilinear-aliased": "bilinear"}  # the same without smoothing
+ALIASED = {"bilinear-aliased": "bilinear"}  # kernels without antialiasing, and torch's names
 
 
 def _together(images: Tensor, box: Tensor, size: tuple[int, int], kernel: str, beyond: bool = False) -> Tensor:
@@ -146,10 +155,10 @@ def _scaled(image: Tensor, scaled: tuple[int, int], first: list[int], size: tupl
 
 
 def _resized(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
-    """A picture [C H W] or clip [C T H W] at another size, of the same type; on [0, 1] where it is not smoothed."""
+    """Resize a picture [C H W] or clip [C T H W], keeping its type; aliased kernels give [0, 1]."""
     frames = image if image.ndim == 3 else image.transpose(0, 1)
     frames = frames.reshape(-1, *frames.shape[-3:])
-    if kernel in ALIASED:  # on [0, 1], so that nobody rounds to whole numbers
+    if kernel in ALIASED:  # on [0, 1], as interpolation of uint8 would round
         resized = interpolate(_on_unit(frames), size, mode=ALIASED[kernel], align_corners=False)
     else:
         resized = interpolate(frames, size, mode=kernel, antialias=True, align_corners=False)

@@ -1,4 +1,4 @@
-"""Crops whose sides are a few shares of the picture's shorter side, at a few places: what video methods see."""
+"""Crop a few sizes at a few places, as video methods do."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class MultiScale(Pretrain):
-    """One of a few rectangles of each picture, at one of 13 places (TSN, Wang et al. 2016; VideoMAE, Tong et al.
-    2022): with the defaults ten pairs of sides, of an aspect from 0.857 to 1.167, and of a third to three quarters
-    of a 4 : 3 picture.
+    """Crop one of a few rectangles at one of 13 places (TSN, Wang et al. 2016).
+
+    VideoMAE uses it (Tong et al. 2022). The defaults give ten pairs of sides, with aspects from
+    0.857 to 1.167 and a third to three quarters of the area of a 4 : 3 picture.
 
     Args:
         size: rows and columns, or one number for both.
@@ -28,7 +29,7 @@ class MultiScale(Pretrain):
         distort: how far apart in `scales` height and width may be: 0 gives squares.
         flip: probability.
         changes, statistics, channels, nearest: as of `Pretrain`.
-        kernel: "bilinear", as there, or "bicubic".
+        kernel: "bilinear" as in TSN, or "bicubic".
     """
 
     def __init__(
@@ -58,4 +59,5 @@ class MultiScale(Pretrain):
         self.scales, self.distort = tuple(scales), distort
 
     def boxes(self, shape: Int[Tensor, "B 2"], name: philox.Name) -> Int[Tensor, "B 4"]:
+        """Draw a rectangle of each picture: top, left, height, width."""
         return scaled_boxes(shape, name, self.size, self.scales, self.distort)

@@ -1,5 +1,7 @@
-"""Operations on the values of pictures [b C ...] on [0, 1], each by an amount [b] for every picture, as Pillow does
-them on 8 bits; here the values are floats, and are rounded only where an operation counts levels.
+"""Change the values of pictures [b C ...] on [0, 1], each picture by its own amount [b].
+
+The operations are those of Pillow on 8 bits. Here values are floats, rounded only where an
+operation counts levels.
 """
 
 from __future__ import annotations
@@ -10,18 +12,18 @@ from torch.nn.functional import conv2d
 
 from pymim.views.change import luminance
 
-COLOURED = ("colour", "contrast")  # those that ask for three channels
+COLOURED = ("colour", "contrast")  # the operations that need three channels
 
 
 def autocontrast(images: Tensor) -> Tensor:
-    """Spread each channel over [0, 1]; a flat one stays."""
+    """Stretch each channel to [0, 1]; a constant channel stays."""
     flat = images.flatten(2)
     least, most = (like(value, images) for value in (flat.amin(2), flat.amax(2)))
     return torch.where(most > least, (images - least) / (most - least).clamp_min(1e-6), images)
 
 
 def equalise(images: Tensor) -> Tensor:
-    """Give each channel's 256 values the same frequency, as far as steps of whole pixels go."""
+    """Equalise each channel's histogram of 256 levels."""
     level = (images * 255).round().long().clamp(0, 255).flatten(2)
     count = torch.zeros(*level.shape[:2], 256, dtype=torch.int64).scatter_add_(2, level, torch.ones_like(level))
     last = count.gather(2, level.amax(2, keepdim=True))
@@ -32,12 +34,12 @@ def equalise(images: Tensor) -> Tensor:
 
 
 def invert(images: Tensor) -> Tensor:
-    """Give the negative."""
+    """Return the negative."""
     return 1 - images
 
 
 def solarise(images: Tensor, threshold: Tensor) -> Tensor:
-    """Turn values of a threshold and above into their negatives."""
+    """Replace values of a threshold and above by their negatives."""
     return torch.where(images >= like(threshold, images), 1 - images, images)
 
 
@@ -47,7 +49,7 @@ def brighten_dark(images: Tensor, added: Tensor) -> Tensor:
 
 
 def posterise(images: Tensor, bits: Tensor) -> Tensor:
-    """Keep so many of 8 bits."""
+    """Keep `bits` of 8 bits."""
     step = like(2 ** (8 - bits), images)
     return ((images * 255).round() / step).floor() * step / 255
 
@@ -80,5 +82,5 @@ def sharpness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def like(values: Tensor, images: Tensor) -> Tensor:
-    """Values [b] or [b C], to broadcast over pictures."""
+    """Reshape values [b] or [b C] to broadcast over pictures."""
     return values.view(*values.shape, *(1,) * (images.ndim - values.ndim))

@@ -1,10 +1,11 @@
-"""A view is a rectangle of each picture, of one size, then changes of its pixels, then normalised.
+"""A view cuts a rectangle out of each picture, resizes it, changes its pixels, and normalises.
 
-Whatever it draws is a pure function of (seed, epoch, dataset index, view): workers, ranks and resumed runs see the
-same pixels. Pictures may have any number of channels; of a clip every frame is treated alike.
+What it draws is a pure function of (seed, epoch, dataset index, view), so workers, ranks and
+resumed runs see the same pixels. Pictures may have any number of channels; all frames of a clip are
+treated the same.
 
-A view may draw first and show then: `drawn` gives what it draws, and `show` the pixels. The loader keeps what was
-drawn for targets (`Batch.drawn`), and hands it to the views that are like this one.
+A view may draw and show in two steps: `drawn` returns what it draws, `show` the pixels. The loader
+keeps what was drawn for targets (`Batch.drawn`) and gives it to views that name this one in `like`.
 """
 
 from __future__ import annotations
@@ -25,32 +26,38 @@ from pymim.views.rectangle import Channels, Images, Rectangle
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-Drawn = dict[str, Tensor]  # by name, first axis B; "box" int64 [B 4]: top, left, height, width, < 0 where mirrored
+# By name, first axis B. "box" int64 [B 4]: top, left, height, width; a negative width mirrors.
+Drawn = dict[str, Tensor]
 CHANGE = 64  # change number k reads the stream from block k * CHANGE on; the crop is number 0
 
 
 class Change(Protocol):
-    """Alters float32 pictures [B C ...], on [0, 1] whatever the range of the source; draws from the stream `name`
-    from block `first` on."""
+    """Change float32 pictures [B C ...] on [0, 1], whatever the range of the source.
+
+    It reads the random stream `name` from block `first` on.
+    """
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor: ...
 
 
 class Pretrain(Rectangle):
-    """A random resized crop and flip, then `changes` in order, then `statistics`: with the defaults, MAE's view
-    (He et al. 2022).
+    """Crop, resize and flip at random, then apply `changes` in order, then normalise.
+
+    The defaults are MAE's view (He et al. 2022).
 
     Args:
         size: rows and columns, or one number for both.
         scale, ratio: of the crop's area and aspect. flip: probability.
         channels: of the picture: how many, or which; all by default.
-        nearest: those of the picture's channels that take the nearest pixel: maps of classes or parts.
-        like: the number of an earlier view of the loader: this one then shows the same pictures, crop and flip, at
-            its own size, channels and statistics (BEiT's second view, Bao et al. 2022). scale, ratio and flip are
-            not read.
+        nearest: channels of the picture that take the nearest pixel: maps of classes or parts.
+        like: the number of an earlier view of the loader. This view then has the same picture, crop
+            and flip, at its own size, channels and statistics (BEiT's second view, Bao et al.
+            2022). scale, ratio and flip are not read.
         same_changes: change k here draws what change k draws in the view `like`.
-        kernel: by which the rectangle takes its size: "bicubic" (MAE), "bilinear" (SwAV, SimMIM, I-JEPA), both
-            smoothed where it shrinks, as Pillow does; or "bilinear-aliased", not smoothed (MAE-ST).
+        kernel: "bicubic" (MAE) or "bilinear" (SwAV, SimMIM, I-JEPA), both with antialiasing as in
+            Pillow; or "bilinear-aliased", without it (MAE-ST).
+
+    Raises: ValueError for same_changes without like; ConfigError for arguments out of range.
     """
 
     def __init__(
@@ -75,14 +82,15 @@ class Pretrain(Rectangle):
             raise ValueError(
                 "Pretrain: same_changes: expected False without like, got True; name the view that it is like"
             )
-        self.scale, self.ratio, self.flip, self.changes = scale, ratio, flip, list(changes)
+        self.scale, self.ratio = scale, ratio
+        self.flip, self.changes = flip, list(changes)
         self.like, self.same_changes = like, same_changes
 
     def __call__(self, images: Images, index: Tensor, draw: Draw | None) -> Tensor:
         return self.show(images, index, draw, self.drawn(images, index, draw))
 
     def drawn(self, images: Images, index: Tensor, draw: Draw | None) -> Drawn:
-        """Give the rectangle of each picture."""
+        """Draw the rectangle of each picture. Raises: ConfigError if this view has `like`."""
         if self.like is not None:
             raise ConfigError(
                 f"Pretrain: like: expected a loader that has view {self.like} too, got this view alone; "
@@ -99,7 +107,7 @@ class Pretrain(Rectangle):
         return random_boxes(shape, name, self.scale, self.ratio)
 
     def show(self, images: Images, index: Tensor, draw: Draw | None, drawn: Drawn) -> Tensor:
-        """Give the pixels of these rectangles, changed and normalised."""
+        """Return the pixels of these rectangles, changed and normalised."""
         name = named(index, draw)
         if self.same_changes and self.like is not None:
             name = name._replace(view=self.like)
@@ -107,7 +115,7 @@ class Pretrain(Rectangle):
         return self.normalise(self._changed(pixels, images, name) if self.changes else pixels)
 
     def _changed(self, pixels: Tensor, images: Images, name: philox.Name) -> Tensor:
-        """The pixels after all changes, which are made on [0, 1]. Raises ConfigError where no range is known."""
+        """Apply all changes on [0, 1]. Raises: ConfigError if the pixels' range is unknown."""
         if self.normalise.range is None:
             refuse_beyond(images)
         changed = self.normalise.to_unit(pixels)
@@ -117,9 +125,11 @@ class Pretrain(Rectangle):
 
 
 class Center(Rectangle):
-    """The middle of each picture, for evaluation: nothing is random. `share` of its shorter side is kept: a view of
-    224 with 0.875 is torchvision's Resize(256) and CenterCrop(224). `channels`, `nearest` and `kernel` as of
-    `Pretrain`."""
+    """Cut out the middle of each picture, for evaluation: nothing is random.
+
+    share: of the shorter side to keep; 224 with 0.875 is torchvision's Resize(256) and
+        CenterCrop(224). `channels`, `nearest` and `kernel` as of `Pretrain`.
+    """
 
     def __init__(
         self,
@@ -138,18 +148,18 @@ class Center(Rectangle):
         return self.normalise(self.cut_middle(images, middle(shapes(images), self.size, self.share)))
 
     def drawn(self, images: Images, index: Any = None, draw: Draw | None = None) -> Drawn:
-        """Give the rectangle of each picture, to the nearest pixel."""
+        """Return the rectangle of each picture, to the nearest pixel."""
         shape = shapes(images)
         box = middle(shape, self.size, self.share).boxes(shape, self.size).round().long()
         return {"box": torch.cat((box[:, :2], box[:, 2:].clamp_min(1)), dim=1)}
 
     def show(self, images: Images, index: Any, draw: Draw | None, drawn: Drawn) -> Tensor:
-        """Give the pixels of the middle, normalised: not to the nearest pixel of what was `drawn`."""
+        """Return the pixels of the middle, normalised, without rounding to `drawn`."""
         return self(images)
 
 
 def refuse_beyond(images: Images) -> None:
-    """Refuse pictures in floating point that are not on [0, 1]. Raises ConfigError."""
+    """Refuse floating-point pictures that are not on [0, 1]. Raises: ConfigError."""
     for image in images if isinstance(images, list) else (images,):
         if image.is_floating_point() and (image.min() < -OVERSHOOT or image.max() > 1 + OVERSHOOT):
             raise ConfigError(
@@ -160,7 +170,7 @@ def refuse_beyond(images: Images) -> None:
 
 
 def named(index: Tensor, draw: Draw | None) -> philox.Name:
-    """The stream of each picture."""
+    """Name the random stream of each picture. Raises: ValueError if `draw` is None."""
     if draw is None:
         raise ValueError("view: draw: expected a Draw, got None; evaluate with views.Center, which draws nothing")
     return philox.Name(draw.seed, draw.step, index.numpy(), draw.view)
