@@ -37,14 +37,14 @@ ROOT = "train.Trainer"
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with errors of ours: one line, exit code 2."""
+    """Parse arguments; end with one line and exit code 2 where they are wrong."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; see --help")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The command line; --gin.NAME=VALUE is short for -b 'NAME=VALUE'."""
+    """Read the command line; --gin.NAME=VALUE is short for -b 'NAME=VALUE'."""
     parser = Parser(
         prog="pymim", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -90,7 +90,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; gives its exit code."""
+    """Run one command; give its exit code."""
     words = sys.argv[1:] if argv is None else argv
     children.follow_parent()
     ending = endings.DONE
@@ -125,7 +125,7 @@ def _command(words: list[str]) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """One mode, on one run's folder."""
+    """Run one mode on one run's folder; give the exit code."""
     memory.keep()
     folder = Folder(args.workdir or _default_workdir(args))
     alone = args.mode == "train" and _leads()
@@ -164,14 +164,14 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
 
 
 def _check_used(args: argparse.Namespace, taken: set[str], leads: bool = True) -> None:
-    """Refuses bindings without effect, here or in a stage; a run's own file was checked when it began."""
+    """Refuse bindings without effect, here or in a stage; a run's own file was checked when it began."""
     config.check_used(args.gin, args.bindings, ROOT, taken)
     for line in config.repeated(args.bindings) if leads else ():
         print(f"config: {line}", file=sys.stderr)  # noqa: T201
 
 
 def build() -> Trainer:
-    """The trainer, its weights drawn by its seed."""
+    """Build the trainer; its seed draws the weights."""
     import torch
 
     torch.manual_seed(config.value(ROOT, "seed", 0))
@@ -214,7 +214,7 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
 
 
 def _record(trainer: Trainer, folder: Folder, ending: endings.Ending | None) -> None:
-    """status.json: how the run ended; none while it goes on."""
+    """Write how the run ended to status.json; remove the file while the run goes on."""
     if not trainer.world.leads:
         return
     with contextlib.suppress(OSError, Unwritable):  # where the disk is full, why the run ended is said all the same
@@ -224,7 +224,7 @@ def _record(trainer: Trainer, folder: Folder, ending: endings.Ending | None) -> 
 
 
 def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
-    """Prints the configuration's tree, and draws it into NAME.svg (in --workdir where one is given)."""
+    """Print the configuration's tree and draw it into NAME.svg, in --workdir if that is given."""
     import torch
 
     from pymim.draw.graph import svg
@@ -246,7 +246,7 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
 
 
 def _default_workdir(args: argparse.Namespace) -> Path:
-    """runs/<name>, or the first runs/<name>-2, -3, ... that is free; the newest of them when resuming."""
+    """Choose runs/<name>, or the first free one of runs/<name>-2, -3, ...; when resuming, the newest."""
     stem = Path(args.gin[-1]).stem if args.gin else "run"
     taken = [p for p in [Path("runs", stem), *(Path("runs", f"{stem}-{i}") for i in range(2, 1000))] if p.exists()]
     if args.mode != "train" or args.resume != "never":

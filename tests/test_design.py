@@ -27,10 +27,9 @@ TORCH = {
 }
 
 # Files with docstrings in plain words: add the folders that have been rewritten.
-SPOKEN = (
-    *("pymim/config/*.py", "pymim/data/*.py", "pymim/io/*.py", "pymim/loop/*.py", "pymim/views/*.py"),
-    *("pymim/[_a-q]*.py", "pymim/[s-z]*.py", "pymim/resume.py"),
-)
+PACKAGES = [path.name for path in (ROOT / "pymim").iterdir() if (path / "__init__.py").exists()]
+# Files whose docstrings are held to plain words.
+SPOKEN = ["pymim/*.py", *(f"pymim/{name}/**/*.py" for name in sorted(PACKAGES))]
 NOUNS = "A An All As At Each Every For How In It Of One That The This Those What When Where Whether Which Who Why"
 STILTED = r"\b(by which|of which|told|bears|lies|alike|anew)\b"
 

@@ -26,7 +26,7 @@ CHANNELS = 64  # per attention head
 
 
 class Readout:
-    """Choose which vector of an image is classified, and by which head.
+    """Choose the vector of an image that is classified, and its head.
 
     Args:
         pool: "mean" of the patch tokens; the "class" token; "class-mean", both side by side (DINO's
