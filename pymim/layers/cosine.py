@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
-
-from pymim.layers.linear import linear
+from torch.nn.functional import linear, normalize
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -38,4 +36,4 @@ class CosineLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*L D"]) -> Float[Tensor, "*L K"]:
         rows = normalize(self.weight, dim=-1) * self.gain
-        return linear(normalize(x.float(), dim=-1), rows, None)
+        return linear(normalize(x.float(), dim=-1), rows)

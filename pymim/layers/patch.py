@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pymim.layers.gather import gather
-from pymim.layers.linear import linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
@@ -87,4 +87,4 @@ class PatchEmbed(nn.Module):
         patches = patchify(view, self.patch)
         if ids is not None:
             patches = gather(patches, ids)
-        return linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)

@@ -1,4 +1,4 @@
-"""The faster linear map against torch's."""
+"""Linear maps against torch's, and the mean of their outputs."""
 
 import pytest
 import torch
