@@ -72,7 +72,9 @@ def test_every_shipped_file_is_listed(capsys):
     said = capsys.readouterr().out
     assert re.search("mae +MAE: reconstruct", said)
     for path in Path("gin").rglob("*.gin"):
-        assert path == Path("gin/base.gin") or re.search(rf"^  {path.relative_to('gin').with_suffix('')} ", said, re.M)
+        assert path == Path("gin/base.gin") or re.search(
+            rf"^  {path.relative_to('gin').with_suffix('')} ", said, re.M
+        )
 
 
 def test_shipped_files_are_listed_by_family(capsys):
