@@ -48,7 +48,7 @@ def test_every_argument_that_a_gin_file_binds_is_on_its_page():
             {"ratio": "of patches or units.", "a": "two.", "b": "two."},
         ),
         ("One line.\n\nratio: of a\nframe; b: its.\nLast: words.", "One line.\n\nLast: words.",
-         {"ratio": "of a frame", "b": "its."}),
+         {"ratio": "of a frame.", "b": "its."}),
         ("Note: ratio is kept.", "Note: ratio is kept.", {}),
     ],
 )  # fmt: skip

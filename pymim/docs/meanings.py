@@ -64,5 +64,9 @@ def _meanings(entries: list[str], arguments: Collection[str]) -> dict[str, str]:
         starts = [start for start in possible if _labels(entry[start:], arguments)]
         for start, end in zip(starts, [*starts[1:], len(entry)], strict=True):
             names, _, meaning = entry[start:end].partition(": ")
-            found |= dict.fromkeys(names.split(", "), meaning.strip().rstrip(";"))
+            found |= dict.fromkeys(names.split(", "), _ended(meaning.strip()))
     return found
+
+
+def _ended(meaning: str) -> str:
+    return meaning.rstrip(";.") + "."
