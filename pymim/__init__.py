@@ -51,7 +51,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Started from a checkout (python -m pymim.run), this folder comes first on the path, and the compiled _core lies
+# Started from a checkout (python -m pymim.run), this folder comes first on the path, and the compiled _core is
 # in the installed package: look there too.
 __path__ = extend_path(__path__, __name__)
 
