@@ -46,7 +46,11 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: list[str]) -> argparse.Namespace:
     """Read the command line; --gin.NAME=VALUE is short for -b 'NAME=VALUE'."""
     parser = Parser(
-        prog="pymim", description=__doc__, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter
+        prog="pymim",
+        description=__doc__,
+        epilog="Also: pymim export RUN --to DIR; pymim docs [DIR].",
+        allow_abbrev=False,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -116,6 +120,10 @@ def _command(words: list[str]) -> int:
         from pymim.io.export import main as export
 
         return export(words[1:])
+    if words[:1] == ["docs"]:
+        from pymim.docs import main as docs
+
+        return docs(words[1:])
     args = parse(words)
     if args.list:
         print("\n".join(config.describe_shipped()))  # noqa: T201

@@ -1,10 +1,12 @@
 """What a user mistypes is answered with one line, the nearest spelling and exit code 2, before it is built."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from pymim import config
+from pymim.config import catalogue
 from pymim.errors import ConfigError
 from pymim.run import main
 
@@ -67,7 +69,32 @@ def test_operative_configuration_parses_back_to_itself(tmp_path):
 
 def test_every_shipped_file_is_listed(capsys):
     assert main(["--list"]) == 0
-    assert re.search("mae +MAE: reconstruct", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search("mae +MAE: reconstruct", said)
+    for path in Path("gin").rglob("*.gin"):
+        assert path == Path("gin/base.gin") or re.search(
+            rf"^  {path.relative_to('gin').with_suffix('')} ", said, re.M
+        )
+
+
+def test_shipped_files_are_listed_by_family(capsys):
+    assert main(["--list"]) == 0
+    groups = [text.splitlines() for text in capsys.readouterr().out.split("\n\n")]
+    inside = {name: [line.split()[0] for line in lines] for name, *lines in groups}
+    assert list(inside)[:2] == ["masked images", "masked clips"]
+    assert {"mae", "simmim"} <= set(inside["masked images"])
+    assert {"deepcluster", "swav"} <= set(inside["clustering"])
+    assert "recipe/mae" in inside["recipes: the papers' settings at full scale"]
+
+
+def test_a_file_without_a_family_is_listed_as_another(tmp_path, monkeypatch):
+    (tmp_path / "mine.gin").write_text("RATIO = 0.5\n")
+    (tmp_path / "ours.gin").write_text("# Family: masked images\n# Ours (Doe et al. 2030)\n")
+    monkeypatch.setattr(catalogue, "folders", lambda: [tmp_path])
+    assert [each[:3] for each in catalogue.shipped()] == [
+        ("ours", "masked images", "Ours (Doe et al. 2030)"),
+        ("mine", "others", ""),
+    ]
 
 
 def test_a_slot_is_swapped_by_one_binding(tmp_path):

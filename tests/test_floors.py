@@ -42,7 +42,7 @@ ABOVE = {
         "loop",
         "draw",
     ),
-    *("config", "bench", "stages", "making", "resume", "tune", "announce", "__main__"),
+    *("config", "bench", "stages", "making", "resume", "tune", "announce", "docs"),
 }
 WRITES = {
     *("print", "open", "write", "write_text", "write_bytes", "mkdir", "savefig", "save", "save_file", "dump"),

@@ -6,8 +6,9 @@ root. It checks every name, type and bracket when the file is parsed. After the 
 each binding of the command line and of the last file had an effect.
 """
 
+from pymim.config.catalogue import FAMILIES, FOLDERS, describe_shipped, shipped
 from pymim.config.differ import bindings, changed
-from pymim.config.files import describe_shipped, find
+from pymim.config.files import find
 from pymim.config.graph import graph
 from pymim.config.line import flags
 from pymim.config.messages import told
@@ -18,6 +19,8 @@ from pymim.config.used import check_used, repeated
 from pymim.config.whole import paths, sources, whole
 
 __all__ = [
+    "FAMILIES",
+    "FOLDERS",
     "add",
     "bindings",
     "build",
@@ -33,6 +36,7 @@ __all__ = [
     "paths",
     "reads",
     "repeated",
+    "shipped",
     "sources",
     "told",
     "trust_flag",

@@ -62,11 +62,3 @@ def located(name: str, *beside: Path) -> Path | None:
     places = [*(folder / name for folder in beside[:1]), Path(name)]
     places += [folder / name for folder in (*beside[1:], *folders())]
     return next((place for place in places if place.is_file()), None)
-
-
-def describe_shipped() -> list[str]:
-    """List each shipped method: its file's name and the first line of the file's comment."""
-    files = {file.stem: file for folder in reversed(folders()) for file in folder.glob("*.gin")}
-    files.pop("base", None)
-    width = max(map(len, files), default=0)
-    return [f"{name:{width}}  {files[name].read_text().splitlines()[0].lstrip('# ')}" for name in sorted(files)]
