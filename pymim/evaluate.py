@@ -50,6 +50,7 @@ class Evaluation:
         baselines: whether to probe raw pixels and the untrained encoder too. They are kept in
             evaluation/baselines.json, and measured again only if their protocol differs. Set False
             if another run's serve.
+        probes: what is measured; None: k-NN and a linear probe. batch: images encoded at a time.
 
     Each figure is written with its protocol: data, counts, view, pool, probes, seed and versions.
     Probes take pooled features, patch tokens, scores, or images, which they encode themselves.

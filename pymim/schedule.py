@@ -26,7 +26,11 @@ def at(value: float | Schedule, step: int, steps: int) -> float:
 
 
 class Constant:
-    """The same value at every step."""
+    """The same value at every step.
+
+    Args:
+        value: the number.
+    """
 
     def __init__(self, value: float) -> None:
         finite(self, value=value)
@@ -43,6 +47,11 @@ class Cosine:
     in the released code of MAE (He et al. 2022). With `truncate` t < 1 only that share of the half
     period is used, so `end` is not reached (CAPI, Darcet et al. 2025).
 
+    peak: the value after the warm-up.
+    end: the value at the end of the run.
+    start: the value at step 0, where there is a warm-up.
+    warmup: its length in steps, or, below 1, as a share of all steps.
+    truncate: the share of the half period that is walked; below 1 `end` is not reached.
     inclusive: the last warm-up step is at the peak already, and so is the cosine's first step
         (DINO, Caron et al. 2021; DINOv2, Oquab et al. 2024).
     """
@@ -74,7 +83,13 @@ class Cosine:
 
 
 class Linear:
-    """Go from `start` to `end` in a straight line over the first `until` of the run, then stay."""
+    """Go from `start` to `end` in a straight line over the first `until` of the run, then stay.
+
+    Args:
+        start: the value at step 0.
+        end: the value from `until` on.
+        until: where the line ends: a share of the run, or, above 1, a step.
+    """
 
     def __init__(self, start: float, end: float, until: float = 1.0) -> None:
         finite(self, start=start, end=end)
@@ -92,6 +107,11 @@ class Stairs:
 
     In part k it is schedule(k, count) or, with `ahead`, schedule(k + 1, count): then the last part
     is at its end.
+
+    Args:
+        schedule: the schedule that is held.
+        count: the number of parts.
+        ahead: hold the value of a part's end, not of its start.
     """
 
     def __init__(self, schedule: Schedule, count: int, ahead: bool = False) -> None:
@@ -106,6 +126,7 @@ class Stairs:
 class Steps:
     """Use values[0], then values[k] from `at`[k - 1] on, such as to switch an objective on or off.
 
+    values: the numbers, one more than `at` has.
     at: ascending, in steps, or in shares of all `steps` below 1.
     """
 
@@ -146,6 +167,10 @@ class Delayed:
 class Drops:
     """Warm up linearly from `start` to `peak`, then multiply by `factor` at each of `at`.
 
+    peak: the value after the warm-up.
+    factor: what the value is multiplied by at each of them.
+    start: the value at step 0, where there is a warm-up.
+    warmup: its length in steps, or, below 1, as a share of all steps.
     at: shares of all steps (SimMIM, Xie et al. 2022).
     """
 

@@ -45,10 +45,14 @@ Look = Callable[["Trainer", Folder, int], None]
 class Trainer:
     """Pre-train `method` on the batches of `data` for `steps` steps.
 
+    method: what is trained. data: constructor of the loader. steps: updates of the weights.
     batch: the global batch, divided among the processes and processed in pieces of `micro` images
         (None: a process's whole share) whose gradients are summed (`loop.pieces`).
     precision: "bf16" (autocast), "float32", or "tf32" (float32 products rounded on GPUs).
     compile: use torch.compile. recompute: recompute the activations of ViT and ResNet blocks.
+    micro: images of a piece, in each process; None: a process's whole share.
+    optimizer: a recipe, called with the method; None: `optim.AdamW()`.
+    seed: of the data's order, the views and all random states; masks have `method.Method.seed`.
     clip: largest norm of the gradient.
     average: momentum of an exponential moving average of the encoder, which is then evaluated and
         exported; or "teacher", the method's own momentum copy (`encoders.Momentum`; DINO, Caron et
@@ -56,11 +60,14 @@ class Trainer:
     log_every: steps between two lines, printed and written to metrics.jsonl. `loss` and each
         objective's are means since the last line, over pieces, processes, and the steps in which
         the objective does not rest; `loss_of_step` is the last step's.
+    tensorboard: write the logged figures for TensorBoard too.
     gauges: computed in the steps that are logged.
+    save_every: steps between checkpoints. keep: how many of the newest checkpoints stay.
     start: where the encoder's weights come from, in whole or in part (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
     patience: seconds that another process may be silent or late (Lost). Looks may take longer.
-    evaluate, draw: called with (trainer, folder, step) at the end and every ..._every steps.
+    evaluate, draw: called with (trainer, folder, step), at the end and in between.
+    evaluate_every, draw_every: steps between two calls; 0: at the end alone.
 
     During a run, `step` is the number of steps done, `images` of images seen, `folder` the run's.
     """

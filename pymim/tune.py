@@ -55,6 +55,8 @@ class Tuning:
             RUN/NAME, where the classifier is saved every `save_every` epochs and when stopped. The
             same command resumes it; with another encoder or other settings it starts again.
         test_images: at most, drawn from each class in proportion; None: all.
+        seed: of the head's weights, the order of the pictures and all random states.
+        save_every: epochs between two saves, or a part of one.
 
     It uses one device. Classes of the test set that the training set lacks count as errors.
 

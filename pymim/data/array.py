@@ -29,6 +29,7 @@ class Array:
     NAME_labels.npy next to NAME.npy. Every other array of numbers in the .npz file with N rows is a
     note, under its name.
 
+    path: the .npy or .npz file.
     channels: of every picture given. classes: names of the training set's classes, which number the
         classes of a test set.
 

@@ -28,6 +28,8 @@ class Digits:
 
     No digit is in both splits.
 
+    split: "train" or "test".
+    seed: of place, size and colour.
     length: number of pictures; by default 50,000 for "train" and 10,000 for "test".
     background: "black", "plain" (a random colour) or "photo" (a random piece of a photograph).
     size, digit: pixels of a picture's side; smallest and largest side of a digit.

@@ -39,6 +39,11 @@ class Loader:
     Step s holds positions s * batch to (s + 1) * batch of the order; rank r of `world` takes an
     equal, contiguous share of them. So the step number alone says where a run is.
 
+    views: what is made of each picture: one view or several.
+    seed: of the order and of the views.
+    rank, world: the number of this process, and of all; the trainer gives them.
+    channels, clip: what `data.open` takes, where `source` is not open yet.
+    order: which picture comes when; None: `data.Shuffled()`.
     source: a Source, or what `data.open` takes, opened with `channels` and `clip`.
     batch: images per step over all ranks.
     workers: processes that decode. By default 0 if the source is in memory, where a thread prepares

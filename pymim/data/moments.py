@@ -44,6 +44,8 @@ def measured(
     1,000 pictures or 32 clips are measured, the same ones in every process. On the meta device, as
     for --mode explain, nothing is read and the result is "none".
 
+    source: what `data.open` takes, or what it gives.
+    channels, clip: what `data.open` takes.
     known: an earlier result, returned as it is. A run writes it to its config.gin, so that whatever
         uses the run later has the same statistics, even if the data changed or are gone.
     """

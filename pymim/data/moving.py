@@ -22,6 +22,12 @@ class MovingDigits(Digits):
     The photograph moves in a direction of its own, so that neither the position nor the background
     gives the label away. Clip i is a function of (seed, i).
 
+    split: "train" or "test".
+    length: number of clips; by default as many as `Digits` has pictures.
+    size: pixels of a frame's side.
+    digit: smallest and largest side of a digit, in pixels.
+    contrast: as of `Digits`.
+    seed: of digits, places and directions.
     frames: of a clip. travel: smallest and largest share of its free way that a digit moves. The
         rest is as in `Digits`; no digit is in both splits.
     """

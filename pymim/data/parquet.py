@@ -23,6 +23,8 @@ class Parquet:
     The encoded pictures are kept in memory as bytes. A picture that is only named by a path is read
     from there, below the folder of its parquet file.
 
+    path: one parquet file or several.
+    channels: what each picture is converted to.
     label: name of the label column; by default the first usual one.
     classes: names of the training set's classes, which number the classes of a test set.
 

@@ -59,6 +59,10 @@ class Videos:
     always at a frame. A video shorter than a clip repeats its last frame. Frames are turned as the
     file says.
 
+    path: a folder, or files of one that were found already.
+    channels: what each frame is converted to: 1 or 3.
+    clip: what is cut out of a video; None: `data.Clip()`.
+    classes: names of the training set's classes, which number the classes of a test set.
     threads: of a decoder; each of a loader's workers has one decoder.
 
     Raises: DataError if there are no videos, or channels is not 1 or 3.

@@ -22,6 +22,11 @@ class Jitter:
 
     The hue is turned by at most `hue` of a full turn. Pictures with other than three channels need
     saturation = hue = 0.
+
+    Args:
+        brightness, contrast, saturation: how far each factor may be from 1.
+        hue: largest turn, as a share of a full turn.
+        p: the probability that a picture is changed.
     """
 
     def __init__(
@@ -51,7 +56,11 @@ class Jitter:
 
 
 class Grey:
-    """Replace all three channels by the luminance."""
+    """Replace all three channels by the luminance.
+
+    Args:
+        p: the probability that a picture is changed.
+    """
 
     def __init__(self, p: float = 0.2):
         share(self, p=p)
@@ -63,7 +72,12 @@ class Grey:
 
 
 class Blur:
-    """Blur with a Gaussian whose standard deviation, in pixels, is uniform in `sigma`."""
+    """Blur with a Gaussian whose standard deviation, in pixels, is uniform in `sigma`.
+
+    Args:
+        sigma: smallest and largest deviation, in pixels.
+        p: the probability that a picture is changed.
+    """
 
     def __init__(self, sigma: tuple[float, float] = (0.1, 2.0), p: float = 0.5):
         ascending(self, finite, 0, sigma=sigma)
@@ -80,7 +94,12 @@ class Blur:
 
 
 class Solarise:
-    """Replace values of `threshold` and above by their negatives."""
+    """Replace values of `threshold` and above by their negatives.
+
+    Args:
+        threshold: on [0, 1].
+        p: the probability that a picture is changed.
+    """
 
     def __init__(self, threshold: float = 0.5, p: float = 0.2):
         finite(self, threshold=threshold)

@@ -30,6 +30,7 @@ class Erasing:
         fill: "noise", a number for every pixel and channel, standard normal once `statistics` have
             normalised the picture; or "zero", which is then the mean.
         statistics: those of the view.
+        area: smallest and largest share of the picture's area.
 
     Every frame of a clip loses the same rectangle, and gets its own noise. Make it the last change
     of a view.

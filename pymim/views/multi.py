@@ -9,7 +9,12 @@ from pymim.contracts import View
 
 
 class MultiCrop:
-    """Repeat views[k] counts[k] times, such as two large and six small crops, for a loader."""
+    """Repeat views[k] counts[k] times, such as two large and six small crops, for a loader.
+
+    Args:
+        views: the kinds of crops.
+        counts: how many crops of each kind.
+    """
 
     def __init__(self, views: Sequence[View], counts: Sequence[int]):
         whole(self, 1, counts=counts)

@@ -32,6 +32,10 @@ class Operations:
 
     Rotated and moved pictures take the nearest pixel, and 0 from outside. Colour and contrast need
     three channels.
+
+    Args:
+        count: operations done to each picture.
+        names: the operations to draw from; by default all.
     """
 
     def __init__(self, count: int = 4, names: Sequence[str] = ()):

@@ -25,6 +25,9 @@ class Partner:
     (`targets.Neighbours`). The draw is a pure function of (seed, epoch, dataset index, view). The
     partner is in `Batch.drawn` as "partner", int64 [B].
 
+    Args:
+        view: how the partner is shown.
+
     Raises: ValueError if `view` has `like`.
     """
 

@@ -40,6 +40,10 @@ class RandAugment:
             pictures, name operations without them.
         method: interpolation: "nearest", "bilinear" or "bicubic".
         statistics: those of the view; their mean fills what comes from outside the picture.
+        count: operations drawn for each picture.
+        magnitude: mean strength, from 0 to 10.
+        deviation: its standard deviation; 0: the same for all.
+        p: the probability of each operation drawn.
 
     Pictures are float32 on [0, 1], of any size; every frame of a clip is changed by the same
     operations.

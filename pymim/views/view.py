@@ -56,6 +56,8 @@ class Pretrain(Rectangle):
         same_changes: change k here draws what change k draws in the view `like`.
         kernel: "bicubic" (MAE) or "bilinear" (SwAV, SimMIM, I-JEPA), both with antialiasing as in
             Pillow; or "bilinear-aliased", without it (MAE-ST).
+        changes: what is done to the pixels, in order.
+        statistics: what pixels are normalised with; see `views.Normalise`.
 
     Raises: ValueError for same_changes without like; ConfigError for arguments out of range.
     """
@@ -127,6 +129,9 @@ class Pretrain(Rectangle):
 class Center(Rectangle):
     """Cut out the middle of each picture, for evaluation: nothing is random.
 
+    size: rows and columns, or one number for both.
+    statistics: what pixels are normalised with; see `views.Normalise`.
+    channels, nearest, kernel: as of `Pretrain`.
     share: of the shorter side to keep; 224 with 0.875 is torchvision's Resize(256) and
         CenterCrop(224). `channels`, `nearest` and `kernel` as of `Pretrain`.
     """
