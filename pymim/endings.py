@@ -1,4 +1,4 @@
-"""Map what a command raised to its exit code and its last line, as README lists them."""
+"""Map what a command raised to its exit code and its last line, as docs/runs.md lists them."""
 
 from __future__ import annotations
 
