@@ -1,3 +1,5 @@
+// EXPERIMENTAL, as is all of this folder: no kernel has run on a GPU yet, on the CPU by emulation only.
+//
 // Launching a kernel, and what every kernel may ask of where it runs. With PYMIM_EMULATE cpp/tests/emulation
 // stands in for the CUDA headers, so the .cu files also run, slowly, on a machine with no GPU.
 #pragma once
