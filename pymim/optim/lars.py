@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pymim.checks import finite, positive
 from pymim.optim.recipe import NONE, Group, Recipe
+from pymim.optim.scaled import ScaledSGD
 from pymim.schedule import Schedule
 
 
@@ -53,29 +54,12 @@ class LARS(Recipe):
         return _Scaled(with_momentum, self.trust)
 
 
-class _Scaled(torch.optim.SGD):
-    """torch's SGD; before momentum, each matrix's gradient is decayed and scaled."""
-
-    def __init__(self, parts: list[dict[str, Any]], trust: float) -> None:
-        super().__init__(parts, lr=0.0)
-        self.trust = trust
-
-    def step(self, closure: Any = None) -> Any:
-        decays = [part["weight_decay"] for part in self.param_groups]
-        for part, decay in zip(self.param_groups, decays, strict=True):
-            for parameter in part["params"]:
-                self._scale(parameter, decay)
-            part["weight_decay"] = 0.0  # the gradient includes it already
-        result = super().step(closure)
-        for part, decay in zip(self.param_groups, decays, strict=True):
-            part["weight_decay"] = decay
-        return result
-
-    @torch.no_grad()
-    def _scale(self, parameter: Tensor, decay: float) -> None:
-        if parameter.grad is None or parameter.ndim < 2:
-            return
-        update = parameter.grad.add_(parameter, alpha=decay)
-        size, slope = parameter.norm(), update.norm()
-        scaled = (size > 0) & (slope > 0)
-        update.mul_(torch.where(scaled, self.trust * size / slope.clamp_min(1e-30), 1.0))
+class _Scaled(ScaledSGD):
+    def scale(self, parameters: list[Tensor], gradients: list[Tensor], decay: float) -> None:
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if parameter.ndim < 2:
+                continue
+            update = gradient.add_(parameter, alpha=decay)
+            size, slope = parameter.norm(), update.norm()
+            scaled = (size > 0) & (slope > 0)
+            update.mul_(torch.where(scaled, self.trust * size / slope.clamp_min(1e-30), 1.0))

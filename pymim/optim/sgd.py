@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pymim.checks import finite, given, positive
 from pymim.optim.recipe import NONE, Group, Recipe
+from pymim.optim.scaled import ScaledSGD
 from pymim.schedule import Schedule
 
 
@@ -55,37 +56,17 @@ class SGD(Recipe):
 
     def make(self, parts: list[dict[str, Any]]) -> torch.optim.Optimizer:
         with_momentum = [part | {"momentum": self.groups[part["group"]].momentum} for part in parts]
-        return _Trusted(with_momentum, lr=0.0, trust=self.trust)
-
-
-class _Trusted(torch.optim.SGD):
-    """torch's SGD; gradients are scaled before it if `trust` is given."""
-
-    def __init__(self, parts: list[dict[str, Any]], lr: float, trust: float | None) -> None:
-        super().__init__(parts, lr=lr)
-        self.trust = trust
-
-    def step(self, closure: Any = None) -> Any:
         if self.trust is None:
-            return super().step(closure)
-        decays = [part["weight_decay"] for part in self.param_groups]
-        for part, decay in zip(self.param_groups, decays, strict=True):
-            self._scale([parameter for parameter in part["params"] if parameter.grad is not None], decay)
-            part["weight_decay"] = 0.0  # the gradient includes it already
-        result = super().step(closure)
-        for part, decay in zip(self.param_groups, decays, strict=True):
-            part["weight_decay"] = decay
-        return result
+            return torch.optim.SGD(with_momentum, lr=0.0)
+        return _Trusted(with_momentum, self.trust)
 
-    @torch.no_grad()
-    def _scale(self, parameters: list[Tensor], decay: float) -> None:
-        if not parameters:
-            return
-        gradients: list[Tensor] = [parameter.grad for parameter in parameters]  # type: ignore[misc]
+
+class _Trusted(ScaledSGD):
+    def scale(self, parameters: list[Tensor], gradients: list[Tensor], decay: float) -> None:
         sizes, slopes = torch._foreach_norm(parameters), torch._foreach_norm(gradients)
         torch._foreach_add_(gradients, parameters, alpha=decay)
         for gradient, size, slope in zip(gradients, sizes, slopes, strict=True):
-            factor = self.trust * size / (slope + decay * size + 1e-8)  # type: ignore[operator]
+            factor = self.trust * size / (slope + decay * size + 1e-8)
             # A tensor of zeros (a new bias) uses its plain gradient; a zero gradient changes
             # nothing.
             gradient.mul_(torch.where(slope > 0, torch.where(size > 0, factor, 1.0), 0.0))
