@@ -91,7 +91,7 @@ def _described(encoder: Encoder, shown: Shown) -> dict[str, Any]:
         **encoder.traits,
         "size": list(shown.size or built_for(encoder)),
         "share of the shorter side": shown.share,
-        "interpolation": "bicubic",
+        "interpolation": shown.kernel,
         "mean": shown.mean,
         "deviation": shown.std,
         "range": list(shown.range or (0, 1)),
@@ -125,7 +125,9 @@ def _shown(encoder: Encoder) -> Shown:
     if size is not None and len(encoder.base) == 3:
         size = (built_for(encoder)[0], *size)  # frames
     share = getattr(view, "share", 1.0)
-    return Shown(normalise.mean.tolist(), normalise.std.tolist(), size, share, pool, layer, normalise.range)
+    kernel = getattr(view, "kernel", "bicubic")
+    mean, std = normalise.mean.tolist(), normalise.std.tolist()
+    return Shown(mean, std, size, share, pool, layer, normalise.range, kernel)
 
 
 def main(words: list[str]) -> int:

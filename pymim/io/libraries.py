@@ -14,7 +14,7 @@ from torch import Tensor
 from pymim.contracts import Encoder
 from pymim.encoders import ResNet, ViT
 
-BICUBIC = 3  # Pillow's number for it
+RESAMPLES = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers
 EPSILON = 1e-6  # epsilon of the layer norms in both libraries
 
 _NAMES = {
@@ -38,7 +38,7 @@ class Shown(NamedTuple):
     mean, std: of each channel. size: rows and columns of the view; None: the size the encoder was
         built for.
     share: of the shorter side, as in `views.Center`. pool, layer: as in `evaluate.Evaluation`.
-    range: of the pixels, if not [0, 1].
+    range: of the pixels, if not [0, 1]. kernel: as in `views.Center`.
     """
 
     mean: list[float]
@@ -48,6 +48,7 @@ class Shown(NamedTuple):
     pool: str = "encoder"
     layer: int | None = None
     range: tuple[float, float] | None = None
+    kernel: str = "bicubic"
 
 
 class Refused(Exception):
@@ -71,7 +72,7 @@ def timm_config(encoder: Encoder, shown: Shown) -> dict[str, Any]:
     cfg = {
         "input_size": [encoder.channels, *image],
         "fixed_input_size": isinstance(encoder, ViT),
-        "interpolation": "bicubic",
+        "interpolation": _interpolation(shown),
         "crop_pct": shown.share,
         "crop_mode": "center",
         "mean": shown.mean,
@@ -254,7 +255,7 @@ def preprocessor(encoder: Encoder, shown: Shown) -> dict[str, Any]:
         "do_convert_rgb": encoder.channels == 3,
         "do_resize": True,
         "size": {"shortest_edge": int(image[0] / shown.share + 1e-9)},
-        "resample": BICUBIC,
+        "resample": RESAMPLES[_interpolation(shown)],
         "do_center_crop": True,
         "crop_size": {"height": image[0], "width": image[1]},
         "do_rescale": True,
@@ -263,6 +264,16 @@ def preprocessor(encoder: Encoder, shown: Shown) -> dict[str, Any]:
         "image_mean": shown.mean,
         "image_std": shown.std,
     }
+
+
+def _interpolation(shown: Shown) -> str:
+    """Return the view's kernel.
+
+    Raises: Refused for one without smoothing, which the libraries do not have.
+    """
+    if shown.kernel not in RESAMPLES:
+        raise Refused(f"its processor smooths where it shrinks, and the view's kernel {shown.kernel!r} does not")
+    return shown.kernel
 
 
 def _patch(encoder: ViT) -> int | list[int]:

@@ -107,6 +107,8 @@ def test_what_neither_library_has_is_refused_with_the_reason(tmp_path, name):
         ({}, {"layer": 1}, "timm", "it gives what comes last, and the evaluation reads layer 1"),
         ({}, {"layer": 1}, "transformers", "it gives what comes last, and the evaluation reads layer 1"),
         ({}, {"size": (32, 32)}, "timm", r"it resamples positions in another way, from \[16, 24\]"),
+        ({}, {"kernel": "bilinear-aliased"}, "timm", "its processor smooths where it shrinks"),
+        ({"image": 16}, {"kernel": "bilinear-aliased"}, "transformers", "its processor smooths where it shrinks"),
     ],
 )
 def test_what_one_library_has_not_is_refused_with_the_reason(tmp_path, made, shown, library, reason):
@@ -114,6 +116,15 @@ def test_what_one_library_has_not_is_refused_with_the_reason(tmp_path, made, sho
     assert re.match(reason, said[library])
     assert (tmp_path / "config.json").exists() == (said["timm"] == "loads it")
     assert (tmp_path / "transformers").exists() == ("its processor" in said["transformers"])
+
+
+@pytest.mark.parametrize(("kernel", "number"), [("bilinear", Image.BILINEAR), ("bicubic", Image.BICUBIC)])
+def test_the_kernel_of_the_view_is_that_of_the_libraries(tmp_path, kernel, number):
+    written(encoder(image=16), tmp_path, Shown(HALF, HALF, kernel=kernel))
+    cfg = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
+    prepared = json.loads((tmp_path / "transformers/preprocessor_config.json").read_text())
+    assert cfg["interpolation"] == kernel and prepared["resample"] == number
+    assert json.loads((tmp_path / "pymim.json").read_text())["interpolation"] == kernel
 
 
 TRANSFORMERS = {
