@@ -558,14 +558,6 @@ class PredictsEverywhere(Protocol):
 
 
 @runtime_checkable
-class Pools(Protocol):
-    """A predictor that computes one vector of an image."""
-
-    def pooled(self, features: Features, grid: Grid) -> Tensor:
-        """Return one vector for each image, [B D]."""
-
-
-@runtime_checkable
 class OverBatch(Protocol):
     """A part whose result for a picture depends on the others in its batch, or piece of a batch.
 

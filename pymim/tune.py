@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pymim import __version__, signals
-from pymim.checks import finite, given, seed, whole
+from pymim.checks import finite, given, whole
+from pymim.checks import seed as seeds
 from pymim.contracts import Encoder
 from pymim.data import Clip, Loader, Source, opening
 from pymim.data.maker import pieces
@@ -85,7 +86,7 @@ class Tuning:
     ) -> None:
         whole(self, 1, batch=batch, **given(steps=steps, test_images=test_images))
         finite(self, 0, epochs=epochs, save_every=save_every, **given(drop_path=drop_path))
-        _check_seed(self, seed)
+        seeds(self, seed=seed)
         if start not in STARTS:
             known = ", ".join(STARTS)
             raise ConfigError(f"Tuning: start: expected one of {known}, got {start!r}; name one of them")
@@ -214,10 +215,6 @@ def _labelled(source: Source | None) -> Source:
     assert source is not None and source.labels is not None
     known = source.labels >= 0
     return source if known.all() else subset(source, known.nonzero()[0])
-
-
-def _check_seed(of: Tuning, value: int) -> None:
-    seed(of, seed=value)
 
 
 def _say(text: str) -> None:
