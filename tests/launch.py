@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import torch.distributed as dist
 
@@ -12,6 +14,26 @@ from pymim.world import World
 
 # Probes and pictures are most of the time of a small run.
 BARE = ["train.Trainer.evaluate=None", "train.Trainer.draw=None"]
+
+
+@contextlib.contextmanager
+def asked_once_it_learns(metrics):
+    """Inside, this process is sent SIGTERM as soon as the file has a row of metrics."""
+    over = threading.Event()
+
+    def ask():
+        while not metrics.exists() or not metrics.read_text():
+            if over.wait(0.02):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def by_torchrun(command):

@@ -1,13 +1,10 @@
 """The command, as a user types it, at the smallest size."""
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
@@ -19,7 +16,7 @@ from safetensors.torch import load_file
 from pymim.config import flags
 from pymim.io.metrics import read
 from pymim.run import main
-from tests.launch import BARE, by_torchrun
+from tests.launch import BARE, asked_once_it_learns, by_torchrun
 
 SMALL = [
     "DIM=16",
@@ -169,21 +166,10 @@ def test_killed_after_its_last_checkpoint_is_evaluated_and_drawn(finished, tmp_p
 
 
 def test_a_signal_saves_and_asks_to_be_started_again(tmp_path, capsys):
-    folder, over = tmp_path / "stopped", threading.Event()
+    folder = tmp_path / "stopped"
 
-    def stop():
-        while not (folder / "metrics.jsonl").exists() or not (folder / "metrics.jsonl").read_text():
-            if over.wait(0.02):
-                return
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=stop)
-    thread.start()
-    try:
+    with asked_once_it_learns(folder / "metrics.jsonl"):
         assert main(bare(folder, "-b", "STEPS=100000")) == 75
-    finally:
-        over.set()
-        thread.join()
     assert "which is saved; --resume auto goes on" in capsys.readouterr().err
     assert list((folder / "checkpoints").glob("step-*/meta.json"))
 

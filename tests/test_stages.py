@@ -1,10 +1,7 @@
 """Gin files that run first: what they are given, where they are left, and how a run goes on."""
 
 import json
-import os
 import shutil
-import signal
-import threading
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -13,7 +10,7 @@ from pymim import config, stages
 from pymim.config import flags
 from pymim.io.metrics import read
 from pymim.run import main
-from tests.launch import in_two_processes
+from tests.launch import asked_once_it_learns, in_two_processes
 
 SMALL = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=4", "STAGE_STEPS=3"]
 QUIET = ["Transformer.dim=16", "Transformer.depth=1", "Transformer.heads=2", "Trainer.evaluate=None"]
@@ -170,22 +167,11 @@ def test_a_stage_that_fails_ends_the_run_with_its_code_and_its_command(staged_fi
 
 def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_path, capfd):
     """And the run begins from the weights of its stage, and once."""
-    folder, file, over = tmp_path / "run", staged_file(ONE), threading.Event()
+    folder, file = tmp_path / "run", staged_file(ONE)
     metrics = folder / "stages/1-mae/metrics.jsonl"
 
-    def stop():
-        while not metrics.exists() or not metrics.read_text():
-            if over.wait(0.02):
-                return
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=stop)
-    thread.start()
-    try:
+    with asked_once_it_learns(metrics):
         assert main(command(folder, "STAGE_STEPS=100000", gin=file)) == 75
-    finally:
-        over.set()
-        thread.join()
     assert "stopped by SIGTERM in stage 1-mae; --resume auto goes on with it" in capfd.readouterr().err
     (saved,) = (folder / "stages/1-mae/checkpoints").iterdir()
     steps = int(saved.name.removeprefix("step-"))
