@@ -217,7 +217,6 @@ def _train(trainer: Trainer, folder: Folder, text: str, args: argparse.Namespace
         raise known from error
     finally:
         _record(trainer, folder, ending)
-        trainer.world.leave(ending.exit_code, ending.reason)
     return 0
 
 
