@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pymim.data import lines
 from pymim.loop import pieces
-from pymim.precision import WORDS
+from pymim.precision import EMULATED, WORDS, emulates
 
 if TYPE_CHECKING:
     from pymim.io import Folder
@@ -28,6 +28,8 @@ def begins(trainer: Trainer, folder: Folder, first: int) -> None:
         f"{trainer.world.device}",
         file=sys.stderr,
     )
+    if trainer.precision == "bf16" and emulates(trainer.world.device):
+        print(EMULATED, file=sys.stderr)  # noqa: T201
     if line := pieces.told(trainer):
         print(line, file=sys.stderr)  # noqa: T201
     if normalise := getattr(trainer.loader.views[0], "normalise", None):

@@ -35,7 +35,7 @@ from pymim.loop.seeds import seed_everything
 from pymim.loop.wrap import check_recompute, synchronise_only, wrap
 from pymim.method import Method
 from pymim.optim import AdamW, Recipe
-from pymim.precision import check, computing
+from pymim.precision import AUTO, check, chosen, computing
 from pymim.stages import Stages
 from pymim.world import PATIENCE, World
 
@@ -48,7 +48,8 @@ class Trainer:
     method: what is trained. data: constructor of the loader. steps: updates of the weights.
     batch: the global batch, divided among the processes and processed in pieces of `micro` images
         (None: a process's whole share) whose gradients are summed (`loop.pieces`).
-    precision: "bf16" (autocast), "float32", or "tf32" (float32 products rounded on GPUs).
+    precision: "bf16" (autocast), "float32", "tf32" (float32 products rounded on GPUs), or "auto":
+        "bf16", but "float32" on a processor without AVX-512, which would emulate bf16.
     compile: use torch.compile. recompute: recompute the activations of ViT and ResNet blocks.
     micro: images of a piece, in each process; None: a process's whole share.
     optimizer: a recipe, called with the method; None: `optim.AdamW()`.
@@ -81,7 +82,7 @@ class Trainer:
         optimizer: Recipe | None = None,
         seed: int = 0,
         micro: int | None = None,
-        precision: str = "bf16",
+        precision: str = AUTO,
         compile: bool = False,
         recompute: bool = False,
         clip: float | None = None,
@@ -109,7 +110,7 @@ class Trainer:
             share(self, "from 0 to below 1", **given(average=average))
         self.steps, self.batch = steps, batch
         self.seed, self.micro = seed, micro
-        self.precision, self.compile = precision, compile
+        self.compile = compile
         self.recompute, self.clip = recompute, clip
         self.log_every, self.save_every = log_every, save_every
         self.keep, self.gauges = keep, gauges
@@ -117,6 +118,7 @@ class Trainer:
         self.looks = [(look, every) for look, every in ((evaluate, evaluate_every), (draw, draw_every)) if look]
         self.evaluate, self.draw = evaluate, draw
         self.world = World.current(patience)
+        self.precision = chosen(precision, self.world.device)
         self.method = method.to(self.world.device)
         self.start = None if start is None else Path(start)
         self.stages = stages
@@ -132,7 +134,7 @@ class Trainer:
         self._kept: dict[str, Any] = {}
         self._looked_for_idle = False
         method.check_views(len(self.loader.views))
-        with computing(precision):
+        with computing(self.precision):
             method.before_load(self)
 
     @property

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pymim import losses, precision, targets, views
+from pymim import announce, losses, precision, targets, views
 from pymim.clusters import Survey
 from pymim.encoders import ViT
 from pymim.errors import ConfigError
@@ -54,6 +54,29 @@ def test_what_is_inside_is_so_computed_and_what_is_behind_is_as_before(name, dty
     assert flags() == before
 
 
+@pytest.mark.parametrize(
+    ("capability", "wanted"), [("AVX512", "bf16"), ("AVX2", "float32"), ("DEFAULT", "float32")]
+)
+def test_auto_is_bf16_unless_the_processor_emulates_it(capability, wanted, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert precision.chosen("auto", cpu) == wanted and precision.chosen("auto", cuda) == "bf16"
+    assert [precision.chosen(name, cpu) for name in ("bf16", "tf32", "float32")] == ["bf16", "tf32", "float32"]
+    ones = torch.ones(2, 2)
+    with precision.autocast(cpu):  # outside of a run
+        assert (ones @ ones).dtype == (torch.bfloat16 if wanted == "bf16" else torch.float32)
+    run = trainer([Objective(targets.Pixels, TINY, losses.MSE())], precision="auto", steps=1)
+    assert run.precision == wanted
+
+
+@pytest.mark.parametrize(("capability", "said"), [("AVX512", False), ("AVX2", True)])
+def test_a_run_says_that_its_processor_emulates_bf16(capability, said, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    run = trainer([Objective(targets.Pixels, TINY, losses.MSE())], precision="bf16", steps=1)
+    announce.begins(run, Folder(tmp_path), 0)
+    assert (precision.EMULATED in capsys.readouterr().err) is said
+
+
 @pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("float32", torch.float32)])
 def test_probes_are_computed_as_the_run_is(name, dtype, tmp_path):
     tokens = []
@@ -82,7 +105,7 @@ def test_probes_are_computed_as_the_run_is(name, dtype, tmp_path):
 )
 def test_what_is_no_precision_is_refused(make):
     with pytest.raises(
-        ConfigError, match="precision: expected one of bf16, tf32, float32, got 'half'; name one of"
+        ConfigError, match="precision: expected one of auto, bf16, tf32, float32, got 'half'; name one of"
     ):
         make("half")
 

@@ -31,7 +31,8 @@ class Survey:
             time.
         batch: pictures at a time in each process.
         precision: "float32", as in the papers; "bf16", less exact in the directions of least
-            variance; or "tf32", float32 with rounded products on GPUs.
+            variance; "auto", "bf16" where the device does not emulate it; or "tf32", float32 with
+            rounded products on GPUs.
     """
 
     def __init__(self, views: Sequence[View] = (), batch: int = 256, precision: str = "float32"):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pymim.contracts import Encoder, Features
 from pymim.errors import ConfigError
 from pymim.layers.still import still
-from pymim.precision import autocast, current
+from pymim.precision import autocast, chosen, current
 
 if TYPE_CHECKING:
     from pymim.objective import Objective
@@ -52,7 +52,7 @@ class Reading(NamedTuple):
                 pooled = self._pooled(features)
             found = {"pooled": pooled.float().cpu()}
             if "tokens" in wanted:
-                kept = torch.bfloat16 if current() == "bf16" else torch.float32
+                kept = torch.bfloat16 if chosen(current(), device) == "bf16" else torch.float32
                 found["tokens"] = features.tokens.to(kept).cpu()
             if "scores" in wanted and self.head is not None:
                 found["scores"] = self.head.predictor(last.at(self.head.tap), None, grid).float().cpu()
