@@ -75,7 +75,18 @@ else:
         "ViT": "encoders",
     }
     _MODULES = {
-        *("clusters", "contracts", "data", "draw", "encoders", "layers", "losses", "masks", "ops", "optim"),
+        *(
+            "clusters",
+            "contracts",
+            "data",
+            "draw",
+            "encoders",
+            "layers",
+            "losses",
+            "masks",
+            "ops",
+            "optim",
+        ),
         *("predictors", "probes", "rankers", "schedule", "targets", "views"),
     }
 

@@ -19,7 +19,10 @@ def begins(trainer: Trainer, folder: Folder, first: int) -> None:
     if not trainer.world.leads:
         return
     parameters = sum(p.numel() for p in trainer.method.parameters() if p.requires_grad)
-    peak = max(trainer.optimizer.schedule(trainer.batch)(s, trainer.steps) for s in range(trainer.steps + 1))
+    peak = max(
+        trainer.optimizer.schedule(trainer.batch)(s, trainer.steps)
+        for s in range(trainer.steps + 1)
+    )
     print(  # noqa: T201
         f"{folder.path}: {parameters / 1e6:.1f} M parameters, "
         f"{len(trainer.loader.source):,} {trainer.encoder.items}, "

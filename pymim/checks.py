@@ -77,7 +77,11 @@ def ascending(of: object, check: Callable[..., None], /, *bounds: Any, **values:
 
 
 def _check(
-    of: object, values: dict[str, Any], wanted: str, check: Check, remedy: Callable[[Any], str] | None = None
+    of: object,
+    values: dict[str, Any],
+    wanted: str,
+    check: Check,
+    remedy: Callable[[Any], str] | None = None,
 ) -> None:
     for name, value in _items(values):
         if not _is_number(value) or not math.isfinite(value) or not check(value):

@@ -24,7 +24,10 @@ _ASKED = {Stopped.exit_code: Stopped, Interrupted.exit_code: Interrupted}
 
 
 def call(
-    command: Sequence[str], where: str, out: IO[Any] | None = None, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    where: str,
+    out: IO[Any] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> int:
     """Run a command to its end; return its exit code, or 128 + N if signal N ended it.
 

@@ -54,9 +54,14 @@ def compare(
 
     check_names(variants)
     if seeds < 1:
-        raise ConfigError(f"compare: seeds: expected 1 or more, got {seeds}; give as many as the spread needs")
+        raise ConfigError(
+            f"compare: seeds: expected 1 or more, got {seeds}; give as many as the spread needs"
+        )
     runs = {
-        (name, seed): ([*words, *common, f"SEED={seed}", *_alone(name, variants)], workdir / name / f"seed-{seed}")
+        (name, seed): (
+            [*words, *common, f"SEED={seed}", *_alone(name, variants)],
+            workdir / name / f"seed-{seed}",
+        )
         for seed in range(seeds)
         for name, words in variants.items()
     }
@@ -74,7 +79,9 @@ def compare(
         settings[name] = found[0].get("protocol", {})
     for line in _unlike(settings):
         print(f"compare: {line}", file=sys.stderr)  # noqa: T201
-    baselines = _baselines([workdir / next(iter(variants)) / f"seed-{seed}" for seed in range(seeds)])
+    baselines = _baselines(
+        [workdir / next(iter(variants)) / f"seed-{seed}" for seed in range(seeds)]
+    )
     check_names([*variants, *baselines])
     table |= baselines
     Folder(workdir).write_json("table.json", table)
@@ -83,7 +90,9 @@ def compare(
     return table
 
 
-def show(variants: Mapping[str, Sequence[str]], given: argparse.Namespace, common: Sequence[str] = ()) -> None:
+def show(
+    variants: Mapping[str, Sequence[str]], given: argparse.Namespace, common: Sequence[str] = ()
+) -> None:
     """Compare as a command line says, and print the table.
 
     common: bindings before those of the command line.
@@ -103,14 +112,20 @@ def show(variants: Mapping[str, Sequence[str]], given: argparse.Namespace, commo
         raise SystemExit(ending.exit_code) from None
 
 
-def options(purpose: str | None, workdir: str, data: str = "digits", **numbers: int) -> argparse.Namespace:
+def options(
+    purpose: str | None, workdir: str, data: str = "digits", **numbers: int
+) -> argparse.Namespace:
     """Read the command line of a script that compares; `common` holds the resulting bindings.
 
     numbers: the script's own options with their defaults; `steps` becomes a binding.
     """
-    parser = argparse.ArgumentParser(description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--data", default=data, help="what DATA takes")
-    parser.add_argument("--workdir", type=Path, default=Path(workdir), help="goes on where it was stopped")
+    parser.add_argument(
+        "--workdir", type=Path, default=Path(workdir), help="goes on where it was stopped"
+    )
     for name, value in {"seeds": 3, **numbers}.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"number of {name}")
     _of_all(parser)
@@ -124,8 +139,12 @@ def options(purpose: str | None, workdir: str, data: str = "digits", **numbers: 
 
 
 def _of_all(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-b", action="append", default=[], dest="common", metavar="'NAME = VALUE'", help="for all")
-    parser.add_argument("--trust", action="store_true", help="let gin files run code that is not pymim's")
+    parser.add_argument(
+        "-b", action="append", default=[], dest="common", metavar="'NAME = VALUE'", help="for all"
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="let gin files run code that is not pymim's"
+    )
 
 
 def _alone(name: str, variants: Mapping[str, Sequence[str]]) -> list[str]:
@@ -170,7 +189,9 @@ def _run(words: Sequence[str], folder: Path) -> None:
     command = [sys.executable, "-m", "pymim.run", *config.flags(words), "--workdir", str(folder)]
     command += ["--resume", "auto", *config.trust_flag()]
     if code := children.call(command, AGAIN):
-        raise ConfigError(f"compare: a run ended with exit code {code}; look at it alone: {shlex.join(command)}")
+        raise ConfigError(
+            f"compare: a run ended with exit code {code}; look at it alone: {shlex.join(command)}"
+        )
 
 
 def _evaluation(folder: Path) -> dict[str, Any]:
@@ -179,7 +200,9 @@ def _evaluation(folder: Path) -> dict[str, Any]:
 
     found = evaluations(folder)
     if not found:
-        raise ConfigError(f"compare: {folder}: expected an evaluation, got none; the data need labels")
+        raise ConfigError(
+            f"compare: {folder}: expected an evaluation, got none; the data need labels"
+        )
     return found[-1]
 
 
@@ -187,11 +210,15 @@ def _baselines(folders: Sequence[Path]) -> Table:
     """Return the rows of the first variant's baselines; none if it measured none."""
     from pymim.io.figures import scores
 
-    found: dict[Path, dict[str, Any]] = {folder: _evaluation(folder).get("baselines", {}) for folder in folders}
+    found: dict[Path, dict[str, Any]] = {
+        folder: _evaluation(folder).get("baselines", {}) for folder in folders
+    }
     if not any(found.values()):
         return {}
     if lacking := next((folder for folder, rows in found.items() if not rows), None):
-        raise ConfigError(f"compare: {lacking}: expected the baselines of each seed, got none; move its run away")
+        raise ConfigError(
+            f"compare: {lacking}: expected the baselines of each seed, got none; move its run away"
+        )
     names = next(iter(found.values()))
     return {name: _side_by_side([scores(rows[name]) for rows in found.values()]) for name in names}
 
@@ -202,7 +229,11 @@ def _unlike(settings: Mapping[str, Protocol]) -> list[str]:
 
     (first, its), *others = settings.items()
     found = {name: difference(its, each) for name, each in others}
-    return [f"{name} was evaluated otherwise than {first}: {what}" for name, what in found.items() if what]
+    return [
+        f"{name} was evaluated otherwise than {first}: {what}"
+        for name, what in found.items()
+        if what
+    ]
 
 
 def _side_by_side(found: Sequence[dict[str, float]]) -> Scores:
@@ -213,7 +244,9 @@ def _side_by_side(found: Sequence[dict[str, float]]) -> Scores:
 def main(words: list[str] | None = None) -> None:
     """Compare the variants of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m pymim.compare", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m pymim.compare",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("variants", nargs="+", metavar="'NAME: FILE... BINDING...'")
     parser.add_argument("--workdir", type=Path, required=True)

@@ -25,10 +25,22 @@ def check_encoder(encoder: Encoder) -> None:
 
     Raises: ValueError.
     """
-    for name in ("width", "channels", "patch", "base", "prefix", "embedding", "hidden", "dense", "grid"):
+    for name in (
+        "width",
+        "channels",
+        "patch",
+        "base",
+        "prefix",
+        "embedding",
+        "hidden",
+        "dense",
+        "grid",
+    ):
         if not hasattr(encoder, name):
             kind = type(encoder).__name__
-            raise ValueError(f"Method: encoder: expected {kind}.{name}, got none; see pymim.contracts.Encoder")
+            raise ValueError(
+                f"Method: encoder: expected {kind}.{name}, got none; see pymim.contracts.Encoder"
+            )
 
 
 def check(method: Method) -> None:
@@ -88,7 +100,10 @@ def _check_mask(mask: Policy, encoder: Encoder) -> None:
 
 
 def _check_together(method: Method) -> None:
-    kind, views = type(method.encoder).__name__, {source.view for o in method.objectives for source in o.encoded()}
+    kind, views = (
+        type(method.encoder).__name__,
+        {source.view for o in method.objectives for source in o.encoded()},
+    )
     if method.mask is not None:
         raise ValueError(
             f"Method: together: expected False under a mask, which drops other patches of each view, got True with "
@@ -100,15 +115,25 @@ def _check_together(method: Method) -> None:
             "batch as it is; leave together out, or name more views as an objective's source"
         )
     if not hasattr(method.encoder, "together"):
-        raise ValueError(f"Method: encoder: expected {kind}.together, got none; inherit pymim.contracts.Encoder")
+        raise ValueError(
+            f"Method: encoder: expected {kind}.together, got none; inherit pymim.contracts.Encoder"
+        )
 
 
 def _check_members(objective: Objective) -> None:
-    for slot, part, count in (("target", objective.target, 1), ("predictor", objective.predictor, 3)):
-        kind, reads = type(part).__name__, getattr(part, "reads", READS[slot][0] if slot == "target" else None)
+    for slot, part, count in (
+        ("target", objective.target, 1),
+        ("predictor", objective.predictor, 3),
+    ):
+        kind, reads = (
+            type(part).__name__,
+            getattr(part, "reads", READS[slot][0] if slot == "target" else None),
+        )
         if reads not in READS[slot]:
             known = ", ".join(READS[slot])
-            raise ValueError(f"Objective: {slot}: expected {kind}.reads one of {known}, got {reads!r}; name one")
+            raise ValueError(
+                f"Objective: {slot}: expected {kind}.reads one of {known}, got {reads!r}; name one"
+            )
         if not _takes(part.forward, count):
             wanted = "(asked)" if slot == "target" else "(features, mask, grid)"
             raise ValueError(
@@ -166,7 +191,9 @@ def _check_optional(part: Any, slot: str, known: Sequence[str]) -> None:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         if hook or (slot != "hook" and close):
             kind, meant = type(part).__name__, close[0] if close else ", ".join(known)
-            raise ValueError(f"Method: {kind}.{name}: expected a {slot}'s method {meant}, got {name}; rename it")
+            raise ValueError(
+                f"Method: {kind}.{name}: expected a {slot}'s method {meant}, got {name}; rename it"
+            )
 
 
 def _public(kind: type) -> Iterable[str]:

@@ -127,7 +127,9 @@ class Features(NamedTuple):
             return self
         if tap not in self.taps:
             known = ", ".join(map(str, self.taps)) or "none"
-            raise ValueError(f"Features.at: tap: expected one of {known}, got {tap}; add it to the encoder's taps")
+            raise ValueError(
+                f"Features.at: tap: expected one of {known}, got {tap}; add it to the encoder's taps"
+            )
         prefix, tokens = self.taps[tap].tensor_split((self.prefix.shape[1],), 1)
         return self._replace(tokens=tokens, prefix=prefix, pooled=tokens.mean(1))
 
@@ -140,7 +142,9 @@ class Features(NamedTuple):
 
     def split(self, counts: Sequence[int]) -> list[Features]:
         """Split the batch into features of `counts` images each."""
-        return [self._of(slice(first, last)) for first, last in pairwise(accumulate(counts, initial=0))]
+        return [
+            self._of(slice(first, last)) for first, last in pairwise(accumulate(counts, initial=0))
+        ]
 
     def _of(self, images: slice) -> Features:
         taps = {number: tap[images] for number, tap in self.taps.items()}
@@ -241,12 +245,20 @@ class Output(NamedTuple):
     @property
     def predictions(self) -> dict[str, Tensor]:
         """The predictions of every pair side by side, [B M T]."""
-        return {name: torch.cat([p.prediction for p in pairs], 1) for name, pairs in self.pairs.items() if pairs}
+        return {
+            name: torch.cat([p.prediction for p in pairs], 1)
+            for name, pairs in self.pairs.items()
+            if pairs
+        }
 
     @property
     def targets(self) -> dict[str, Tensor]:
         """The targets of every pair side by side, [B M T] or [B M]."""
-        return {name: torch.cat([p.target for p in pairs], 1) for name, pairs in self.pairs.items() if pairs}
+        return {
+            name: torch.cat([p.target for p in pairs], 1)
+            for name, pairs in self.pairs.items()
+            if pairs
+        }
 
     @property
     def mask(self) -> Mask | None:
@@ -367,7 +379,11 @@ class Policy(Protocol):
     """
 
     def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask | Sequence[Mask | None] | None: ...
 
 
@@ -426,7 +442,9 @@ class Encoder(nn.Module):
         found: dict[int, Features] = {}
         for numbers in shapes.values():
             some = [views[number] for number in numbers]
-            found |= zip(numbers, self(torch.cat(some)).split([len(view) for view in some]), strict=True)
+            found |= zip(
+                numbers, self(torch.cat(some)).split([len(view) for view in some]), strict=True
+            )
         return [found[number] for number in range(len(views))]
 
     @abstractmethod

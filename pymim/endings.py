@@ -7,7 +7,15 @@ import os
 import sys
 from typing import NamedTuple, NoReturn
 
-from pymim.errors import ConfigError, Interrupted, OutOfMemory, PymimError, Unwritable, is_memory, is_refusal
+from pymim.errors import (
+    ConfigError,
+    Interrupted,
+    OutOfMemory,
+    PymimError,
+    Unwritable,
+    is_memory,
+    is_refusal,
+)
 from pymim.signals import Asked
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -39,7 +47,9 @@ def of(error: BaseException) -> Ending:
         return Ending(Interrupted.exit_code, "interrupted")
     if isinstance(error, OSError) and error.errno in FULL:
         where = error.filename or "a file"
-        return Ending(Unwritable.exit_code, f"{where}: could not be written ({error.strerror}); make room")
+        return Ending(
+            Unwritable.exit_code, f"{where}: could not be written ({error.strerror}); make room"
+        )
     if is_memory(error):
         return Ending(OutOfMemory.exit_code, _MEMORY)
     # Some values are refused only at the first step, when parts first meet.

@@ -17,7 +17,15 @@ from pymim.data import opening
 from pymim.errors import ConfigError, memory_of
 from pymim.io import Folder, figures, protocol
 from pymim.probes import KNN, Linear
-from pymim.probes.classes import Labels, hindrance, labels_of, obstacle, remarks, renumbered, supervised
+from pymim.probes.classes import (
+    Labels,
+    hindrance,
+    labels_of,
+    obstacle,
+    remarks,
+    renumbered,
+    supervised,
+)
 from pymim.probes.reading import POOLS, Head, Reading, head_of
 from pymim.tables import evaluated
 
@@ -73,7 +81,14 @@ class Evaluation:
         layer: int | None = None,
         head: str = "",
     ) -> None:
-        whole(self, 1, train_images=train_images, test_images=test_images, batch=batch, **given(layer=layer))
+        whole(
+            self,
+            1,
+            train_images=train_images,
+            test_images=test_images,
+            batch=batch,
+            **given(layer=layer),
+        )
         self.source, self.view = source, view
         self.channels, self.clip = channels, clip
         if pool not in POOLS:
@@ -117,12 +132,21 @@ class Evaluation:
         folder.write_json(f"evaluation/{name}.json", written)
         if head is not None and head.chosen is not None:
             folder.write_json(
-                f"evaluation/head-{name.removeprefix('step-')}.json", {"step": step, "chosen": head.chosen}
+                f"evaluation/head-{name.removeprefix('step-')}.json",
+                {"step": step, "chosen": head.chosen},
             )
-        seen = [side._replace(seen=labels) for side, (_, labels) in zip((train, test), splits, strict=True)]
-        counts = [side.counted(f"{word} {items}") for word, side in zip(("training", "test"), seen, strict=True)]
+        seen = [
+            side._replace(seen=labels)
+            for side, (_, labels) in zip((train, test), splits, strict=True)
+        ]
+        counts = [
+            side.counted(f"{word} {items}")
+            for word, side in zip(("training", "test"), seen, strict=True)
+        ]
         seconds = time.perf_counter() - began
-        _say(f"{evaluated(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)")
+        _say(
+            f"{evaluated(result, baselines, step)}\n({counts[0]} and {counts[1]}, {seconds:.0f} s)"
+        )
         self._tell(seen[0], seen[1], items)
         if self._beside:
             _say(f"evaluation: written to {folder / 'evaluation' / name}.json")
@@ -146,7 +170,10 @@ class Evaluation:
             "seed": getattr(trainer, "seed", None),
             "precision": getattr(trainer, "precision", None),
             "device": trainer.world.device.type,
-            **{name: protocol.split(*split) for name, split in zip(("train", "test"), splits, strict=True)},
+            **{
+                name: protocol.split(*split)
+                for name, split in zip(("train", "test"), splits, strict=True)
+            },
         }
 
     def _check(self, trainer: Trainer) -> None:
@@ -158,7 +185,9 @@ class Evaluation:
         """Return the probes that these labels allow."""
         if obstacle(test):
             return []
-        return [probe for probe in self.probes if not (supervised(probe) and hindrance(train, test))]
+        return [
+            probe for probe in self.probes if not (supervised(probe) and hindrance(train, test))
+        ]
 
     def _serving(self, labels: Tensor, truth: Tensor) -> list[Probe]:
         return self._able(Labels(labels, len(labels)), Labels(truth, len(truth)))
@@ -196,15 +225,23 @@ class Evaluation:
         wanted = {probe.takes for probe in probes}
         pool = "mean" if self.pool == "predictor" else self.pool
         reading = Reading(pool, self.layer, predictor, head)
-        with memory_of("Evaluation: reading of the encoder", f"lower {_KNOB}.batch ({self.batch}) or {_FEWER}"):
-            first, second = (reading.all(encoder, images, wanted, self.batch) for images in (train, test))
+        with memory_of(
+            "Evaluation: reading of the encoder", f"lower {_KNOB}.batch ({self.batch}) or {_FEWER}"
+        ):
+            first, second = (
+                reading.all(encoder, images, wanted, self.batch) for images in (train, test)
+            )
         results: dict[str, float] = {}
         for probe in probes:
             with _memory_of(probe):
                 if probe.takes == "images":
                     found = probe(encoder, train, labels, test, truth)
                 else:
-                    more = {"chosen": head.chosen} if head is not None and probe.takes == "scores" else {}
+                    more = (
+                        {"chosen": head.chosen}
+                        if head is not None and probe.takes == "scores"
+                        else {}
+                    )
                     found = probe(first[probe.takes], labels, second[probe.takes], truth, **more)
             results |= _named(probe, found)
             _say_findings(probe, row)
@@ -233,9 +270,13 @@ class Evaluation:
     ) -> dict[str, figures.Scores]:
         """Measure the untrained encoder and raw pixels by the parts of this protocol that apply."""
         kept = figures.Baselines(folder, _say)
-        of_encoder = {name: value for name, value in measured.items() if name not in ("source", "head")}
+        of_encoder = {
+            name: value for name, value in measured.items() if name not in ("source", "head")
+        }
         of_encoder["weights"] = protocol.weights(trainer.untrained)
-        of_pixels = {name: of_encoder[name] for name in ("pymim", "torch", "view", "probes", "train", "test")}
+        of_pixels = {
+            name: of_encoder[name] for name in ("pymim", "torch", "view", "probes", "train", "test")
+        }
         untrained = lambda: self.probe(trainer.untrained, splits, row="untrained")  # noqa: E731
         return {
             "untrained": kept.get("untrained", of_encoder, untrained),

@@ -63,7 +63,9 @@ def measure(method: Method, views: list[Tensor], root: Node) -> Cost:
     handles = []
     for node, (_, module) in modules.items():
         handles += [
-            module.register_forward_pre_hook(lambda _module, _inputs, node=node: running.append(node)),
+            module.register_forward_pre_hook(
+                lambda _module, _inputs, node=node: running.append(node)
+            ),
             module.register_forward_hook(lambda _module, _inputs, output: leave(output)),
         ]
     there, back = FlopCounterMode(display=False), FlopCounterMode(display=False)
@@ -77,14 +79,21 @@ def measure(method: Method, views: list[Tensor], root: Node) -> Cost:
     batch, piece = root.arguments["batch"], len(views[0])
 
     def activations(part: Node) -> int:
-        sizes = {key: size for _, node in part.walk() for key, size in kept[node].items() if key not in own}
+        sizes = {
+            key: size
+            for _, node in part.walk()
+            for key, size in kept[node].items()
+            if key not in own
+        }
         return sum(sizes.values())
 
     counts = there.get_flop_counts()
     for node, (name, module) in modules.items():
         node.parameters = _count(module.parameters())
         node.memory = _memory(node.parameters, _trained(module), activations(node))
-        node.flops = sum(counts.get(f"{type(method).__name__}{'.' * bool(name)}{name}", {}).values())
+        node.flops = sum(
+            counts.get(f"{type(method).__name__}{'.' * bool(name)}{name}", {}).values()
+        )
     return Cost(
         method.encoder.items,
         batch,
@@ -113,7 +122,9 @@ def _modules(method: nn.Module, root: Node) -> dict[Node, tuple[str, nn.Module]]
     """Match each node of the method to its module, by class, in the order of the tree."""
     free = list(method.named_modules())
     found = {}
-    for _, node in (entry for child in root.children if child.role == "method" for entry in child.walk()):
+    for _, node in (
+        entry for child in root.children if child.role == "method" for entry in child.walk()
+    ):
         kind = node.made_by if inspect.isclass(node.made_by) else ()
         match = next((entry for entry in free if isinstance(entry[1], kind)), None)
         if match is not None:
@@ -128,7 +139,9 @@ def _shape(value: Any) -> str:
         return f"[{' '.join(map(str, value.shape))}]" if value.ndim else "scalar"
     if hasattr(value, "_fields"):
         parts = ((name, getattr(value, name)) for name in value._fields)
-        return ", ".join(f"{name} {_shape(part)}" for name, part in parts if isinstance(part, Tensor))
+        return ", ".join(
+            f"{name} {_shape(part)}" for name, part in parts if isinstance(part, Tensor)
+        )
     if isinstance(value, tuple | list):
         return ", ".join(filter(None, map(_shape, value)))
     return ""
@@ -209,7 +222,9 @@ def _values(node: Node) -> str:
     return ", ".join(f"{name} {value}" for name, value in node.arguments.items())
 
 
-def _indented(node: Node, before: str = "", last: bool = True, top: bool = True) -> Iterator[tuple[str, Node]]:
+def _indented(
+    node: Node, before: str = "", last: bool = True, top: bool = True
+) -> Iterator[tuple[str, Node]]:
     branch, trunk = ("└ ", "  ") if last else ("├ ", "│ ")
     yield "" if top else before + branch, node
     inner = "" if top else before + trunk

@@ -90,12 +90,18 @@ class Pass:
         branch = self.branches[source]
         return branch if graph else branch._replace(features=branch.features.detach())
 
-    def _predicting(self, objective: Objective, source: Source, graph: bool) -> Callable[..., Tensor]:
+    def _predicting(
+        self, objective: Objective, source: Source, graph: bool
+    ) -> Callable[..., Tensor]:
         def predict(name: str = "") -> Tensor:
-            chosen = next((o for o in self.objectives if o.name == name), None) if name else objective
+            chosen = (
+                next((o for o in self.objectives if o.name == name), None) if name else objective
+            )
             if chosen is None:
                 known = ", ".join(o.name for o in self.objectives)
-                raise ConfigError(f"Objective: predict: expected one of {known}, got {name!r}; name an objective")
+                raise ConfigError(
+                    f"Objective: predict: expected one of {known}, got {name!r}; name an objective"
+                )
             # The target runs without gradients, but the objective that shares this learns from it.
             with torch.set_grad_enabled(self._learns):
                 values = self.prediction(chosen, source).values
@@ -139,7 +145,9 @@ def _of_group(branch: Branch, on: str, group: int) -> Mask | None:
             f"under a mask, got {group}; change the group, or the encoder's patch"
         )
     size, mask = math.prod(inner), branch.mask
-    ids = torch.arange(group * size, (group + 1) * size, device=mask.visible.device).expand(len(mask.visible), -1)
+    ids = torch.arange(group * size, (group + 1) * size, device=mask.visible.device).expand(
+        len(mask.visible), -1
+    )
     hidden = mask.boolean(count * size)[:, group * size : (group + 1) * size]
     counted = hidden if on == "predicted" else ~hidden
     weight = None if on == "all" else counted.float()

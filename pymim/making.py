@@ -40,7 +40,9 @@ def made_of(words: Sequence[str], folder: Path) -> dict[str, str]:
     for path in config.paths(ROOT):
         if not path.resolve().is_relative_to(home):
             found[f"files of {path}"] = _files(path)
-    found |= {f"code of {name}": digest for name, digest in _code(tuple(config.sources(ROOT))).items()}
+    found |= {
+        f"code of {name}": digest for name, digest in _code(tuple(config.sources(ROOT))).items()
+    }
     for stage, inner in staged:
         of_stage = made_of(inner, stage.folder)
         others = {name: text for name, text in of_stage.items() if found.get(name) != text}
@@ -50,7 +52,9 @@ def made_of(words: Sequence[str], folder: Path) -> dict[str, str]:
 
 def first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
     """Name the first difference, settings before data before code; None if none matters."""
-    names = sorted((name for name in {*then, *now} if name.rpartition(": ")[2] not in _FREE), key=_weight)
+    names = sorted(
+        (name for name in {*then, *now} if name.rpartition(": ")[2] not in _FREE), key=_weight
+    )
     name = next((name for name in names if then.get(name) != now.get(name)), None)
     if name is None:
         return None
@@ -93,8 +97,13 @@ def _code(components: tuple[Path, ...]) -> dict[str, str]:
     root = Path(pymim.__path__[0])
     ours = [file for kind in ("*.py", "*.so", "*.pyd") for file in root.rglob(kind)]
     ours = [file for file in ours if file.relative_to(root).parts[0] not in _BESIDE]
-    found = {f"pymim/{file.relative_to(root).as_posix()}": _hash(file.read_bytes()) for file in sorted(ours)}
-    theirs = {top for file in components if not file.is_relative_to(root) for top in _packages(file)}
+    found = {
+        f"pymim/{file.relative_to(root).as_posix()}": _hash(file.read_bytes())
+        for file in sorted(ours)
+    }
+    theirs = {
+        top for file in components if not file.is_relative_to(root) for top in _packages(file)
+    }
     for name, module in sorted(sys.modules.items()):
         if name.partition(".")[0] in theirs and (file := getattr(module, "__file__", None)):
             found[name] = _hash(Path(file).read_bytes())
@@ -103,7 +112,11 @@ def _code(components: tuple[Path, ...]) -> dict[str, str]:
 
 def _packages(file: Path) -> set[str]:
     """Return the top-level names of the modules that were imported from a file."""
-    return {name.partition(".")[0] for name, module in list(sys.modules.items()) if _is_from(module, file)}
+    return {
+        name.partition(".")[0]
+        for name, module in list(sys.modules.items())
+        if _is_from(module, file)
+    }
 
 
 def _is_from(module: object, file: Path) -> bool:

@@ -29,7 +29,9 @@ def usage(assignments: Tensor, clusters: int) -> dict[str, Tally]:
     labels = assignments.flatten() if shares is None else shares.argmax(1)
     counts = labels.bincount(minlength=clusters).double()
     sizes = counts if shares is None else shares.double().sum(0)
-    entropies = counts.new_zeros(len(labels)) if shares is None else _entropy(shares) / _log(clusters)
+    entropies = (
+        counts.new_zeros(len(labels)) if shares is None else _entropy(shares) / _log(clusters)
+    )
 
     def balance(sizes: Tensor) -> Tensor:
         most = clusters if soft else min(clusters, int(sizes.sum()))
@@ -44,7 +46,9 @@ def usage(assignments: Tensor, clusters: int) -> dict[str, Tally]:
 
 def mean(values: Tensor, weight: float = 1.0) -> Tally:
     """Average all values over pieces, each with this weight."""
-    sums = torch.stack((values.detach().double().sum(), values.new_tensor(values.numel(), dtype=torch.float64)))
+    sums = torch.stack(
+        (values.detach().double().sum(), values.new_tensor(values.numel(), dtype=torch.float64))
+    )
     return Tally(weight * sums, lambda sums: sums[0] / sums[1])
 
 

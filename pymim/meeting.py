@@ -32,7 +32,11 @@ def joined(backend: str, patience: float) -> Peers:
     peers.begin()
     peers.meet()
     dist.init_process_group(
-        backend, store=_store("group", size, False), rank=rank, world_size=size, timeout=timedelta(seconds=patience)
+        backend,
+        store=_store("group", size, False),
+        rank=rank,
+        world_size=size,
+        timeout=timedelta(seconds=patience),
     )
     return peers
 

@@ -15,7 +15,20 @@ from torch import Tensor, nn
 
 from pymim import compatible
 from pymim.checks import seed as seeds
-from pymim.contracts import Batch, Branch, Draw, Encoder, Follows, Learns, Mask, Output, Policy, Ranker, Run, Source
+from pymim.contracts import (
+    Batch,
+    Branch,
+    Draw,
+    Encoder,
+    Follows,
+    Learns,
+    Mask,
+    Output,
+    Policy,
+    Ranker,
+    Run,
+    Source,
+)
 from pymim.errors import ConfigError
 from pymim.forward import Pass, side_by_side
 from pymim.objective import Objective
@@ -87,7 +100,11 @@ class Method(nn.Module):
                 )
             terms.append(at(objective.weight, step, objective.steps) * losses[name].mean())
         ranked = self._rank(taken.branches, losses)
-        own = taken.own_losses() | ({"ranker": side_by_side(ranked)} if ranked else {}) | _of_encoder(taken)
+        own = (
+            taken.own_losses()
+            | ({"ranker": side_by_side(ranked)} if ranked else {})
+            | _of_encoder(taken)
+        )
         terms += [value.mean() for value in own.values()]
         return Output(torch.stack(terms).sum(), losses | own, pairs, taken.branches)
 
@@ -112,7 +129,9 @@ class Method(nn.Module):
             masks, draw, difficulty = found[source.view]
             return self._branch(batch, source, masks[source.draw], draw, difficulty)
 
-        return Pass(batch, step, {source: look(source) for source in sources}, self.objectives, look)
+        return Pass(
+            batch, step, {source: look(source) for source in sources}, self.objectives, look
+        )
 
     def encode(self, batch: Batch, step: int) -> dict[Source, Branch]:
         """Mask and encode every branch that an objective predicts from."""
@@ -147,7 +166,9 @@ class Method(nn.Module):
             for source, view, features in zip(every, views, found, strict=True)
         }
 
-    def _masks(self, batch: Batch, number: int, step: int) -> tuple[list[Mask | None], Draw, Tensor | None]:
+    def _masks(
+        self, batch: Batch, number: int, step: int
+    ) -> tuple[list[Mask | None], Draw, Tensor | None]:
         draw, view = Draw(self.seed, step, number), batch.views[number]
         if self.mask is None:
             return [None], draw, None
@@ -181,9 +202,15 @@ class Method(nn.Module):
 
     def parts(self) -> Iterator[Any]:
         """Yield every part that may have hooks, once: modules, losses, policies, what they wrap."""
-        plain = (*(o.loss for o in self.objectives), *(o.weight for o in self.objectives), self.mask)
+        plain = (
+            *(o.loss for o in self.objectives),
+            *(o.weight for o in self.objectives),
+            self.mask,
+        )
         wrapped = (part for root in plain for part in _within(root))
-        yield from {id(part): part for part in (*self.modules(), *wrapped) if part is not self}.values()
+        yield from {
+            id(part): part for part in (*self.modules(), *wrapped) if part is not self
+        }.values()
 
     def before_load(self, run: Run) -> None:
         """Resize buffers that have one row per image, so that a checkpoint fits into them."""

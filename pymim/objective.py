@@ -74,7 +74,9 @@ class Objective(nn.Module):
         self.weight, self.steps = weight, steps
         self.tap, self.group = tap, group
         self.name = name
-        self.asked_sources: Sequence[Sources] = list(source) if isinstance(source, Sequence) else [source]
+        self.asked_sources: Sequence[Sources] = (
+            list(source) if isinstance(source, Sequence) else [source]
+        )
         looked_at = (to,) if isinstance(to, int) else to
         self.views = None if looked_at is None else tuple(looked_at)
         several = len(self.asked_sources) > 1 and len(self.views or ()) > 1
@@ -92,7 +94,9 @@ class Objective(nn.Module):
         earlier: objectives built before, by name. draws: masks of each view. Raises: ValueError.
         """
         target, predictor = self._constructors
-        self.target = self._shared(target, earlier).target if isinstance(target, str) else target(encoder)  # type: ignore[assignment]
+        self.target = (
+            self._shared(target, earlier).target if isinstance(target, str) else target(encoder)
+        )  # type: ignore[assignment]
         width = getattr(self.target, "width", None)
         if not isinstance(width, int) or width < 1:
             kind = type(self.target).__name__
@@ -107,12 +111,18 @@ class Objective(nn.Module):
         if isinstance(self.loss, Builds):
             self.loss.build(width, encoder)
         self.name = self.name or type(self.target).__name__.lower()
-        self.sources = [source for asked in self.asked_sources for source in _resolved(asked, draws)]
+        self.sources = [
+            source for asked in self.asked_sources for source in _resolved(asked, draws)
+        ]
 
     @property
     def over_batch(self) -> str:
         """How patches of a group are averaged: the mask hides another number in each picture."""
-        return "patches of a group are averaged over {}" if self.group is not None and self.on != "all" else ""
+        return (
+            "patches of a group are averaged over {}"
+            if self.group is not None and self.on != "all"
+            else ""
+        )
 
     def looked_at(self) -> set[int]:
         """Return the numbers of the views that it needs."""
@@ -147,7 +157,9 @@ class Objective(nn.Module):
         every = [(source, to) for source in self.sources for to in self.views]
         if self.choice == "all":
             return every
-        return [(source, to) for source, to in every if (source.view == to) == (self.choice == "same")]
+        return [
+            (source, to) for source, to in every if (source.view == to) == (self.choice == "same")
+        ]
 
     def _losses(self, taken: Pass, source: Source, prediction: Made, target: Made) -> Tensor:
         beside = {**target.beside, **prediction.beside}
@@ -157,7 +169,11 @@ class Objective(nn.Module):
         if not self._checked:
             self._check(losses, prediction.values)
         mask = taken.asked(self, source)
-        given = (None if mask is None or self.on == "pooled" else mask.weight, target.weight, prediction.weight)
+        given = (
+            None if mask is None or self.on == "pooled" else mask.weight,
+            target.weight,
+            prediction.weight,
+        )
         for weight in given:
             # Divide by the mean weight, so that every later mean is over the patches that count.
             if weight is not None:
@@ -167,7 +183,9 @@ class Objective(nn.Module):
     def _together(self, made: list[tuple[Source, int, Made, Made]]) -> Pair:
         prediction = torch.cat([p.values for _, _, p, _ in made], 1)
         target = torch.cat([t.values for _, _, _, t in made], 1)
-        beside = {name: value for _, _, p, t in made for name, value in {**t.beside, **p.beside}.items()}
+        beside = {
+            name: value for _, _, p, t in made for name, value in {**t.beside, **p.beside}.items()
+        }
         if any(one.weight is not None for _, _, *both in made for one in both):
             kind = type(self.loss).__name__
             raise ConfigError(
@@ -179,7 +197,11 @@ class Objective(nn.Module):
             self._checked = True
         losses = self.loss(prediction, target, **beside)
         return Pair(
-            made[0][0], made[0][1], prediction, target, losses.reshape(1, 1) if losses.ndim == 0 else losses
+            made[0][0],
+            made[0][1],
+            prediction,
+            target,
+            losses.reshape(1, 1) if losses.ndim == 0 else losses,
         )
 
     def _check(self, losses: Tensor, prediction: Tensor) -> None:
@@ -189,7 +211,9 @@ class Objective(nn.Module):
                 f"Objective {self.name}: on: expected patches to predict, got none, as the mask hides nothing; "
                 "hide some (a higher ratio), or set on = 'all'"
             )
-        if list(losses.shape) != wanted and not (getattr(self.loss, "whole", False) and losses.ndim == 2):
+        if list(losses.shape) != wanted and not (
+            getattr(self.loss, "whole", False) and losses.ndim == 2
+        ):
             raise ConfigError(
                 f"Objective {self.name}: loss: expected one number per patch, {wanted}, got "
                 f"{list(losses.shape)} from {kind}; reduce the last axis only, or say together = True on a "
@@ -205,7 +229,9 @@ class Objective(nn.Module):
         taps = tuple(getattr(encoder, "taps", ()))
         if tap not in taps:
             known = ", ".join(map(str, taps)) or "none"
-            raise ValueError(f"Objective: tap: expected one of {known}, got {tap}; add it to {kind}.taps")
+            raise ValueError(
+                f"Objective: tap: expected one of {known}, got {tap}; add it to {kind}.taps"
+            )
         found = encoder.ended(tap)
         if self.on != "pooled" and found.base != encoder.base:
             raise ValueError(
@@ -255,4 +281,6 @@ def _resolved(source: Sources, draws: int) -> list[Source]:
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         known = ", ".join(filter(None, choices))
-        raise ValueError(f"Objective: {name}: expected one of {known}, got {value!r}; name one of them")
+        raise ValueError(
+            f"Objective: {name}: expected one of {known}, got {value!r}; name one of them"
+        )

@@ -35,6 +35,8 @@ def part(count: int, share: float, rounding: Literal["floor", "round"] = "floor"
     if count < 0:
         raise ValueError(f"part: count: expected 0 or more, got {count}; count the whole")
     if rounding not in ("floor", "round"):
-        raise ValueError(f"part: rounding: expected 'floor' or 'round', got {rounding!r}; choose one")
+        raise ValueError(
+            f"part: rounding: expected 'floor' or 'round', got {rounding!r}; choose one"
+        )
     exact = count * fraction(share)
     return round(exact) if rounding == "round" else math.floor(exact)

@@ -67,7 +67,9 @@ class Peers:
         self.say(f"left/{self.rank}", json.dumps([code, reason]))
         readers = [rank for rank in self.others if rank not in self.silent]
         notes = self._want("left", readers) if self.hosts else []
-        self._within(LINGER, lambda: self._unsaid.empty() and all(note in self.words for note in notes))
+        self._within(
+            LINGER, lambda: self._unsaid.empty() and all(note in self.words for note in notes)
+        )
         if threading.current_thread() is threading.main_thread():
             signal.set_wakeup_fd(-1)
         self._over = True
@@ -126,7 +128,9 @@ class Peers:
         """Find why a collective failed: a stop, another process's ending, or a lost process."""
         self.broken, began = True, time.monotonic()
         alive, left = self._want("alive", self.others), self._want("left", self.others)
-        self._within(HEARING, lambda: bool(signals.requested()) or any(key in self.words for key in left))
+        self._within(
+            HEARING, lambda: bool(signals.requested()) or any(key in self.words for key in left)
+        )
         if signals.requested():
             return signals.asked()
         for rank, key in zip(self.others, left, strict=True):
@@ -140,7 +144,9 @@ class Peers:
         ]
         # Without the store, heartbeats say nothing: its host (rank 0 or the launcher) is lost.
         if self._is_deaf() or self.answered < quiet:
-            silent = [rank for rank in silent if self._state(rank) in ("gone", "stopped by a signal")] or [0]
+            silent = [
+                rank for rank in silent if self._state(rank) in ("gone", "stopped by a signal")
+            ] or [0]
         self.silent = silent
         if silent:
             return Lost("; ".join(f"rank {rank} {self._described(rank)}" for rank in silent))

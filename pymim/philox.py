@@ -37,7 +37,9 @@ def key(seed: int, purpose: str) -> int:
 
 def words(name: Name, blocks: int, first: int = 0) -> UInt32[np.ndarray, "B K 4"]:
     """Return blocks `first` to `first + blocks` of each image's stream, four words in each."""
-    index, step = (np.asarray(x, np.int64).astype(np.uint64).reshape(-1, 1) for x in (name.index, name.step))
+    index, step = (
+        np.asarray(x, np.int64).astype(np.uint64).reshape(-1, 1) for x in (name.index, name.step)
+    )
     block = np.arange(first, first + blocks, dtype=np.uint64)
     high = (
         np.uint64(name.view) << np.uint64(24)

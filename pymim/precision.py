@@ -28,7 +28,9 @@ def check(of: object, precision: str) -> None:
     """Refuse an unknown precision. Raises: ConfigError."""
     if precision not in (AUTO, *WORDS):
         known, asking = ", ".join((AUTO, *WORDS)), type(of).__name__
-        raise ConfigError(f"{asking}: precision: expected one of {known}, got {precision!r}; name one of them")
+        raise ConfigError(
+            f"{asking}: precision: expected one of {known}, got {precision!r}; name one of them"
+        )
 
 
 def current() -> str:

@@ -66,7 +66,9 @@ def restore(trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str
     return step if trainer.world.leads else trainer.restore(path)
 
 
-def _begin(trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str]) -> tuple[Path, int]:
+def _begin(
+    trainer: Trainer, folder: Folder, resume: str, now: Mapping[str, str]
+) -> tuple[Path, int]:
     """Restore the first process, and bring the run's folder to this step."""
     from pymim.io import aside, history
     from pymim.io.disk import said
@@ -97,7 +99,9 @@ def _chosen(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[P
     from pymim.io import checkpoint
 
     if resume == "auto":
-        path, step = checkpoint.restore_newest(folder.path, lambda path: _fitting(trainer, path, text))
+        path, step = checkpoint.restore_newest(
+            folder.path, lambda path: _fitting(trainer, path, text)
+        )
     else:
         path, step = _named(resume), _fitting(trainer, _named(resume), text)
     if step > trainer.steps:
@@ -115,7 +119,9 @@ def _run_of(path: Path) -> Path:
 
 def _show(saved: str, now: str) -> None:
     """Print the differences between the saved and the current configuration."""
-    for line in difflib.unified_diff(saved.splitlines(), now.splitlines(), "saved", "now", lineterm="", n=0):
+    for line in difflib.unified_diff(
+        saved.splitlines(), now.splitlines(), "saved", "now", lineterm="", n=0
+    ):
         print(f"config: {line}", file=sys.stderr)  # noqa: T201
 
 
@@ -149,7 +155,10 @@ def differences(trainer: Trainer, path: Path, made: str, text: str) -> list[str]
     pairs: dict[str, tuple[Any, Any]] = {
         name: (before.get(name), now.get(name)) for name in DATA if name != "SEED" and before
     }
-    pairs |= {"SEED": (saved.get("seed"), trainer.seed), "BATCH": (saved.get("batch"), trainer.batch)}
+    pairs |= {
+        "SEED": (saved.get("seed"), trainer.seed),
+        "BATCH": (saved.get("batch"), trainer.batch),
+    }
     lines = [
         f"{name} was {old}, and is {new}: the run does not end as it would have"
         for name, (old, new) in pairs.items()
@@ -178,5 +187,7 @@ def say(line: str) -> None:
 def _named(resume: str) -> Path:
     path = Path(resume)
     if not path.is_dir():
-        raise ConfigError(f"--resume {resume}: expected auto, never or a checkpoint's folder (one with meta.json)")
+        raise ConfigError(
+            f"--resume {resume}: expected auto, never or a checkpoint's folder (one with meta.json)"
+        )
     return path

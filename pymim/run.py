@@ -87,7 +87,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
             known = [option for action in parser._actions for option in action.option_strings]
             close = difflib.get_close_matches(word.split("=")[0], known, n=1)
             raise ConfigError(
-                f"{word}: no such option" + (f"; did you mean {close[0]}?" if close else "; see --help")
+                f"{word}: no such option"
+                + (f"; did you mean {close[0]}?" if close else "; see --help")
             )
         args.bindings.append(word.removeprefix("--gin."))
     return args
@@ -164,7 +165,9 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
     slot = "evaluate" if args.mode == "eval" else "draw"
     look = getattr(trainer, slot)
     if look is None:
-        raise ConfigError(f"--mode {args.mode}: this configuration sets no train.Trainer.{slot}; add one")
+        raise ConfigError(
+            f"--mode {args.mode}: this configuration sets no train.Trainer.{slot}; add one"
+        )
     announce.data(trainer)
     with computing(trainer.precision):
         trainer.world.led(lambda: getattr(look, "again", look)(trainer, folder, step))
@@ -224,10 +227,14 @@ def _record(trainer: Trainer, folder: Folder, ending: endings.Ending | None) -> 
     """Write how the run ended to status.json; remove the file while the run goes on."""
     if not trainer.world.leads:
         return
-    with contextlib.suppress(OSError, Unwritable):  # where the disk is full, why the run ended is said all the same
+    with contextlib.suppress(
+        OSError, Unwritable
+    ):  # where the disk is full, why the run ended is said all the same
         (folder / "status.json").unlink(missing_ok=True)
         if ending is not None:
-            folder.write_json("status.json", {"exit_code": ending.exit_code, "reason": ending.reason})
+            folder.write_json(
+                "status.json", {"exit_code": ending.exit_code, "reason": ending.reason}
+            )
 
 
 def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
@@ -255,7 +262,11 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
 def _default_workdir(args: argparse.Namespace) -> Path:
     """Choose runs/<name>, or the first free one of runs/<name>-2, -3, ...; when resuming, the newest."""
     stem = Path(args.gin[-1]).stem if args.gin else "run"
-    taken = [p for p in [Path("runs", stem), *(Path("runs", f"{stem}-{i}") for i in range(2, 1000))] if p.exists()]
+    taken = [
+        p
+        for p in [Path("runs", stem), *(Path("runs", f"{stem}-{i}") for i in range(2, 1000))]
+        if p.exists()
+    ]
     if args.mode != "train" or args.resume != "never":
         return max(taken, key=lambda p: p.stat().st_mtime, default=Path("runs", stem))
     return Path("runs", f"{stem}-{len(taken) + 1}" if taken else stem)

@@ -21,7 +21,9 @@ def at(value: float | Schedule, step: int, steps: int) -> float:
     if not callable(value):
         return value
     if steps < 1:
-        raise ValueError(f"schedule: steps: expected those of the run, got {steps}; bind steps = %STEPS beside it")
+        raise ValueError(
+            f"schedule: steps: expected those of the run, got {steps}; bind steps = %STEPS beside it"
+        )
     return value(step, steps)
 
 
@@ -175,7 +177,12 @@ class Drops:
     """
 
     def __init__(
-        self, peak: float, at: Sequence[float], factor: float = 0.1, start: float = 0.0, warmup: float = 0
+        self,
+        peak: float,
+        at: Sequence[float],
+        factor: float = 0.1,
+        start: float = 0.0,
+        warmup: float = 0,
     ) -> None:
         finite(self, peak=peak, start=start)
         share(self, at=at)

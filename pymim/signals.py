@@ -33,7 +33,11 @@ class Asked(BaseException):
         self.together = together  # whether every process of the run raises it at the same place
 
     def __str__(self) -> str:
-        return "interrupted" if self.number == signal.SIGINT else f"stopped by {signal.Signals(self.number).name}"
+        return (
+            "interrupted"
+            if self.number == signal.SIGINT
+            else f"stopped by {signal.Signals(self.number).name}"
+        )
 
     @property
     def exit_code(self) -> int:

@@ -36,7 +36,9 @@ Entry = str | tuple[str | Bindings, ...]
 # Macros that a stage inherits, so that it sees the data of the run.
 DATA = ("DATA", "IMAGE", "CHANNELS", "CLIP", "STATISTICS", "SEED")
 _STRING = r"""(['"])(?:\\.|(?!\1).)*\1"""
-_OF_THE_LAUNCHER = r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_.*|ROLE_.*|MASTER_.*|TORCHELASTIC_.*)$"
+_OF_THE_LAUNCHER = (
+    r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_.*|ROLE_.*|MASTER_.*|TORCHELASTIC_.*)$"
+)
 
 
 class Stages:
@@ -94,7 +96,9 @@ class Stage(NamedTuple):
 
 
 def _words(part: str | Bindings) -> list[str]:
-    return [part] if isinstance(part, str) else [f"{name}={value!r}" for name, value in part.items()]
+    return (
+        [part] if isinstance(part, str) else [f"{name}={value!r}" for name, value in part.items()]
+    )
 
 
 def load(
@@ -118,7 +122,9 @@ def load(
 
     bound = list(bindings)
     text = config.load(files, bound)
-    entries = [] if config.value(root, "stages", None) is None else config.build(root, "stages").files
+    entries = (
+        [] if config.value(root, "stages", None) is None else config.build(root, "stages").files
+    )
     # A run with a config.gin has finished its stages.
     running = bool(training and entries) and not (folder / "config.gin").exists()
     if running:
@@ -160,7 +166,11 @@ def passed(stage: Stage, text: str, bound: Sequence[str], root: str = "train.Tra
         kept |= {name for name in theirs if re.fullmatch(r"STAGE_\d+", name)}
     data = {name: ours[name] for name in DATA if name in ours and ours[name] != theirs.get(name)}
     passed = data | macros("\n".join(bound))
-    words = {name: f"{name}={value}" for name, value in passed.items() if name in theirs and name not in kept}
+    words = {
+        name: f"{name}={value}"
+        for name, value in passed.items()
+        if name in theirs and name not in kept
+    }
     config.load(files, [*own, *words.values()])
     read = config.reads(root).macros
     source = [word for part in _named(words.get("DATA", "")) for word in _arguments(part, text)]
@@ -176,15 +186,25 @@ def _arguments(component: str, text: str) -> list[str]:
     """Return the bindings of a component in a gin text, without those that read macros."""
     from pymim import config
 
-    own = {name: value for name, value in config.bindings(text).items() if name.rpartition(".")[0] == component}
-    return [f"{name} = {value}" for name, value in own.items() if "%" not in re.sub(_STRING, "", value)]
+    own = {
+        name: value
+        for name, value in config.bindings(text).items()
+        if name.rpartition(".")[0] == component
+    }
+    return [
+        f"{name} = {value}" for name, value in own.items() if "%" not in re.sub(_STRING, "", value)
+    ]
 
 
 def macros(text: str) -> dict[str, str]:
     """Map every macro in a gin text to its value as written, in one line."""
     from pymim import config
 
-    return {name: value for name, value in config.bindings(text).items() if re.fullmatch(r"[A-Z][A-Z0-9_]*", name)}
+    return {
+        name: value
+        for name, value in config.bindings(text).items()
+        if re.fullmatch(r"[A-Z][A-Z0-9_]*", name)
+    }
 
 
 def _make(stage: Stage, passed: list[str]) -> None:
@@ -216,11 +236,15 @@ def _made(stage: Stage) -> list[str] | None:
 
 def _call(stage: Stage, command: list[str]) -> None:
     """Run a command outside the launcher's group; a signal to this process is passed on."""
-    alone = {name: value for name, value in os.environ.items() if not re.match(_OF_THE_LAUNCHER, name)}
+    alone = {
+        name: value for name, value in os.environ.items() if not re.match(_OF_THE_LAUNCHER, name)
+    }
     where = f"in stage {stage.folder.name}; --resume auto goes on with it"
     code = children.call(command, where, sys.stderr, alone)
     if code:
-        error = PymimError(f"{stage.folder.name}: ended with exit code {code}; alone it is: {shlex.join(command)}")
+        error = PymimError(
+            f"{stage.folder.name}: ended with exit code {code}; alone it is: {shlex.join(command)}"
+        )
         error.exit_code = code
         raise error
 

@@ -20,13 +20,20 @@ def check_names(names: Iterable[str]) -> None:
     """
     seen: set[str] = set()
     for name in names:
-        if not name.isprintable() or re.search(r"[/\\]", name) or not name.strip(". ") or len(name.encode()) > 200:
+        if (
+            not name.isprintable()
+            or re.search(r"[/\\]", name)
+            or not name.strip(". ")
+            or len(name.encode()) > 200
+        ):
             raise ConfigError(
                 f"compare: {name!r}: expected a name that a folder may have, got a path or characters that do not "
                 "print; choose letters, digits and spaces"
             )
         if name.casefold() in seen:
-            raise ConfigError(f"compare: {name!r}: expected a name for each row, got it twice; rename one")
+            raise ConfigError(
+                f"compare: {name!r}: expected a name for each row, got it twice; rename one"
+            )
         seen.add(name.casefold())
 
 

@@ -115,7 +115,11 @@ class Trainer:
         self.log_every, self.save_every = log_every, save_every
         self.keep, self.gauges = keep, gauges
         self.board = tensorboard_writer() if tensorboard else None
-        self.looks = [(look, every) for look, every in ((evaluate, evaluate_every), (draw, draw_every)) if look]
+        self.looks = [
+            (look, every)
+            for look, every in ((evaluate, evaluate_every), (draw, draw_every))
+            if look
+        ]
         self.evaluate, self.draw = evaluate, draw
         self.world = World.current(patience)
         self.precision = chosen(precision, self.world.device)
@@ -127,7 +131,9 @@ class Trainer:
         self.optimizer: Recipe = optimizer or AdamW()
         self.loader = data(batch=batch, seed=seed, rank=self.world.rank, world=self.world.size)
         # The average comes first, so that tensors it shares are saved under the name START reads.
-        self.state = nn.ModuleDict(({"average": self.average} if self.average else {}) | {"method": method})
+        self.state = nn.ModuleDict(
+            ({"average": self.average} if self.average else {}) | {"method": method}
+        )
         self.stepper = self.optimizer(method)
         self.untrained = copy.deepcopy(method.encoder)
         self.step, self.images = 0, 0
@@ -184,7 +190,9 @@ class Trainer:
         Raises: Stopped on a signal, after saving; ConfigError if `first` is past the end.
         """
         if first > self.steps:
-            raise ConfigError(f"Trainer.run: first: expected at most {self.steps}, got {first}; raise steps")
+            raise ConfigError(
+                f"Trainer.run: first: expected at most {self.steps}, got {first}; raise steps"
+            )
         self.step, self.folder = first, folder
         keeper = Keeper(self, folder.checkpoints, first)
         held = signals.held(self.world.size > 1)  # several processes must stop at the same step
@@ -221,7 +229,9 @@ class Trainer:
                     self.average.update(self.method.encoder, self.momentum)
                 self.images += self.batch
                 progress.report(self._done(done), rate, losses, gauges)
-                for complaint in self.gauges.complaints(gauges) if self.gauges and self._is_logged(done) else ():
+                for complaint in (
+                    self.gauges.complaints(gauges) if self.gauges and self._is_logged(done) else ()
+                ):
                     progress.say(complaint)
                 stopping = self.world.any(bool(signals.requested()))
                 if stopping or done == self.steps or done % self.save_every == 0:
@@ -282,7 +292,9 @@ class Trainer:
                 total[name] = total.get(name, 0) + value.detach().mean() * share
         losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))
         self._look_for_idle(output)
-        norm = nn.utils.get_total_norm([p.grad for p in self.method.parameters() if p.grad is not None])
+        norm = nn.utils.get_total_norm(
+            [p.grad for p in self.method.parameters() if p.grad is not None]
+        )
         for name, value in (("loss", losses["loss"]), ("norm of the gradients", float(norm))):
             if not math.isfinite(value):
                 what = f"the {name} is {value}"
@@ -296,10 +308,14 @@ class Trainer:
 
     def _look_for_idle(self, output: Output) -> None:
         """Report once which parameters no loss reaches, from a step in which no objective rests."""
-        if self._looked_for_idle or any(o.name not in output.losses for o in self.method.objectives):
+        if self._looked_for_idle or any(
+            o.name not in output.losses for o in self.method.objectives
+        ):
             return
         self._looked_for_idle = True
-        idle = [name for name, p in self.method.named_parameters() if p.requires_grad and p.grad is None]
+        idle = [
+            name for name, p in self.method.named_parameters() if p.requires_grad and p.grad is None
+        ]
         if idle and self.world.leads:
             names = ", ".join(idle)
             tqdm.write(f"no loss reaches {names}: they stay as they are", file=sys.stderr)

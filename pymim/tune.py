@@ -89,7 +89,9 @@ class Tuning:
         seeds(self, seed=seed)
         if start not in STARTS:
             known = ", ".join(STARTS)
-            raise ConfigError(f"Tuning: start: expected one of {known}, got {start!r}; name one of them")
+            raise ConfigError(
+                f"Tuning: start: expected one of {known}, got {start!r}; name one of them"
+            )
         self.source, self.view = source, view
         self.data, self.channels = data, channels
         self.clip = clip
@@ -145,14 +147,19 @@ class Tuning:
         ]
         train, test = (labels_of(source, len(source) if source else 1) for source in splits)
         if why := obstacle(test) or hindrance(train, test):
-            raise DataError(f"Tuning: source: expected labelled pictures in both splits, got: {why}; change DATA")
+            raise DataError(
+                f"Tuning: source: expected labelled pictures in both splits, got: {why}; change DATA"
+            )
         return _labelled(splits[0]), _labelled(splits[1])
 
     def _settings(self, loader: Loader, step: int, steps: int) -> dict[str, Any]:
         """Return the settings that the figures are measured by."""
         own = {name: value for name, value in vars(self).items() if name not in ("source", "data")}
         first = {"pymim": __version__, "of step": step, "source": str(self.source)}
-        shown = {"training pictures": len(loader.source), "training view": settings(loader.views[0])}
+        shown = {
+            "training pictures": len(loader.source),
+            "training view": settings(loader.views[0]),
+        }
         return {**first, **shown, **settings(own), "steps": steps}
 
     def _learn(
@@ -166,18 +173,26 @@ class Tuning:
         lesson = Lesson(self.learning, model.train().to(device))
         saved = folder / self.name / "checkpoints"
         first = self._restored(lesson, saved, protocol)
-        every = max(1, round(self.save_every * loader.steps_per_epoch)) if self.save_every else steps
+        every = (
+            max(1, round(self.save_every * loader.steps_per_epoch)) if self.save_every else steps
+        )
         with contextlib.closing(loader.batches(first, steps)) as batches, signals.held():
-            for number, batch in enumerate(tqdm(batches, self.name, steps - first, disable=None), first):
+            for number, batch in enumerate(
+                tqdm(batches, self.name, steps - first, disable=None), first
+            ):
                 torch.manual_seed((self.seed * 1_000_003 + number * 8191) % 2**63)
                 batch = batch.to(device)
                 lesson.step(batch.views[0], batch.label, number, steps)
                 done = number + 1
                 if done % every == 0 or done == steps or signals.requested():
                     saved.parent.mkdir(parents=True, exist_ok=True)
-                    checkpoint.save(saved, done, lesson, lesson.stepper, {"settings": protocol}, keep=1)
+                    checkpoint.save(
+                        saved, done, lesson, lesson.stepper, {"settings": protocol}, keep=1
+                    )
                 if signals.requested():
-                    raise signals.asked().error(f"at step {done} of {self.name}; the same command goes on from it")
+                    raise signals.asked().error(
+                        f"at step {done} of {self.name}; the same command goes on from it"
+                    )
         return lesson.learnt.eval()
 
     def _restored(self, lesson: Lesson, saved: Any, protocol: dict[str, Any]) -> int:
@@ -186,7 +201,9 @@ class Tuning:
         if not found:
             return 0
         if checkpoint.peek(found[-1]).get("settings") != protocol:
-            _say(f"{self.name}: {found[-1]} is of another encoder or of other settings: begins again")
+            _say(
+                f"{self.name}: {found[-1]} is of another encoder or of other settings: begins again"
+            )
             return 0
         first = int(checkpoint.load(found[-1], lesson, lesson.stepper)["step"])
         _say(f"{self.name}: goes on from step {first}")

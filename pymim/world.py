@@ -21,7 +21,13 @@ from pymim.precision import autocast
 
 PATIENCE = 1800.0  # seconds, as in torch's process groups
 Context = contextlib.AbstractContextManager[Any]
-_OF_GLOO = ("gloo/", "pair closure", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
+_OF_GLOO = (
+    "gloo/",
+    "pair closure",
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+)
 _STOPPED = "stopped"
 _peers: Peers | None = None  # one for each process, like torch.distributed's group
 _broken = False
@@ -43,7 +49,11 @@ class World:
         """
         global _peers
         cuda = torch.cuda.is_available()
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
+        device = (
+            torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            if cuda
+            else torch.device("cpu")
+        )
         if cuda:
             torch.cuda.set_device(device)
         if "RANK" not in os.environ:

@@ -91,7 +91,10 @@ class Crew:
         """The exit codes of these ranks, and the lines that they end with."""
         codes = [self.ask(wait=self.ranks.pop(rank)) for rank in ranks]
         shown = [self.told[rank].read_text() for rank in ranks]
-        lines = [[line for line in text.splitlines() if line.startswith(("pymim:", "Trace"))] for text in shown]
+        lines = [
+            [line for line in text.splitlines() if line.startswith(("pymim:", "Trace"))]
+            for text in shown
+        ]
         return codes, lines
 
     def dismiss(self):

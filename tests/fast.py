@@ -7,13 +7,40 @@ from tests.sources import PYTHON, ROOT, imports, module_of, tree
 
 # Parts of the library on their own, and rules over its text.
 FOLDERS = {
-    *("clusters", "encoders", "layers", "losses", "masks", "optim", "predictors", "rankers", "targets"),
+    *(
+        "clusters",
+        "encoders",
+        "layers",
+        "losses",
+        "masks",
+        "optim",
+        "predictors",
+        "rankers",
+        "targets",
+    ),
 }
 FILES = {"test_floors", "test_objective", "test_philox", "test_schedule", "test_slots"}
 # Runs, further processes, and judges that take long to import or to answer.
 SLOW = {
-    *("pymim.bench", "pymim.compare", "pymim.config", "pymim.draw", "pymim.evaluate", "pymim.run", "pymim.train"),
-    *("faiss", "hypothesis", "multiprocessing", "ot", "scipy", "sklearn", "subprocess", "torch.multiprocessing"),
+    *(
+        "pymim.bench",
+        "pymim.compare",
+        "pymim.config",
+        "pymim.draw",
+        "pymim.evaluate",
+        "pymim.run",
+        "pymim.train",
+    ),
+    *(
+        "faiss",
+        "hypothesis",
+        "multiprocessing",
+        "ot",
+        "scipy",
+        "sklearn",
+        "subprocess",
+        "torch.multiprocessing",
+    ),
     *("torch._dynamo", "transformers"),
 }
 TESTS = {module_of(path): path for path in PYTHON if path.is_relative_to(ROOT / "tests")}
@@ -35,7 +62,12 @@ def _perhaps(path):
 
 def slow_of(path):
     """What a file reaches that is slow."""
-    return {slow for name in reached(path) for slow in SLOW if name == slow or name.startswith(f"{slow}.")}
+    return {
+        slow
+        for name in reached(path)
+        for slow in SLOW
+        if name == slow or name.startswith(f"{slow}.")
+    }
 
 
 @functools.cache

@@ -11,4 +11,6 @@ ALONE = World(0, 1, torch.device("cpu"))
 def gauges_of(method, output):
     gauges = Gauges()
     gauges.see(method, output)
-    return gauges.values(method, ALONE, {name: loss.mean().item() for name, loss in output.losses.items()})
+    return gauges.values(
+        method, ALONE, {name: loss.mean().item() for name, loss in output.losses.items()}
+    )

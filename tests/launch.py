@@ -40,7 +40,9 @@ def by_torchrun(command):
     """`python -m pymim.run` with the words of `command`, in two processes on a port of their own."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([*launcher, "-m", "pymim.run", *command], check=True, capture_output=True, env=environment)
+    subprocess.run(
+        [*launcher, "-m", "pymim.run", *command], check=True, capture_output=True, env=environment
+    )
 
 
 def in_two_processes(command):
@@ -48,13 +50,22 @@ def in_two_processes(command):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    common = {
+        "WORLD_SIZE": 2,
+        "LOCAL_WORLD_SIZE": 2,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
     started = []
     for rank in range(2):
         told = {"OMP_NUM_THREADS": 1, "RANK": rank, "LOCAL_RANK": rank, **common}
         environment = {**os.environ, **{name: str(value) for name, value in told.items()}}
         words = [sys.executable, "-m", "pymim.run", *command]
-        started.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment))
+        started.append(
+            subprocess.Popen(
+                words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+            )
+        )
     try:
         shown = [process.communicate(timeout=300)[1].decode() for process in started]
     finally:

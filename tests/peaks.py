@@ -18,7 +18,9 @@ print((peak() - had) / 2**20)
 def grown(before, code):
     """MiB by which the peak of a process grows with `code`, after `before`."""
     script = SCRIPT.format(before=before, code=code)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     return float(done.stdout)
 
 

@@ -9,7 +9,8 @@ CODE = sorted(
     path
     for folder in ("pymim", "cpp", "tests", "examples")
     for path in (ROOT / folder).rglob("*")
-    if path.suffix in {".py", ".pyi", ".hpp", ".cpp", ".cu", ".cuh", ".h"} and "__pycache__" not in path.parts
+    if path.suffix in {".py", ".pyi", ".hpp", ".cpp", ".cu", ".cuh", ".h"}
+    and "__pycache__" not in path.parts
 )
 PYTHON = [path for path in CODE if path.suffix == ".py"]
 NATIVE = [path for path in CODE if path.suffix not in {".py", ".pyi"}]

@@ -47,7 +47,9 @@ def test_the_sampler_moves_and_is_saved_without_the_embedding_it_reads(finished)
     first, last = weights(finished, 2), weights(finished, 4)
     names = [name for name in last if "ranker." in name and not name.startswith("optimizer")]
     assert names and not [name for name in names if "patch_embed" in name]
-    moved = {name.rpartition("ranker.")[2] for name in names if not torch.equal(first[name], last[name])}
+    moved = {
+        name.rpartition("ranker.")[2] for name in names if not torch.equal(first[name], last[name])
+    }
     assert {"pos_embed", "head.weight", "block.mlp.fc1.weight"} <= moved
 
 

@@ -16,9 +16,22 @@ from pymim.run import main
 from tests.launch import BARE, in_two_processes
 
 RECIPE = "gin/recipe/capi.gin"
-TINY = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "CLUSTERS=12", "Cross.depth=1", "Trainer.precision='float32'"]
+TINY = [
+    "DIM=16",
+    "DEPTH=1",
+    "HEADS=2",
+    "BATCH=8",
+    "CLUSTERS=12",
+    "Cross.depth=1",
+    "Trainer.precision='float32'",
+]
 LOGGED = ["STEPS=4", "Trainer.log_every=1"]
-QUICK = [*LOGGED, "Evaluation.train_images=20", "Evaluation.test_images=10", "probes.Linear.iterations=3"]
+QUICK = [
+    *LOGGED,
+    "Evaluation.train_images=20",
+    "Evaluation.test_images=10",
+    "probes.Linear.iterations=3",
+]
 QUICK += ["FineTune.steps=1", "Pictures.images=2"]
 
 
@@ -45,7 +58,12 @@ def test_rates_and_momentum_of_the_recipe():
     optimizer = config.build("train.Trainer", "optimizer")
     clusters, norms, rest = (group.schedule(16384) for group in optimizer.groups)
     momentum = method.objectives[0].target.teacher.momentum
-    table = {0: (0, 1.0), 25_000: (5e-4, 0.9995), 50_000: (1e-3, 0.999), 275_000: (6.545e-4, 0.999345)}
+    table = {
+        0: (0, 1.0),
+        25_000: (5e-4, 0.9995),
+        50_000: (1e-3, 0.999),
+        275_000: (6.545e-4, 0.999345),
+    }
     for step, (rate, m) in (table | {499_999: (9.549e-5, 0.9999045)}).items():
         assert rest(step, 500_000) == pytest.approx(rate, rel=1e-4)
         assert norms(step, 500_000) == rest(step, 500_000)
@@ -59,7 +77,11 @@ def test_groups_of_the_recipe():
     adam = optimizer(method)
     optimizer.set(adam, 50_000, 500_000, 16384)
     names = {id(p): name for name, p in method.named_parameters()}
-    found = {names[id(p)]: (g["lr"], g["weight_decay"], g["betas"]) for g in adam.param_groups for p in g["params"]}
+    found = {
+        names[id(p)]: (g["lr"], g["weight_decay"], g["betas"])
+        for g in adam.param_groups
+        for p in g["params"]
+    }
     expected = {
         "encoder.patch_embed.proj.weight": (2e-4, 0.1),
         "encoder.patch_embed.proj.bias": (2e-4, 0.0),
@@ -70,7 +92,10 @@ def test_groups_of_the_recipe():
         "objectives.0.predictor.blocks.0.norm2.weight": (1e-3, 0.01),
         "objectives.0.predictor.head.weight": (1e-3, 0.1),
         "objectives.0.predictor.head.gain": (1e-3, 0.1),
-        "objectives.0.target.weight": (5e-4, 0.01),  # torch's default decay, as the release leaves it unset
+        "objectives.0.target.weight": (
+            5e-4,
+            0.01,
+        ),  # torch's default decay, as the release leaves it unset
         "objectives.0.target.bias": (5e-4, 0.01),
     }
     for name, (rate, decay) in expected.items():
@@ -83,26 +108,38 @@ def test_groups_of_the_recipe():
 def test_mask_of_the_recipe():
     mask = method_of(RECIPE, "DIM=64", "DEPTH=1", "HEADS=1", "CLUSTERS=4", "Cross.depth=1").mask
     drawn = mask(torch.arange(500), (16, 16), Draw(0, 0))
-    assert (drawn.visible.shape, drawn.hidden.shape, drawn.predicted.shape) == ((500, 90), (500, 166), (500, 8))
+    assert (drawn.visible.shape, drawn.hidden.shape, drawn.predicted.shape) == (
+        (500, 90),
+        (500, 166),
+        (500, 8),
+    )
     hidden = drawn.boolean(256)
     assert hidden.gather(1, drawn.predicted).all()
     assert not hidden.gather(1, drawn.visible).any()
     assert torch.equal(drawn.visible, drawn.visible.sort(1).values)
     seen = ~hidden.unflatten(1, (16, 16))
-    wraps = (seen[:, 0] & seen[:, -1]).any(1) & ~seen.any(2).all(1)  # in the first and the last row, but not in all
+    wraps = (seen[:, 0] & seen[:, -1]).any(1) & ~seen.any(2).all(
+        1
+    )  # in the first and the last row, but not in all
     assert 0.2 < wraps.float().mean() < 0.9
 
 
 def test_shapes_and_counts_of_the_recipe():
     with torch.device("meta"):
         method = method_of(RECIPE)
-        batch = Batch([torch.empty(2, 3, 224, 224)], torch.zeros(2, dtype=torch.int64), torch.zeros(2))
+        batch = Batch(
+            [torch.empty(2, 3, 224, 224)], torch.zeros(2, dtype=torch.int64), torch.zeros(2)
+        )
     out = method(batch, 0)
     assert out.targets["online"].shape == out.predictions["online"].shape == (2, 8, 16384)
     assert out.losses["online.target"].shape == (2, 256)
     assert out.features.prefix.shape == (2, 16, 1024)
     target = method.objectives[0].target
-    assert (target.transport.epsilon, target.temperature, method.objectives[0].loss.temperature) == (
+    assert (
+        target.transport.epsilon,
+        target.temperature,
+        method.objectives[0].loss.temperature,
+    ) == (
         0.06,
         0.12,
         0.12,
@@ -110,7 +147,9 @@ def test_shapes_and_counts_of_the_recipe():
     assert target.chance == pytest.approx(math.log(16384))
 
 
-@pytest.mark.parametrize("binding", ["Transport.by='batch'", "CLUSTERS=20", "ViT.positions='rotary-coupled'"])
+@pytest.mark.parametrize(
+    "binding", ["Transport.by='batch'", "CLUSTERS=20", "ViT.positions='rotary-coupled'"]
+)
 def test_variants_are_one_binding(binding, tmp_path):
     assert main(bare(tmp_path / "run", binding)) == 0
 
@@ -138,7 +177,9 @@ def test_either_vector_of_an_image_is_probed():
     assert (seen["predictor"] - seen["mean"]).abs().mean() > 0.1
 
 
-def test_the_predictors_vector_is_one_binding_and_refused_at_once_where_there_is_none(tmp_path, capsys):
+def test_the_predictors_vector_is_one_binding_and_refused_at_once_where_there_is_none(
+    tmp_path, capsys
+):
     more = ("Evaluation.pool='predictor'", "Evaluation.probes=(@probes.KNN(), @probes.FineTune())")
     few = [binding for binding in QUICK if "Linear" not in binding]
     assert main(command(tmp_path / "run", *more, seen=few)) == 0
@@ -146,14 +187,22 @@ def test_the_predictors_vector_is_one_binding_and_refused_at_once_where_there_is
     assert 0 <= json.loads(result.read_text())["knn"] <= 1
     words = [*config.flags(["gin/mae.gin", "DIM=16", "DEPTH=1", "HEADS=2", *few, *more])]
     assert main([*words, "--workdir", str(tmp_path / "mae")]) == 2
-    assert "expected one that pools, got Transformer; use predictors.Cross" in capsys.readouterr().err
+    assert (
+        "expected one that pools, got Transformer; use predictors.Cross" in capsys.readouterr().err
+    )
     assert not list((tmp_path / "mae").glob("checkpoints/*"))
 
 
 def test_gauges_are_logged(tmp_path):
     assert main(command(tmp_path / "run")) == 0
     row = rows_of(tmp_path / "run")[-1]
-    gauges = {"features/rank", "online/used", "online/balance", "online/entropy", "online/of_chance"}
+    gauges = {
+        "features/rank",
+        "online/used",
+        "online/balance",
+        "online/entropy",
+        "online/of_chance",
+    }
     assert gauges <= row.keys()
     assert {"online", "online.target", "loss"} <= row.keys()
     assert 0 < row["online/used"] <= 1

@@ -39,7 +39,9 @@ def edge(count):
     side = count // 4
     c = torch.arange(side) / side
     zero, one = torch.zeros(side), torch.ones(side)
-    return torch.cat([torch.stack(p, 1) for p in ((c, zero), (one, c), (1 - c, one), (zero, 1 - c))])
+    return torch.cat(
+        [torch.stack(p, 1) for p in ((c, zero), (one, c), (1 - c, one), (zero, 1 - c))]
+    )
 
 
 def plain(method, view, mask):
@@ -62,9 +64,9 @@ def plain(method, view, mask):
     y = predictor.mask_token.expand(*mask.predicted.shape, -1)
     for block in predictor.blocks:
         k, v = (context @ block.attn.kv.weight.T).chunk(2, -1)
-        y = y + attention(rms(y, block.norm1.weight) @ block.attn.q.weight.T, k, v, asked, places) @ (
-            block.attn.proj.weight.T
-        )
+        y = y + attention(
+            rms(y, block.norm1.weight) @ block.attn.q.weight.T, k, v, asked, places
+        ) @ (block.attn.proj.weight.T)
         y = y + mlp(block, y)
     head = F.normalize(predictor.head.weight, dim=1) * predictor.head.gain
     return context, F.normalize(rms(y), dim=-1) @ head.T
@@ -82,6 +84,8 @@ def test_features_and_predictions_are_those_of_the_formulas():
     mask = method.mask(index, (6, 6), Draw(0, 0))._replace(predicted=torch.tensor([[1, 8, 30]] * 3))
     features = method.encoder(view, mask)
     context, prediction = plain(method, view, mask)
-    torch.testing.assert_close(torch.cat([features.prefix, features.tokens], 1), context, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        torch.cat([features.prefix, features.tokens], 1), context, rtol=1e-4, atol=1e-4
+    )
     found = method.objectives[0].predictor(features, mask, (6, 6))
     torch.testing.assert_close(found, prediction, rtol=1e-4, atol=1e-4)

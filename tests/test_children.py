@@ -49,7 +49,10 @@ def appears(path, seconds=20):
 
 def gone(number, seconds=20):
     until = time.monotonic() + seconds
-    while Path(f"/proc/{number}").exists() and "Z" not in Path(f"/proc/{number}/stat").read_text().split()[2]:
+    while (
+        Path(f"/proc/{number}").exists()
+        and "Z" not in Path(f"/proc/{number}/stat").read_text().split()[2]
+    ):
         assert time.monotonic() < until, "it goes on"
         time.sleep(0.02)
 
@@ -57,12 +60,16 @@ def gone(number, seconds=20):
 @pytest.fixture
 def started(tmp_path):
     words = [sys.executable, "-c", PARENT, CHILD, str(tmp_path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
         yield parent, int(appears(tmp_path / "began"))
         parent.kill()
 
 
-@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 75), ("SIGHUP", 75), ("SIGUSR1", 75), ("SIGINT", 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [("SIGTERM", 75), ("SIGHUP", 75), ("SIGUSR1", 75), ("SIGINT", 130)]
+)
 def test_a_request_is_handed_on_once_and_the_child_is_waited_for(number, code, started, tmp_path):
     parent, child = started
     os.killpg(parent.pid, signal.Signals[number])  # as a terminal does: to the whole group

@@ -18,7 +18,14 @@ from pymim.ops.kmeans import KMeans
 from pymim.run import main
 
 SMALL = [
-    *("DATA=@data.Digits", "data.Digits.length=48", "IMAGE=16", "BATCH=16", "STEPS=1", "CLUSTERS=6"),
+    *(
+        "DATA=@data.Digits",
+        "data.Digits.length=48",
+        "IMAGE=16",
+        "BATCH=16",
+        "STEPS=1",
+        "CLUSTERS=6",
+    ),
     *("encoders.ResNet.dim=4", "encoders.ResNet.depths=(1, 1)", "WORKERS=0"),
     *("Trainer.evaluate_every=0", "Trainer.draw_every=0"),
 ]
@@ -43,9 +50,18 @@ COMMANDS = {
     "training": (trained, Method, "before_epoch"),
     "a survey": (trained, Survey, "__call__"),
     "k-means": (trained, KMeans, "_pass"),
-    "evaluation": (lambda at: main(["--mode", "eval", "--workdir", str(at)]), "pymim.probes.reading.Reading.all"),
-    "drawing": (lambda at: main(["--mode", "draw", "--workdir", str(at)]), "pymim.draw.pictures.features.draw"),
-    "export": (lambda at: main(["export", str(at), "--to", str(at / "to")]), "pymim.io.export.written"),
+    "evaluation": (
+        lambda at: main(["--mode", "eval", "--workdir", str(at)]),
+        "pymim.probes.reading.Reading.all",
+    ),
+    "drawing": (
+        lambda at: main(["--mode", "draw", "--workdir", str(at)]),
+        "pymim.draw.pictures.features.draw",
+    ),
+    "export": (
+        lambda at: main(["export", str(at), "--to", str(at / "to")]),
+        "pymim.io.export.written",
+    ),
     "comparing": (compared, compare, "_checked"),
 }
 ENDINGS = {
@@ -53,7 +69,11 @@ ENDINGS = {
     "Ctrl-C": (signal.SIGINT, 130, "interrupted"),
     "data": (DataError("no more pictures"), 4, "no more pictures"),
     "memory": (MemoryError(), 5, "out of memory"),
-    "disk": (OSError(errno.ENOSPC, "No space left on device", "a.file"), 6, "a.file: could not be written"),
+    "disk": (
+        OSError(errno.ENOSPC, "No space left on device", "a.file"),
+        6,
+        "a.file: could not be written",
+    ),
 }
 
 
@@ -61,14 +81,20 @@ ENDINGS = {
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("commands") / "run"
     looks = ["evaluate.Evaluation.probes=(@probes.KNN(),)"]
-    looks += ["evaluate.Evaluation.train_images=20", "evaluate.Evaluation.test_images=10", "draw.Pictures.images=2"]
+    looks += [
+        "evaluate.Evaluation.train_images=20",
+        "evaluate.Evaluation.test_images=10",
+        "draw.Pictures.images=2",
+    ]
     assert main([*flags([GIN, *SMALL, *looks]), "--workdir", str(folder)]) == 0
     return folder
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_ends_in_a_line_and_with_its_code(name, ending, finished, tmp_path, monkeypatch, capfd):
+def test_each_command_ends_in_a_line_and_with_its_code(
+    name, ending, finished, tmp_path, monkeypatch, capfd
+):
     what, code, words = ENDINGS[ending]
 
     def befall(*_, **__):
@@ -104,5 +130,9 @@ def test_each_command_runs_nothing_of_somebody_else(name, finished, tmp_path, ca
     file.write_text(file.read_text() + evil)
     words = [word.format(file=file, folder=folder) for word in TRUSTED[name]]
     assert main(words) == 2
-    assert not made.exists() and not (folder / "new/checkpoints").exists() and not (folder / "to").exists()
+    assert (
+        not made.exists()
+        and not (folder / "new/checkpoints").exists()
+        and not (folder / "to").exists()
+    )
     assert "import os: expected a module" in capfd.readouterr().err

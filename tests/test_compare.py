@@ -67,12 +67,19 @@ def test_two_variants_side_by_side(copied, counted):
 
 def test_the_first_variant_has_baselines(copied, counted):
     turned = dict(reversed(VARIANTS.items()))
-    with pytest.raises(ConfigError, match=r"most/seed-0: .*Evaluation.baselines: False then, True now"):
+    with pytest.raises(
+        ConfigError, match=r"most/seed-0: .*Evaluation.baselines: False then, True now"
+    ):
         compare.compare(turned, copied, seeds=1, common=COMMON)
     assert not counted
     (copied / "most").rename(copied / "away")
     table = compare.compare(turned, copied, 1, COMMON)  # the other has more than it needs
-    assert counted == [str(copied / "most/seed-0")] and list(table) == ["most", "half", "untrained", "pixels"]
+    assert counted == [str(copied / "most/seed-0")] and list(table) == [
+        "most",
+        "half",
+        "untrained",
+        "pixels",
+    ]
 
 
 CHANGES = [
@@ -88,9 +95,14 @@ CHANGES = [
 @pytest.mark.parametrize(("change", "said"), CHANGES)
 def test_a_run_of_another_configuration_is_not_reused(change, said, copied, counted):
     kept = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
-    with pytest.raises(ConfigError, match=rf"half/seed-0: expected this run or none, .*{said}\); move it away"):
+    with pytest.raises(
+        ConfigError, match=rf"half/seed-0: expected this run or none, .*{said}\); move it away"
+    ):
         compare.compare(VARIANTS, copied, 1, [*COMMON, change])
-    assert not counted and {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == kept
+    assert (
+        not counted
+        and {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == kept
+    )
 
 
 def test_nor_one_of_another_default_or_other_code(copied, counted):
@@ -114,7 +126,9 @@ def test_nor_one_of_a_module_that_was_edited(tmp_path, monkeypatch):
     from pymim import config, making
 
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "edited_loss.py").write_text("class Loss:\n    def __call__(self, a, b): return (a - b).mean(-1)\n")
+    (tmp_path / "edited_loss.py").write_text(
+        "class Loss:\n    def __call__(self, a, b): return (a - b).mean(-1)\n"
+    )
     (tmp_path / "mine.gin").write_text(
         "include 'mae.gin'\nfrom __gin__ import dynamic_registration\nimport edited_loss\n"
         "from pymim import method\nmethod.Objective.loss = @edited_loss.Loss()\n"
@@ -188,7 +202,15 @@ def test_names_are_shown_as_they_are(tmp_path):
 
     from pymim.draw.comparison import draw
 
-    names = ["a|b", "<img src=x onerror=alert(1)>", "[x](javascript:alert)", "`*_", "$\\frac$", "\x1b[2J", "a & b"]
+    names = [
+        "a|b",
+        "<img src=x onerror=alert(1)>",
+        "[x](javascript:alert)",
+        "`*_",
+        "$\\frac$",
+        "\x1b[2J",
+        "a & b",
+    ]
     table = {name: {"k|<n>": [0.5]} for name in names}
     text = compare.markdown(table)
     assert "<" not in text and "\x1b" not in text
@@ -200,7 +222,21 @@ def test_names_are_shown_as_they_are(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["../../x", "/tmp/x", "a/b", "a\\b", "..", ".", "", " ", "a\nb", "\x1b[2J", "\u202egnp", "x" * 300, "\0"],
+    [
+        "../../x",
+        "/tmp/x",
+        "a/b",
+        "a\\b",
+        "..",
+        ".",
+        "",
+        " ",
+        "a\nb",
+        "\x1b[2J",
+        "\u202egnp",
+        "x" * 300,
+        "\0",
+    ],
 )
 def test_a_name_that_is_no_folders_is_refused(name, tmp_path, counted):
     with pytest.raises(ConfigError, match="expected a name that a folder may have"):
@@ -216,7 +252,10 @@ def test_a_name_that_is_no_folders_is_refused(name, tmp_path, counted):
         (["a: gin/mae.gin", "a: gin/hpm.gin"], "expected a name for each variant, got it twice"),
         (["a: gin/mae.gin", "A: gin/hpm.gin"], "expected a name for each row, got it twice"),
         (["wrong: gin/mae.gin DIMM=3"], "wrong: -b 'DIMM=3': no macro is called DIMM"),
-        (["a: gin/mae.gin", "wrong: gin/nothing.gin"], "compare: wrong: --gin gin/nothing.gin: no such file"),
+        (
+            ["a: gin/mae.gin", "wrong: gin/nothing.gin"],
+            "compare: wrong: --gin gin/nothing.gin: no such file",
+        ),
         (["a: gin/mae.gin", "--seeds", "0"], "seeds: expected 1 or more, got 0"),
     ],
 )
@@ -233,14 +272,24 @@ def test_a_failing_run_is_named(tmp_path, monkeypatch, capfd):
     with pytest.raises(SystemExit) as stop:
         compare.main(["wrong: gin/mae.gin", "--workdir", str(tmp_path), "--seeds", "1"])
     error = capfd.readouterr().err
-    assert stop.value.code == 2 and "exit code 3" in error and "pymim.run --gin gin/mae.gin" in error
+    assert (
+        stop.value.code == 2 and "exit code 3" in error and "pymim.run --gin gin/mae.gin" in error
+    )
 
 
 def test_a_module_of_somebody_needs_trust(tmp_path, monkeypatch, capfd):
     started = []
-    monkeypatch.setattr(compare.children, "call", lambda command, *rest: started.append(command) or 3)
+    monkeypatch.setattr(
+        compare.children, "call", lambda command, *rest: started.append(command) or 3
+    )
     (tmp_path / "theirs.gin").write_text("include 'mae.gin'\nimport this\n")
-    words = [f"theirs: {tmp_path / 'theirs.gin'}", "--workdir", str(tmp_path / "here"), "--seeds", "1"]
+    words = [
+        f"theirs: {tmp_path / 'theirs.gin'}",
+        "--workdir",
+        str(tmp_path / "here"),
+        "--seeds",
+        "1",
+    ]
     with pytest.raises(SystemExit):
         compare.main(words)
     assert "import this: expected a module" in capfd.readouterr().err and not started
@@ -252,10 +301,15 @@ def test_a_module_of_somebody_needs_trust(tmp_path, monkeypatch, capfd):
 @pytest.mark.parametrize("code", [75, 130])
 def test_what_a_child_says_of_a_signal_ends_the_comparison(code, tmp_path, monkeypatch, capfd):
     call = children.call
-    monkeypatch.setattr(compare.children, "call", lambda *_: call(["sh", "-c", f"exit {code}"], "here; again"))
+    monkeypatch.setattr(
+        compare.children, "call", lambda *_: call(["sh", "-c", f"exit {code}"], "here; again")
+    )
     with pytest.raises(SystemExit) as stop:
         compare.main(["a: gin/mae.gin", "--workdir", str(tmp_path), "--seeds", "1"])
-    assert stop.value.code == code and capfd.readouterr().err == "pymim: stopped by a signal here; again\n"
+    assert (
+        stop.value.code == code
+        and capfd.readouterr().err == "pymim: stopped by a signal here; again\n"
+    )
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
@@ -264,5 +318,7 @@ def test_a_signal_between_runs_is_one_line(number, code, tmp_path, monkeypatch, 
     with pytest.raises(SystemExit) as stop:
         compare.main(["a: gin/mae.gin", "--workdir", str(tmp_path), "--seeds", "1"])
     error = capfd.readouterr().err
-    assert stop.value.code == code and error.endswith("while it compared; the same command goes on\n")
+    assert stop.value.code == code and error.endswith(
+        "while it compared; the same command goes on\n"
+    )
     assert error.count("\n") == 1

@@ -64,9 +64,15 @@ class Losses(nn.Module):
         ),
         ({"objectives": [Objective(Old, TINY, First())]}, r"target: expected Old.forward\(asked\)"),
         ({"mask": NoDifficulty()}, r"mask: expected NoDifficulty\(index, grid, draw, difficulty\)"),
-        ({"mask": masks.Uniform(0.0)}, "expected patches to predict, got none, as Uniform hides nothing"),
+        (
+            {"mask": masks.Uniform(0.0)},
+            "expected patches to predict, got none, as Uniform hides nothing",
+        ),
         ({"ranker": Losses}, "Losses.losses: expected a ranker's method loss, got losses"),
-        ({"objectives": [Objective(Counted, TINY, First(), source=((0, 1),))]}, "expected a mask from 0 to 0"),
+        (
+            {"objectives": [Objective(Counted, TINY, First(), source=((0, 1),))]},
+            "expected a mask from 0 to 0",
+        ),
         (
             {"objectives": [Objective(Counted, TINY, First(), on="pooled")]},
             "expected predicted, visible or all",
@@ -81,7 +87,9 @@ def test_mistakes_are_refused_when_the_method_is_built(options, reason):
 
 def test_a_loss_that_reduces_too_early_is_refused_before_the_first_step():
     method = make_method(objectives=[Objective(targets.Pixels, TINY, Reduced())])
-    with pytest.raises(ConfigError, match=r"expected one number per patch, \[4, 18\], got \[\] from Reduced"):
+    with pytest.raises(
+        ConfigError, match=r"expected one number per patch, \[4, 18\], got \[\] from Reduced"
+    ):
         method(make_batch(), 0)
 
 
@@ -99,5 +107,7 @@ def test_weights_that_a_loss_of_the_whole_batch_would_drop_are_refused():
             return Made(values, weight=values.new_ones(values.shape[:2]))
 
     method = make_method(objectives=[Objective(Weighed, TINY, Whole())])
-    with pytest.raises(ConfigError, match="expected one of patches, as its target weighs them, got Whole"):
+    with pytest.raises(
+        ConfigError, match="expected one of patches, as its target weighs them, got Whole"
+    ):
         method(make_batch(), 0)

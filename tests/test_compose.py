@@ -84,7 +84,9 @@ def encoder_of(hidden):
 def method(mask, target, predictor, hidden="drop", on="predicted", **options):
     torch.manual_seed(0)
     make, loss = TARGETS[target]
-    objective = Objective(make, (PREDICTORS | SPARSE).get(predictor, predictors.Pooled), loss, on=on, **options)
+    objective = Objective(
+        make, (PREDICTORS | SPARSE).get(predictor, predictors.Pooled), loss, on=on, **options
+    )
     return Method(encoder_of(hidden), [objective], mask, Contrast)
 
 
@@ -130,9 +132,27 @@ def learns(composed):
     ("mask", "predictor", "hidden", "on", "reason"),
     [
         (None, "transformer", "drop", "all", "Method: mask: expected a policy, as Transformer"),
-        (masks.Uniform(), "linear", "drop", "predicted", "Objective: predictor: .* as ViT drops them"),
-        (masks.Uniform(), "cross", "drop", "pooled", "Objective: on: expected predicted, visible or all"),
-        (masks.Uniform(), "pooled", "drop", "predicted", "Objective: on: expected pooled, as Pooled"),
+        (
+            masks.Uniform(),
+            "linear",
+            "drop",
+            "predicted",
+            "Objective: predictor: .* as ViT drops them",
+        ),
+        (
+            masks.Uniform(),
+            "cross",
+            "drop",
+            "pooled",
+            "Objective: on: expected predicted, visible or all",
+        ),
+        (
+            masks.Uniform(),
+            "pooled",
+            "drop",
+            "predicted",
+            "Objective: on: expected pooled, as Pooled",
+        ),
         (
             masks.Uniform(),
             "sparse",
@@ -157,7 +177,9 @@ def test_misfits_are_refused_when_built(mask, predictor, hidden, on, reason):
 def test_nothing_is_hidden_from_a_residual_network():
     encoder = encoders.ResNet((1,), 8)
     with pytest.raises(ValueError, match="Method: mask: expected None, as ResNet sees every patch"):
-        Method(encoder, [Objective(targets.Pixels, predictors.Linear, losses.MSE())], masks.Uniform())
+        Method(
+            encoder, [Objective(targets.Pixels, predictors.Linear, losses.MSE())], masks.Uniform()
+        )
 
 
 @pytest.mark.parametrize(("tap", "on", "reason"), TAPS)
@@ -184,10 +206,14 @@ def test_a_predictor_at_a_tap_has_the_width_there(tap, on):
 def test_a_loss_of_frequencies_needs_the_whole_picture():
     whole = partial(targets.Whole, of=targets.Pixels)
     objective = Objective(whole, predictors.Linear, losses.Spectrum())
-    with pytest.raises(ValueError, match="Objective: on: expected all, as Spectrum needs the whole picture"):
+    with pytest.raises(
+        ValueError, match="Objective: on: expected all, as Spectrum needs the whole picture"
+    ):
         Method(encoder_of("token"), [objective], masks.Uniform(0.5))
     with pytest.raises(ValueError, match="Whole: of: expected a target of pixels, got Mean"):
-        Objective(partial(targets.Whole, of=Mean), predictors.Linear, losses.MSE()).build(encoder_of("token"), {})
+        Objective(partial(targets.Whole, of=Mean), predictors.Linear, losses.MSE()).build(
+            encoder_of("token"), {}
+        )
 
 
 def test_a_ranker_predicts_losses_behind_a_dense_encoder_too():
@@ -201,12 +227,24 @@ def test_a_ranker_predicts_losses_behind_a_dense_encoder_too():
 @pytest.mark.parametrize(
     ("target", "loss", "reason"),
     [
-        (targets.Pixels, losses.Spectrum(), "what Pixels gives beside its values, nothing, got Spectrum: missing"),
-        (partial(targets.Whole, of=targets.Pixels), losses.MSE(), "grid, patch, extra, got MSE: got an unexpected"),
+        (
+            targets.Pixels,
+            losses.Spectrum(),
+            "what Pixels gives beside its values, nothing, got Spectrum: missing",
+        ),
+        (
+            partial(targets.Whole, of=targets.Pixels),
+            losses.MSE(),
+            "grid, patch, extra, got MSE: got an unexpected",
+        ),
     ],
 )
 def test_a_loss_that_cannot_take_what_a_target_hands_on_is_refused(target, loss, reason):
-    composed = Method(encoder_of("token"), [Objective(target, predictors.Linear, loss, on="all")], MASKS["uniform"])
+    composed = Method(
+        encoder_of("token"),
+        [Objective(target, predictors.Linear, loss, on="all")],
+        MASKS["uniform"],
+    )
     batch = Batch([torch.rand(4, 3, 24, 24)], torch.arange(4), torch.full((4,), -1))
     with pytest.raises(ConfigError, match=reason):
         composed(batch, 0)

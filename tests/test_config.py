@@ -18,18 +18,33 @@ MAE = ["--gin", "gin/mae.gin"]
     [
         (["--gin", "gin/mea.gin"], "--gin gin/mea.gin: no such file; did you mean mae.gin?"),
         ([*MAE, "-b", "RATOI=0.5"], "no macro is called RATOI; did you mean RATIO?"),
-        ([*MAE, "-b", "encoders.ViT.depht=3"], "encoders.ViT has no argument depht; did you mean depth?"),
-        ([*MAE, "-b", "encoders.VTi.depth=3"], "no component is called encoders.VTi; did you mean ViT?"),
+        (
+            [*MAE, "-b", "encoders.ViT.depht=3"],
+            "encoders.ViT has no argument depht; did you mean depth?",
+        ),
+        (
+            [*MAE, "-b", "encoders.VTi.depth=3"],
+            "no component is called encoders.VTi; did you mean ViT?",
+        ),
         ([*MAE, "-b", "method.Method.mask=@masks.Unform()"], "no component is called masks.Unform"),
         ([*MAE, "-b", "masks.Uniform.ratio=["], "a bracket or a quote is not closed"),
         ([*MAE, "-b", "DEPTH=deep"], "ViT.depth: expected int, got 'deep'"),
-        ([*MAE, "-b", "encoders.ViT.hidden=drip"], "hidden: expected one of drop, token, add, mix, got 'drip'"),
-        ([*MAE, "-b", "tecaher/ViT.depth=3"], "tecaher/encoders.ViT.depth: nothing in this configuration uses it"),
+        (
+            [*MAE, "-b", "encoders.ViT.hidden=drip"],
+            "hidden: expected one of drop, token, add, mix, got 'drip'",
+        ),
+        (
+            [*MAE, "-b", "tecaher/ViT.depth=3"],
+            "tecaher/encoders.ViT.depth: nothing in this configuration uses it",
+        ),
         ([*MAE, "-b", "RATIO"], "expected NAME=VALUE"),
         ([*MAE, "--wrokdir", "x"], "--wrokdir: no such option; did you mean --workdir?"),
         ([*MAE, "--mode", "trian"], "invalid choice: 'trian'"),
         ([], "--gin: expected a gin file, got none"),
-        (["--gin", "gin/base.gin"], "STEPS is not set; set it in a gin file or with -b 'STEPS = ...'"),
+        (
+            ["--gin", "gin/base.gin"],
+            "STEPS is not set; set it in a gin file or with -b 'STEPS = ...'",
+        ),
         (["--gin", "gin/base.gin", "-b", "STEPS=1"], "Method.encoder is not set"),
     ],
 )
@@ -63,7 +78,9 @@ def test_operative_configuration_parses_back_to_itself(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
         config.load(["nowhere.gin"])
     config.load([str(tmp_path / "again.gin")])
-    config.build("train.Trainer", "method") if "Trainer.method" in first else config.build("method.Method")
+    config.build("train.Trainer", "method") if "Trainer.method" in first else config.build(
+        "method.Method"
+    )
     assert config.operative() == first
 
 
@@ -108,8 +125,23 @@ def test_a_slot_is_swapped_by_one_binding(tmp_path):
 def test_a_misspelt_scope_of_the_last_file_is_refused(tmp_path, capsys):
     (tmp_path / "mine.gin").write_text("include 'mae.gin'\nfrom __gin__ import dynamic_registration\n"
         "from pymim import encoders\nstudnet/encoders.ViT.depth = 3\n")  # fmt: skip
-    assert main(["--gin", str(tmp_path / "mine.gin"), "-b", "DIM=12", "--workdir", str(tmp_path / "run")]) == 2
-    assert "studnet/encoders.ViT.depth: nothing in this configuration uses it" in capsys.readouterr().err
+    assert (
+        main(
+            [
+                "--gin",
+                str(tmp_path / "mine.gin"),
+                "-b",
+                "DIM=12",
+                "--workdir",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 2
+    )
+    assert (
+        "studnet/encoders.ViT.depth: nothing in this configuration uses it"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_include_is_looked_for_beside_the_file_that_has_it(tmp_path):
@@ -119,5 +151,7 @@ def test_an_include_is_looked_for_beside_the_file_that_has_it(tmp_path):
     (tmp_path / "inner" / "whole.gin").write_text("include 'part.gin'\n")
     (tmp_path / "outer" / "top.gin").write_text("include '../inner/whole.gin'\n")
     assert "RATIO = 1" in config.load([str(tmp_path / "outer" / "top.gin")])
-    (tmp_path / "outer" / "both.gin").write_text("include '../inner/whole.gin'\ninclude 'part.gin'\n")
+    (tmp_path / "outer" / "both.gin").write_text(
+        "include '../inner/whole.gin'\ninclude 'part.gin'\n"
+    )
     assert "RATIO = 2" in config.load([str(tmp_path / "outer" / "both.gin")])

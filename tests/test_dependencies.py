@@ -15,7 +15,10 @@ MENDED = {
         "12.3.0",
         "CVE-2023-50447, CVE-2024-28219, CVE-2026-25990, CVE-2026-59197: memory, by pictures",
     ),
-    "pyarrow": ("23.0.1", "CVE-2023-47248, CVE-2026-25087: files that run code, memory used after it was freed"),
+    "pyarrow": (
+        "23.0.1",
+        "CVE-2023-47248, CVE-2026-25087: files that run code, memory used after it was freed",
+    ),
     "imagecodecs": ("2023.9.18", "CVE-2023-4863: libwebp's memory, by pictures"),
     "scikit-learn": ("1.5.0", "CVE-2024-5206: training data kept in a model"),
     "torch": (
@@ -33,13 +36,17 @@ def allowed():
     project = text[text.index("[project]") : text.index("[project.scripts]")]
     lists = re.findall(r"= \[(.*?)\]$", project, re.DOTALL | re.MULTILINE)
     words = [word for each in lists for word in re.findall(r'"([^"]+)"', each)]
-    found = [Requirement(word) for word in words if re.match(r"[A-Za-z-]+(\[.*\])?([<>=].*)?$", word)]
+    found = [
+        Requirement(word) for word in words if re.match(r"[A-Za-z-]+(\[.*\])?([<>=].*)?$", word)
+    ]
     return {one.name.lower(): one.specifier for one in found}
 
 
 def pinned():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return {line.split("==")[0].lower(): Version(line.split("==")[1]) for line in lines if "==" in line}
+    return {
+        line.split("==")[0].lower(): Version(line.split("==")[1]) for line in lines if "==" in line
+    }
 
 
 @pytest.mark.parametrize("name", MENDED)

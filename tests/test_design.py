@@ -13,16 +13,68 @@ STEMS = re.search(r"set\(stems ([^)]*)\)", (ROOT / "CMakeLists.txt").read_text()
 
 # Papers and the names of their methods, where they are no common words. Gin files and citations bear them.
 PAPERS = {
-    *("mae", "simmim", "beit", "hpm", "capi", "jepa", "ijepa", "dino", "dinov", "ibot", "msn", "swav"),
-    *("moco", "simclr", "byol", "cae", "maskfeat", "videomae", "colormae", "localmim", "mrmae", "dmjd", "umd"),
-    *("multimae", "milan", "adios", "semmae", "attmask", "amim", "dbot", "eva", "clusterfit", "deepcluster"),
-    *("sela", "peco", "mixmae", "latentmim", "maskdistill", "siamesemae", "crossmae", "mimrefiner", "sinder"),
+    *(
+        "mae",
+        "simmim",
+        "beit",
+        "hpm",
+        "capi",
+        "jepa",
+        "ijepa",
+        "dino",
+        "dinov",
+        "ibot",
+        "msn",
+        "swav",
+    ),
+    *(
+        "moco",
+        "simclr",
+        "byol",
+        "cae",
+        "maskfeat",
+        "videomae",
+        "colormae",
+        "localmim",
+        "mrmae",
+        "dmjd",
+        "umd",
+    ),
+    *(
+        "multimae",
+        "milan",
+        "adios",
+        "semmae",
+        "attmask",
+        "amim",
+        "dbot",
+        "eva",
+        "clusterfit",
+        "deepcluster",
+    ),
+    *(
+        "sela",
+        "peco",
+        "mixmae",
+        "latentmim",
+        "maskdistill",
+        "siamesemae",
+        "crossmae",
+        "mimrefiner",
+        "sinder",
+    ),
 }
 
 # The modules of torch that are used: all are in 2.6, the oldest version that is promised. Look there before adding.
 TORCH = {
     *("torch", "torch.autograd.function", "torch.distributed.nn.functional", "torch.nn.functional"),
-    *("torch.nn.parallel", "torch.optim", "torch.profiler", "torch.utils.checkpoint", "torch.utils.data"),
+    *(
+        "torch.nn.parallel",
+        "torch.optim",
+        "torch.profiler",
+        "torch.utils.checkpoint",
+        "torch.utils.data",
+    ),
     *("torch.utils.data._utils.pin_memory", "torch.utils.flop_counter", "torch.utils.tensorboard"),
 }
 
@@ -51,7 +103,10 @@ def native_functions(path):
     """Top-level definitions: from a line that starts at the margin and opens a brace to the brace at the margin."""
     start = None
     for number, line in enumerate(path.read_text().splitlines()):
-        if re.match(r"(?!namespace|struct|class|enum|extern|union|typedef|#)[A-Za-z~].*[({,]$|template.*$", line):
+        if re.match(
+            r"(?!namespace|struct|class|enum|extern|union|typedef|#)[A-Za-z~].*[({,]$|template.*$",
+            line,
+        ):
             start = number if start is None else start
         elif re.match(r"(namespace|struct|class|enum|union)\b", line):
             start = None
@@ -82,7 +137,9 @@ def test_files_are_short():
         "tests/ops/test_rank.py": "loss, ranks and top-k share one table of shapes and its judges",
     }
     lengths = {name_of(path): len(path.read_text().splitlines()) for path in CODE}
-    assert not {name: lines for name, lines in lengths.items() if lines > 300 and name not in reasons}
+    assert not {
+        name: lines for name, lines in lengths.items() if lines > 300 and name not in reasons
+    }
     assert sorted(lengths.values())[len(lengths) // 2] <= 150
 
 
@@ -95,11 +152,20 @@ def test_functions_are_short():
 
 def test_no_file_is_a_drawer():
     drawers = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
-    assert not [name_of(path) for path in CODE if drawers & {*path.relative_to(ROOT).parent.parts, path.stem}]
+    assert not [
+        name_of(path)
+        for path in CODE
+        if drawers & {*path.relative_to(ROOT).parent.parts, path.stem}
+    ]
 
 
 def test_papers_are_not_identifiers():
-    found = [(name_of(path), n) for path in LIBRARY for n in python_identifiers(path) if words(n) & PAPERS]
+    found = [
+        (name_of(path), n)
+        for path in LIBRARY
+        for n in python_identifiers(path)
+        if words(n) & PAPERS
+    ]
     for path in NATIVE:
         identifiers = set(re.findall(r"[A-Za-z_]\w*", native_code(path)))
         found += [(name_of(path), n) for n in identifiers if words(n) & PAPERS]
@@ -109,7 +175,9 @@ def test_papers_are_not_identifiers():
 def docstrings(path):
     """Yield each docstring with its node."""
     for node in ast.walk(tree(path)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (text := ast.get_docstring(node)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (
+            text := ast.get_docstring(node)
+        ):
             yield node, text
 
 
@@ -127,8 +195,18 @@ def begins_with_a_verb(text):
 @pytest.mark.parametrize(
     ("text", "verb"),
     [
-        *[("Give it.", True), ("Pass it on.", True), ("Return [B M].", True), ("Draw: at random.", True)],
-        *[("The file.", False), ("Whether it is.", False), ("Gives it.", False), ("[B M] of it.", False)],
+        *[
+            ("Give it.", True),
+            ("Pass it on.", True),
+            ("Return [B M].", True),
+            ("Draw: at random.", True),
+        ],
+        *[
+            ("The file.", False),
+            ("Whether it is.", False),
+            ("Gives it.", False),
+            ("[B M] of it.", False),
+        ],
         *[("", False), ("status.json: how it ended.", False), ("`name` in full.", False)],
     ],
 )
@@ -139,7 +217,9 @@ def test_a_verb_is_known_from_a_noun(text, verb):
 @pytest.mark.parametrize("pattern", SPOKEN)
 def test_docstrings_of_functions_begin_with_a_verb(pattern):
     found = [(path, *each) for path in ROOT.glob(pattern) for each in docstrings(path)]
-    functions = [each for each in found if isinstance(each[1], ast.FunctionDef) and not is_property(each[1])]
+    functions = [
+        each for each in found if isinstance(each[1], ast.FunctionDef) and not is_property(each[1])
+    ]
     assert functions
     assert not [
         f"{name_of(path)}:{node.lineno} {node.name}: {text[:40]}"
@@ -152,17 +232,23 @@ def test_docstrings_of_functions_begin_with_a_verb(pattern):
 def test_docstrings_have_no_stilted_words(pattern):
     found = [(path, text) for path in ROOT.glob(pattern) for _, text in docstrings(path)]
     assert found
-    assert not [(name_of(path), match[0]) for path, text in found if (match := re.search(STILTED, text))]
+    assert not [
+        (name_of(path), match[0]) for path, text in found if (match := re.search(STILTED, text))
+    ]
 
 
 def test_only_the_entry_points_import_gin():
-    importers = {name_of(p) for p in LIBRARY if any(name.split(".")[0] == "gin" for name in imports(p))}
+    importers = {
+        name_of(p) for p in LIBRARY if any(name.split(".")[0] == "gin" for name in imports(p))
+    }
     assert {name for name in importers if not name.startswith("pymim/config/")} <= {"pymim/run.py"}
 
 
 @pytest.mark.parametrize("library", ["torchvision", "timm", "torchmetrics"])
 def test_library_is_never_imported(library):
-    assert not [name_of(p) for p in PYTHON if any(name.split(".")[0] == library for name in imports(p))]
+    assert not [
+        name_of(p) for p in PYTHON if any(name.split(".")[0] == library for name in imports(p))
+    ]
 
 
 def test_no_module_of_torch_is_newer_than_the_oldest_torch():
@@ -197,7 +283,9 @@ def test_files_are_clean_text():
 def test_import_is_light():
     heavy = ["torch", "numpy", "gin", "sklearn", "PIL"]
     code = f"import sys, pymim; print([name for name in {heavy} if name in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
 
 
@@ -211,5 +299,7 @@ data.Digits().take(data.Digits().ids[:1])
 data.Digits(background="photo").take(data.Digits().ids[:1])
 print(*(name for name in ("scipy", "sklearn", "torch._dynamo", "av", "pyarrow") if name in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == []

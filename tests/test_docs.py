@@ -17,12 +17,16 @@ def test_committed_pages_are_current():
     pages = docs.committed(ROOT)
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     assert not [path.name for path in stale]
-    assert {path for path in pages if path.name != "README.md"} == set(ROOT.glob("docs/reference/[!R]*.md"))
+    assert {path for path in pages if path.name != "README.md"} == set(
+        ROOT.glob("docs/reference/[!R]*.md")
+    )
 
 
 def test_no_argument_more_is_left_without_a_meaning():
     left = reference.undescribed()
-    assert len(left) <= UNDESCRIBED, f"{len(left)} arguments that no docstring explains: {', '.join(left)}"
+    assert len(left) <= UNDESCRIBED, (
+        f"{len(left)} arguments that no docstring explains: {', '.join(left)}"
+    )
 
 
 def test_every_argument_that_a_gin_file_binds_is_on_its_page():
@@ -34,8 +38,12 @@ def test_every_argument_that_a_gin_file_binds_is_on_its_page():
     assert len(bound) > 200
     pages = "".join(reference.pages().values())
     sections = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", pages, re.M | re.S))
-    ours = {(component, argument) for component, argument in bound if not component.startswith("nn.")}
-    assert not [pair for pair in sorted(ours) if f"\n- `{pair[1]}: " not in sections.get(pair[0], "")]
+    ours = {
+        (component, argument) for component, argument in bound if not component.startswith("nn.")
+    }
+    assert not [
+        pair for pair in sorted(ours) if f"\n- `{pair[1]}: " not in sections.get(pair[0], "")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +71,9 @@ class Example:
         size: pixels of a side.
     """
 
-    def __init__(self, size: "int | None", kind: type = dict, third: float = 4 / 3, *, last: str = "x"):
+    def __init__(
+        self, size: "int | None", kind: type = dict, third: float = 4 / 3, *, last: str = "x"
+    ):
         pass
 
 
@@ -79,14 +89,18 @@ def test_a_component_is_described_by_its_signature_and_docstring():
 
 def test_the_command_writes_the_reference_where_it_is_asked_to(tmp_path, capsys):
     assert main(["docs", str(tmp_path / "here")]) == 0
-    assert (tmp_path / "here/masks.md").read_text() == (ROOT / "docs/reference/masks.md").read_text()
+    assert (tmp_path / "here/masks.md").read_text() == (
+        ROOT / "docs/reference/masks.md"
+    ).read_text()
     assert str(tmp_path / "here/masks.md") in capsys.readouterr().out
 
 
 def test_an_installed_package_has_to_be_given_a_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("pymim.__path__", [str(tmp_path / "site-packages/pymim")])
     assert main(["docs"]) == 2
-    assert "docs: DIR: expected a folder, got none, and this is no checkout" in capsys.readouterr().err
+    assert (
+        "docs: DIR: expected a folder, got none, and this is no checkout" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("page", ["gin/README.md", "docs/reference/README.md"])
@@ -96,4 +110,6 @@ def test_links_lead_to_files_and_headings(page):
         there = (ROOT / page).parent / path
         assert there.exists(), link
         headings = re.findall(r"^#+ (.*)", there.read_text(), re.M) if heading else []
-        assert not heading or heading in [re.sub(r"[^a-z0-9]", "", each.lower()) for each in headings], link
+        assert not heading or heading in [
+            re.sub(r"[^a-z0-9]", "", each.lower()) for each in headings
+        ], link

@@ -17,7 +17,10 @@ from pymim.run import main
 from pymim.tables import evaluated
 from pymim.world import World
 
-IMAGES, LABELS = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
+IMAGES, LABELS = (
+    torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0)),
+    torch.arange(12) % 3,
+)
 
 
 def make_vit(**options):
@@ -55,7 +58,9 @@ def test_a_vector_is_what_is_asked_for(pool, layer):
         prefix, tokens = features.taps[layer][:, :1], features.taps[layer][:, 1:]
     last = features.pooled if layer is None else tokens.mean(1)
     wanted = {"mean": tokens.mean(1), "class": prefix[:, 0], "encoder": last}[pool]
-    torch.testing.assert_close(shown(encoder, pool=pool, layer=layer), wanted, atol=0.05, rtol=0.05)  # in bfloat16
+    torch.testing.assert_close(
+        shown(encoder, pool=pool, layer=layer), wanted, atol=0.05, rtol=0.05
+    )  # in bfloat16
     torch.testing.assert_close(
         shown(encoder, "tokens", pool=pool, layer=layer).float(), tokens, atol=0.05, rtol=0.05
     )
@@ -72,7 +77,9 @@ class Run:
 
 def pooled(name="", **options):
     target = lambda encoder: targets.Epochwise(encoder, None, clusters=4)  # noqa: E731
-    return Objective(target, predictors.Pooled, losses.CrossEntropy(), on="pooled", name=name, **options)
+    return Objective(
+        target, predictors.Pooled, losses.CrossEntropy(), on="pooled", name=name, **options
+    )
 
 
 def pixels():
@@ -88,21 +95,37 @@ def test_what_is_not_there_is_refused_before_the_training():
     registers = make_vit(class_token=False, registers=2, pool="mean")
     for encoder in (registers, ResNet((1, 1), dim=8, stem="small", image=8)):
         refused(
-            Run(encoder), "pool = 'class': expected a class token, got none, as .*ViT.class_token", pool="class"
+            Run(encoder),
+            "pool = 'class': expected a class token, got none, as .*ViT.class_token",
+            pool="class",
         )
     refused(
-        Run(make_vit()), r"layer: expected one of the encoder's taps \(none\), got 2; set ViT.taps = \(2", layer=2
+        Run(make_vit()),
+        r"layer: expected one of the encoder's taps \(none\), got 2; set ViT.taps = \(2",
+        layer=2,
     )
     refused(Run(make_vit(taps=(1,))), r"taps \(1\), got 2; set ViT.taps = \(1, 2,\)", layer=2)
     heads = {"probes": [probes.Assigned()]}
     refused(
-        Run(make_vit(), [pixels()]), "head: expected an objective on the pooled image, .* pixels on 'all'", **heads
+        Run(make_vit(), [pixels()]),
+        "head: expected an objective on the pooled image, .* pixels on 'all'",
+        **heads,
     )
-    refused(Run(make_vit(), [pooled("a")]), "head: expected one of the objectives a, got 'b'", head="b", **heads)
-    Evaluation("digits", views.Center(8), layer=1, pool="class").before_run(Run(make_vit(taps=(1,))))
-    Evaluation("digits", views.Center(8), [probes.Assigned()]).before_run(Run(make_vit(), [pooled()]))
+    refused(
+        Run(make_vit(), [pooled("a")]),
+        "head: expected one of the objectives a, got 'b'",
+        head="b",
+        **heads,
+    )
+    Evaluation("digits", views.Center(8), layer=1, pool="class").before_run(
+        Run(make_vit(taps=(1,)))
+    )
+    Evaluation("digits", views.Center(8), [probes.Assigned()]).before_run(
+        Run(make_vit(), [pooled()])
+    )
     with pytest.raises(
-        ValueError, match="Evaluation: pool: expected one of mean, class, encoder, predictor, got 'max'"
+        ValueError,
+        match="Evaluation: pool: expected one of mean, class, encoder, predictor, got 'max'",
     ):
         Evaluation("digits", views.Center(8), pool="max")
 
@@ -129,21 +152,37 @@ def test_the_head_that_the_loss_chose_is_measured_and_named(tmp_path, monkeypatc
     assert probe.more == {"chosen": 3}
     written = json.loads((tmp_path / "evaluation" / "step-00000007.json").read_text())
     assert written["seen"] == 0.5
-    assert json.loads((tmp_path / "evaluation" / "head-00000007.json").read_text()) == {"step": 7, "chosen": 3}
+    assert json.loads((tmp_path / "evaluation" / "head-00000007.json").read_text()) == {
+        "step": 7,
+        "chosen": 3,
+    }
     assert written["baselines"] == {"untrained": {}, "pixels": {}}
 
 
 def test_long_names_keep_their_columns():
-    lines = evaluated({"knn": 0.5, "assigned_train": 0.25}, {"pixels": {"knn": 1.0}}, 3).splitlines()
-    assert lines[0].split() == ["knn", "assigned_train"] and lines[1].split() == ["step", "3", "50.0%", "25.0%"]
+    lines = evaluated(
+        {"knn": 0.5, "assigned_train": 0.25}, {"pixels": {"knn": 1.0}}, 3
+    ).splitlines()
+    assert lines[0].split() == ["knn", "assigned_train"] and lines[1].split() == [
+        "step",
+        "3",
+        "50.0%",
+        "25.0%",
+    ]
     assert lines[2].split() == ["pixels", "100.0%", "-"] and len({*map(len, lines)}) == 1
 
 
 def test_one_binding_reads_another_vector(tmp_path, capsys):
     tiny = ["DIM=16", "DEPTH=2", "HEADS=2", "BATCH=8", "STEPS=1", "Trainer.draw=None"]
     tiny += ["Transformer.dim=16", "Transformer.depth=1", "Transformer.heads=2"]
-    quick = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Evaluation.probes=(@probes.KNN(),)"]
-    words = config.flags(["gin/mae.gin", *tiny, *quick, "Evaluation.pool='class'", "Evaluation.layer=1"])
+    quick = [
+        "Evaluation.train_images=20",
+        "Evaluation.test_images=10",
+        "Evaluation.probes=(@probes.KNN(),)",
+    ]
+    words = config.flags(
+        ["gin/mae.gin", *tiny, *quick, "Evaluation.pool='class'", "Evaluation.layer=1"]
+    )
     assert main([*words, "--workdir", str(tmp_path / "refused")]) == 2
     assert "set ViT.taps = (1,)" in capsys.readouterr().err
     assert main([*words, "-b", "encoders.ViT.taps=(1,)", "--workdir", str(tmp_path / "run")]) == 0

@@ -31,7 +31,9 @@ def test_a_script_runs_every_variant_and_leaves_a_table(script, tmp_path, monkey
     quick = [part for word in QUICK if "FineTune" not in word for part in ("-b", word)]
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(compare.children, "call", in_this_process)
-    monkeypatch.setattr("sys.argv", [script.name, "--seeds", "1", "--workdir", str(tmp_path), *words, *quick])
+    monkeypatch.setattr(
+        "sys.argv", [script.name, "--seeds", "1", "--workdir", str(tmp_path), *words, *quick]
+    )
     variants = runpy.run_path(str(script), run_name="__main__").get("variants")
     table = (tmp_path / "table.md").read_text()
     assert table in capsys.readouterr().out

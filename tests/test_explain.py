@@ -20,7 +20,9 @@ def test_explain_draws_the_tree_without_training(tmp_path, capsys):
 
 
 def test_explain_speaks_of_clips(tmp_path, capsys):
-    assert main(["--gin", "gin/mae_video.gin", "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    assert (
+        main(["--gin", "gin/mae_video.gin", "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    )
     assert "one step of 64 clips" in capsys.readouterr().out
 
 
@@ -32,7 +34,9 @@ def test_explain_tells_the_memory_of_each_part():
         cost = explain.measure(method, explain.example(method, root), root)
     parts = {node.name: node for _, node in root.walk()}
     assert parts["Method"].memory == cost.memory
-    assert parts["ViT"].memory > parts["Transformer"].memory > 16 * parts["Transformer"].parameters > 0
+    assert (
+        parts["ViT"].memory > parts["Transformer"].memory > 16 * parts["Transformer"].parameters > 0
+    )
     assert parts["ViT"].memory + parts["Transformer"].memory <= cost.memory
 
 
@@ -41,7 +45,8 @@ def test_explain_counts_a_whole_piece_and_what_of_a_branch_runs():
     costs = []
     for drop in (0.0, 0.2):
         config.load(
-            ["gin/capi.gin"], [f"encoders.ViT.drop_path = {drop}", "encoders.ViT.drop = 'subset'", "BATCH = 10"]
+            ["gin/capi.gin"],
+            [f"encoders.ViT.drop_path = {drop}", "encoders.ViT.drop = 'subset'", "BATCH = 10"],
         )
         root = config.graph("train.Trainer")
         with torch.device("meta"):
@@ -66,7 +71,9 @@ def test_a_view_is_explained_with_its_own_size_and_channels(view, shape):
     encoder = SimpleNamespace(base=(8, 8), patch=(4, 4), channels=3)
     root = SimpleNamespace(arguments={"batch": 2})
     plain = SimpleNamespace()
-    first, second = explain.example(SimpleNamespace(encoder=encoder, objectives=()), root, [plain, view])
+    first, second = explain.example(
+        SimpleNamespace(encoder=encoder, objectives=()), root, [plain, view]
+    )
     assert list(first.shape) == [2, 3, 32, 32]
     assert list(second.shape) == shape
     assert second.is_meta

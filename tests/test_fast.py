@@ -22,13 +22,21 @@ def test_what_reaches_a_run_is_not_fast():
 
 def test_the_fast_part_imports_no_run():
     """Not by a detour through the library either: whatever is imported when its files are."""
-    names = [name for name, path in TESTS.items() if is_fast(path) and path.stem.startswith("test_")]
-    heavy = sorted(name for name in SLOW if name.split(".")[0] not in {"multiprocessing", "subprocess", "torch"})
+    names = [
+        name for name, path in TESTS.items() if is_fast(path) and path.stem.startswith("test_")
+    ]
+    heavy = sorted(
+        name
+        for name in SLOW
+        if name.split(".")[0] not in {"multiprocessing", "subprocess", "torch"}
+    )
     script = f"""
 import importlib, sys
 for name in {names}:
     importlib.import_module(name)
 print(*(name for name in {heavy} if name in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == []

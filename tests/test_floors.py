@@ -24,7 +24,18 @@ GROUND = {
     "children",
 }
 SLOTS = {
-    *("masks", "views", "encoders", "targets", "predictors", "losses", "rankers", "clusters", "layers", "data"),
+    *(
+        "masks",
+        "views",
+        "encoders",
+        "targets",
+        "predictors",
+        "losses",
+        "rankers",
+        "clusters",
+        "layers",
+        "data",
+    ),
 }
 # What holds the slots together, runs them and looks at them.
 ABOVE = {
@@ -45,7 +56,18 @@ ABOVE = {
     *("config", "bench", "stages", "making", "resume", "tune", "announce", "docs"),
 }
 WRITES = {
-    *("print", "open", "write", "write_text", "write_bytes", "mkdir", "savefig", "save", "save_file", "dump"),
+    *(
+        "print",
+        "open",
+        "write",
+        "write_text",
+        "write_bytes",
+        "mkdir",
+        "savefig",
+        "save",
+        "save_file",
+        "dump",
+    ),
     *("unlink", "rename", "replace_file", "touch", "makedirs"),
 }
 MODULES = {module_of(path): path for path in LIBRARY}
@@ -56,7 +78,9 @@ def within(path):
     found = {name for name in imports_at_run_time(path) if name.split(".")[0] == "pymim"}
     whole = {name for name in found if name in MODULES}
     # `from package import module` imports the module, and the package only for its names.
-    return {name for name in whole if not any(other.startswith(f"{name}.") for other in whole)} - {module_of(path)}
+    return {name for name in whole if not any(other.startswith(f"{name}.") for other in whole)} - {
+        module_of(path)
+    }
 
 
 def floor(module):
@@ -80,7 +104,9 @@ def circle(graph):
             return trail[trail.index(name) :]
         if name in done:
             return []
-        found = next((c for other in sorted(graph.get(name, ())) if (c := walk(other, [*trail, name]))), [])
+        found = next(
+            (c for other in sorted(graph.get(name, ())) if (c := walk(other, [*trail, name]))), []
+        )
         done.add(name)
         return found
 
@@ -104,7 +130,9 @@ def test_the_ground_stands_on_nothing_else(name):
 
 @pytest.mark.parametrize("slot", sorted(SLOTS | {"ops", "optim", "probes"}))
 def test_slots_know_nothing_of_what_is_above_them(slot):
-    assert not [(name_of(path), found) for path in files(slot) if (found := floors_of(path) & ABOVE)]
+    assert not [
+        (name_of(path), found) for path in files(slot) if (found := floors_of(path) & ABOVE)
+    ]
 
 
 def test_nothing_imports_what_runs_it():
@@ -117,7 +145,9 @@ def test_nothing_imports_what_runs_it():
 
 
 def test_only_ops_import_the_core():
-    core = [p for p in LIBRARY if any(name.startswith("pymim._core") for name in imports_at_run_time(p))]
+    core = [
+        p for p in LIBRARY if any(name.startswith("pymim._core") for name in imports_at_run_time(p))
+    ]
     assert not [name_of(path) for path in core if not path.is_relative_to(ROOT / "pymim/ops")]
 
 
@@ -140,7 +170,8 @@ def test_slots_write_no_files_and_print_nothing(slot):
         (name_of(path), node.lineno)
         for path in files(slot)
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in WRITES
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in WRITES
     ]
     assert not calls
 

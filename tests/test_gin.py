@@ -20,7 +20,12 @@ PARTS = {  # by the component that a file uses; -b refuses what nothing reads
     "losses.Contrast": ["TRUNK=@encoders.ViT()"],
     "clusters.Survey": ["DATA=@data.Digits", "data.Digits.length=40", "TRUNK=@encoders.ViT()"],
 }
-QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2"]
+QUICK = [
+    "Evaluation.train_images=20",
+    "Evaluation.test_images=10",
+    "Pictures.images=2",
+    "FineTune.steps=2",
+]
 
 
 def whole(path):
@@ -54,22 +59,32 @@ def test_every_paper_opens_with_its_name_and_citation(paper):
 
 def test_a_method_of_parts_nobody_combined_is_ten_lines():
     lines = (GIN / "hpm_capi.gin").read_text().splitlines()
-    assert len([line for line in lines if line[:1] != "#"]) <= 9  # below the line that says what it does
+    assert (
+        len([line for line in lines if line[:1] != "#"]) <= 9
+    )  # below the line that says what it does
 
 
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in (GIN / "recipe").glob("*.gin")))
 def test_every_recipe_is_explained_without_being_allocated(recipe, tmp_path, capsys):
-    assert main(["--gin", f"gin/recipe/{recipe}.gin", "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    assert (
+        main(["--gin", f"gin/recipe/{recipe}.gin", "--mode", "explain", "--workdir", str(tmp_path)])
+        == 0
+    )
     assert "parameters" in capsys.readouterr().out
 
 
 def test_a_recipe_with_a_misspelt_pattern_is_refused(tmp_path, capsys):
     words = ["--gin", "gin/recipe/mae_video.gin", "-b", "optim.AdamW.no_decay='maks_token'"]
     assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 2
-    assert "got 'maks_token', which matches none; did you mean 'mask_token'?" in capsys.readouterr().err
+    assert (
+        "got 'maks_token', which matches none; did you mean 'mask_token'?"
+        in capsys.readouterr().err
+    )
 
 
-PARTIAL = sorted(str(path.relative_to(GIN)) for path in GIN.glob("*/*.gin") if path.parent.name != "recipe")
+PARTIAL = sorted(
+    str(path.relative_to(GIN)) for path in GIN.glob("*/*.gin") if path.parent.name != "recipe"
+)
 
 
 USED_BY = {  # what is needed besides, for parts that are not MAE's

@@ -37,11 +37,15 @@ def test_targets_are_normalised_tokens_of_the_whole_picture_at_every_block():
             parameter.add_(0.01 * torch.randn_like(parameter))
     out = method(batch, 0)
     whole = method.objectives[0].target.teacher.module(batch.views[0]).tokens
-    normed = (whole - whole.mean(-1, keepdim=True)) / (whole.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    normed = (whole - whole.mean(-1, keepdim=True)) / (
+        whole.var(-1, unbiased=False, keepdim=True) + 1e-5
+    ).sqrt()
     places = out.mask.predicted
     expected = normed[torch.arange(3)[:, None], places]
     torch.testing.assert_close(out.targets["blocks"], expected)
-    assert any(len(row.unique()) < len(row) for row in places)  # blocks overlap, and each predicts its own
+    assert any(
+        len(row.unique()) < len(row) for row in places
+    )  # blocks overlap, and each predicts its own
     exact = F.smooth_l1_loss(out.predictions["blocks"], expected)
     torch.testing.assert_close(out.loss, exact)
 
@@ -64,7 +68,12 @@ def test_the_prediction_of_a_block_does_not_see_another_block():
 def test_the_context_sees_nothing_of_the_blocks_and_the_teacher_everything():
     method, batch = make(), pictures()
     out = method(batch, 0)
-    hidden = out.mask.boolean(196).view(3, 1, 14, 1, 14, 1).expand(-1, 3, -1, 4, -1, 4).reshape(3, 3, 56, 56)
+    hidden = (
+        out.mask.boolean(196)
+        .view(3, 1, 14, 1, 14, 1)
+        .expand(-1, 3, -1, 4, -1, 4)
+        .reshape(3, 3, 56, 56)
+    )
     other = batch._replace(views=[torch.where(hidden, 5.0, batch.views[0])])
     again = method(other, 0)
     torch.testing.assert_close(again.predictions["blocks"], out.predictions["blocks"])
@@ -92,7 +101,10 @@ def test_weight_decay_rises_by_half_a_cosine():
     optimizer = recipe(method)
     for step, expected in ((0, 0.04), (50, 0.22), (100, 0.4)):
         recipe.set(optimizer, step, 100, 256)
-        assert {round(part["weight_decay"], 6) for part in optimizer.param_groups} == {0.0, expected}
+        assert {round(part["weight_decay"], 6) for part in optimizer.param_groups} == {
+            0.0,
+            expected,
+        }
 
 
 def test_one_random_number_drives_share_and_aspect_of_a_block():
@@ -102,7 +114,10 @@ def test_one_random_number_drives_share_and_aspect_of_a_block():
         u = number / 100000
         area, aspect = math.floor(196 * (0.15 + 0.05 * u)), 0.75 + 0.75 * u
         expected.add((round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))))
-    found = {ops.block_size((14, 14), share=(0.15, 0.2), aspect=(0.75, 1.5), step=step) for step in range(2000)}
+    found = {
+        ops.block_size((14, 14), share=(0.15, 0.2), aspect=(0.75, 1.5), step=step)
+        for step in range(2000)
+    }
     assert found == expected
     apart = {
         ops.block_size((14, 14), share=(0.15, 0.2), aspect=(0.75, 1.5), step=step, together=False)
@@ -113,7 +128,10 @@ def test_one_random_number_drives_share_and_aspect_of_a_block():
 
 def test_contexts_of_14_and_16_patches_are_13_and_15_wide_as_released():
     for side in (14, 16):
-        sizes = {ops.block_size((side, side), share=(0.85, 1.0), which=1, step=s, edges=False) for s in range(300)}
+        sizes = {
+            ops.block_size((side, side), share=(0.85, 1.0), which=1, step=s, edges=False)
+            for s in range(300)
+        }
         assert sizes == {(side - 1, side - 1)}
 
 

@@ -35,7 +35,19 @@ from tests.launch import BARE
 
 GIN = Path(__file__).parent.parent / "gin"
 KNOBS = {  # a paper's file that has it
-    "mae": ["DEPTH", "DIM", "HEADS", "PATCH", "RATIO", "IMAGE", "CHANNELS", "BATCH", "STEPS", "SEED", "WORKERS"],
+    "mae": [
+        "DEPTH",
+        "DIM",
+        "HEADS",
+        "PATCH",
+        "RATIO",
+        "IMAGE",
+        "CHANNELS",
+        "BATCH",
+        "STEPS",
+        "SEED",
+        "WORKERS",
+    ],
     "scan": ["CLUSTERS", "NEIGHBOURS", "SETS", "SWITCH"],
     "mfm": ["RADIUS", "LOW"],
     "local_mim": ["HIGH", "LOW", "MIDDLE"],
@@ -43,11 +55,24 @@ KNOBS = {  # a paper's file that has it
     "capi": ["RATIO", "CLUSTERS"],
     "deepcluster": ["CLUSTERS", "TRUNK_CHANNELS"],
 }
-VALUES = ["0", "-1", "75", "1e999", "99999999999999999999", "many", "None", "True", "(1, 2, 3, 4, 5)"]
+VALUES = [
+    "0",
+    "-1",
+    "75",
+    "1e999",
+    "99999999999999999999",
+    "many",
+    "None",
+    "True",
+    "(1, 2, 3, 4, 5)",
+]
 TINY = {"mae": ["predictors.Transformer.dim=12", "DATA=@data.Digits", "data.Digits.length=8"]}
 # What is right: a number of steps, a place beyond a short run, and what is no share.
 RIGHT = {
-    *((knob, "75") for knob in ("CLUSTERS", "NEIGHBOURS", "SETS", "SWITCH", "RADIUS", "STEPS", "SEED", "BATCH")),
+    *(
+        (knob, "75")
+        for knob in ("CLUSTERS", "NEIGHBOURS", "SETS", "SWITCH", "RADIUS", "STEPS", "SEED", "BATCH")
+    ),
     *((knob, "75") for knob in ("DEPTH", "CHANNELS", "STRIDE", "WORKERS")),
     ("SEED", "0"),
     *(("WORKERS", value) for value in ("0", "None")),
@@ -69,7 +94,9 @@ def build(paper, binding):
         config.build("train.Trainer")
 
 
-@pytest.mark.parametrize(("paper", "knob"), [(paper, knob) for paper, knobs in KNOBS.items() for knob in knobs])
+@pytest.mark.parametrize(
+    ("paper", "knob"), [(paper, knob) for paper, knobs in KNOBS.items() for knob in knobs]
+)
 def test_a_knob_is_right_or_refused_in_one_line(paper, knob):
     for value in VALUES:
         try:
@@ -96,7 +123,10 @@ def test_a_knob_is_right_or_refused_in_one_line(paper, knob):
         (["HEADS=0"], "ViT: heads: expected a whole number, 1 or more"),
         (["BATCH=0"], "Trainer: batch: expected a whole number, 1 or more"),
         (["optim.AdamW.rate=-1"], "AdamW: rate: expected a number from 0 on, got -1"),
-        (["CHANNELS=4", "STATISTICS=cifar10"], "ViT: view: expected 4 channels, got 3"),  # at the first step
+        (
+            ["CHANNELS=4", "STATISTICS=cifar10"],
+            "ViT: view: expected 4 channels, got 3",
+        ),  # at the first step
     ],
 )
 def test_a_wrong_value_ends_a_run_in_one_line(bindings, message, tmp_path, capsys):
@@ -111,7 +141,11 @@ def test_a_wrong_value_ends_a_run_in_one_line(bindings, message, tmp_path, capsy
     assert not status.exists() or json.loads(status.read_text())["exit_code"] == 2
 
 
-WITH_RATIO = [path.stem for path in sorted(GIN.glob("*.gin")) if re.search("^RATIO = ", path.read_text(), re.M)]
+WITH_RATIO = [
+    path.stem
+    for path in sorted(GIN.glob("*.gin"))
+    if re.search("^RATIO = ", path.read_text(), re.M)
+]
 
 
 @pytest.mark.parametrize("ratio", ["0", "1"])
@@ -130,7 +164,15 @@ def test_an_error_that_is_no_refusal_keeps_its_traceback(tmp_path, monkeypatch):
         raise ValueError("too many values to unpack")
 
     monkeypatch.setattr("pymim.train.Trainer.learn", broken)
-    small = ["DIM=12", "DEPTH=1", "BATCH=4", "STEPS=1", "DATA=@data.Digits", "data.Digits.length=8", "WORKERS=0"]
+    small = [
+        "DIM=12",
+        "DEPTH=1",
+        "BATCH=4",
+        "STEPS=1",
+        "DATA=@data.Digits",
+        "data.Digits.length=8",
+        "WORKERS=0",
+    ]
     with pytest.raises(ValueError, match="too many values"):
         main([*config.flags(["gin/mae.gin", *small, *BARE]), "--workdir", str(tmp_path / "run")])
 
@@ -139,7 +181,9 @@ def test_a_schedule_that_comes_to_hide_all_is_refused_when_it_does():
     policy = masks.Uniform(schedule.Linear(0.5, 1.0), steps=10)
     index = torch.arange(2)
     assert policy(index, (4, 4), Draw(0, 0)).visible.shape == (2, 8)
-    with pytest.raises(ConfigError, match="Uniform: ratio: expected one that leaves some of 16 patches visible"):
+    with pytest.raises(
+        ConfigError, match="Uniform: ratio: expected one that leaves some of 16 patches visible"
+    ):
         policy(index, (4, 4), Draw(0, 10))
 
 
@@ -178,23 +222,55 @@ GIVEN = {
     "values": lambda: (0.0, 1.0),
     "at": lambda: (0.5,),
 }
-PACKAGES = (clusters, draw, encoders, losses, loop, masks, optim, predictors, probes, targets, views)
-SPECIAL = {encoders.Momentum: {"source": torch.nn.Linear(1, 1)}, encoders.Stacked: {"layers": ((4, 3, 1, 1),)}}
+PACKAGES = (
+    clusters,
+    draw,
+    encoders,
+    losses,
+    loop,
+    masks,
+    optim,
+    predictors,
+    probes,
+    targets,
+    views,
+)
+SPECIAL = {
+    encoders.Momentum: {"source": torch.nn.Linear(1, 1)},
+    encoders.Stacked: {"layers": ((4, 3, 1, 1),)},
+}
 # Any number, or any whole one, has a meaning there.
 ANY = {"weight", "weights", "judge", "value", "values", "peak", "start", "end", "fill", "threshold"}
-ELSEWHERE = {"source", "to", "steps", "group", "like", "seed", "statistics", "columns", "channels", "at"}
+ELSEWHERE = {
+    "source",
+    "to",
+    "steps",
+    "group",
+    "like",
+    "seed",
+    "statistics",
+    "columns",
+    "channels",
+    "at",
+}
 
 
 def components():
     """Every class that is offered and can be made of GIVEN, with its arguments that are numbers."""
-    offered = [getattr(package, name) for package in PACKAGES for name in getattr(package, "__all__", dir(package))]
+    offered = [
+        getattr(package, name)
+        for package in PACKAGES
+        for name in getattr(package, "__all__", dir(package))
+    ]
     offered += [evaluate.Evaluation, data.Clip, data.Loader, *vars(schedule).values()]
     for kind in dict.fromkeys(filter(inspect.isclass, offered)):
         if not kind.__module__.startswith("pymim"):
             continue
         taken = inspect.signature(kind).parameters
         needed = [
-            name for name, one in taken.items() if one.default is one.empty and one.kind is not one.VAR_KEYWORD
+            name
+            for name, one in taken.items()
+            if one.default is one.empty and one.kind is not one.VAR_KEYWORD
         ]
         for name in taken if set(needed) <= GIVEN.keys() else ():
             if {int, float} & set(options(hint(kind, name))):
@@ -208,7 +284,14 @@ def test_a_number_that_has_no_meaning_is_refused_by_its_name(kind, needed, name)
     given = {each: GIVEN[each]() for each in needed} | SPECIAL.get(kind, {})
     kind(**given)
     absent = () if types.NoneType in options(hint(kind, name)) else (None,)
-    for value in (math.nan, math.inf, -math.inf, "many", *absent, *(() if name in ANY else (-1e9, -7))):
+    for value in (
+        math.nan,
+        math.inf,
+        -math.inf,
+        "many",
+        *absent,
+        *(() if name in ANY else (-1e9, -7)),
+    ):
         if isinstance(value, str) and str in options(hint(kind, name)):
             continue
         with pytest.raises(ValueError, match=f": {name}: expected .*, got .*; "):

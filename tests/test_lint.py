@@ -35,12 +35,18 @@ def test_a_hook_uses_the_installed_tool(hook):
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git lists the files")
 def test_a_hook_gets_the_files_that_the_lint_step_gives_its_command():
     """Those that list the files, of all that are tracked; the others look for them by themselves."""
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     for line, hook in zip(LINT, HOOKS, strict=True):
         if "xargs" not in line:
             assert field(hook, "pass_filenames") == "false" and not field(hook, "files")
             continue
         listing = shlex.split(line.partition("|")[0])
-        expected = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+        expected = subprocess.run(
+            listing, cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split()
         assert expected
-        assert [name for name in tracked.stdout.split() if re.search(field(hook, "files"), name)] == expected
+        assert [
+            name for name in tracked.stdout.split() if re.search(field(hook, "files"), name)
+        ] == expected

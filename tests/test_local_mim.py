@@ -30,7 +30,9 @@ def make(ratio=0.7):
     torch.manual_seed(0)
     encoder = ViT(12, 4, 3, image=32, patch=4, taps=(1, 2, 3))
     objectives = [
-        Objective(functools.partial(Gradients, cells=cells), predictor, MSE(), tap=tap, name=f"by{cells}")
+        Objective(
+            functools.partial(Gradients, cells=cells), predictor, MSE(), tap=tap, name=f"by{cells}"
+        )
         for cells, (tap, predictor) in SCALES.items()
     ]
     return Method(encoder, objectives, Uniform(ratio))
@@ -44,7 +46,9 @@ def released(method, view, mask):
     for objective, cells in zip(method.objectives, SCALES, strict=True):
         seen = features.at(objective.tap)
         if cells >= 1:
-            prediction = objective.predictor.everywhere(seen, mask, (8, 8)).unflatten(2, (cells, cells, 27))
+            prediction = objective.predictor.everywhere(seen, mask, (8, 8)).unflatten(
+                2, (cells, cells, 27)
+            )
             prediction = prediction.unflatten(1, (8, 8)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
             m = hidden.repeat_interleave(cells, 1).repeat_interleave(cells, 2).float()
             prediction = prediction.view(-1, 8 * cells, 8 * cells, 27)
@@ -87,7 +91,9 @@ def test_an_objective_reaches_the_blocks_up_to_its_tap_alone():
         method = make()
         output = method(batch_of(torch.randn(2, 3, 32, 32)), 0)
         output.losses[f"by{cells}"].mean().backward()
-        reached = [any(p.grad is not None for p in block.parameters()) for block in method.encoder.blocks]
+        reached = [
+            any(p.grad is not None for p in block.parameters()) for block in method.encoder.blocks
+        ]
         assert reached == [block < (tap or 4) for block in range(4)], cells
         learned = [any(p.grad is not None for p in o.parameters()) for o in method.objectives]
         assert learned == [other == number for other in range(4)]
@@ -105,7 +111,9 @@ def test_visible_patches_do_not_tell_what_they_are():
     """A hidden patch's pixels change the targets, and no prediction."""
     method, view = make(), torch.randn(2, 3, 32, 32)
     before = method(batch_of(view), 3)
-    hidden = before.mask.boolean(64).view(2, 1, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    hidden = (
+        before.mask.boolean(64).view(2, 1, 8, 8).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    )
     after = method(batch_of(torch.where(hidden, torch.randn_like(view), view)), 3)
     for name, prediction in before.predictions.items():
         assert torch.equal(prediction, after.predictions[name])
@@ -113,8 +121,24 @@ def test_visible_patches_do_not_tell_what_they_are():
 
 
 def test_it_learns(tmp_path):
-    small = ["gin/local_mim.gin", "DIM=24", "DEPTH=3", "LOW=1", "MIDDLE=1", "HIGH=2", "BATCH=16", "STEPS=60"]
-    words = flags([*small, "train.Trainer.log_every=1", "train.Trainer.evaluate=None", "train.Trainer.draw=None"])
+    small = [
+        "gin/local_mim.gin",
+        "DIM=24",
+        "DEPTH=3",
+        "LOW=1",
+        "MIDDLE=1",
+        "HIGH=2",
+        "BATCH=16",
+        "STEPS=60",
+    ]
+    words = flags(
+        [
+            *small,
+            "train.Trainer.log_every=1",
+            "train.Trainer.evaluate=None",
+            "train.Trainer.draw=None",
+        ]
+    )
     assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
     losses = [row["loss"] for row in read(tmp_path / "run" / "metrics.jsonl")]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])

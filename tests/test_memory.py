@@ -44,7 +44,9 @@ def test_a_lack_of_memory_names_its_part(error):
     assert endings.of(raised.value) == endings.Ending(5, "Part: out of memory; lower its knob")
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("no"), OutOfMemory("an inner part")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes differ"), ValueError("no"), OutOfMemory("an inner part")]
+)
 def test_what_is_no_lack_of_memory_and_what_is_named_already_pass(error):
     with pytest.raises(type(error)) as raised, memory_of("Part", "lower its knob"):
         fail(error)
@@ -53,7 +55,13 @@ def test_what_is_no_lack_of_memory_and_what_is_named_already_pass(error):
 
 def small(gin, folder, *more):
     """A run of a method of clusters, at the smallest size."""
-    words = ["Evaluation.train_images=40", "Evaluation.test_images=20", "BATCH=8", "STEPS=2", "WORKERS=0"]
+    words = [
+        "Evaluation.train_images=40",
+        "Evaluation.test_images=20",
+        "BATCH=8",
+        "STEPS=2",
+        "WORKERS=0",
+    ]
     return [*config.flags([gin, *words, *more]), "--workdir", str(folder)]
 
 
@@ -65,7 +73,11 @@ PARTS = {
         f"Evaluation: reading of the encoder: out of memory; lower evaluate.Evaluation.batch (250) or {FEWER}",
     ),
     "knn": (probes.KNN, "__call__", f"probe knn: out of memory; lower probes.KNN.chunk or {FEWER}"),
-    "linear": (probes.Linear, "__call__", f"Evaluation: probe linear: out of memory; lower {FEWER}"),
+    "linear": (
+        probes.Linear,
+        "__call__",
+        f"Evaluation: probe linear: out of memory; lower {FEWER}",
+    ),
     "drawing": (Pictures, "_draw", "Pictures: out of memory; lower draw.Pictures.images (4)"),
 }
 
@@ -88,8 +100,16 @@ def test_looks_name_their_own_knobs(part, finished, tmp_path, capsys, monkeypatc
 
 
 CLUSTERING = {
-    "survey": (Survey, "_tables", "Survey: features of every picture: out of memory; lower clusters.Survey.batch,"),
-    "k-means": (Epochwise, "recluster", "Epochwise: clustering: out of memory; lower targets.Epochwise.clusters ("),
+    "survey": (
+        Survey,
+        "_tables",
+        "Survey: features of every picture: out of memory; lower clusters.Survey.batch,",
+    ),
+    "k-means": (
+        Epochwise,
+        "recluster",
+        "Epochwise: clustering: out of memory; lower targets.Epochwise.clusters (",
+    ),
 }
 
 
@@ -108,8 +128,12 @@ def test_clustering_names_its_own_knob(part, tmp_path, capsys, monkeypatch):
 def test_the_search_for_neighbours_names_its_own_knob(monkeypatch):
     monkeypatch.setattr(neighbours, "nearest", lambda *_: fail())
     part = SimpleNamespace(survey=lambda _: [None], count=20)
-    run = SimpleNamespace(step=0, world=SimpleNamespace(device=torch.device("cpu"), heed=lambda: None))
-    with pytest.raises(OutOfMemory, match=r"Neighbours: search: .*lower targets.Neighbours.count \(20\)"):
+    run = SimpleNamespace(
+        step=0, world=SimpleNamespace(device=torch.device("cpu"), heed=lambda: None)
+    )
+    with pytest.raises(
+        OutOfMemory, match=r"Neighbours: search: .*lower targets.Neighbours.count \(20\)"
+    ):
         neighbours.Neighbours.before_run(part, run)
 
 
@@ -128,6 +152,13 @@ def test_the_time_of_a_look_counts_in_no_speed(tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "learn", takes(2, learn))
     monkeypatch.setattr(Pictures, "__call__", takes(100))
     folder = tmp_path / "run"
-    words = ["train.Trainer.draw=@draw.Pictures()", "train.Trainer.draw_every=2", "WORKERS=0", "STEPS=4"]
+    words = [
+        "train.Trainer.draw=@draw.Pictures()",
+        "train.Trainer.draw_every=2",
+        "WORKERS=0",
+        "STEPS=4",
+    ]
     assert main(bare(folder, *config.flags(words))) == 0
-    assert [row["images_per_second"] for row in read(folder / "metrics.jsonl")] == [4.0] * 4  # 8 images in 2 s
+    assert [row["images_per_second"] for row in read(folder / "metrics.jsonl")] == [
+        4.0
+    ] * 4  # 8 images in 2 s

@@ -18,13 +18,20 @@ TINY = functools.partial(predictors.Transformer, dim=24, depth=1, heads=2)
 
 def make_batch(b=4, channels=3, sides=(16, 24), views=1):
     torch.manual_seed(0)
-    return Batch([torch.randn(b, channels, *sides) for _ in range(views)], torch.arange(b), torch.full((b,), -1))
+    return Batch(
+        [torch.randn(b, channels, *sides) for _ in range(views)],
+        torch.arange(b),
+        torch.full((b,), -1),
+    )
 
 
 def make_method(channels=3, sides=(16, 24), patch=4, **slots):
     torch.manual_seed(0)
     encoder = encoders.ViT(24, 2, 2, image=sides, patch=patch, channels=channels)
-    slots = {"objectives": [Objective(targets.Pixels, TINY, losses.MSE())], "mask": masks.Uniform(0.75)} | slots
+    slots = {
+        "objectives": [Objective(targets.Pixels, TINY, losses.MSE())],
+        "mask": masks.Uniform(0.75),
+    } | slots
     return Method(encoder, **slots)
 
 
@@ -41,7 +48,9 @@ def test_training_lowers_the_loss():
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 12])
-@pytest.mark.parametrize(("sides", "patch"), [((16, 16), 4), ((8, 24), (4, 8)), ((4, 8, 16), (2, 4, 4))])
+@pytest.mark.parametrize(
+    ("sides", "patch"), [((16, 16), 4), ((8, 24), (4, 8)), ((4, 8, 16), (2, 4, 4))]
+)
 def test_every_shape_and_channel_count(channels, sides, patch):
     method, batch = make_method(channels, sides, patch), make_batch(2, channels, sides)
     out = method(batch, 0)
@@ -88,7 +97,9 @@ def test_gradient_is_zero_on_visible_predictions_and_targets():
 def test_loss_does_not_see_visible_targets():
     method, batch = make_method(), make_batch()
     out = method(batch, 0)
-    hidden = out.mask.boolean(24).view(4, 1, 4, 1, 6, 1).expand(4, 3, 4, 4, 6, 4).reshape(4, 3, 16, 24)
+    hidden = (
+        out.mask.boolean(24).view(4, 1, 4, 1, 6, 1).expand(4, 3, 4, 4, 6, 4).reshape(4, 3, 16, 24)
+    )
     other = torch.where(hidden, batch.views[0], batch.views[0] + 1)
     target = ask(method.objectives[0].target, other, out.mask)
     torch.testing.assert_close(target, out.targets["pixels"])
@@ -135,7 +146,10 @@ def test_several_draws_of_one_view():
             first = masks.Uniform(0.5)(index, grid, draw)
             return [first, Mask(first.hidden, first.visible, first.visible)]
 
-    objectives = [Objective(targets.Pixels, TINY, losses.MSE(), source=(source,)) for source in ((0, 0), (0, 1))]
+    objectives = [
+        Objective(targets.Pixels, TINY, losses.MSE(), source=(source,))
+        for source in ((0, 0), (0, 1))
+    ]
     out = make_method(objectives=objectives, mask=Twice())(make_batch(), 0)
     assert torch.equal(out.branches[0, 0].mask.hidden, out.branches[0, 1].mask.visible)
     assert out.branches[0, 1].source.view == 0
@@ -183,11 +197,19 @@ def test_no_mask_and_pooled_tokens_make_a_clustering_method():
     method.after_forward(make_batch(), out)
     method.after_step(5)
     told = method.objectives[0].target.told
-    assert told == [("load", "a"), ("run", "a"), ("epoch", "b"), (4, ["labels", "labels.target"]), (24, 5)]
+    assert told == [
+        ("load", "a"),
+        ("run", "a"),
+        ("epoch", "b"),
+        (4, ["labels", "labels.target"]),
+        (24, 5),
+    ]
 
 
 def test_one_objective_may_predict_from_several_views():
-    objective = Objective(Labels, predictors.Pooled, losses.CrossEntropy(), on="pooled", source=(0, 1, 2))
+    objective = Objective(
+        Labels, predictors.Pooled, losses.CrossEntropy(), on="pooled", source=(0, 1, 2)
+    )
     method, batch = make_method(objectives=[objective], mask=None), make_batch(views=3)
     out = method(batch, 0)
     assert out.losses["labels"].shape == out.targets["labels"].shape == (4, 3)
@@ -231,14 +253,18 @@ def test_ranker_guides_the_mask_and_learns_from_the_losses():
 
 
 def test_bad_objective_is_refused():
-    with pytest.raises(ValueError, match=r"Objective: on: expected one of predicted, .* got 'masked'"):
+    with pytest.raises(
+        ValueError, match=r"Objective: on: expected one of predicted, .* got 'masked'"
+    ):
         Objective(targets.Pixels, TINY, losses.MSE(), on="masked")
 
 
 def test_method_compiles_whole():
     method, batch = make_method(), make_batch()
     expected = method(batch, 2).loss
-    compiled = torch.compile(method, fullgraph=True, backend="aot_eager")  # C++ from inductor takes a minute
+    compiled = torch.compile(
+        method, fullgraph=True, backend="aot_eager"
+    )  # C++ from inductor takes a minute
     torch.testing.assert_close(compiled(batch, 2).loss, expected)
 
 

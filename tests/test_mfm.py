@@ -74,19 +74,31 @@ def test_gradients_reach_everything():
 def test_pictures_show_what_was_seen_and_paste_what_was_removed(tmp_path):
     method, given = make("gin/mfm.gin", *TINY).eval(), batch()
     branch, objective = next(iter(method.encode(given, 0).values())), method.objectives[0]
-    columns = _columns(method.encoder, objective, objective.target, branch, lambda view: view * STD + MEAN)
+    columns = _columns(
+        method.encoder, objective, objective.target, branch, lambda view: view * STD + MEAN
+    )
     assert list(columns) == ["input", "seen", "prediction", "pasted"]
-    torch.testing.assert_close(columns["seen"], method.encoder.seen(branch.view, branch.mask) * STD + MEAN)
+    torch.testing.assert_close(
+        columns["seen"], method.encoder.seen(branch.view, branch.mask) * STD + MEAN
+    )
     spectra = {name: torch.fft.rfft2(column) for name, column in columns.items()}
     kept = branch.mask.extra.kept(32, 32)[:, None].expand_as(spectra["input"])
-    torch.testing.assert_close(spectra["pasted"][kept], spectra["input"][kept], atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(spectra["pasted"][~kept], spectra["prediction"][~kept], atol=1e-3, rtol=1e-3)
-    assert reconstruction.draw(method, given, 0, tmp_path / "drawn.png", lambda view: view * STD + MEAN)
+    torch.testing.assert_close(
+        spectra["pasted"][kept], spectra["input"][kept], atol=1e-3, rtol=1e-3
+    )
+    torch.testing.assert_close(
+        spectra["pasted"][~kept], spectra["prediction"][~kept], atol=1e-3, rtol=1e-3
+    )
+    assert reconstruction.draw(
+        method, given, 0, tmp_path / "drawn.png", lambda view: view * STD + MEAN
+    )
 
 
 def test_evaluation_sees_pictures_as_they_are():
     method, given = make("gin/mfm.gin", *TINY), batch()
-    torch.testing.assert_close(method.encoder(given.views[0]).tokens, method.encoder.trunk(given.views[0]).tokens)
+    torch.testing.assert_close(
+        method.encoder(given.views[0]).tokens, method.encoder.trunk(given.views[0]).tokens
+    )
     assert isinstance(method.encoder.bare, encoders.ViT)
 
 
@@ -103,12 +115,19 @@ def test_numbers_of_the_recipe():
     with torch.device("meta"):
         method = make("gin/recipe/mfm.gin")
     assert (method.mask.radius, method.mask.low) == (16, 0.5)
-    drawn = method.mask(torch.arange(2), (14, 14), Draw(0, 0)).extra._replace(inside=torch.tensor([True, False]))
+    drawn = method.mask(torch.arange(2), (14, 14), Draw(0, 0)).extra._replace(
+        inside=torch.tensor([True, False])
+    )
     kept = drawn.kept(224, 224)
-    whole = torch.cat([kept, kept[..., 1:112]], -1)  # the frequencies that the half spectrum leaves out
+    whole = torch.cat(
+        [kept, kept[..., 1:112]], -1
+    )  # the frequencies that the half spectrum leaves out
     assert whole.sum((1, 2)).tolist() == [793, 224 * 224 - 793]
     assert method.encoder.how.clamp and method.objectives[0].loss.mean == "batch"
-    optimizer, steps = config.build("train.Trainer", "optimizer"), config.value("train.Trainer", "steps", 0)
+    optimizer, steps = (
+        config.build("train.Trainer", "optimizer"),
+        config.value("train.Trainer", "steps", 0),
+    )
     assert steps == 300 * (1281167 // 2048)
     rate = optimizer.schedule(config.value("train.Trainer", "batch", 0))
     found = [rate(step, steps) for step in (0, math.ceil(steps / 15), steps)]

@@ -47,11 +47,21 @@ def test_copies_are_saved_and_what_is_shared_is_saved_once(finished):
     saved = weights(finished)
     assert "method.ranker.teacher.module.cls_token" in saved
     assert "method.ranker.judge.module.embed.weight" in saved
-    shared = [name for name in saved if name.endswith("predictor.embed.weight") and name.startswith("method.")]
+    shared = [
+        name
+        for name in saved
+        if name.endswith("predictor.embed.weight") and name.startswith("method.")
+    ]
     assert shared == ["method.objectives.0.predictor.embed.weight"]
-    theirs, own = (saved[f"method.{part}.cls_token"] for part in ("ranker.teacher.module", "encoder"))
+    theirs, own = (
+        saved[f"method.{part}.cls_token"] for part in ("ranker.teacher.module", "encoder")
+    )
     assert not torch.equal(theirs, own)
-    assert not [name for name in saved if name.startswith("optimizer.") and ("teacher" in name or "judge" in name)]
+    assert not [
+        name
+        for name in saved
+        if name.startswith("optimizer.") and ("teacher" in name or "judge" in name)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +72,9 @@ def every_step(tmp_path_factory):
     return folder / "checkpoints"
 
 
-@pytest.mark.parametrize("step", [2, 3])  # at the end of an epoch, where the released resume skips one, and within
+@pytest.mark.parametrize(
+    "step", [2, 3]
+)  # at the end of an epoch, where the released resume skips one, and within
 def test_a_resumed_run_has_the_same_masks_shares_and_copies(step, finished, every_step, tmp_path):
     folder = tmp_path / "resumed"
     assert main(command(folder, "--resume", str(every_step / f"step-{step:08d}"))) == 0
@@ -73,7 +85,9 @@ def test_a_resumed_run_has_the_same_masks_shares_and_copies(step, finished, ever
 
 def test_copies_follow_once_a_step_however_many_pieces_it_has(tmp_path, monkeypatch):
     updates, update = [], Momentum.update
-    monkeypatch.setattr(Momentum, "update", lambda self, *args: updates.append(id(self)) or update(self, *args))
+    monkeypatch.setattr(
+        Momentum, "update", lambda self, *args: updates.append(id(self)) or update(self, *args)
+    )
     assert main(command(tmp_path / "pieces", "-b", "train.Trainer.micro=4")) == 0
     assert len(set(updates)) == 2  # of the encoder and of its ranker
     assert len(updates) == 2 * (1 + 6)  # as the run begins, too
@@ -94,13 +108,23 @@ def test_defaults_are_the_decisions():
     assert config.value("train.Trainer", "clip", None) == 5.0
     method = config.build("train.Trainer", "method")
     assert method.ranker.compare.epsilon == 0
-    assert [round(method.mask.hard(step, 2000), 4) for step in (0, 1000, 1999)] == [0.0025, 0.2525, 0.5]
+    assert [round(method.mask.hard(step, 2000), 4) for step in (0, 1000, 1999)] == [
+        0.0025,
+        0.2525,
+        0.5,
+    ]
     assert method.mask.hide == "highest"
     assert method.ranker.teacher.steps == 2000
 
 
 def test_schedules_of_the_recipe():
-    tiny = ["DIM=24", "DEPTH=1", "HEADS=2", "predictors.Transformer.dim=24", "predictors.Transformer.depth=1"]
+    tiny = [
+        "DIM=24",
+        "DEPTH=1",
+        "HEADS=2",
+        "predictors.Transformer.dim=24",
+        "predictors.Transformer.depth=1",
+    ]
     config.load(["gin/recipe/hpm.gin"], [*tiny, "predictors.Transformer.heads=2"])
     method = config.build("train.Trainer", "method")
     steps = 125_000
@@ -114,4 +138,6 @@ def test_one_binding_leaves_the_loss_prediction_alone():
     config.load(["gin/hpm.gin"], ["rankers.PredictedLoss.momentum=None"])
     method = config.build("train.Trainer", "method")
     assert method.ranker.teacher is None
-    assert not [name for name, parameter in method.named_parameters() if not parameter.requires_grad]
+    assert not [
+        name for name, parameter in method.named_parameters() if not parameter.requires_grad
+    ]

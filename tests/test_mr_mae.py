@@ -7,7 +7,14 @@ import torch.nn.functional as F
 from pymim import config
 from pymim.contracts import Batch
 
-SMALL = ["DIM=16", "DEPTH=2", "HEADS=2", "Transformer.dim=8", "Transformer.heads=2", "STATISTICS='half'"]
+SMALL = [
+    "DIM=16",
+    "DEPTH=2",
+    "HEADS=2",
+    "Transformer.dim=8",
+    "Transformer.heads=2",
+    "STATISTICS='half'",
+]
 
 
 @pytest.fixture
@@ -45,17 +52,27 @@ def test_the_mimic_is_of_visible_tokens_and_its_formula_by_hand(method):
 def test_the_two_targets_never_meet_on_one_patch(method):
     found = method(batch(), 0)
     assert found.losses["mimic"].shape == (3, 16) and found.losses["pixels"].shape == (3, 48)
-    for visible, predicted in zip(found.mask.visible.tolist(), found.mask.predicted.tolist(), strict=True):
+    for visible, predicted in zip(
+        found.mask.visible.tolist(), found.mask.predicted.tolist(), strict=True
+    ):
         assert sorted(visible + predicted) == list(range(64))
-    torch.testing.assert_close(found.loss, found.losses["mimic"].mean() + found.losses["pixels"].mean())
+    torch.testing.assert_close(
+        found.loss, found.losses["mimic"].mean() + found.losses["pixels"].mean()
+    )
 
 
 def reached(method, name):
     """The modules that learn by one objective alone."""
     method.zero_grad(set_to_none=True)
     method(batch(), 0).losses[name].mean().backward()
-    names = {"encoder.": "encoder", "objectives.0.predictor.": "head", "objectives.1.predictor.": "decoder"}
-    learnt = [n for n, p in method.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
+    names = {
+        "encoder.": "encoder",
+        "objectives.0.predictor.": "head",
+        "objectives.1.predictor.": "decoder",
+    }
+    learnt = [
+        n for n, p in method.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+    ]
     return {next((word for start, word in names.items() if n.startswith(start)), n) for n in learnt}
 
 

@@ -67,7 +67,9 @@ def test_pairs_of_views(options, expected):
     objective, out, found = pairs_of(**options)
     assert found == expected
     assert objective.predictor.calls == len({source for source, _ in expected})
-    assert sorted(asked.number for asked in objective.target.asked) == sorted({to for _, to in expected})
+    assert sorted(asked.number for asked in objective.target.asked) == sorted(
+        {to for _, to in expected}
+    )
     by_hand = []
     for source, to in expected:
         scores = objective.predictor.head(out.branches[source, 0].features.pooled)
@@ -97,7 +99,9 @@ class Self(Counted):
 
 @pytest.mark.parametrize("graph", [False, True])
 def test_a_target_may_read_the_prediction_of_the_view_it_looks_at(graph):
-    objective = Objective(lambda e: Self(e, graph), CountedPooled, First(), on="pooled", source=(0, 1), to=(0, 1))
+    objective = Objective(
+        lambda e: Self(e, graph), CountedPooled, First(), on="pooled", source=(0, 1), to=(0, 1)
+    )
     method = make_method(objectives=[objective], mask=None)
     out = method(make_batch(views=2), 0)
     assert objective.predictor.calls == 2
@@ -123,7 +127,9 @@ def test_parts_by_name_are_one_part():
     assert second.target is first.target and second.predictor is first.predictor
     assert len(first.target.asked) == 1 and first.predictor.calls == 1
     assert sum(p.numel() for p in method.objectives.parameters()) == 24 * 5 + 5
-    torch.testing.assert_close(out.losses["counted"][:, 0], out.predictions["first"][:, 0].square().mean(-1))
+    torch.testing.assert_close(
+        out.losses["counted"][:, 0], out.predictions["first"][:, 0].square().mean(-1)
+    )
 
 
 def test_a_name_that_no_earlier_objective_has_is_refused():
@@ -215,7 +221,10 @@ def test_one_group_of_the_grid():
     from pymim.method import Method
 
     encoder = ViT(24, 1, 2, image=(2, 16, 24), patch=(1, 4, 4))
-    objectives = [Objective(targets.Pixels, TINY, losses.MSE(), group=group, name=f"of{group}") for group in (0, 1)]
+    objectives = [
+        Objective(targets.Pixels, TINY, losses.MSE(), group=group, name=f"of{group}")
+        for group in (0, 1)
+    ]
     whole = Objective(targets.Pixels, TINY, losses.MSE(), name="whole")
     method = Method(encoder, [*objectives, whole], masks.Uniform(0.5))
     batch = make_batch()
@@ -226,7 +235,9 @@ def test_one_group_of_the_grid():
         one = out.losses[objective.name]
         assert one.shape == (4, 24)
         assert torch.equal(one > 0, hidden[:, 24 * group : 24 * (group + 1)])
-        wanted = objective.target(_all(batch._replace(views=[clip])))[:, 24 * group : 24 * (group + 1)]
+        wanted = objective.target(_all(batch._replace(views=[clip])))[
+            :, 24 * group : 24 * (group + 1)
+        ]
         torch.testing.assert_close(out.targets[objective.name], wanted)
 
 
@@ -245,7 +256,9 @@ def test_own_losses_are_added_and_logged_once():
     second = Objective("first", CountedPooled, First(), on="pooled", name="second")
     out = make_method(objectives=[first, second], mask=None)(make_batch(), 0)
     assert set(out.losses) == {"first", "second", "first.target"}
-    torch.testing.assert_close(out.loss, out.losses["first"].mean() + out.losses["second"].mean() + 0.25)
+    torch.testing.assert_close(
+        out.loss, out.losses["first"].mean() + out.losses["second"].mean() + 0.25
+    )
 
 
 def test_hooks_reach_what_a_policy_or_a_loss_wraps():

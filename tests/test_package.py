@@ -17,7 +17,9 @@ FOLDERS = {path.parent.name for path in (ROOT / "pymim").glob("*/__init__.py")}
 def fresh(script):
     """What a script prints in a Python of its own."""
     command = [sys.executable, "-c", script]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
 
 
 def test_torch_is_imported_with_the_first_name_that_needs_it():
@@ -48,7 +50,12 @@ def test_a_name_that_is_not_there_is_an_error():
 
 
 def test_help_says_what_is_where():
-    words = set(pydoc.plain(pydoc.render_doc(pymim)).partition("PACKAGE CONTENTS")[0].replace(",", " ").split())
+    words = set(
+        pydoc.plain(pydoc.render_doc(pymim))
+        .partition("PACKAGE CONTENTS")[0]
+        .replace(",", " ")
+        .split()
+    )
     assert not (NAMES | FOLDERS) - words
 
 

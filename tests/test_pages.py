@@ -37,7 +37,10 @@ SHIPPED = {  # the package whose parts fill a slot, and the page of that slot
 
 def blocks(language):
     """Every block of a language, with its page and its number there."""
-    found = {page: re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) for page, text in PAGES.items()}
+    found = {
+        page: re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+        for page, text in PAGES.items()
+    }
     return [
         pytest.param(block, id=f"{page}-{number}")
         for page, texts in found.items()
@@ -81,7 +84,9 @@ def test_gin_files_are_explained(text, contrast):
 @pytest.mark.parametrize("command", commands())
 def test_commands_parse_and_configure(command, contrast):
     args = run.parse(shlex.split(command.replace("runs/mine/config.gin", "gin/mae.gin")))
-    assert args.gin or (args.workdir and (args.resume == "auto" or args.mode != "train")) or args.list
+    assert (
+        args.gin or (args.workdir and (args.resume == "auto" or args.mode != "train")) or args.list
+    )
     with config.trusting(args.trust):
         assert not args.gin or config.load(args.gin, args.bindings)
 
@@ -101,7 +106,9 @@ def test_named_files_are_there(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_named_parts_are_there(page):
     pattern = rf"(?<![\w.])({'|'.join(MODULES)})\.([A-Z]\w*)(?:\.([a-z]\w*))?"
-    lines = [line for line in PAGES[page].splitlines() if "did you mean" not in line]  # what is misspelt
+    lines = [
+        line for line in PAGES[page].splitlines() if "did you mean" not in line
+    ]  # what is misspelt
     named = set(re.findall(pattern, "\n".join(lines)))
     assert [names for names in sorted(named) if not _is_there(*names)] == []
 
@@ -145,7 +152,10 @@ def test_the_index_leads_to_every_page():
         ("data", (*opening.NAMES, *splits.SPLITS)),
         ("data", tuple(suffix.strip(".") for suffix in (*decode.SUFFIXES, *videos.SUFFIXES))),
         ("evaluation", reading.POOLS),
-        ("gin", tuple(re.findall(r"^([A-Z_]+) = ", (ROOT / "gin/base.gin").read_text(), re.MULTILINE))),
+        (
+            "gin",
+            tuple(re.findall(r"^([A-Z_]+) = ", (ROOT / "gin/base.gin").read_text(), re.MULTILINE)),
+        ),
     ],
 )
 def test_a_page_names_all_of_a_kind(page, names):
@@ -156,15 +166,25 @@ def test_a_page_names_all_of_a_kind(page, names):
 
 def test_the_layout_names_every_module_and_folder():
     """`pymim docs` writes the reference: where it is, it is a verb of its own."""
-    there = [path for path in ROOT.glob("pymim/[a-z]*") if path.suffix in ("", ".py") and path.stem != "docs"]
+    there = [
+        path
+        for path in ROOT.glob("pymim/[a-z]*")
+        if path.suffix in ("", ".py") and path.stem != "docs"
+    ]
     missing = [path.name for path in there if f"`pymim/{path.name}`" not in PAGES["docs/design.md"]]
     assert len(there) > 40
     assert missing == []
 
 
 def test_all_exit_codes_are_listed():
-    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["docs/runs.md"], re.MULTILINE)}
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")]
+    listed = {
+        int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["docs/runs.md"], re.MULTILINE)
+    }
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and hasattr(kind, "exit_code")
+    ]
     assert listed == {0, *(kind.exit_code for kind in kinds)}
 
 

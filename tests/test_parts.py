@@ -87,5 +87,8 @@ def test_a_dropped_branch_counts_exactly():
     branch = DropPath(0.9, subset=True)
     branch.train()
     seen = []
-    branch(torch.zeros(100, 2, 3), lambda images: seen.append(len(images)) or torch.zeros(len(images), 2, 3))
+    branch(
+        torch.zeros(100, 2, 3),
+        lambda images: seen.append(len(images)) or torch.zeros(len(images), 2, 3),
+    )
     assert seen == [10]

@@ -13,7 +13,10 @@ from pymim.objective import Objective
 from pymim.probes import FineTune
 from tests.test_train import TINY, trainer
 
-IMAGES, LABELS = torch.rand(24, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(24) % 3
+IMAGES, LABELS = (
+    torch.rand(24, 3, 8, 8, generator=torch.Generator().manual_seed(0)),
+    torch.arange(24) % 3,
+)
 
 
 def flags():
@@ -39,7 +42,8 @@ def probed(tokens):
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"), [("bf16", torch.bfloat16), ("tf32", torch.float32), ("float32", torch.float32)]
+    ("name", "dtype"),
+    [("bf16", torch.bfloat16), ("tf32", torch.float32), ("float32", torch.float32)],
 )
 def test_what_is_inside_is_so_computed_and_what_is_behind_is_as_before(name, dtype):
     before, ones = flags(), torch.ones(2, 2)
@@ -61,7 +65,11 @@ def test_auto_is_bf16_unless_the_processor_emulates_it(capability, wanted, monke
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert precision.chosen("auto", cpu) == wanted and precision.chosen("auto", cuda) == "bf16"
-    assert [precision.chosen(name, cpu) for name in ("bf16", "tf32", "float32")] == ["bf16", "tf32", "float32"]
+    assert [precision.chosen(name, cpu) for name in ("bf16", "tf32", "float32")] == [
+        "bf16",
+        "tf32",
+        "float32",
+    ]
     ones = torch.ones(2, 2)
     with precision.autocast(cpu):  # outside of a run
         assert (ones @ ones).dtype == (torch.bfloat16 if wanted == "bf16" else torch.float32)
@@ -70,7 +78,9 @@ def test_auto_is_bf16_unless_the_processor_emulates_it(capability, wanted, monke
 
 
 @pytest.mark.parametrize(("capability", "said"), [("AVX512", False), ("AVX2", True)])
-def test_a_run_says_that_its_processor_emulates_bf16(capability, said, monkeypatch, tmp_path, capsys):
+def test_a_run_says_that_its_processor_emulates_bf16(
+    capability, said, monkeypatch, tmp_path, capsys
+):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     run = trainer([Objective(targets.Pixels, TINY, losses.MSE())], precision="bf16", steps=1)
     announce.begins(run, Folder(tmp_path), 0)
@@ -93,11 +103,16 @@ def test_probes_are_computed_as_the_run_is(name, dtype, tmp_path):
     run = trainer([Objective(targets.Pixels, TINY, losses.MSE())], precision=name, steps=1)
     torch.manual_seed(0)
     run.untrained = Watched(16, 1, 2, image=8, patch=4)
-    look = Evaluation("digits", views.Center(8), [Kept(), FineTune(steps=1)], train_images=30, test_images=20)
+    look = Evaluation(
+        "digits", views.Center(8), [Kept(), FineTune(steps=1)], train_images=30, test_images=20
+    )
     run.looks = [(lambda t, folder, step: look.probe(t.untrained, [(IMAGES, LABELS)] * 2), 0)]
     run.run(Folder(tmp_path))
     assert tokens == [dtype] and backward == [torch.float32]
-    assert {row[1:] for row in seen} == {(dtype, False, False)} and {row[0] for row in seen} == {True, False}
+    assert {row[1:] for row in seen} == {(dtype, False, False)} and {row[0] for row in seen} == {
+        True,
+        False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -105,7 +120,8 @@ def test_probes_are_computed_as_the_run_is(name, dtype, tmp_path):
 )
 def test_what_is_no_precision_is_refused(make):
     with pytest.raises(
-        ConfigError, match="precision: expected one of auto, bf16, tf32, float32, got 'half'; name one of"
+        ConfigError,
+        match="precision: expected one of auto, bf16, tf32, float32, got 'half'; name one of",
     ):
         make("half")
 

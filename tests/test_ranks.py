@@ -14,15 +14,35 @@ from pymim.config import flags
 from tests.crew import Crew, appears
 
 SMALL = [
-    *("DATA=@data.Digits", "data.Digits.length=48", "IMAGE=16", "BATCH=16", "STEPS=6", "CLUSTERS=6"),
-    *("encoders.ResNet.dim=4", "encoders.ResNet.depths=(1, 1)", "clusters.Survey.batch=2", "WORKERS=0"),
-    *("Trainer.log_every=1", "Trainer.save_every=6", "Trainer.draw=None", "Trainer.evaluate_every=4"),
+    *(
+        "DATA=@data.Digits",
+        "data.Digits.length=48",
+        "IMAGE=16",
+        "BATCH=16",
+        "STEPS=6",
+        "CLUSTERS=6",
+    ),
+    *(
+        "encoders.ResNet.dim=4",
+        "encoders.ResNet.depths=(1, 1)",
+        "clusters.Survey.batch=2",
+        "WORKERS=0",
+    ),
+    *(
+        "Trainer.log_every=1",
+        "Trainer.save_every=6",
+        "Trainer.draw=None",
+        "Trainer.evaluate_every=4",
+    ),
     "Trainer.patience=8",
 ]
 EVALUATED = ["Trainer.evaluate=@evaluate.Evaluation()", "evaluate.Evaluation.probes=()"]
 # Where both are when one of them is signalled: what slows a run there, and how many steps are done.
 PLACES = {
-    "a step": ("slowly(train.Trainer, 'learn', 0.5, lambda run, forward, batch, step, folder: step >= 3)", 4),
+    "a step": (
+        "slowly(train.Trainer, 'learn', 0.5, lambda run, forward, batch, step, folder: step >= 3)",
+        4,
+    ),
     "a survey": (
         "run_of = []\n"
         "slowly(targets.Epochwise, 'before_epoch', 0, lambda target, run: run_of.append(run))\n"
@@ -37,7 +57,10 @@ PLACES = {
         "slowly(KMeans, '_pass', 1, lambda *_: steps[-1] == 3)",
         3,
     ),
-    "an evaluation": ("slowly(evaluate.Evaluation, '__call__', 60, lambda look, run, folder, step: step == 4)", 4),
+    "an evaluation": (
+        "slowly(evaluate.Evaluation, '__call__', 60, lambda look, run, folder, step: step == 4)",
+        4,
+    ),
 }
 
 
@@ -60,7 +83,10 @@ def command(folder, *more):
 
 
 def saved(folder):
-    return [int(path.parent.name[-8:]) for path in sorted((folder / "run").glob("checkpoints/step-*/meta.json"))]
+    return [
+        int(path.parent.name[-8:])
+        for path in sorted((folder / "run").glob("checkpoints/step-*/meta.json"))
+    ]
 
 
 def weights(folder):
@@ -98,7 +124,9 @@ def stopped(ranks, folder, place, asked):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_signal_to_one_stops_all_and_the_run_goes_on_to_the_same_bits(place, ranks, whole, tmp_path):
+def test_a_signal_to_one_stops_all_and_the_run_goes_on_to_the_same_bits(
+    place, ranks, whole, tmp_path
+):
     stopped(ranks, tmp_path, place, [1])
     ranks.start(tmp_path, [*command(tmp_path), "--resume", "auto"])
     assert ranks.ends(0, 1)[0] == [0, 0]
@@ -122,14 +150,21 @@ LOST = {signal.SIGKILL: "gone", signal.SIGSTOP: "stopped by a signal"}
         (signal.SIGSTOP, "an evaluation", 0),
     ],
 )
-def test_the_others_end_in_a_line_that_names_the_one_that_is_lost(number, place, lost, ranks, tmp_path):
+def test_the_others_end_in_a_line_that_names_the_one_that_is_lost(
+    number, place, lost, ranks, tmp_path
+):
     started(ranks, tmp_path, place)
     process = ranks.ranks[lost]
     ranks.signal(number, lost)
     codes, lines = ranks.ends(1 - lost)
     assert codes == [7]
-    assert len(lines[0]) == 1 and lines[0][0].startswith(f"pymim: rank {lost} (process {process} on ")
-    assert f" is {LOST[number]} (before a step was saved: the same command begins again)" in lines[0][0]
+    assert len(lines[0]) == 1 and lines[0][0].startswith(
+        f"pymim: rank {lost} (process {process} on "
+    )
+    assert (
+        f" is {LOST[number]} (before a step was saved: the same command begins again)"
+        in lines[0][0]
+    )
 
 
 def test_an_error_of_one_ends_the_others_with_its_words_and_its_code(ranks, tmp_path):
@@ -144,14 +179,23 @@ train.Trainer.learn = fail
 """
     ranks.start(tmp_path, command(tmp_path), fails)
     codes, lines = ranks.ends(0, 1)
-    assert (codes, lines) == ([4, 4], [["pymim: rank 1 ended: no more pictures"], ["pymim: no more pictures"]])
+    assert (codes, lines) == (
+        [4, 4],
+        [["pymim: rank 1 ended: no more pictures"], ["pymim: no more pictures"]],
+    )
 
 
 @pytest.mark.parametrize(
     ("missing", "line"),
     [
-        (1, r"pymim: rank 1: expected to start within 2 s of the others, got nothing; start WORLD_SIZE = 2 proc"),
-        (0, r"pymim: rank 0: expected at 127.0.0.1:\d+ within 2 s, got no answer; start it, set MASTER_ADDR and"),
+        (
+            1,
+            r"pymim: rank 1: expected to start within 2 s of the others, got nothing; start WORLD_SIZE = 2 proc",
+        ),
+        (
+            0,
+            r"pymim: rank 0: expected at 127.0.0.1:\d+ within 2 s, got no answer; start it, set MASTER_ADDR and",
+        ),
     ],
 )
 def test_one_that_never_starts_is_named(missing, line, ranks, tmp_path):

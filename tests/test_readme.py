@@ -16,9 +16,13 @@ from tests.test_method import make_batch, make_method
 
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "docs/results.md")}
+PAGES = {
+    name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "docs/results.md")
+}
 # Of shipped gin files; a line may go on after a backslash.
-COMMAND = re.compile(r"(?:^|&& )(?:python -m pymim\.run|pymim) (?=.*--gin gin/)((?:.*\\\n)*.+)$", re.MULTILINE)
+COMMAND = re.compile(
+    r"(?:^|&& )(?:python -m pymim\.run|pymim) (?=.*--gin gin/)((?:.*\\\n)*.+)$", re.MULTILINE
+)
 
 
 def python_of(page):
@@ -51,7 +55,12 @@ def test_commands_parse_and_configure(command):
 
 def test_the_first_command_runs_small(tmp_path):
     assert COMMANDS[0] == "--gin gin/mae.gin"
-    values = ("Evaluation.train_images=20", "Evaluation.test_images=10", "Pictures.images=2", "FineTune.steps=2")
+    values = (
+        "Evaluation.train_images=20",
+        "Evaluation.test_images=10",
+        "Pictures.images=2",
+        "FineTune.steps=2",
+    )
     values += ("probes.Linear.iterations=3",)
     quick = " ".join(f"-b {value}" for value in values)
     words = shlex.split(f"{COMMANDS[0]} {TINY} {quick} --workdir {tmp_path / 'run'}")
@@ -67,7 +76,9 @@ def test_adding_a_method_really_adds_one(tmp_path, monkeypatch, capsys):
     (tmp_path / "contrast.gin").write_text(gin)
     monkeypatch.syspath_prepend(tmp_path)
     quick = "-b STEPS=2 -b train.Trainer.evaluate=None -b train.Trainer.draw=None"
-    words = shlex.split(f"--gin {tmp_path / 'contrast.gin'} {TINY} {quick} --workdir {tmp_path / 'run'}")
+    words = shlex.split(
+        f"--gin {tmp_path / 'contrast.gin'} {TINY} {quick} --workdir {tmp_path / 'run'}"
+    )
     assert run.main(words) == 2 and "add --trust" in capsys.readouterr().err
     assert run.main([*words, "--trust"]) == 0
     theirs = ["export", str(tmp_path / "run"), "--to", str(tmp_path / "to")]
@@ -96,7 +107,9 @@ def test_the_recipe_of_a_mask_hides_the_lower_half_and_trains():
     assert make_method(mask=recipe("Below")())(make_batch(), 0).mask.predicted.min() == 12
 
 
-@pytest.mark.parametrize(("sides", "patch"), [((4, 8), (4, 4)), ((4, 4, 8), (2, 4, 4))], ids=["images", "clips"])
+@pytest.mark.parametrize(
+    ("sides", "patch"), [((4, 8), (4, 4)), ((4, 4, 8), (2, 4, 4))], ids=["images", "clips"]
+)
 def test_the_recipe_of_a_target_is_the_mean_of_each_channel(sides, patch):
     target = recipe("MeanColour")(SimpleNamespace(patch=patch, channels=3))
     view = torch.randn(2, 3, *sides)
@@ -133,7 +146,13 @@ def test_named_folders_and_presets_exist():
     for name in ("release", "cuda", "dev", "emulate", "emulate-asan", "asan", "tsan"):
         assert f'"name": "{name}"' in presets
         assert f"`{name}`" in CONTRIBUTING
-    for name in ("examples/cpp", "tests/test_design.py", "CHANGELOG.md", "constraints.txt", ".ci/run"):
+    for name in (
+        "examples/cpp",
+        "tests/test_design.py",
+        "CHANGELOG.md",
+        "constraints.txt",
+        ".ci/run",
+    ):
         assert (ROOT / name).exists(), name
         assert name in README + CONTRIBUTING
 

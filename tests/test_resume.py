@@ -57,11 +57,22 @@ def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole,
     early = run / "checkpoints/step-00000002"
     (run / "evaluation").mkdir()
     (run / "evaluation/step-00000006.json").write_text("{}")
-    assert main(command(run, "--resume", str(early), "-b", "STEPS=5", "-b", "train.Trainer.save_every=1")) == 0
-    said = capsys.readouterr().err
-    assert f"resume: goes on from step 2; what is of later steps is set aside in {run / 'aside'} until" in said
     assert (
-        "checkpoints/step-00000004, checkpoints/step-00000006, evaluation/step-00000006.json, 4 rows of m" in said
+        main(
+            command(
+                run, "--resume", str(early), "-b", "STEPS=5", "-b", "train.Trainer.save_every=1"
+            )
+        )
+        == 0
+    )
+    said = capsys.readouterr().err
+    assert (
+        f"resume: goes on from step 2; what is of later steps is set aside in {run / 'aside'} until"
+        in said
+    )
+    assert (
+        "checkpoints/step-00000004, checkpoints/step-00000006, evaluation/step-00000006.json, 4 rows of m"
+        in said
     )
     assert checkpoints(run) == [2, 3, 4, 5] and checkpoints(run / "aside") == [6]
     assert [row["step"] for row in read(run / "metrics.jsonl")] == [1, 2, 3, 4, 5]
@@ -104,7 +115,10 @@ def test_where_no_checkpoint_is_whole_nothing_begins_again(run, capsys):
     for path in checkpoint.begun(run / "checkpoints"):
         (path / "meta.json").unlink()
     before = (run / "metrics.jsonl").read_bytes()
-    for words in (command(run, "--resume", "auto"), ["export", str(run), "--to", str(run / "export")]):
+    for words in (
+        command(run, "--resume", "auto"),
+        ["export", str(run), "--to", str(run / "export")],
+    ):
         assert main(words) == 2
         assert "holds no whole checkpoint, of 3: " in capsys.readouterr().err
     assert (run / "metrics.jsonl").read_bytes() == before
@@ -133,8 +147,22 @@ SAVED = {"seed": 0, "batch": 8, "world": 1}
             False,
             ["SEED was 0, and is 1: the run", "BATCH was 8, and is 16: the run"],
         ),
-        ("DATA = 'digits'\n", 0, 8, 2, False, ["processes were 1, and are 2: the same steps up to rounding"]),
-        ("DATA = 'digits'\n", 0, 8, 2, True, ["batch norms on CPUs see a process's share of the batch"]),
+        (
+            "DATA = 'digits'\n",
+            0,
+            8,
+            2,
+            False,
+            ["processes were 1, and are 2: the same steps up to rounding"],
+        ),
+        (
+            "DATA = 'digits'\n",
+            0,
+            8,
+            2,
+            True,
+            ["batch norms on CPUs see a process's share of the batch"],
+        ),
     ],
 )
 def test_what_changes_the_result_is_named(config, seed, batch, size, norm, said, tmp_path):
@@ -196,5 +224,7 @@ def test_a_folder_that_is_deleted_under_the_run_ends_it_in_a_line(tmp_path, caps
     monkeypatch.setattr(Trainer, "learn", delete)
     assert main(command(folder)) == 6
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"pymim: {folder}/metrics.jsonl: is gone; was the run's folder deleted or renamed")
+    assert told.startswith(
+        f"pymim: {folder}/metrics.jsonl: is gone; was the run's folder deleted or renamed"
+    )
     assert not folder.exists()

@@ -114,7 +114,9 @@ def test_an_evaluation_with_other_settings_has_baselines_of_its_own(finished, tm
     assert main([*words, "evaluate.Evaluation.train_images=400"]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "measured again" in line]
     assert len(told) == 2 and all("train: count 40 then, 400 now" in line for line in told)
-    first, second = (json.loads((folder / f"evaluation/{name}-00000006.json").read_text()) for name in NAMES)
+    first, second = (
+        json.loads((folder / f"evaluation/{name}-00000006.json").read_text()) for name in NAMES
+    )
     before = json.loads(own)
     assert (folder / "evaluation/step-00000006.json").read_bytes() == own
     assert first == before and second["baselines"]["pixels"] != before["baselines"]["pixels"]
@@ -132,7 +134,9 @@ def test_the_same_command_does_not_overwrite(finished, capsys):
 def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path, workers):
     folder = tmp_path / "killed"
     words = bare(folder, "-b", f"WORKERS={workers}")
-    process = subprocess.Popen([sys.executable, "-m", "pymim.run", *words], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pymim.run", *words], stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not list((folder / "checkpoints").glob("step-*/meta.json")) and process.poll() is None:
         assert time.monotonic() < deadline
@@ -146,7 +150,9 @@ def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path, workers):
 
 def resumed(finished, folder, *lost):
     """What becomes of the run, killed before it wrote some of its files."""
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("evaluation", "status.json", *lost))
+    shutil.copytree(
+        finished, folder, ignore=shutil.ignore_patterns("evaluation", "status.json", *lost)
+    )
     assert main(command(folder, "--resume", "auto")) == 0
     return folder
 
@@ -176,7 +182,20 @@ def test_a_signal_saves_and_asks_to_be_started_again(tmp_path, capsys):
 
 def test_a_loss_that_is_not_finite_leaves_its_batch(tmp_path, capsys):
     folder = tmp_path / "nan"
-    assert main(bare(folder, "-b", "optim.AdamW.rate=1e30", "-b", "optim.AdamW.warmup=0", "-b", "STEPS=50")) == 3
+    assert (
+        main(
+            bare(
+                folder,
+                "-b",
+                "optim.AdamW.rate=1e30",
+                "-b",
+                "optim.AdamW.warmup=0",
+                "-b",
+                "STEPS=50",
+            )
+        )
+        == 3
+    )
     assert "lower the learning rate" in capsys.readouterr().err
     (saved,) = (folder / "nan").glob("*.safetensors")
     assert load_file(saved)["view0"].shape == (8, 3, 32, 32)
@@ -188,13 +207,20 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_before(tmp_path
     words = bare(folder, "-b", "WORKERS=0")
     assert main([*words, "-b", "STEPS=2"]) == 0
     (saved,) = (folder / "checkpoints").iterdir()
-    limit = f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({2**14}, {2**14})); "
+    limit = (
+        f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({2**14}, {2**14})); "
+    )
     start = "runpy.run_module('pymim.run', run_name='__main__')"
     found = subprocess.run(
-        [sys.executable, "-c", limit + start, *words, "--resume", "auto"], capture_output=True, text=True
+        [sys.executable, "-c", limit + start, *words, "--resume", "auto"],
+        capture_output=True,
+        text=True,
     )
     assert found.returncode == 6 and "Traceback" not in found.stderr
-    assert re.search(r"step-00000004: could not be written \(File too large: .* those before it are", found.stderr)
+    assert re.search(
+        r"step-00000004: could not be written \(File too large: .* those before it are",
+        found.stderr,
+    )
     assert list((folder / "checkpoints").iterdir()) == [saved]
     assert json.loads((folder / "status.json").read_text())["exit_code"] == 6
     assert main([*words, "--resume", "auto"]) == 0
@@ -207,7 +233,9 @@ def test_two_processes_make_the_same_run(finished, tmp_path):
     assert_same_losses(finished, folder)
 
 
-@pytest.mark.parametrize("switch", ["micro=4", "recompute=True", "average=0.9", "tensorboard=True", "compile=True"])
+@pytest.mark.parametrize(
+    "switch", ["micro=4", "recompute=True", "average=0.9", "tensorboard=True", "compile=True"]
+)
 def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
     folder = tmp_path / "run"
     words = command if switch == "average=0.9" else bare  # it is the average that is evaluated
@@ -222,7 +250,15 @@ def test_tensorboard_shows_no_points_of_a_branch_that_was_left(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder = tmp_path / "run"
-    words = bare(folder, "-b", "train.Trainer.tensorboard=True", "-b", "train.Trainer.keep=9", "-b", "WORKERS=0")
+    words = bare(
+        folder,
+        "-b",
+        "train.Trainer.tensorboard=True",
+        "-b",
+        "train.Trainer.keep=9",
+        "-b",
+        "WORKERS=0",
+    )
     assert main(words) == 0
     early = folder / "checkpoints/step-00000002"
     assert main([*words, "--resume", str(early), "-b", "STEPS=4", "-b", "RATIO=0.5"]) == 0
@@ -243,7 +279,10 @@ def test_tensorboard_that_is_not_installed_is_one_line(tmp_path, capsys, monkeyp
 
 
 def test_pictures_of_any_channels_are_normalised_by_their_own_statistics(tmp_path, capsys):
-    np.save(tmp_path / "cells.npy", np.random.default_rng(0).integers(0, 4096, (40, 5, 40, 56)).astype(np.uint16))
+    np.save(
+        tmp_path / "cells.npy",
+        np.random.default_rng(0).integers(0, 4096, (40, 5, 40, 56)).astype(np.uint16),
+    )
     more = flags([f"DATA={tmp_path / 'cells.npy'}", "CHANNELS=5", "STEPS=1"])
     assert main(command(tmp_path / "run", *more)) == 0
     assert "pixels: mean 0.031" in capsys.readouterr().err
@@ -267,7 +306,10 @@ def test_broken_pictures_are_counted_and_told(tmp_path, capsys, caplog):
 
 
 def test_data_that_are_not_there_are_one_line(tmp_path, capsys):
-    assert main(["--gin", "gin/mae.gin", "-b", "DATA=nowhere", "--workdir", str(tmp_path / "run")]) == 4
+    assert (
+        main(["--gin", "gin/mae.gin", "-b", "DATA=nowhere", "--workdir", str(tmp_path / "run")])
+        == 4
+    )
     told = capsys.readouterr().err
     assert "expected a file, a folder or one of" in told and told.count("\n") == 1
 
@@ -277,5 +319,7 @@ def test_a_run_is_exported(finished, tmp_path, capsys):
     assert "encoder/model.safetensors" in capsys.readouterr().out
     exported = load_file(tmp_path / "encoder" / "model.safetensors")
     trained = weights(finished)
-    assert torch.equal(exported["blocks.0.attn.qkv.weight"], trained["method.encoder.blocks.0.attn.qkv.weight"])
+    assert torch.equal(
+        exported["blocks.0.attn.qkv.weight"], trained["method.encoder.blocks.0.attn.qkv.weight"]
+    )
     assert main(["export", str(tmp_path), "--to", str(tmp_path / "x")]) == 2

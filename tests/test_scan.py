@@ -13,7 +13,15 @@ from pymim.run import main
 from tests.launch import in_two_processes
 
 SMALL = [
-    *("STAGES=()", "DATA=@data.Digits", "data.Digits.length=90", "IMAGE=16", "BATCH=16", "STEPS=8", "NEIGHBOURS=4"),
+    *(
+        "STAGES=()",
+        "DATA=@data.Digits",
+        "data.Digits.length=90",
+        "IMAGE=16",
+        "BATCH=16",
+        "STEPS=8",
+        "NEIGHBOURS=4",
+    ),
     *("encoders.ResNet.dim=4", "encoders.ResNet.depths=(1, 1)", "clusters.Survey.batch=16"),
     *("targets.Confident.threshold=0.1", "Trainer.log_every=1", "Trainer.save_every=3"),
     *("evaluate.Evaluation.train_images=40", "evaluate.Evaluation.test_images=40"),
@@ -47,11 +55,16 @@ def test_one_run_has_both_steps_and_measures_its_own_head(finished):
     assert {"agree/agreement", "agree/meanentropy", "agree/used"} <= rows(finished)[0].keys()
     assert "label/sure" in rows(finished)[-1]
     found, head = (
-        json.loads((finished / f"evaluation/{name}-00000008.json").read_text()) for name in ("step", "head")
+        json.loads((finished / f"evaluation/{name}-00000008.json").read_text())
+        for name in ("step", "head")
     )
     chosen = int(saved(finished, 8)["method.objectives.0.loss.means"].argmin())
-    assert head == {"step": 8, "chosen": chosen} and found["assigned"] == found[f"assigned_{chosen}"]
-    assert {"assigned_nmi", "assigned_ari"} <= found.keys() and found["baselines"]["untrained"] == {}
+    assert (
+        head == {"step": 8, "chosen": chosen} and found["assigned"] == found[f"assigned_{chosen}"]
+    )
+    assert {"assigned_nmi", "assigned_ari"} <= found.keys() and found["baselines"][
+        "untrained"
+    ] == {}
 
 
 def test_resumed_in_either_step_equals_uninterrupted(finished, tmp_path):
@@ -108,7 +121,11 @@ def test_the_recipe_has_the_released_numbers():
     config.load(["gin/recipe/scan.gin"], ["DATA='digits'", "STAGES=()"])
     method = config.build("train.Trainer", "method")
     agree, label = method.objectives
-    assert agree.predictor is label.predictor and agree.predictor.sets == 1 and agree.predictor.width == 10
+    assert (
+        agree.predictor is label.predictor
+        and agree.predictor.sets == 1
+        and agree.predictor.width == 10
+    )
     assert (agree.target.count, agree.target.itself, agree.loss.weights, agree.loss.judge) == (
         20,
         True,
@@ -120,7 +137,11 @@ def test_the_recipe_has_the_released_numbers():
     assert [label.weight(step, 97_600) for step in (0, 19_499, 19_500)] == [0, 0, 1]
     optimizer = config.build("train.Trainer", "optimizer")
     group = optimizer.groups[-1]
-    assert (group.schedule(128)(5, 9), group.weight_decay, group.betas) == (1e-4, 1e-4, (0.9, 0.999))
+    assert (group.schedule(128)(5, 9), group.weight_decay, group.betas) == (
+        1e-4,
+        1e-4,
+        (0.9, 0.999),
+    )
     weak, anchor, neighbour = config.parts("data.Loader", "views")
     assert isinstance(weak, views.Center) and isinstance(neighbour, views.Partner)
     for view in (anchor, neighbour.view):

@@ -8,7 +8,9 @@ from pymim.schedule import Cosine, Delayed, Drops, Linear, Stairs, Steps, at
 
 def test_rate_of_the_masked_autoencoder_recipe():
     rate = Cosine(1.5e-4 * 4096 / 256, warmup=40 / 800)
-    assert [rate(e, 800) for e in (0, 20, 40, 420, 800)] == pytest.approx([0, 0.0012, 0.0024, 0.0012, 0], abs=1e-12)
+    assert [rate(e, 800) for e in (0, 20, 40, 420, 800)] == pytest.approx(
+        [0, 0.0012, 0.0024, 0.0012, 0], abs=1e-12
+    )
 
 
 def test_truncated_cosine_does_not_reach_its_end():
@@ -48,7 +50,9 @@ def released(peak, end, steps, warmup=0, start=0.0):
     """The table of a whole run, as the code of DINO makes it: a ramp with both ends, then a half cosine."""
     ramp = np.linspace(start, peak, warmup)
     turns = np.arange(steps - warmup)
-    return np.concatenate([ramp, end + 0.5 * (peak - end) * (1 + np.cos(np.pi * turns / len(turns)))])
+    return np.concatenate(
+        [ramp, end + 0.5 * (peak - end) * (1 + np.cos(np.pi * turns / len(turns)))]
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,21 +78,29 @@ def test_an_inclusive_warm_up_is_the_released_table(peak, end, steps, warmup, st
 @pytest.mark.parametrize(("steps", "ramp"), [(30, 3), (1000, 100), (999, 100)])
 def test_an_inclusive_warm_up_may_be_a_share_of_the_run(steps, ramp):
     found = Cosine(2.0, warmup=0.1, inclusive=True)
-    assert [found(step, steps) for step in range(ramp)] == pytest.approx(np.linspace(0, 2.0, ramp).tolist())
+    assert [found(step, steps) for step in range(ramp)] == pytest.approx(
+        np.linspace(0, 2.0, ramp).tolist()
+    )
     assert found(ramp + 1, steps) < 2.0
 
 
 def test_delayed_is_zero_then_what_its_value_says():
     number, share = Delayed(0.3, 5), Delayed(Linear(1.0, 0.0), 0.25)
     assert [number(step, 20) for step in (0, 4, 5, 19)] == [0, 0, 0.3, 0.3]
-    assert [share(step, 20) for step in (4, 5, 10)] == [0, 0.75, 0.5]  # the schedule goes on meanwhile
+    assert [share(step, 20) for step in (4, 5, 10)] == [
+        0,
+        0.75,
+        0.5,
+    ]  # the schedule goes on meanwhile
 
 
 def test_steps_hold_each_value_up_to_its_place():
     shares = Steps((1.0, 0.0, 3.0), (0.5, 0.75))
     assert [shares(step, 8) for step in (0, 3, 4, 5, 6, 7)] == [1, 1, 0, 0, 3, 3]
     assert [Steps((1, 2), (3,))(step, 8) for step in (2, 3)] == [1, 2]
-    with pytest.raises(ValueError, match=r"Steps: at: expected 1 ascending places, .* got \(0.5, 0.6\)"):
+    with pytest.raises(
+        ValueError, match=r"Steps: at: expected 1 ascending places, .* got \(0.5, 0.6\)"
+    ):
         Steps((1.0, 0.0), (0.5, 0.6))
     with pytest.raises(ValueError, match="Steps: at: expected 2 ascending places"):
         Steps((1.0, 0.0, 1.0), (0.6, 0.5))

@@ -17,7 +17,12 @@ from tests.peaks import Largest, grown
 RECIPE = "gin/recipe/sigma.gin"
 TINY = ["DIM=12", "DEPTH=1", "HEADS=2", "BATCH=8", "Trainer.precision='float32'", "STEPS=4"]
 TINY += ["Transformer.dim=12", "Transformer.depth=1", "Transformer.heads=2", "Trainer.log_every=1"]
-QUICK = ["Evaluation.train_images=20", "Evaluation.test_images=10", "FineTune.steps=1", "Pictures.images=2"]
+QUICK = [
+    "Evaluation.train_images=20",
+    "Evaluation.test_images=10",
+    "FineTune.steps=1",
+    "Pictures.images=2",
+]
 QUICK += ["probes.Linear.iterations=3"]
 
 
@@ -38,15 +43,25 @@ def recipe(*bindings):
 def test_shapes_and_numbers_of_the_recipe():
     with torch.device("meta"):
         method = recipe()
-        batch = Batch([torch.empty(1, 3, 16, 224, 224)], torch.zeros(1, dtype=torch.int64), torch.zeros(1))
+        batch = Batch(
+            [torch.empty(1, 3, 16, 224, 224)], torch.zeros(1, dtype=torch.int64), torch.zeros(1)
+        )
     out = method(batch, 0)
     assert out.features.tokens.shape == (1, 160, 768)
     assert out.predictions["projected"].shape == out.targets["projected"].shape == (1, 1408, 256)
     loss = method.objectives[0].loss
     assert isinstance(loss, Swapped)
     assert loss.prototypes.weight.shape == (3000, 256)
-    assert (loss.transport.epsilon, loss.transport.iterations, loss.cross_entropy.temperature) == (0.05, 10, 0.1)
-    sizes = [tuple(layer.weight.shape) for layer in method.objectives[0].target.layers if hasattr(layer, "weight")]
+    assert (loss.transport.epsilon, loss.transport.iterations, loss.cross_entropy.temperature) == (
+        0.05,
+        10,
+        0.1,
+    )
+    sizes = [
+        tuple(layer.weight.shape)
+        for layer in method.objectives[0].target.layers
+        if hasattr(layer, "weight")
+    ]
     assert sizes == [(1024, 1536), (1024, 1024), (512, 1024), (256, 512)]
 
 
@@ -75,13 +90,16 @@ def test_rate_of_the_recipe_warms_up_from_zero_and_scales_with_the_batch():
 
 
 @pytest.mark.parametrize(
-    ("target", "width"), [("@targets.Pixels", 1536), ("@targets.Projected", 256), ("@targets.Frames", 768)]
+    ("target", "width"),
+    [("@targets.Pixels", 1536), ("@targets.Projected", 256), ("@targets.Frames", 768)],
 )
 def test_hidden_tubes_alone_are_predicted_in_the_width_of_their_target(target, width):
     config.load(["gin/recipe/sigma_dino.gin"], [f"method.Objective.target={target}"])
     with torch.device("meta"):
         method = config.build("train.Trainer", "method")
-        batch = Batch([torch.empty(1, 3, 16, 224, 224)], torch.zeros(1, dtype=torch.int64), torch.zeros(1))
+        batch = Batch(
+            [torch.empty(1, 3, 16, 224, 224)], torch.zeros(1, dtype=torch.int64), torch.zeros(1)
+        )
     out = method(batch, 0)
     (prediction,), (found,) = out.predictions.values(), out.targets.values()
     assert prediction.shape == found.shape == (1, 1408, width)
@@ -93,10 +111,21 @@ def test_hidden_tubes_alone_are_predicted_in_the_width_of_their_target(target, w
 def test_the_rate_that_is_said_is_the_one_in_force(tmp_path, capsys):
     """Of the released scripts batch and rate differ 40 times: a run says the rate that its batch makes of it."""
     assert (
-        main(command(tmp_path / "run", "sigma", "optim.AdamW.rate=0.01", "optim.AdamW.warmup=0.5", seen=BARE)) == 0
+        main(
+            command(
+                tmp_path / "run",
+                "sigma",
+                "optim.AdamW.rate=0.01",
+                "optim.AdamW.warmup=0.5",
+                seen=BARE,
+            )
+        )
+        == 0
     )
     rates = [0.01 * 8 / 256 * share for share in (0, 0.5, 1, 0.5)]
-    assert [row["rate"] for row in rows_of(tmp_path / "run")] == pytest.approx(rates, rel=1e-6, abs=1e-12)
+    assert [row["rate"] for row in rows_of(tmp_path / "run")] == pytest.approx(
+        rates, rel=1e-6, abs=1e-12
+    )
     shown = capsys.readouterr().err
     assert all(f"lr {rate:.2e}" in shown for rate in rates)
 
@@ -173,5 +202,7 @@ small = torch.randn(1, 64, 64, requires_grad=True)
 loss(small, small).sum().backward()
 prediction, target = torch.randn(2, 4, 1408, 64, requires_grad=True)
 """
-    tables = grown(before, "loss(prediction, target).sum().backward()") / (4 * 1408 * 3000 * 4 / 2**20)
+    tables = grown(before, "loss(prediction, target).sum().backward()") / (
+        4 * 1408 * 3000 * 4 / 2**20
+    )
     assert 2 < tables < 8

@@ -138,10 +138,13 @@ except signals.Asked:
 
 
 @pytest.mark.parametrize(
-    ("when", "told", "failed"), [("late", "saves\n", ""), ("early", "", "pymim: interrupted before it began\n")]
+    ("when", "told", "failed"),
+    [("late", "saves\n", ""), ("early", "", "pymim: interrupted before it began\n")],
 )
 def test_ctrl_c_is_one_line_at_most(when, told, failed):
-    found = subprocess.run([sys.executable, "-c", AGAIN, when], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", AGAIN, when], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stdout, found.stderr) == (130, told, failed)
 
 
@@ -159,14 +162,18 @@ sys.exit(pymim.__main__.main())
 
 
 def test_the_installed_command_hears_ctrl_c_before_torch_is_there():
-    found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stderr) == (130, "pymim: interrupted before it began\n")
 
 
 def test_ctrl_c_while_python_ends_changes_no_exit_code():
     ends = "import os, signal, sys\nfrom pymim import signals\nsignals.begin()\nsignals.end()\n"
     code = f"{ends}os.kill(os.getpid(), signal.SIGINT)\nsys.exit(75)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stdout, found.stderr) == (75, "", "")
 
 
@@ -186,7 +193,9 @@ with signals.handled(), signals.held():
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_silently():
-    found = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", TWICE], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stdout, found.stderr) == (130, "waits wrote", "")
 
 

@@ -38,7 +38,10 @@ def test_loss_is_the_mean_absolute_error_of_hidden_pixels_by_the_released_formul
 
 
 def test_hidden_are_squares_of_four_patches_and_as_many_as_released():
-    for path, side, units, hidden in (("gin/simmim.gin", 8, 16, 10), ("gin/recipe/simmim.gin", 14, 49, 30)):
+    for path, side, units, hidden in (
+        ("gin/simmim.gin", 8, 16, 10),
+        ("gin/recipe/simmim.gin", 14, 49, 30),
+    ):
         with torch.device("meta"):
             mask = make(path).mask
         drawn = mask(torch.arange(5), (side, side), Draw(0, 0)).boolean(side * side)
@@ -66,7 +69,9 @@ def test_targets_are_raw_pixels_and_the_head_is_one_linear_map():
     with torch.device("meta"):
         method = make("gin/recipe/simmim.gin")
     assert method.objectives[0].target.normalise == "none"
-    assert {name: tuple(p.shape) for name, p in method.objectives[0].predictor.named_parameters()} == {
+    assert {
+        name: tuple(p.shape) for name, p in method.objectives[0].predictor.named_parameters()
+    } == {
         "head.weight": (768, 768),
         "head.bias": (768,),
     }
@@ -79,7 +84,10 @@ def test_targets_are_raw_pixels_and_the_head_is_one_linear_map():
 def test_rate_and_decay_of_the_recipe():
     with torch.device("meta"):
         method = make("gin/recipe/simmim.gin")
-    optimizer, steps = config.build("train.Trainer", "optimizer"), config.value("train.Trainer", "steps", 0)
+    optimizer, steps = (
+        config.build("train.Trainer", "optimizer"),
+        config.value("train.Trainer", "steps", 0),
+    )
     assert steps == 800 * (1281167 // 2048)
     rate = optimizer.schedule(config.value("train.Trainer", "batch", 0))
     epoch = steps // 800

@@ -12,7 +12,17 @@ from tests.sources import LIBRARY, name_of, tree
 
 # What a package offers besides the parts of its slot.
 BESIDE = {
-    *("Average", "Momentum", "Frozen", "Fill", "Filter", "Table", "visible_count", "Absolute", "Relative"),
+    *(
+        "Average",
+        "Momentum",
+        "Frozen",
+        "Fill",
+        "Filter",
+        "Table",
+        "visible_count",
+        "Absolute",
+        "Relative",
+    ),
 }
 
 
@@ -24,7 +34,9 @@ def takes(function, *names):
     """Whether a function can be called with its arguments by these names."""
     bound = inspect.signature(function)
     given = {name: None for name in names}
-    return bound.bind(*([None] if next(iter(bound.parameters)) == "self" else []), **given) is not None
+    return (
+        bound.bind(*([None] if next(iter(bound.parameters)) == "self" else []), **given) is not None
+    )
 
 
 @pytest.mark.parametrize("kind", parts(targets), ids=lambda kind: kind.__name__)
@@ -76,7 +88,9 @@ INGREDIENTS = {probes.Classifier, probes.Learning, probes.Mixing, probes.Readout
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in parts(probes) if kind not in INGREDIENTS], ids=lambda kind: kind.__name__
+    "kind",
+    [kind for kind in parts(probes) if kind not in INGREDIENTS],
+    ids=lambda kind: kind.__name__,
 )
 def test_a_probe_has_a_name_and_says_what_it_takes(kind):
     assert {"name", "takes"} <= assigned(kind) | set(dir(kind))
@@ -99,7 +113,10 @@ def test_no_hook_is_misspelt_anywhere_in_the_library():
     for path, node in found:
         arguments = [argument.arg for argument in node.args.args]
         if path != "pymim/method.py":  # which calls them, with the encoder that it has
-            assert len(arguments) == len(inspect.signature(getattr(Hooks, node.name)).parameters), (path, node.name)
+            assert len(arguments) == len(inspect.signature(getattr(Hooks, node.name)).parameters), (
+                path,
+                node.name,
+            )
 
 
 def assigned(kind):
@@ -109,8 +126,13 @@ def assigned(kind):
         if not base.__module__.startswith("pymim") or base.__module__ == "pymim.contracts":
             continue
         for node in ast.walk(ast.parse(inspect.getsource(base))):
-            targets_of = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            if isinstance(node, ast.Assign | ast.AnnAssign) and getattr(node, "value", None) is not None:
+            targets_of = (
+                node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            )
+            if (
+                isinstance(node, ast.Assign | ast.AnnAssign)
+                and getattr(node, "value", None) is not None
+            ):
                 found |= {name for one in targets_of for name in _names(one)}
             elif isinstance(node, ast.FunctionDef):
                 found.add(node.name)
@@ -119,7 +141,11 @@ def assigned(kind):
 
 def _names(node):
     for one in ast.walk(node):
-        if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id == "self":
+        if (
+            isinstance(one, ast.Attribute)
+            and isinstance(one.value, ast.Name)
+            and one.value.id == "self"
+        ):
             yield one.attr
         elif isinstance(one, ast.Name):
             yield one.id

@@ -21,7 +21,11 @@ from pymim.io.metrics import read
 from tests.io.test_damage import DAMAGES
 from tests.test_run import bare
 
-STEPS, KILLS, SEED = 60, int(os.environ.get("PYMIM_SOAK", 4)), int(os.environ.get("PYMIM_SOAK_SEED", 1))
+STEPS, KILLS, SEED = (
+    60,
+    int(os.environ.get("PYMIM_SOAK", 4)),
+    int(os.environ.get("PYMIM_SOAK_SEED", 1)),
+)
 # Starts each run from a process that has imported everything: a fork takes no seconds.
 NURSERY = """
 import json, os, sys
@@ -78,7 +82,9 @@ def command(folder):
 def damage_the_newest(folder, dice):
     """Damages the last checkpoint in some way, where it is not the only one."""
     found = checkpoint.steps(folder / "checkpoints")
-    name, damage, _ = DAMAGES[dice.choice(("flipped", "cut", "empty", "missing", "meta cut", "meta missing"))]
+    name, damage, _ = DAMAGES[
+        dice.choice(("flipped", "cut", "empty", "missing", "meta cut", "meta missing"))
+    ]
     if len(found) > 1:
         damage(found[-1] / name)
 

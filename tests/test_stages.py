@@ -13,7 +13,12 @@ from pymim.run import main
 from tests.launch import asked_once_it_learns, in_two_processes
 
 SMALL = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=4", "STAGE_STEPS=3"]
-QUIET = ["Transformer.dim=16", "Transformer.depth=1", "Transformer.heads=2", "Trainer.evaluate=None"]
+QUIET = [
+    "Transformer.dim=16",
+    "Transformer.depth=1",
+    "Transformer.heads=2",
+    "Trainer.evaluate=None",
+]
 FILE = """include 'mae.gin'
 from __gin__ import dynamic_registration
 from pymim import train
@@ -27,7 +32,11 @@ ONE = "(('mae.gin', {'STEPS': %STAGE_STEPS, 'train.Trainer.evaluate': None, 'tra
 
 
 def command(folder, *more, gin="gin/mr_mae.gin"):
-    return [*flags([str(gin), *SMALL, *QUIET, "Trainer.draw=None", *more]), "--workdir", str(folder)]
+    return [
+        *flags([str(gin), *SMALL, *QUIET, "Trainer.draw=None", *more]),
+        "--workdir",
+        str(folder),
+    ]
 
 
 @pytest.fixture
@@ -51,12 +60,21 @@ def test_a_stage_leaves_its_encoder_in_the_runs_folder(finished):
     assert json.loads((stage / "status.json").read_text())["exit_code"] == 0
     assert load_file(stage / "export/model.safetensors")["cls_token"].shape == (1, 1, 16)
     assert [row["step"] for row in read(stage / "metrics.jsonl")] == [3]
-    assert f"STAGE_1 = '{stage / 'export'}'" in (finished / "config.gin").read_text().replace("\\\n    ", "")
+    assert f"STAGE_1 = '{stage / 'export'}'" in (finished / "config.gin").read_text().replace(
+        "\\\n    ", ""
+    )
     words = json.loads((stage / "stage.json").read_text())["command"]
-    assert words[:2] == ["--gin", "mae.gin"] and "STEPS=3" in words and "STEPS=4" not in words and "DIM=16" in words
+    assert (
+        words[:2] == ["--gin", "mae.gin"]
+        and "STEPS=3" in words
+        and "STEPS=4" not in words
+        and "DIM=16" in words
+    )
 
 
-def test_a_finished_run_is_drawn_from_its_folder_alone_and_makes_no_stage(finished, tmp_path, capsys):
+def test_a_finished_run_is_drawn_from_its_folder_alone_and_makes_no_stage(
+    finished, tmp_path, capsys
+):
     folder = shutil.copytree(finished, tmp_path / "copy")
     shutil.rmtree(folder / "stages")
     draw = ["--mode", "draw", "-b", "Trainer.draw=@draw.Pictures()", "-b", "Pictures.images=2"]
@@ -70,17 +88,29 @@ def test_a_run_that_goes_on_needs_the_file_of_what_is_frozen(finished, tmp_path,
     gone = command(folder, f"STAGE_1={tmp_path / 'gone'}")
     assert main([*gone, "--resume", "auto"]) == 2
     told = capsys.readouterr().err
-    assert f"Frozen: path: expected a safetensors file, or a folder with one, got {tmp_path / 'gone'}" in told
-    tensors, other = load_file(finished / "stages/1-mae/export/model.safetensors"), tmp_path / "other.safetensors"
+    assert (
+        f"Frozen: path: expected a safetensors file, or a folder with one, got {tmp_path / 'gone'}"
+        in told
+    )
+    tensors, other = (
+        load_file(finished / "stages/1-mae/export/model.safetensors"),
+        tmp_path / "other.safetensors",
+    )
     save_file(tensors | {"cls_token": tensors["cls_token"] + 1}, other)
     assert main([*command(folder, f"STAGE_1={other}"), "--resume", "auto"]) == 2
-    assert "Frozen: path: expected the tensors that the run began with, got others" in capsys.readouterr().err
+    assert (
+        "Frozen: path: expected the tensors that the run began with, got others"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_wrong_path_leaves_no_folder(tmp_path, capsys):
     assert main(command(tmp_path / "run", "STAGE_1=nowhere")) == 2
     told = capsys.readouterr().err
-    assert "got nowhere, where there is none; set encoders.Frozen.path to it" in told and told.count("\n") == 1
+    assert (
+        "got nowhere, where there is none; set encoders.Frozen.path to it" in told
+        and told.count("\n") == 1
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -131,7 +161,10 @@ def test_a_binding_without_effect_is_refused_before_the_stages_run(staged_file, 
 
 def test_a_stage_sees_the_data_of_the_run_wherever_they_are_named(staged_file):
     file = staged_file("'mae.gin'")
-    file.write_text(file.read_text() + "DATA = 'somewhere'\nSTATISTICS = ((0.5, 0.5, 0.5),\n    (1.0, 1.0, 1.0))\n")
+    file.write_text(
+        file.read_text()
+        + "DATA = 'somewhere'\nSTATISTICS = ((0.5, 0.5, 0.5),\n    (1.0, 1.0, 1.0))\n"
+    )
     given = passed(file)
     assert given[0] == "DATA='somewhere'" and len(given) == 2
     assert given[1].replace(" ", "") == "STATISTICS=((0.5,0.5,0.5),(1.0,1.0,1.0))"
@@ -139,29 +172,44 @@ def test_a_stage_sees_the_data_of_the_run_wherever_they_are_named(staged_file):
 
 def test_a_source_that_is_a_component_comes_with_its_arguments(staged_file):
     words = ["DATA=@data.Digits", "data.Digits.length=40"]
-    assert passed(staged_file("'mae.gin'"), *words) == ["DATA=@data.Digits", "data.Digits.length = 40"]
+    assert passed(staged_file("'mae.gin'"), *words) == [
+        "DATA=@data.Digits",
+        "data.Digits.length = 40",
+    ]
     assert passed(staged_file("(('mae.gin', 'DATA=digits'),)"), *words) == []
 
 
 def test_a_stage_is_given_those_before_it_unless_it_has_its_own(staged_file):
     file = staged_file("('mae.gin', 'mr_mae.gin')")
     assert passed(file, "STAGE_1=first") == []
-    assert passed(staged_file("('mae.gin', ('mr_mae.gin', 'STAGES=()'))"), "STAGE_1=first") == ["STAGE_1=first"]
-    assert passed(staged_file("('mae.gin', ('mr_mae.gin', {'STAGE_1': %STAGE_1}))"), "STAGE_1=first") == []
+    assert passed(staged_file("('mae.gin', ('mr_mae.gin', 'STAGES=()'))"), "STAGE_1=first") == [
+        "STAGE_1=first"
+    ]
+    assert (
+        passed(staged_file("('mae.gin', ('mr_mae.gin', {'STAGE_1': %STAGE_1}))"), "STAGE_1=first")
+        == []
+    )
 
 
 def test_an_entry_without_a_gin_file_is_refused(staged_file, tmp_path, capsys):
     file = staged_file("(('STEPS=3',),)")
     assert main(["--gin", str(file), "--workdir", str(tmp_path / "run")]) == 2
-    assert "STAGES: expected a gin file in each entry, got ('STEPS=3',); name one" in capsys.readouterr().err
+    assert (
+        "STAGES: expected a gin file in each entry, got ('STEPS=3',); name one"
+        in capsys.readouterr().err
+    )
 
 
-def test_a_stage_that_fails_ends_the_run_with_its_code_and_its_command(staged_file, tmp_path, capfd):
+def test_a_stage_that_fails_ends_the_run_with_its_code_and_its_command(
+    staged_file, tmp_path, capfd
+):
     own = "{'STEPS': 50, 'train.Trainer.log_every': %STAGE_STEPS}"
     file = staged_file(f"(('mae.gin', 'optim.AdamW.rate=1e30', 'optim.AdamW.warmup=0', {own}),)")
     assert main(command(tmp_path / "run", gin=file)) == 3
     told = capfd.readouterr().err
-    assert "lower the learning rate" in told and "1-mae: ended with exit code 3; alone it is: " in told
+    assert (
+        "lower the learning rate" in told and "1-mae: ended with exit code 3; alone it is: " in told
+    )
     assert not (tmp_path / "run/config.gin").exists()
 
 
@@ -172,7 +220,9 @@ def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_p
 
     with asked_once_it_learns(metrics):
         assert main(command(folder, "STAGE_STEPS=100000", gin=file)) == 75
-    assert "stopped by SIGTERM in stage 1-mae; --resume auto goes on with it" in capfd.readouterr().err
+    assert (
+        "stopped by SIGTERM in stage 1-mae; --resume auto goes on with it" in capfd.readouterr().err
+    )
     (saved,) = (folder / "stages/1-mae/checkpoints").iterdir()
     steps = int(saved.name.removeprefix("step-"))
     assert main(command(folder, gin=file)) == 2  # another run is not begun in this folder

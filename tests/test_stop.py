@@ -33,7 +33,9 @@ def command(folder, *more):
 
 
 def saved(folder):
-    return [path.parent.name[-1] for path in sorted((folder / "checkpoints").glob("step-*/meta.json"))]
+    return [
+        path.parent.name[-1] for path in sorted((folder / "checkpoints").glob("step-*/meta.json"))
+    ]
 
 
 def weights(folder, step):
@@ -71,7 +73,11 @@ def whole(tmp_path_factory):
 
 def ended(folder, capsys, code, words, steps):
     """What an ended run left: the line, the record and the checkpoints."""
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("pymim:", "Trace"))]
+    told = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith(("pymim:", "Trace"))
+    ]
     assert len(told) == 1 and words in told[0]
     status = json.loads((folder / "status.json").read_text())
     assert status["exit_code"] == code and words in status["reason"]
@@ -91,16 +97,21 @@ EPOCH = "before_epoch", Method.before_epoch, 1  # after step 3
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "words"), [(signal.SIGTERM, 75, "stopped by SIGTERM"), (signal.SIGINT, 130, "interrupted")]
+    ("number", "code", "words"),
+    [(signal.SIGTERM, 75, "stopped by SIGTERM"), (signal.SIGINT, 130, "interrupted")],
 )
 @pytest.mark.parametrize(("owner", "place"), [(Trainer, STEP), (Method, EPOCH)])
-def test_a_signal_saves_what_is_done(whole, tmp_path, monkeypatch, capsys, number, code, words, owner, place):
+def test_a_signal_saves_what_is_done(
+    whole, tmp_path, monkeypatch, capsys, number, code, words, owner, place
+):
     name, kept, step = place
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, at(step, lambda: ask(number), kept))
         assert main(command(folder)) == code
-    ended(folder, capsys, code, f"{words} after step 3, which is saved; --resume auto goes on", ["3"])
+    ended(
+        folder, capsys, code, f"{words} after step 3, which is saved; --resume auto goes on", ["3"]
+    )
     assert_goes_on(folder, whole)
 
 
@@ -115,17 +126,30 @@ def test_an_epoch_half_begun_is_not_saved(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(Method, "before_epoch", half)
     assert main(command(folder, "train.Trainer.save_every=2")) == 75
-    ended(folder, capsys, 75, "stopped by SIGTERM after step 3, of which 2 are saved; --resume auto", ["2"])
+    ended(
+        folder,
+        capsys,
+        75,
+        "stopped by SIGTERM after step 3, of which 2 are saved; --resume auto",
+        ["2"],
+    )
 
 
 @pytest.mark.parametrize(
     ("error", "code", "words", "steps"),
     [
-        (DataError("no more pictures"), 4, "no more pictures (after step 3, which is saved; --resume", ["3"]),
+        (
+            DataError("no more pictures"),
+            4,
+            "no more pictures (after step 3, which is saved; --resume",
+            ["3"],
+        ),
         (MemoryError(), 5, "out of memory", []),
     ],
 )
-def test_data_that_fail_leave_what_is_done(whole, tmp_path, monkeypatch, capsys, error, code, words, steps):
+def test_data_that_fail_leave_what_is_done(
+    whole, tmp_path, monkeypatch, capsys, error, code, words, steps
+):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(Method, "before_epoch", at(1, lambda: fail(error)))
@@ -145,17 +169,25 @@ def test_data_that_fail_leave_what_is_done(whole, tmp_path, monkeypatch, capsys,
         ),
         (RuntimeError("std::bad_alloc"), 5, "out of memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (OSError(28, "No space left on device", "metrics.jsonl"), 6, "metrics.jsonl: could not be written"),
+        (
+            OSError(28, "No space left on device", "metrics.jsonl"),
+            6,
+            "metrics.jsonl: could not be written",
+        ),
     ],
 )
-def test_the_record_has_the_exit_code_and_the_words(tmp_path, monkeypatch, capsys, error, code, words):
+def test_the_record_has_the_exit_code_and_the_words(
+    tmp_path, monkeypatch, capsys, error, code, words
+):
     monkeypatch.setattr(Trainer, "learn", at(1, lambda: fail(error), Trainer.learn))
     assert main(command(tmp_path / "run")) == code
     ended(tmp_path / "run", capsys, code, words, [])
 
 
 def test_the_record_of_a_mistake_names_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(Trainer, "learn", at(0, lambda: fail(TypeError("two\nlines")), Trainer.learn))
+    monkeypatch.setattr(
+        Trainer, "learn", at(0, lambda: fail(TypeError("two\nlines")), Trainer.learn)
+    )
     with pytest.raises(TypeError):
         main(command(tmp_path / "run"))
     assert json.loads((tmp_path / "run/status.json").read_text()) == {
@@ -214,7 +246,11 @@ def stop_workers():
 def test_a_killed_worker_is_one_line_and_what_is_done_is_saved(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Trainer, "learn", at(1, kill_workers, Trainer.learn))
     assert main(command(tmp_path / "run", "STEPS=9", "WORKERS=2")) == 4
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("pymim:", "Trace"))]
+    told = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith(("pymim:", "Trace"))
+    ]
     (step,) = saved(tmp_path / "run")
     assert len(told) == 1 and "was killed before the batch of step" in told[0]
     assert f"(after step {step}, which is saved; --resume auto goes on)" in told[0]
@@ -228,10 +264,14 @@ def kill_workers():
 
 
 @pytest.mark.parametrize("after", [0.4, 1.0])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGHUP, 75)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGHUP, 75)]
+)
 def test_a_signal_while_a_run_starts_is_one_line(tmp_path, after, number, code):
     words = command(tmp_path / "run", "STEPS=100000", "train.Trainer.save_every=100000")
-    run = subprocess.Popen([sys.executable, "-m", "pymim.run", *words], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pymim.run", *words], stderr=subprocess.PIPE, text=True
+    )
     time.sleep(after)
     run.send_signal(number)
     told = run.communicate(timeout=60)[1]

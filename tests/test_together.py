@@ -18,7 +18,11 @@ HEADS = functools.partial(predictors.Heads, kind="unit")
 
 def make_batch(sides=(16, 8, 16, 8, 8), b=4):
     torch.manual_seed(1)
-    return Batch([torch.randn(b, 3, side, side) * (1 + n) + n for n, side in enumerate(sides)], torch.arange(b), -1)
+    return Batch(
+        [torch.randn(b, 3, side, side) * (1 + n) + n for n, side in enumerate(sides)],
+        torch.arange(b),
+        -1,
+    )
 
 
 class Means(encoders.ViT):
@@ -37,13 +41,17 @@ def trunk(kind):
     sizes = {"depths": (1, 1), "dim": 4, "stem": "small", "image": 16}
     if kind == "sobel":
         return encoders.Sobel(encoders.ResNet(**sizes, channels=2))
-    return encoders.ResNet(**sizes) if kind == "resnet" else encoders.ViT(12, 1, 2, image=16, patch=4)
+    return (
+        encoders.ResNet(**sizes) if kind == "resnet" else encoders.ViT(12, 1, 2, image=16, patch=4)
+    )
 
 
 def make_method(encoder, sources=(0, 1, 2, 3, 4), target=None, together=True, **options):
     target = target or functools.partial(targets.Assigned, clusters=5, transport=None)
     loss = losses.CrossEntropy(0.1)
-    objective = Objective(target, HEADS, loss, on="pooled", source=sources, to=(0, 2), pairs="others")
+    objective = Objective(
+        target, HEADS, loss, on="pooled", source=sources, to=(0, 2), pairs="others"
+    )
     torch.manual_seed(2)
     return Method(encoder, [objective], together=together, **options)
 
@@ -112,7 +120,8 @@ def test_without_batch_norms_it_is_the_same():
     apart, joint = (make_method(encoder, target=Looks, together=flag) for flag in (False, True))
     joint.objectives[0].predictor.load_state_dict(apart.objectives[0].predictor.state_dict())
     grads = [
-        torch.autograd.grad(m(batch, 0).loss, list(encoder.parameters()), allow_unused=True) for m in (apart, joint)
+        torch.autograd.grad(m(batch, 0).loss, list(encoder.parameters()), allow_unused=True)
+        for m in (apart, joint)
     ]
     for one, other in zip(*grads, strict=True):
         assert (one is None and other is None) or torch.allclose(one, other, rtol=1e-4, atol=1e-6)
@@ -124,7 +133,9 @@ def test_views_whose_features_a_target_reads_are_of_the_same_batch():
     twin, batch = copy.deepcopy(encoder), make_batch((16, 16))
     target = functools.partial(targets.Predicted, width=6)
     torch.manual_seed(0)
-    objective = Objective(target, predictors.Heads, losses.Contrast(0.1), on="pooled", source=0, to=1)
+    objective = Objective(
+        target, predictors.Heads, losses.Contrast(0.1), on="pooled", source=0, to=1
+    )
     method = Method(encoder, [objective], together=True)
     found = method(batch, 0).loss
     head = copy.deepcopy(objective.predictor)
@@ -134,7 +145,9 @@ def test_views_whose_features_a_target_reads_are_of_the_same_batch():
     expected = F.cross_entropy(scores, torch.arange(8).roll(4))
     torch.testing.assert_close(found, expected)
     mine = torch.autograd.grad(found, list(encoder.parameters()))
-    torch.testing.assert_close(mine, torch.autograd.grad(expected, list(twin.parameters())), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        mine, torch.autograd.grad(expected, list(twin.parameters())), rtol=1e-3, atol=1e-5
+    )
 
 
 def test_features_split_into_what_was_put_together():
@@ -156,7 +169,11 @@ def test_where_it_has_no_effect_it_is_refused():
     with pytest.raises(
         ValueError, match="Method: together: expected several views that are encoded, got view 1 al"
     ):
-        Method(encoder, [Objective(Looks, HEADS, losses.CrossEntropy(), on="pooled", source=1)], together=True)
+        Method(
+            encoder,
+            [Objective(Looks, HEADS, losses.CrossEntropy(), on="pooled", source=1)],
+            together=True,
+        )
     with pytest.raises(
         ValueError, match=r"Method: together: expected False under a mask, .* got True with Uniform"
     ):

@@ -41,7 +41,12 @@ def trainer(objectives=None, encoder=None, **options):
     method = Method(encoder or vit(), objectives or [pixels()], masks.Uniform(0.5))
     view = views.Pretrain(16, statistics="half")
     loader = functools.partial(data.Loader, options.pop("source", None) or pictures(), view)
-    options = {"steps": 6, "batch": 16, "optimizer": SGD(Constant(0.1)), "precision": "float32"} | options
+    options = {
+        "steps": 6,
+        "batch": 16,
+        "optimizer": SGD(Constant(0.1)),
+        "precision": "float32",
+    } | options
     return Trainer(method, loader, log_every=1, **options)
 
 
@@ -66,7 +71,11 @@ def test_before_step_comes_after_before_epoch_and_before_the_step(tmp_path):
     run = trainer([pixels(Remembers)])
     run.run(Folder(tmp_path))
     calls = run.method.objectives[0].target.calls
-    expected = [(name, step) for step in range(6) for name in (["epoch"] * (step % 3 == 0) + ["step", "after"])]
+    expected = [
+        (name, step)
+        for step in range(6)
+        for name in (["epoch"] * (step % 3 == 0) + ["step", "after"])
+    ]
     assert [call[:2] for call in calls] == expected
     draws = [call[2] for call in calls if len(call) > 2]
     assert len(set(draws)) == len(draws)
@@ -99,7 +108,9 @@ def test_forgetting_drops_what_the_optimiser_remembers_and_no_more(tmp_path):
     forgotten = list(run.method.objectives[0].predictor.parameters())
     run.forget(forgotten)
     assert not [p for p in forgotten if p in run.stepper.state]
-    assert all("momentum_buffer" in run.stepper.state[p] for p in run.method.encoder.blocks.parameters())
+    assert all(
+        "momentum_buffer" in run.stepper.state[p] for p in run.method.encoder.blocks.parameters()
+    )
 
 
 def late_weight(step, steps):
@@ -109,15 +120,21 @@ def late_weight(step, steps):
 
 def test_losses_come_and_go(tmp_path, capsys):
     """And a run that is resumed before the second begins equals one that went through."""
-    both = [pixels(name="first"), pixels(targets.Pixels, weight=late_weight, steps=6, name="second")]
+    both = [
+        pixels(name="first"),
+        pixels(targets.Pixels, weight=late_weight, steps=6, name="second"),
+    ]
     whole = trainer(both, micro=8, save_every=2)
     whole.run(Folder(tmp_path))
     rows = read(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in rows if "second" in row] == [4, 5, 6]
-    assert all(row["loss"] == pytest.approx(row["first"] + row.get("second", 0), rel=1e-5) for row in rows)
+    assert all(
+        row["loss"] == pytest.approx(row["first"] + row.get("second", 0), rel=1e-5) for row in rows
+    )
     assert "no loss reaches" not in capsys.readouterr().err
     again = trainer(
-        [pixels(name="first"), pixels(targets.Pixels, weight=late_weight, steps=6, name="second")], micro=8
+        [pixels(name="first"), pixels(targets.Pixels, weight=late_weight, steps=6, name="second")],
+        micro=8,
     )
     (tmp_path / "checkpoints/step-00000004").rename(tmp_path / "at")
     again.run(Folder(tmp_path / "again"), again.restore(tmp_path / "at"))
@@ -129,14 +146,18 @@ def test_parameters_that_no_loss_reaches_are_said_once_by_name(tmp_path, capsys)
     run = trainer([pixels(tap=1)], vit(taps=(1,)), micro=8)
     run.run(Folder(tmp_path))
     told = [line for line in capsys.readouterr().err.splitlines() if "no loss reaches" in line]
-    assert len(told) == 1 and told[0].endswith("encoder.norm.weight, encoder.norm.bias: they stay as they are")
+    assert len(told) == 1 and told[0].endswith(
+        "encoder.norm.weight, encoder.norm.bias: they stay as they are"
+    )
     assert "encoder.blocks.1.norm1.weight" in told[0] and "encoder.blocks.0" not in told[0]
 
 
 def tapped(rank, folder):
     with one_of_two(rank, folder):
         run = trainer(
-            [pixels(tap=1), pixels(tap=1, weight=late_weight, steps=6, name="second")], vit(taps=(1,)), micro=4
+            [pixels(tap=1), pixels(tap=1, weight=late_weight, steps=6, name="second")],
+            vit(taps=(1,)),
+            micro=4,
         )
         run.world = run.world.__class__(rank, 2, torch.device("cpu"))
         view = views.Pretrain(16, statistics="half")
@@ -146,7 +167,9 @@ def tapped(rank, folder):
 
 def test_two_processes_train_where_parameters_and_objectives_rest(tmp_path):
     torch.multiprocessing.spawn(tapped, (tmp_path,), nprocs=2)
-    one = trainer([pixels(tap=1), pixels(tap=1, weight=late_weight, steps=6, name="second")], vit(taps=(1,)))
+    one = trainer(
+        [pixels(tap=1), pixels(tap=1, weight=late_weight, steps=6, name="second")], vit(taps=(1,))
+    )
     one.run(Folder(tmp_path / "one"))
     rows = [read(tmp_path / name / "metrics.jsonl") for name in ("one", "two")]
     for first, second in zip(*rows, strict=True):
@@ -156,15 +179,29 @@ def test_two_processes_train_where_parameters_and_objectives_rest(tmp_path):
 
 def test_copies_begin_from_the_start_as_the_encoder_does(tmp_path, capsys):
     export(vit(7), tmp_path / "start", [0.5] * 3, [0.5] * 3)
-    tokens = functools.partial(targets.Tokens, teacher=functools.partial(encoders.Momentum, momentum=1.0))
-    run = trainer([pixels(tokens)], steps=1, optimizer=SGD(Constant(0.0)), average=0.5, start=tmp_path / "start")
+    tokens = functools.partial(
+        targets.Tokens, teacher=functools.partial(encoders.Momentum, momentum=1.0)
+    )
+    run = trainer(
+        [pixels(tokens)],
+        steps=1,
+        optimizer=SGD(Constant(0.0)),
+        average=0.5,
+        start=tmp_path / "start",
+    )
     random = run.untrained.blocks[0].mlp.fc1.weight.clone()
     run.check()
     run.run(Folder(tmp_path / "run"))
     wanted = vit(7).state_dict()
-    for encoder in (run.method.encoder, run.method.objectives[0].target.teacher.module, run.encoder):
+    for encoder in (
+        run.method.encoder,
+        run.method.objectives[0].target.teacher.module,
+        run.encoder,
+    ):
         assert all(torch.equal(value, wanted[name]) for name, value in encoder.state_dict().items())
-    assert torch.equal(run.untrained.blocks[0].mlp.fc1.weight, random), "the baseline is the untrained encoder"
+    assert torch.equal(run.untrained.blocks[0].mlp.fc1.weight, random), (
+        "the baseline is the untrained encoder"
+    )
     assert "tensors loaded" in capsys.readouterr().err
 
 
@@ -177,7 +214,9 @@ def test_the_start_is_not_applied_again(tmp_path):
     again.check(resuming=True)
     again.run(Folder(tmp_path / "run"), again.restore(tmp_path / "run/checkpoints/step-00000002"))
     assert torch.equal(whole.method.encoder.cls_token, again.method.encoder.cls_token)
-    with pytest.raises(ConfigError, match=r"start: expected a safetensors file, .* where there is none"):
+    with pytest.raises(
+        ConfigError, match=r"start: expected a safetensors file, .* where there is none"
+    ):
         trainer(start=tmp_path / "start").check()
 
 
@@ -186,14 +225,20 @@ def fine_tunes(run, folder, step):
     images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(step))
     before = [parameter.clone() for parameter in run.encoder.parameters()]
     model = FineTune(4, steps=2, rate=0.1)._train(run.encoder, images, torch.arange(8) % 2)
-    moved = [not torch.equal(*both) for both in zip(before, model.encoder.parameters(), strict=True)]
-    assert sum(moved) > 0.7 * len(moved), "the copy's own blocks learn (the mask token has no gradient)"
+    moved = [
+        not torch.equal(*both) for both in zip(before, model.encoder.parameters(), strict=True)
+    ]
+    assert sum(moved) > 0.7 * len(moved), (
+        "the copy's own blocks learn (the mask token has no gradient)"
+    )
 
 
 @pytest.fixture
 def compiled(monkeypatch):
     """Compilation without machine code, which takes long to make: what is traced is run as it is."""
-    monkeypatch.setattr(Method, "compile", lambda method: nn.Module.compile(method, backend="eager"))
+    monkeypatch.setattr(
+        Method, "compile", lambda method: nn.Module.compile(method, backend="eager")
+    )
 
 
 WRAPS = {
@@ -219,9 +264,14 @@ def assert_looks_change_nothing(make, folder):
         torch._dynamo.reset()  # it forgets what it has traced of others of the class, of which it takes few
         began = [parameter.clone() for parameter in run.method.encoder.parameters()]
         run.run(Folder(folder / name))
-        moved = [not torch.equal(*both) for both in zip(began, run.method.encoder.parameters(), strict=True)]
+        moved = [
+            not torch.equal(*both)
+            for both in zip(began, run.method.encoder.parameters(), strict=True)
+        ]
         assert sum(moved) > len(moved) / 2
-        assert not [name for name, parameter in run.method.named_parameters() if parameter.grad is not None]
+        assert not [
+            name for name, parameter in run.method.named_parameters() if parameter.grad is not None
+        ]
     first, second = all_tensors(plain), all_tensors(looked)
     assert first.keys() == second.keys()
     assert not [name for name in first if not torch.equal(first[name], second[name])]

@@ -52,7 +52,10 @@ def layered(recipe):
 def told(text):
     """The bindings that a header names."""
     header = text.split("from __gin__")[0]
-    return [quoted or word.rstrip(".,;") for quoted, word in re.findall(r'-b (?:"([^"]+)"|([A-Z]\S+))', header)]
+    return [
+        quoted or word.rstrip(".,;")
+        for quoted, word in re.findall(r'-b (?:"([^"]+)"|([A-Z]\S+))', header)
+    ]
 
 
 @pytest.mark.parametrize("recipe", WHOLE)
@@ -66,9 +69,15 @@ def test_every_recipe_tunes_a_run_by_its_own_words(recipe, tmp_path, capfd):
     sizes = SMALL.get(paper, SMALL[""]) + ([] if clips else FEW) + ["BATCH=8", "STEPS=1"]
     still = ["train.Trainer.evaluate=None", "train.Trainer.draw=None"]
     words = config.flags([f"gin/{paper}.gin", *sizes])
-    assert main([*words, *(part for word in still for part in ("-b", word)), "--workdir", str(run)]) == 0
+    assert (
+        main([*words, *(part for word in still for part in ("-b", word)), "--workdir", str(run)])
+        == 0
+    )
     quick = ["TUNE_STEPS=2", "TUNE_BATCH=8", "tune.Tuning.test_images=12"]
-    quick += [f"tune/probes.{word}" for word in MORE.get(recipe.removesuffix(".gin").removeprefix("recipe/"), [])]
+    quick += [
+        f"tune/probes.{word}"
+        for word in MORE.get(recipe.removesuffix(".gin").removeprefix("recipe/"), [])
+    ]
     given = [word.replace("RUN", str(run)) for word in command.split()]
     assert main([*given, *(part for word in quick for part in ("-b", word))]) == 0
     if options := told(text):
@@ -76,7 +85,10 @@ def test_every_recipe_tunes_a_run_by_its_own_words(recipe, tmp_path, capfd):
     (found,) = (run / "evaluation").glob("*-step-00000001.json")
     result = json.loads(found.read_text())
     assert 0 <= result["top1"] <= result["top5"] <= 1 and result["tested"] == 12
-    assert f"{found.name.split('-')[0]} of step 1: top-1 {result['top1']:.1%}" in capfd.readouterr().err
+    assert (
+        f"{found.name.split('-')[0]} of step 1: top-1 {result['top1']:.1%}"
+        in capfd.readouterr().err
+    )
 
 
 TAKEN = {  # what an evaluation takes from the run that it is of: its data, and the size of its pictures
@@ -91,7 +103,9 @@ def test_nothing_of_a_pre_training_gets_into_an_evaluation(recipe):
     leaked = []
     for use, arguments in reads("train.Trainer").uses.items():
         for argument, found in arguments.items() if use.scope == "tune" else ():
-            if not found.scope and argument not in TAKEN.get(use.selector.removeprefix("pymim."), ()):
+            if not found.scope and argument not in TAKEN.get(
+                use.selector.removeprefix("pymim."), ()
+            ):
                 leaked.append(f"{use.selector}.{argument}")
     assert not leaked
 
@@ -149,7 +163,13 @@ def digits(split):
 
 def tuning(**options):
     center, loader = views.Center(32, statistics="half"), views.Pretrain(32, statistics="half")
-    options = {"source": digits, "view": center, "batch": 12, "steps": 4, "test_images": 30} | options
+    options = {
+        "source": digits,
+        "view": center,
+        "batch": 12,
+        "steps": 4,
+        "test_images": 30,
+    } | options
     options.setdefault("data", lambda **given: Loader(views=(loader,), **given))
     options.setdefault("learning", Learning(AdamW(Constant(1e-3), weight_decay=0.0)))
     return tune.Tuning(**options)
@@ -194,7 +214,9 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, capfd, monkeyp
     assert saved(stopped.path).name == "step-00000002"
     tuning(learning=learning, drop_path=0.2, save_every=0.2)(Run(), stopped, 7)
     assert "is of another encoder or of other settings" not in capfd.readouterr().err
-    states = [(saved(folder.path) / "state.safetensors").read_bytes() for folder in (whole, stopped)]
+    states = [
+        (saved(folder.path) / "state.safetensors").read_bytes() for folder in (whole, stopped)
+    ]
     assert states[0] == states[1]
     assert result(whole.path)["top1"] == result(stopped.path)["top1"]
 
@@ -214,7 +236,9 @@ def test_what_was_saved_by_other_settings_is_not_gone_on_with(tmp_path, capfd):
 
 def test_accuracy_is_counted_one_by_one(tmp_path, monkeypatch):
     models, learn = [], tune.Tuning._learn
-    monkeypatch.setattr(tune.Tuning, "_learn", lambda self, *given: models.append(learn(self, *given)) or models[0])
+    monkeypatch.setattr(
+        tune.Tuning, "_learn", lambda self, *given: models.append(learn(self, *given)) or models[0]
+    )
     tuning(test_images=None)(Run(), Folder(tmp_path), 7)
     test = digits("test")
     right = five = 0
@@ -243,7 +267,9 @@ def test_the_runs_encoder_stays_and_the_momentum_copy_can_be_tuned(tmp_path):
     assert found["run"] is run.encoder and found["momentum"] is run.method.teacher.module
     assert all(map(torch.equal, before, run.method.parameters()))
     assert all(p.grad is None for p in run.method.parameters())
-    with pytest.raises(ConfigError, match="Tuning: start: expected a method with a momentum copy of its encoder"):
+    with pytest.raises(
+        ConfigError, match="Tuning: start: expected a method with a momentum copy of its encoder"
+    ):
         tuning(start="momentum")(Run(), Folder(tmp_path), 7)
 
 
@@ -275,9 +301,17 @@ def unlabelled(split):
             DataError,
             "Tuning: source: expected labelled pictures in both splits, got: no pict",
         ),
-        ({"start": "teacher"}, ConfigError, "Tuning: start: expected one of run, momentum, got 'teacher'"),
+        (
+            {"start": "teacher"},
+            ConfigError,
+            "Tuning: start: expected one of run, momentum, got 'teacher'",
+        ),
         ({"batch": 0}, ConfigError, "Tuning: batch: expected a whole number, 1 or more, got 0"),
-        ({"readout": Readout("class", layers=3)}, ConfigError, "Readout: layers: expected at most 2 blocks of ViT"),
+        (
+            {"readout": Readout("class", layers=3)},
+            ConfigError,
+            "Readout: layers: expected at most 2 blocks of ViT",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_training(options, error, message, tmp_path):

@@ -52,7 +52,13 @@ def gather_and_learn(rank, folder):
         loss = spread(made, torch.eye(2))
         loss.backward()
         ids = gathered(torch.tensor([rank, rank + 10]))
-        found = [loss.item(), made.tolist(), linear.weight.grad.tolist(), ids.tolist(), ids.requires_grad]
+        found = [
+            loss.item(),
+            made.tolist(),
+            linear.weight.grad.tolist(),
+            ids.tolist(),
+            ids.requires_grad,
+        ]
     (folder / f"{rank}.json").write_text(json.dumps(found))
 
 

@@ -1,6 +1,7 @@
-// DLPack -> View: any array library's array becomes a pointer and sizes, checked against the type the op wants.
-// The structures are those of the DLPack specification: version 0.8, which every library still exports, and the
-// table of functions of 1.2, which some have and which takes a fiftieth of the time of a call to __dlpack__.
+// DLPack -> View: any array library's array becomes a pointer and sizes, checked against the type
+// the op wants. The structures are those of the DLPack specification: version 0.8, which every
+// library still exports, and the table of functions of 1.2, which some have and which takes a
+// fiftieth of the time of a call to __dlpack__.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -49,7 +50,8 @@ struct ExchangeApi {
 
 // The table of the library that `object` comes from, or null.
 inline const ExchangeApi* exchange_api(py::handle object) {
-  const py::object capsule = py::getattr(py::type::of(object), "__dlpack_c_exchange_api__", py::none());
+  const py::object capsule =
+      py::getattr(py::type::of(object), "__dlpack_c_exchange_api__", py::none());
   if (capsule.is_none()) return nullptr;
   const void* pointer = PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api");
   if (!pointer) throw py::error_already_set();
@@ -64,7 +66,8 @@ constexpr Tensor::Type type_of() {
   constexpr uint8_t bits = sizeof(Plain) * 8;
   if constexpr (std::is_same_v<Plain, bool>) return {kBool, bits, 1};
   if constexpr (std::is_same_v<Plain, bfloat16>) return {kBfloat, bits, 1};
-  if constexpr (std::is_floating_point_v<Plain> || std::is_same_v<Plain, float16>) return {kFloat, bits, 1};
+  if constexpr (std::is_floating_point_v<Plain> || std::is_same_v<Plain, float16>)
+    return {kFloat, bits, 1};
   return {std::is_signed_v<Plain> ? kInt : kUInt, bits, 1};
 }
 
@@ -80,7 +83,8 @@ inline std::string name(Tensor::Type type) {
 
 }  // namespace dlpack
 
-// One array argument: keeps the exporter's capsule, where there is one, for as long as its views are in use.
+// One array argument: keeps the exporter's capsule, where there is one, for as long as its views
+// are in use.
 class Array {
  public:
   Array(py::handle object, const char* function, const char* argument)
@@ -100,16 +104,17 @@ class Array {
   }
 
   [[noreturn]] void refuse_dtype(const std::string& expected) const {
-    throw py::type_error(where() + "expected dtype " + expected + ", got " + dlpack::name(tensor_.dtype) +
-                         "; convert it first");
+    throw py::type_error(where() + "expected dtype " + expected + ", got " +
+                         dlpack::name(tensor_.dtype) + "; convert it first");
   }
 
   template <class T, size_t Rank>
   View<T, Rank> view() const {
     if (!is<T>()) refuse_dtype(dlpack::name(dlpack::type_of<T>()));
-    check(static_cast<size_t>(tensor_.ndim) == Rank, where(), "expected ", Rank, " axes, got ", tensor_.ndim,
-          "; reshape it");
-    check(contiguous(), where(), "expected a contiguous array, got strides; call .contiguous() on it");
+    check(static_cast<size_t>(tensor_.ndim) == Rank, where(), "expected ", Rank, " axes, got ",
+          tensor_.ndim, "; reshape it");
+    check(contiguous(), where(),
+          "expected a contiguous array, got strides; call .contiguous() on it");
     View<T, Rank> result;
     result.data = reinterpret_cast<T*>(static_cast<char*>(tensor_.data) + tensor_.byte_offset);
     for (size_t axis = 0; axis < Rank; ++axis) result.shape[axis] = tensor_.shape[axis];
@@ -123,8 +128,10 @@ class Array {
       throw py::type_error(where() + "expected a torch tensor or numpy array, got " +
                            std::string(py::str(py::type::of(object))) + "; convert it first");
     // -1: the stream is passed to the op itself, so nothing has to be synchronised here.
-    const bool cuda = py::cast<py::tuple>(object.attr("__dlpack_device__")())[0].cast<int>() == dlpack::kCuda;
-    capsule_ = cuda ? object.attr("__dlpack__")(py::arg("stream") = -1) : object.attr("__dlpack__")();
+    const bool cuda =
+        py::cast<py::tuple>(object.attr("__dlpack_device__")())[0].cast<int>() == dlpack::kCuda;
+    capsule_ =
+        cuda ? object.attr("__dlpack__")(py::arg("stream") = -1) : object.attr("__dlpack__")();
     const void* managed = PyCapsule_GetPointer(capsule_.ptr(), "dltensor");
     if (!managed) throw py::error_already_set();
     return static_cast<const dlpack::ManagedTensor*>(managed)->tensor;
@@ -145,8 +152,9 @@ class Array {
 
   Device device() const {
     const auto& from = tensor_.device;
-    check(from.type == dlpack::kCpu || from.type == dlpack::kCuda || from.type == dlpack::kCudaHost, where(),
-          "expected a CPU or CUDA array, got DLPack device type ", from.type, "; move it first");
+    check(from.type == dlpack::kCpu || from.type == dlpack::kCuda || from.type == dlpack::kCudaHost,
+          where(), "expected a CPU or CUDA array, got DLPack device type ", from.type,
+          "; move it first");
     return {from.type == dlpack::kCuda ? Device::cuda : Device::cpu, from.id};
   }
 

@@ -24,9 +24,9 @@ struct Arguments {
         board(view<uint64_t, 2>(board, function, "board")) {}
 };
 
-void exact(py::handle index, int64_t seed, int64_t step, int64_t view_id, Extent grid, Range area, Range aspect,
-           Size duration, int64_t tries, py::handle board, py::handle visible, py::handle hidden,
-           py::handle boolean, uintptr_t on) {
+void exact(py::handle index, int64_t seed, int64_t step, int64_t view_id, Extent grid, Range area,
+           Range aspect, Size duration, int64_t tries, py::handle board, py::handle visible,
+           py::handle hidden, py::handle boolean, uintptr_t on) {
   const Arguments of("block", index, seed, step, view_id, board);
   const Mask out = mask("block", visible, hidden, boolean);
   py::gil_scoped_release released;
@@ -34,19 +34,19 @@ void exact(py::handle index, int64_t seed, int64_t step, int64_t view_id, Extent
 }
 
 void ragged(py::handle index, int64_t seed, int64_t step, int64_t view_id, Extent grid, Range area,
-            Range aspect, Size duration, int64_t tries, int64_t hidden, py::handle board, py::handle boolean,
-            py::handle count, uintptr_t on) {
+            Range aspect, Size duration, int64_t tries, int64_t hidden, py::handle board,
+            py::handle boolean, py::handle count, uintptr_t on) {
   const Arguments of("ragged_block", index, seed, step, view_id, board);
   const auto flags = view<bool, 2>(boolean, "ragged_block", "boolean");
   const auto counts = view<int64_t, 1>(count, "ragged_block", "count");
   py::gil_scoped_release released;
-  ragged_block_mask(of.index, of.number, {grid, area, aspect, duration, tries}, hidden, of.board, flags, counts,
-                    stream(on));
+  ragged_block_mask(of.index, of.number, {grid, area, aspect, duration, tries}, hidden, of.board,
+                    flags, counts, stream(on));
 }
 
-void inverse(py::handle index, int64_t seed, int64_t step, int64_t view_id, Extent grid, Range aspect,
-             bool roll, py::handle board, py::handle visible, py::handle hidden, py::handle boolean,
-             uintptr_t on) {
+void inverse(py::handle index, int64_t seed, int64_t step, int64_t view_id, Extent grid,
+             Range aspect, bool roll, py::handle board, py::handle visible, py::handle hidden,
+             py::handle boolean, uintptr_t on) {
   const Arguments of("inverse_block", index, seed, step, view_id, board);
   const Mask out = mask("inverse_block", visible, hidden, boolean);
   py::gil_scoped_release released;
@@ -54,13 +54,14 @@ void inverse(py::handle index, int64_t seed, int64_t step, int64_t view_id, Exte
 }
 
 void multi(py::handle index, int64_t seed, int64_t step, int64_t view_id, Extent grid, Size target,
-           Size context, bool edges, bool raster, py::handle board, py::handle visible, py::handle hidden,
-           py::handle boolean, py::handle targets, uintptr_t on) {
+           Size context, bool edges, bool raster, py::handle board, py::handle visible,
+           py::handle hidden, py::handle boolean, py::handle targets, uintptr_t on) {
   const Arguments of("multi_block", index, seed, step, view_id, board);
   const auto ids = view<int64_t, 3>(targets, "multi_block", "targets");
   const Mask out = mask("multi_block", visible, hidden, boolean);
   py::gil_scoped_release released;
-  multi_block_mask(of.index, of.number, {grid, target, context, edges, raster}, of.board, ids, out, stream(on));
+  multi_block_mask(of.index, of.number, {grid, target, context, edges, raster}, of.board, ids, out,
+                   stream(on));
 }
 
 }  // namespace
@@ -71,8 +72,9 @@ void bind_block(py::module_ module) {
   module.def("ragged", ragged);
   module.def("inverse", inverse);
   module.def("multi", multi);
-  module.def("size", [](int64_t seed, int64_t step, int64_t view_id, Extent grid, Range share, Range aspect,
-                        uint32_t which, bool together, bool edges) {
-    return block_size(draw("block_size", seed, step, view_id), grid, share, aspect, which, together, edges);
+  module.def("size", [](int64_t seed, int64_t step, int64_t view_id, Extent grid, Range share,
+                        Range aspect, uint32_t which, bool together, bool edges) {
+    return block_size(draw("block_size", seed, step, view_id), grid, share, aspect, which, together,
+                      edges);
   });
 }

@@ -31,37 +31,38 @@ void bind_kmeans(py::module_ module) {
   module.def("assign_workspace", [](bool cuda, int index, int64_t b, int64_t k, int64_t d) {
     return assign_workspace(device(cuda, index), b, k, d);
   });
-  module.def("assign", [](py::handle points, py::handle centroids, bool cosine, py::handle workspace,
-                          py::handle labels, py::handle distances, uintptr_t on) {
-    const auto centroids_view = view<const float, 2>(centroids, "assign", "centroids");
-    const auto workspace_view = view<uint8_t, 1>(workspace, "assign", "workspace");
-    const auto labels_view = view<int64_t, 1>(labels, "assign", "labels");
-    const auto distances_view = view<float, 1>(distances, "assign", "distances");
-    with_points(points, "assign", [&](auto points_view) {
-      py::gil_scoped_release released;
-      assign(points_view, centroids_view, metric(cosine), workspace_view, labels_view, distances_view,
-             stream(on));
-    });
-  });
+  module.def("assign",
+             [](py::handle points, py::handle centroids, bool cosine, py::handle workspace,
+                py::handle labels, py::handle distances, uintptr_t on) {
+               const auto centroids_view = view<const float, 2>(centroids, "assign", "centroids");
+               const auto workspace_view = view<uint8_t, 1>(workspace, "assign", "workspace");
+               const auto labels_view = view<int64_t, 1>(labels, "assign", "labels");
+               const auto distances_view = view<float, 1>(distances, "assign", "distances");
+               with_points(points, "assign", [&](auto points_view) {
+                 py::gil_scoped_release released;
+                 assign(points_view, centroids_view, metric(cosine), workspace_view, labels_view,
+                        distances_view, stream(on));
+               });
+             });
   module.def("accumulate_workspace", [](bool cuda, int index, int64_t b, int64_t k) {
     return accumulate_workspace(device(cuda, index), b, k);
   });
-  module.def("accumulate",
-             [](py::handle points, py::handle labels, py::handle weights, py::handle distances, bool cosine,
-                py::handle workspace, py::handle sums, py::handle counts, py::handle errors, uintptr_t on) {
-               const auto labels_view = view<const int64_t, 1>(labels, "accumulate", "labels");
-               const auto weights_view = optional_view<const float, 1>(weights, "accumulate", "weights");
-               const auto distances_view = view<const float, 1>(distances, "accumulate", "distances");
-               const auto workspace_view = view<uint8_t, 1>(workspace, "accumulate", "workspace");
-               const Statistics out = statistics("accumulate", sums, counts, errors);
-               with_points(points, "accumulate", [&](auto points_view) {
-                 py::gil_scoped_release released;
-                 accumulate(points_view, labels_view, weights_view, distances_view, metric(cosine),
-                            workspace_view, out, stream(on));
-               });
-             });
-  module.def("update", [](py::handle sums, py::handle counts, py::handle errors, bool cosine, bool split,
-                          py::handle centroids, uintptr_t on) {
+  module.def("accumulate", [](py::handle points, py::handle labels, py::handle weights,
+                              py::handle distances, bool cosine, py::handle workspace,
+                              py::handle sums, py::handle counts, py::handle errors, uintptr_t on) {
+    const auto labels_view = view<const int64_t, 1>(labels, "accumulate", "labels");
+    const auto weights_view = optional_view<const float, 1>(weights, "accumulate", "weights");
+    const auto distances_view = view<const float, 1>(distances, "accumulate", "distances");
+    const auto workspace_view = view<uint8_t, 1>(workspace, "accumulate", "workspace");
+    const Statistics out = statistics("accumulate", sums, counts, errors);
+    with_points(points, "accumulate", [&](auto points_view) {
+      py::gil_scoped_release released;
+      accumulate(points_view, labels_view, weights_view, distances_view, metric(cosine),
+                 workspace_view, out, stream(on));
+    });
+  });
+  module.def("update", [](py::handle sums, py::handle counts, py::handle errors, bool cosine,
+                          bool split, py::handle centroids, uintptr_t on) {
     const Statistics from = statistics("update", sums, counts, errors);
     const auto centroids_view = view<float, 2>(centroids, "update", "centroids");
     py::gil_scoped_release released;

@@ -23,8 +23,8 @@ PatchScores scores(py::handle object, const char* function, const char* argument
 
 Budget budget(const std::vector<int64_t>& sizes, const std::vector<float>& alpha) {
   check(!sizes.empty() && sizes.size() <= Budget::kMost && sizes.size() == alpha.size(),
-        "budget: sizes, alpha: expected 1 to ", Budget::kMost, " numbers each, got ", sizes.size(), " and ",
-        alpha.size(), "; give one of each a grid");
+        "budget: sizes, alpha: expected 1 to ", Budget::kMost, " numbers each, got ", sizes.size(),
+        " and ", alpha.size(), "; give one of each a grid");
   Budget result;
   result.grids = static_cast<int>(sizes.size());
   std::copy(sizes.begin(), sizes.end(), result.sizes.begin());
@@ -32,26 +32,29 @@ Budget budget(const std::vector<int64_t>& sizes, const std::vector<float>& alpha
   return result;
 }
 
-// Binds run(index, draw, out, stream, arguments...) as name(index, seed, step, view, arguments..., out,
-// stream).
+// Binds run(index, draw, out, stream, arguments...) as name(index, seed, step, view, arguments...,
+// out, stream).
 template <class Out, size_t Rank, class... Arguments, class Prepare>
 void bind(py::module_& module, const char* name, Prepare prepare) {
-  module.def(name, [=](py::handle index, int64_t seed, int64_t step, int64_t view, Arguments... arguments,
-                       py::handle visible, py::handle hidden, py::handle boolean, uintptr_t on) {
-    const Index index_view = indices(index, name);
-    const Draw number = draw(name, seed, step, view);
-    const Out outputs = mask<Out, Rank>(name, visible, hidden, boolean);
-    auto run = prepare(arguments...);
-    py::gil_scoped_release released;
-    run(index_view, number, outputs, stream(on));
-  });
+  module.def(name,
+             [=](py::handle index, int64_t seed, int64_t step, int64_t view, Arguments... arguments,
+                 py::handle visible, py::handle hidden, py::handle boolean, uintptr_t on) {
+               const Index index_view = indices(index, name);
+               const Draw number = draw(name, seed, step, view);
+               const Out outputs = mask<Out, Rank>(name, visible, hidden, boolean);
+               auto run = prepare(arguments...);
+               py::gil_scoped_release released;
+               run(index_view, number, outputs, stream(on));
+             });
 }
 
 }  // namespace
 
 void bind_mask(py::module_ module) {
   bind<Mask, 2, Extent, Extent>(module, "uniform", [](Extent grid, Extent unit) {
-    return [=](Index index, Draw draw, Mask out, Stream on) { uniform_mask(index, draw, grid, unit, out, on); };
+    return [=](Index index, Draw draw, Mask out, Stream on) {
+      uniform_mask(index, draw, grid, unit, out, on);
+    };
   });
   bind<Mask, 2, py::handle, int64_t, int64_t>(
       module, "filtered", [](py::handle bank, int64_t rows, int64_t columns) {
@@ -67,27 +70,34 @@ void bind_mask(py::module_ module) {
       weighted_mask(index, draw, values, drawn, out, on);
     };
   });
-  bind<Mask, 2, py::handle, int64_t, bool>(module, "ranked", [](py::handle values, int64_t hard, bool lowest) {
-    const PatchScores ranks = scores(values, "ranked", "scores");
-    const Hide hide = lowest ? Hide::lowest : Hide::highest;
-    return [=](Index index, Draw draw, Mask out, Stream on) {
-      ranked_mask(index, draw, ranks, hard, hide, out, on);
-    };
-  });
+  bind<Mask, 2, py::handle, int64_t, bool>(
+      module, "ranked", [](py::handle values, int64_t hard, bool lowest) {
+        const PatchScores ranks = scores(values, "ranked", "scores");
+        const Hide hide = lowest ? Hide::lowest : Hide::highest;
+        return [=](Index index, Draw draw, Mask out, Stream on) {
+          ranked_mask(index, draw, ranks, hard, hide, out, on);
+        };
+      });
   bind<Mask, 2, py::handle>(module, "priority", [](py::handle priority) {
     const PatchScores values = scores(priority, "priority", "priority");
-    return [=](Index index, Draw draw, Mask out, Stream on) { priority_mask(index, draw, values, out, on); };
+    return [=](Index index, Draw draw, Mask out, Stream on) {
+      priority_mask(index, draw, values, out, on);
+    };
   });
   bind<Masks, 3, int64_t>(module, "disjoint", [](int64_t covered) {
-    return [=](Index index, Draw draw, Masks out, Stream on) { disjoint_masks(index, draw, covered, out, on); };
+    return [=](Index index, Draw draw, Masks out, Stream on) {
+      disjoint_masks(index, draw, covered, out, on);
+    };
   });
   bind<Mask, 2, std::vector<int64_t>, std::vector<float>>(
       module, "budget", [](const std::vector<int64_t>& sizes, const std::vector<float>& alpha) {
         const Budget shared = budget(sizes, alpha);
-        return [=](Index index, Draw draw, Mask out, Stream on) { budget_mask(index, draw, shared, out, on); };
+        return [=](Index index, Draw draw, Mask out, Stream on) {
+          budget_mask(index, draw, shared, out, on);
+        };
       });
-  module.def("subset", [](py::handle index, int64_t seed, int64_t step, int64_t view_id, py::handle ids,
-                          py::handle out, uintptr_t on) {
+  module.def("subset", [](py::handle index, int64_t seed, int64_t step, int64_t view_id,
+                          py::handle ids, py::handle out, uintptr_t on) {
     const Index index_view = indices(index, "subset");
     const Draw number = draw("subset", seed, step, view_id);
     const auto from = view<const int64_t, 2>(ids, "subset", "ids");
@@ -95,8 +105,8 @@ void bind_mask(py::module_ module) {
     py::gil_scoped_release released;
     subset_ids(index_view, number, from, to, stream(on));
   });
-  module.def("expand", [](py::handle coarse, Extent grid, Extent unit, py::handle visible, py::handle hidden,
-                          py::handle boolean, uintptr_t on) {
+  module.def("expand", [](py::handle coarse, Extent grid, Extent unit, py::handle visible,
+                          py::handle hidden, py::handle boolean, uintptr_t on) {
     const auto cells = view<const bool, 2>(coarse, "expand", "coarse");
     const auto fine = mask("expand", visible, hidden, boolean);
     py::gil_scoped_release released;

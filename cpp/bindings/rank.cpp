@@ -20,12 +20,13 @@ void run_relative_loss(py::handle scores, py::handle losses, py::handle weights,
                         optional_view<int64_t, 2>(pairs, function, "pairs"),
                         optional_view<T, 2>(gradient, function, "gradient")};
   py::gil_scoped_release released;
-  pymim::relative_loss(scores_view, losses_view, weights_view, epsilon, scratch_view, out, stream(on));
+  pymim::relative_loss(scores_view, losses_view, weights_view, epsilon, scratch_view, out,
+                       stream(on));
 }
 
 template <class T>
-void run_rank(py::handle scores, bool descending, py::handle scratch, py::handle ids, py::handle ranks,
-              uintptr_t on) {
+void run_rank(py::handle scores, bool descending, py::handle scratch, py::handle ids,
+              py::handle ranks, uintptr_t on) {
   const auto scores_view = view<const T, 2>(scores, "rank", "scores");
   const auto scratch_view = view<int64_t, 2>(scratch, "rank", "scratch");
   const Order out{optional_view<int64_t, 2>(ids, "rank", "ids"),
@@ -37,13 +38,13 @@ void run_rank(py::handle scores, bool descending, py::handle scratch, py::handle
 }  // namespace
 
 void bind_rank(py::module_ module) {
-  module.def("relative_loss",
-             [](py::handle scores, py::handle losses, py::handle weights, double epsilon, py::handle scratch,
-                py::handle sums, py::handle pairs, py::handle gradient, uintptr_t on) {
-               const bool wide = Array(scores, "relative_loss", "scores").is<double>();
-               const auto run = wide ? run_relative_loss<double> : run_relative_loss<float>;
-               run(scores, losses, weights, epsilon, scratch, sums, pairs, gradient, on);
-             });
+  module.def("relative_loss", [](py::handle scores, py::handle losses, py::handle weights,
+                                 double epsilon, py::handle scratch, py::handle sums,
+                                 py::handle pairs, py::handle gradient, uintptr_t on) {
+    const bool wide = Array(scores, "relative_loss", "scores").is<double>();
+    const auto run = wide ? run_relative_loss<double> : run_relative_loss<float>;
+    run(scores, losses, weights, epsilon, scratch, sums, pairs, gradient, on);
+  });
   module.def("rank", [](py::handle scores, bool descending, py::handle scratch, py::handle ids,
                         py::handle ranks, uintptr_t on) {
     const bool wide = Array(scores, "rank", "scores").is<double>();
@@ -51,6 +52,7 @@ void bind_rank(py::module_ module) {
     run(scores, descending, scratch, ids, ranks, on);
   });
   module.def("relative_loss_scratch", &relative_loss_scratch);
-  module.def("rank_scratch",
-             [](int64_t m, bool wide) { return wide ? rank_scratch<double>(m) : rank_scratch<float>(m); });
+  module.def("rank_scratch", [](int64_t m, bool wide) {
+    return wide ? rank_scratch<double>(m) : rank_scratch<float>(m);
+  });
 }

@@ -9,7 +9,8 @@ using namespace pymim::bindings;
 
 // use(scores) with the scores, or features and prototypes, in the type they have.
 template <class Use>
-void with_scores(py::handle object, py::handle prototypes, double epsilon, const char* function, Use use) {
+void with_scores(py::handle object, py::handle prototypes, double epsilon, const char* function,
+                 Use use) {
   const Array array(object, function, "scores");
   const auto typed = [&](auto zero) {
     using T = decltype(zero);
@@ -30,15 +31,16 @@ template <class T>
 Computed<T> computed(const Scores<T>&);
 
 void solve(py::handle scores, py::handle prototypes, double epsilon, py::handle log_rows,
-           py::handle log_columns, double row_power, double column_power, int64_t iterations, bool rows_first,
-           bool rows_last, double tolerance, bool log_domain, py::handle row, py::handle column,
-           py::handle plan, py::handle labels, py::handle error, py::handle count, py::handle scratch,
-           uintptr_t on) {
+           py::handle log_columns, double row_power, double column_power, int64_t iterations,
+           bool rows_first, bool rows_last, double tolerance, bool log_domain, py::handle row,
+           py::handle column, py::handle plan, py::handle labels, py::handle error,
+           py::handle count, py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn";
   with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
     const Marginals<R> marginals{view<const R, 2>(log_rows, f, "log_rows"),
-                                 view<const R, 2>(log_columns, f, "log_columns"), row_power, column_power};
+                                 view<const R, 2>(log_columns, f, "log_columns"), row_power,
+                                 column_power};
     const Schedule schedule{iterations, rows_first, rows_last, tolerance, log_domain};
     const Solution<R> out{{view<R, 2>(row, f, "row"), view<R, 2>(column, f, "column")},
                           optional_view<R, 3>(plan, f, "plan"),
@@ -51,8 +53,8 @@ void solve(py::handle scores, py::handle prototypes, double epsilon, py::handle 
   });
 }
 
-void columns(py::handle scores, py::handle prototypes, double epsilon, py::handle row, py::handle log_sums,
-             py::handle scratch, uintptr_t on) {
+void columns(py::handle scores, py::handle prototypes, double epsilon, py::handle row,
+             py::handle log_sums, py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn_columns";
   with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
@@ -64,8 +66,9 @@ void columns(py::handle scores, py::handle prototypes, double epsilon, py::handl
   });
 }
 
-void sweep(py::handle scores, py::handle prototypes, double epsilon, py::handle log_rows, double row_power,
-           py::handle row, py::handle column, py::handle log_sums, py::handle scratch, uintptr_t on) {
+void sweep(py::handle scores, py::handle prototypes, double epsilon, py::handle log_rows,
+           double row_power, py::handle row, py::handle column, py::handle log_sums,
+           py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn_sweep";
   with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
@@ -78,8 +81,8 @@ void sweep(py::handle scores, py::handle prototypes, double epsilon, py::handle 
   });
 }
 
-void plan(py::handle scores, py::handle prototypes, double epsilon, py::handle row, py::handle column,
-          py::handle out, py::handle scratch, uintptr_t on) {
+void plan(py::handle scores, py::handle prototypes, double epsilon, py::handle row,
+          py::handle column, py::handle out, py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn_plan";
   with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));
@@ -92,8 +95,8 @@ void plan(py::handle scores, py::handle prototypes, double epsilon, py::handle r
   });
 }
 
-void labels(py::handle scores, py::handle prototypes, double epsilon, py::handle column, py::handle out,
-            py::handle scratch, uintptr_t on) {
+void labels(py::handle scores, py::handle prototypes, double epsilon, py::handle column,
+            py::handle out, py::handle scratch, uintptr_t on) {
   const char* f = "sinkhorn_labels";
   with_scores(scores, prototypes, epsilon, f, [&](auto typed) {
     using R = decltype(computed(typed));

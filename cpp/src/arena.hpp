@@ -14,7 +14,8 @@ class Arena {
   T* take(int64_t count) {
     const auto here = reinterpret_cast<uintptr_t>(base_) + static_cast<uintptr_t>(used_);
     const auto start = (here + kAlign - 1) / kAlign * kAlign;
-    used_ = static_cast<int64_t>(start - reinterpret_cast<uintptr_t>(base_)) + count * int64_t{sizeof(T)};
+    used_ = static_cast<int64_t>(start - reinterpret_cast<uintptr_t>(base_)) +
+            count * int64_t{sizeof(T)};
     return reinterpret_cast<T*>(start);
   }
 

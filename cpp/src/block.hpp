@@ -5,7 +5,8 @@
 
 namespace pymim {
 
-// Log-uniform aspects as kernels draw them: log2 of the square root of one is uniform on [low, low + span).
+// Log-uniform aspects as kernels draw them: log2 of the square root of one is uniform on [low, low
+// + span).
 struct Stretch {
   float low, span;
 };
@@ -38,12 +39,14 @@ struct TargetLaw {
 
 }  // namespace pymim
 
-PYMIM_EACH_PLACE(void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint64_t, 2> board,
-                                 Mask out, Stream stream);
-                 void ragged_block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, int64_t hidden,
-                                        View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count,
+PYMIM_EACH_PLACE(void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law,
+                                 View<uint64_t, 2> board, Mask out, Stream stream);
+                 void ragged_block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law,
+                                        int64_t hidden, View<uint64_t, 2> board,
+                                        View<bool, 2> boolean, View<int64_t, 1> count,
                                         Stream stream);
                  void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law,
                                          View<uint64_t, 2> board, Mask out, Stream stream);
                  void multi_block_mask(View<const int64_t, 1> index, Draw draw, TargetLaw law,
-                                       View<uint64_t, 2> board, View<int64_t, 3> ids, Mask out, Stream stream);)
+                                       View<uint64_t, 2> board, View<int64_t, 3> ids, Mask out,
+                                       Stream stream);)

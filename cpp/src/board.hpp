@@ -1,4 +1,5 @@
-// The grid of one image as bits, and the boxes that are set on it, by the same code on the CPU and on a GPU.
+// The grid of one image as bits, and the boxes that are set on it, by the same code on the CPU and
+// on a GPU.
 #pragma once
 
 #include "pymim/block.hpp"
@@ -65,8 +66,9 @@ struct Board {
       const int begin = box.row * row_bits, end = begin + box.rows * row_bits;
       if (row_bits <= 64) {  // all rows at once, and of each the same columns
         const uint64_t columns_of_box = first_bits(box.columns) * each_row << box.column;
-        each_word_between(frame, begin, end,
-                          [&](uint64_t& word, uint64_t bits) { visit(word, bits & columns_of_box); });
+        each_word_between(frame, begin, end, [&](uint64_t& word, uint64_t bits) {
+          visit(word, bits & columns_of_box);
+        });
       } else {
         for (int row = begin + box.column; row < end; row += row_bits)
           each_word_between(frame, row, row + box.columns, visit);
@@ -76,7 +78,8 @@ struct Board {
 
   // Calls visit(word, those of its bits that are numbers begin to end of the frame).
   template <class Visit>
-  PYMIM_HOST_DEVICE static void each_word_between(uint64_t* frame, int begin, int end, Visit visit) {
+  PYMIM_HOST_DEVICE static void each_word_between(uint64_t* frame, int begin, int end,
+                                                  Visit visit) {
     for (int i = begin / 64; i * 64 < end; ++i) {
       const int before = begin - i * 64;
       visit(frame[i], first_bits(end - i * 64) & ~first_bits(before < 0 ? 0 : before));

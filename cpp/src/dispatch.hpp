@@ -8,7 +8,8 @@ namespace pymim {
 
 enum class InstructionSet { baseline, avx2, avx512 };
 
-// The widest set this machine has, read once; PYMIM_ISA=baseline|avx2|avx512 in the environment narrows it.
+// The widest set this machine has, read once; PYMIM_ISA=baseline|avx2|avx512 in the environment
+// narrows it.
 InstructionSet instruction_set();
 
 // Whether the CUDA kernels run there. Emulated ones run on host memory, so they take every call.
@@ -24,8 +25,9 @@ inline bool on_cuda(Device device) { return PYMIM_EMULATE || device.kind == Devi
     ::pymim::cuda::function(__VA_ARGS__);            \
   } while (false)
 #else
-#define PYMIM_RUN_CUDA(function, where, ...)                                                         \
-  ::pymim::check(false, #function, ": device: expected cpu, got cuda, and this build has no CUDA; ", \
+#define PYMIM_RUN_CUDA(function, where, ...)                                       \
+  ::pymim::check(false, #function,                                                 \
+                 ": device: expected cpu, got cuda, and this build has no CUDA; ", \
                  "rebuild with PYMIM_CUDA=ON or pass CPU arrays")
 #endif
 

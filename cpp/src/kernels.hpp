@@ -1,5 +1,6 @@
-// Where a kernel can run. Each op's src/<op>.hpp declares its kernels once, with PYMIM_EACH_PLACE, and they
-// exist in every namespace below: src/cpu/<op>.cpp is compiled once per instruction set, src/cuda/<op>.cu once.
+// Where a kernel can run. Each op's src/<op>.hpp declares its kernels once, with PYMIM_EACH_PLACE,
+// and they exist in every namespace below: src/cpu/<op>.cpp is compiled once per instruction set,
+// src/cuda/<op>.cu once.
 #pragma once
 
 #include "pymim/view.hpp"

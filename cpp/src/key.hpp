@@ -1,6 +1,6 @@
-// Keys that rank patches: the smallest are chosen. The arithmetic is the same bits on every device: integers,
-// and float operations of one rounding each (no fused ones: see COMPILE_OPTIONS of the sources that include
-// this), so log and exp are spelled out.
+// Keys that rank patches: the smallest are chosen. The arithmetic is the same bits on every device:
+// integers, and float operations of one rounding each (no fused ones: see COMPILE_OPTIONS of the
+// sources that include this), so log and exp are spelled out.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,9 @@ PYMIM_HOST_DEVICE inline float from_word(uint32_t word) {
 
 PYMIM_HOST_DEVICE inline float to_float(float value) { return value; }
 
-PYMIM_HOST_DEVICE inline float to_float(bfloat16 value) { return from_word(uint32_t{value.bits} << 16); }
+PYMIM_HOST_DEVICE inline float to_float(bfloat16 value) {
+  return from_word(uint32_t{value.bits} << 16);
+}
 
 PYMIM_HOST_DEVICE inline float to_float(float16 value) {
   const uint32_t sign = (value.bits & 0x8000u) << 16, exponent = value.bits >> 10 & 31u,
@@ -50,7 +52,8 @@ PYMIM_HOST_DEVICE inline float open_unit(uint32_t word) {
 
 // ln x for normal positive x: with x = 2^e m and s = (m - 1) / (m + 1), ln m = 2 atanh s. 2 ulp.
 PYMIM_HOST_DEVICE inline float exact_log(float x) {
-  const auto offset = static_cast<int32_t>(to_word(x) - 0x3f3504f3u);  // so that m is in [sqrt(1/2), sqrt(2))
+  const auto offset =
+      static_cast<int32_t>(to_word(x) - 0x3f3504f3u);  // so that m is in [sqrt(1/2), sqrt(2))
   const auto e = static_cast<float>(offset >> 23);
   const float m = from_word((static_cast<uint32_t>(offset) & 0x007fffffu) + 0x3f3504f3u);
   const float s = (m - 1.f) / (m + 1.f), square = s * s;
@@ -78,7 +81,8 @@ PYMIM_HOST_DEVICE inline float exact_exp(float x) {
 
 // Exp(1) / weight: positive, so its bits are in its order.
 PYMIM_HOST_DEVICE inline uint32_t weighted_key(float weight, uint32_t word) {
-  const float above = weight > 0x1p-100f ? weight : 0x1p-100f, clamped = above < 0x1p100f ? above : 0x1p100f;
+  const float above = weight > 0x1p-100f ? weight : 0x1p-100f,
+              clamped = above < 0x1p100f ? above : 0x1p100f;
   return to_word(-exact_log(open_unit(word)) / clamped);
 }
 
@@ -91,21 +95,24 @@ struct Crop {
   int64_t pattern, top, left;
   bool down, right;  // flips
 
-  PYMIM_HOST_DEVICE Crop(const Words& words, const View<const float, 3>& bank, int64_t rows, int64_t columns)
+  PYMIM_HOST_DEVICE Crop(const Words& words, const View<const float, 3>& bank, int64_t rows,
+                         int64_t columns)
       : pattern(below(words.x, static_cast<uint32_t>(bank.shape[0]))),
         top(below(words.y, static_cast<uint32_t>(bank.shape[1] - rows + 1))),
         left(below(words.z, static_cast<uint32_t>(bank.shape[2] - columns + 1))),
         down(words.w >> 31),
         right(words.w >> 30 & 1) {}
 
-  PYMIM_HOST_DEVICE float at(const View<const float, 3>& bank, int64_t rows, int64_t columns, int64_t y,
-                             int64_t x) const {
-    const int64_t row = top + (down ? rows - 1 - y : y), column = left + (right ? columns - 1 - x : x);
+  PYMIM_HOST_DEVICE float at(const View<const float, 3>& bank, int64_t rows, int64_t columns,
+                             int64_t y, int64_t x) const {
+    const int64_t row = top + (down ? rows - 1 - y : y),
+                  column = left + (right ? columns - 1 - x : x);
     return bank.data[(pattern * bank.shape[1] + row) * bank.shape[2] + column];
   }
 };
 
-// The part of a ring of `covered` patches that one of several views hides: ranks [begin, end) and [0, wrapped).
+// The part of a ring of `covered` patches that one of several views hides: ranks [begin, end) and
+// [0, wrapped).
 struct Arc {
   int64_t begin, end, wrapped;
 
@@ -117,7 +124,8 @@ struct Arc {
   }
 };
 
-// Selection sampling (Fan et al. 1962): whether the next of `remaining` is one of the `left` still to be taken.
+// Selection sampling (Fan et al. 1962): whether the next of `remaining` is one of the `left` still
+// to be taken.
 PYMIM_HOST_DEVICE inline bool keeps(uint32_t word, int64_t left, int64_t remaining) {
   return below(word, static_cast<uint32_t>(remaining)) < left;
 }

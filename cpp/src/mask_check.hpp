@@ -6,20 +6,22 @@
 
 namespace pymim {
 
-inline void check_draw(const char* function, const View<const int64_t, 1>& index, const Draw& draw) {
+inline void check_draw(const char* function, const View<const int64_t, 1>& index,
+                       const Draw& draw) {
   check(draw.step < uint64_t{1} << 48, function, ": step: expected below 2^48, got ", draw.step,
         "; count optimiser steps");
-  check(draw.view < 256, function, ": view: expected below 256, got ", draw.view, "; number the views from 0");
+  check(draw.view < 256, function, ": view: expected below 256, got ", draw.view,
+        "; number the views from 0");
   if (index.device.kind != Device::cpu)
     return;  // reading a GPU's would wait for it; there the low 40 bits count
   for (int64_t image = 0; image < index[0]; ++image)
-    check(index.data[image] >> 40 == 0, function, ": index: expected 0 to 2^40 - 1, got ", index.data[image],
-          "; pass the position of each image in its dataset");
+    check(index.data[image] >> 40 == 0, function, ": index: expected 0 to 2^40 - 1, got ",
+          index.data[image], "; pass the position of each image in its dataset");
 }
 
 inline void check_patches(const char* function, int64_t patches) {
-  check(patches < int64_t{1} << 28, function, ": N: expected fewer than 2^28 patches, got ", patches,
-        "; use a coarser grid");
+  check(patches < int64_t{1} << 28, function, ": N: expected fewer than 2^28 patches, got ",
+        patches, "; use a coarser grid");
 }
 
 inline void check_mask(const char* function, const View<const int64_t, 1>& index, const Draw& draw,
@@ -37,7 +39,8 @@ inline void check_mask(const char* function, const View<const int64_t, 1>& index
 inline int64_t patches_of(Extent grid) {
   constexpr int64_t most = int64_t{1} << 62;
   int64_t product = 1;
-  for (int64_t extent : grid) product = extent > 0 && product > most / extent ? most : product * extent;
+  for (int64_t extent : grid)
+    product = extent > 0 && product > most / extent ? most : product * extent;
   return product;
 }
 
@@ -45,10 +48,11 @@ inline int64_t patches_of(Extent grid) {
 inline int64_t check_units(const char* function, Extent grid, Extent unit, int64_t patches) {
   for (size_t axis = 0; axis < 3; ++axis)
     check(unit[axis] > 0 && grid[axis] >= 0 && grid[axis] % unit[axis] == 0, function,
-          ": unit: expected a divisor of ", grid[axis], " (grid, axis ", axis, "), got ", unit[axis],
-          "; choose another unit or grid");
-  check(patches_of(grid) == patches, function, ": grid: expected ", patches, " patches (V + M), got ", grid[0],
-        " x ", grid[1], " x ", grid[2], "; pass outputs of that size");
+          ": unit: expected a divisor of ", grid[axis], " (grid, axis ", axis, "), got ",
+          unit[axis], "; choose another unit or grid");
+  check(patches_of(grid) == patches, function, ": grid: expected ", patches,
+        " patches (V + M), got ", grid[0], " x ", grid[1], " x ", grid[2],
+        "; pass outputs of that size");
   return unit[0] * unit[1] * unit[2];
 }
 

@@ -1,6 +1,6 @@
-// The block policies on one image: the same code on the CPU and on a GPU. Every operation on floats in it is
-// exactly rounded on both (+, -, /, sqrt, and each a * b + c is written as the fma it might else become), so
-// that no compiler or instruction set can draw another mask.
+// The block policies on one image: the same code on the CPU and on a GPU. Every operation on floats
+// in it is exactly rounded on both (+, -, /, sqrt, and each a * b + c is written as the fma it
+// might else become), so that no compiler or instruction set can draw another mask.
 #pragma once
 
 #include <cmath>
@@ -13,7 +13,8 @@ namespace pymim {
 namespace {
 
 // Where each policy begins in the image's words of Role::rectangles.
-constexpr uint32_t kBlockWords = 0, kWindowWords = 1u << 25, kTargetWords = 5u << 23, kTrimWords = 3u << 24;
+constexpr uint32_t kBlockWords = 0, kWindowWords = 1u << 25, kTargetWords = 5u << 23,
+                   kTrimWords = 3u << 24;
 
 PYMIM_HOST_DEVICE inline Words rectangle_words(const Draw& draw, int64_t image, uint32_t block) {
   return random_words(draw, image, first_block(Role::rectangles) + block);
@@ -53,8 +54,10 @@ PYMIM_HOST_DEVICE inline float largest_area(const BlockLaw& law, int left) {
   return law.largest > 0 ? law.largest : static_cast<float>(left);
 }
 
-// A candidate of these words and this stretch in its frame; of no columns where it is too tall or too wide.
-PYMIM_HOST_DEVICE inline Box lay_block(const BlockLaw& law, Words words, float stretch, float largest) {
+// A candidate of these words and this stretch in its frame; of no columns where it is too tall or
+// too wide.
+PYMIM_HOST_DEVICE inline Box lay_block(const BlockLaw& law, Words words, float stretch,
+                                       float largest) {
   const float side = std::sqrt(std::fma(unit(words.x), largest - law.smallest, law.smallest));
   const int rows = clamp_int(static_cast<int>(std::fma(side, stretch, 0.5f)), 1, law.tallest + 1);
   const int columns = clamp_int(static_cast<int>(side / stretch + 0.5f), 1, law.widest + 1);
@@ -68,12 +71,13 @@ PYMIM_HOST_DEVICE inline Box lay_block(const BlockLaw& law, Words words, float s
 }
 
 // The words of candidate k, and four more for its frames.
-PYMIM_HOST_DEVICE inline Words candidate_words(const Draw& draw, int64_t image, uint32_t k, uint32_t more = 0) {
+PYMIM_HOST_DEVICE inline Words candidate_words(const Draw& draw, int64_t image, uint32_t k,
+                                               uint32_t more = 0) {
   return rectangle_words(draw, image, kBlockWords + 2 * k + more);
 }
 
-// Candidate k where `left` patches are to be hidden, made when it is asked for: what a GPU does. A CPU makes
-// many at once.
+// Candidate k where `left` patches are to be hidden, made when it is asked for: what a GPU does. A
+// CPU makes many at once.
 struct Candidates {
   const BlockLaw& law;
   Draw draw;
@@ -81,7 +85,8 @@ struct Candidates {
 
   PYMIM_HOST_DEVICE Box operator()(uint32_t k, int left) const {
     const Words words = candidate_words(draw, image, k);
-    return in_frames(lay_block(law, words, draw_stretch(law.stretch, words.y), largest_area(law, left)), k);
+    return in_frames(
+        lay_block(law, words, draw_stretch(law.stretch, words.y), largest_area(law, left)), k);
   }
   PYMIM_HOST_DEVICE Box in_frames(Box box, uint32_t k) const {
     if (law.frames == 1) return box;
@@ -94,7 +99,8 @@ struct Candidates {
 
 // Sets up to `hidden` bits, with `exact` all of them, and gives how many.
 template <class Source>
-PYMIM_HOST_DEVICE inline int hide_blocks(Source&& candidates, int hidden, bool exact, const Board& board) {
+PYMIM_HOST_DEVICE inline int hide_blocks(Source&& candidates, int hidden, bool exact,
+                                         const Board& board) {
   board.empty();
   int left = hidden;
   Box overhang{};
@@ -117,18 +123,23 @@ PYMIM_HOST_DEVICE inline int hide_blocks(Source&& candidates, int hidden, bool e
   return hidden - left;
 }
 
-// Sets a rectangle of at least `visible` bits, cut to them in raster order, wrapped where it leaves the grid.
-PYMIM_HOST_DEVICE inline void show_window(const WindowLaw& law, const Draw& draw, int64_t image, int visible,
-                                          const Board& board) {
+// Sets a rectangle of at least `visible` bits, cut to them in raster order, wrapped where it leaves
+// the grid.
+PYMIM_HOST_DEVICE inline void show_window(const WindowLaw& law, const Draw& draw, int64_t image,
+                                          int visible, const Board& board) {
   board.empty();
   if (visible == 0) return;
   const Words words = rectangle_words(draw, image, kWindowWords);
-  const float side = std::sqrt(static_cast<float>(visible)), stretch = draw_stretch(law.stretch, words.x);
-  // Floats may round a whole number up: what they give stays among the sides that the aspects allow.
-  const int rows = clamp_int(static_cast<int>(std::ceil(side * stretch)), law.height.fewest, law.height.most);
+  const float side = std::sqrt(static_cast<float>(visible)),
+              stretch = draw_stretch(law.stretch, words.x);
+  // Floats may round a whole number up: what they give stays among the sides that the aspects
+  // allow.
+  const int rows =
+      clamp_int(static_cast<int>(std::ceil(side * stretch)), law.height.fewest, law.height.most);
   const int fewest = (visible + rows - 1) / rows;
-  const int columns = clamp_int(static_cast<int>(std::ceil(side / stretch)),
-                                fewest > law.width.fewest ? fewest : law.width.fewest, law.width.most);
+  const int columns =
+      clamp_int(static_cast<int>(std::ceil(side / stretch)),
+                fewest > law.width.fewest ? fewest : law.width.fewest, law.width.most);
   const int top = below_int(words.y, law.roll ? law.rows : law.rows - rows + 1);
   const int left = below_int(words.z, law.roll ? law.columns : law.columns - columns + 1);
   for (int r = 0, rest = visible; rest > 0; ++r) {
@@ -142,8 +153,8 @@ PYMIM_HOST_DEVICE inline void show_window(const WindowLaw& law, const Draw& draw
 }
 
 // Where the context (number 0) or target `number` lies in attempt `attempt`.
-PYMIM_HOST_DEVICE inline Box place(const TargetLaw& law, const Draw& draw, int64_t image, int attempt,
-                                   int number) {
+PYMIM_HOST_DEVICE inline Box place(const TargetLaw& law, const Draw& draw, int64_t image,
+                                   int attempt, int number) {
   const int block = attempt * (law.targets / 2 + 1) + number / 2;
   const Words words = rectangle_words(draw, image, kTargetWords + static_cast<uint32_t>(block));
   const int rows = number ? law.target_rows : law.context_rows;
@@ -173,17 +184,19 @@ PYMIM_HOST_DEVICE inline void trim(const Draw& draw, int64_t image, int extra, c
     const Words words = rectangle_words(draw, image, block);
     const uint32_t pairs[2][2] = {{words.x, words.y}, {words.z, words.w}};
     for (int i = 0; i < 2 && extra > 0; ++i) {
-      const int row = below_int(pairs[i][0], board.rows), column = below_int(pairs[i][1], board.columns);
+      const int row = below_int(pairs[i][0], board.rows),
+                column = below_int(pairs[i][1], board.columns);
       extra -= board.at(0, row, column);
       board.clear({0, row, column, 1, 1, 1});
     }
   }
 }
 
-// Sets the `visible` bits of the context outside the targets. Draws again while it has fewer than that; the
-// last draw's targets then move onto the first, the last ones first, which the checks make sure is enough.
-PYMIM_HOST_DEVICE inline Placement show_context(const TargetLaw& law, const Draw& draw, int64_t image,
-                                                int visible, const Board& board) {
+// Sets the `visible` bits of the context outside the targets. Draws again while it has fewer than
+// that; the last draw's targets then move onto the first, the last ones first, which the checks
+// make sure is enough.
+PYMIM_HOST_DEVICE inline Placement show_context(const TargetLaw& law, const Draw& draw,
+                                                int64_t image, int visible, const Board& board) {
   for (int i = 0;; ++i) {
     const int moved = i < kAttempts ? 0 : i - kAttempts + 1;
     const Placement placement{i - moved, law.targets - moved};

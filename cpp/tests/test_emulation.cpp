@@ -1,4 +1,5 @@
-// The emulation itself: barriers order, warps exchange, tiles multiply, and what would hang is refused.
+// The emulation itself: barriers order, warps exchange, tiles multiply, and what would hang is
+// refused.
 #include <mma.h>
 
 #include <cstring>
@@ -14,7 +15,8 @@ using pymim::emulation::run;
 
 constexpr unsigned kAll = 0xffffffffu;
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kGuarded = true;  // static shared memory is watched by the sanitizer instead of being filled
+constexpr bool kGuarded =
+    true;  // static shared memory is watched by the sanitizer instead of being filled
 #else
 constexpr bool kGuarded = false;
 #endif
@@ -37,7 +39,8 @@ void test_barrier() {
   std::vector<int> values(2 * 96);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int>(i);
   run(dim3(2), dim3(96), 0, [&] { rotate(values.data(), 5); });
-  for (int i = 0; i < 2 * 96; ++i) EXPECT(values[static_cast<size_t>(i)] == i / 96 * 96 + (i + 5) % 96);
+  for (int i = 0; i < 2 * 96; ++i)
+    EXPECT(values[static_cast<size_t>(i)] == i / 96 * 96 + (i + 5) % 96);
 }
 
 void test_shuffles() {
@@ -84,7 +87,8 @@ void test_tiles() {
   using namespace nvcuda::wmma;
   std::vector<T> a(16 * 24), b(16 * 24);
   std::vector<float> c(16 * 16), expected(16 * 16, 1.f);
-  for (int i = 0; i < 16 * 24; ++i) a[size_t(i)] = float(i % 7 - 3), b[size_t(i)] = float(i % 5 - 2);
+  for (int i = 0; i < 16 * 24; ++i)
+    a[size_t(i)] = float(i % 7 - 3), b[size_t(i)] = float(i % 5 - 2);
   for (int row = 0; row < 16; ++row)
     for (int column = 0; column < 16; ++column)
       for (int k = 0; k < 16; ++k)
@@ -106,12 +110,14 @@ void test_tiles() {
 void test_formats() {
   const float wide[] = {0.f, -1.5f, 65504.f, 6e-8f, 1.0009765625f, 1.00048828125f, 1e38f};
   for (float x : wide) {
-    EXPECT(std::abs(__half2float(__float2half(x)) - x) <= std::abs(x) * 0x1p-11f + 0x1p-25f || x > 65504.f);
+    EXPECT(std::abs(__half2float(__float2half(x)) - x) <= std::abs(x) * 0x1p-11f + 0x1p-25f ||
+           x > 65504.f);
     EXPECT(std::abs(__bfloat162float(__float2bfloat16(x)) - x) <= std::abs(x) * 0x1p-8f);
   }
   EXPECT(__half_as_ushort(1.00048828125f) == 0x3c00 && __half_as_ushort(1e6f) == 0x7c00);
   for (unsigned bits = 0; bits < 0x7c00; ++bits)
-    EXPECT(__half_as_ushort(__half2float(__ushort_as_half(static_cast<unsigned short>(bits)))) == bits);
+    EXPECT(__half_as_ushort(__half2float(__ushort_as_half(static_cast<unsigned short>(bits)))) ==
+           bits);
 }
 
 // What running `kernel` on 64 threads is refused with.
@@ -125,7 +131,9 @@ std::string refusal(Kernel kernel, size_t shared = 0, unsigned threads = 64) {
   return "";
 }
 
-bool mentions(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+bool mentions(const std::string& text, const char* part) {
+  return text.find(part) != std::string::npos;
+}
 
 void test_refusals() {
   const std::string left = refusal([] {
@@ -140,8 +148,10 @@ void test_refusals() {
     else
       __ballot_sync(kAll, true);
   });
-  EXPECT(mentions(apart, "waits at __shfl_xor_sync of lanes ffffffff") && mentions(apart, "__ballot_sync"));
-  EXPECT(mentions(refusal([] { __syncwarp(1u); }), "deadlock"));  // lanes outside the mask they name
+  EXPECT(mentions(apart, "waits at __shfl_xor_sync of lanes ffffffff") &&
+         mentions(apart, "__ballot_sync"));
+  EXPECT(
+      mentions(refusal([] { __syncwarp(1u); }), "deadlock"));  // lanes outside the mask they name
   EXPECT(mentions(refusal([] {}, 0, 1025), "a block of 1025 threads"));
   EXPECT(mentions(refusal([] {}, size_t{1} << 20), "bytes of shared memory"));
 }
@@ -151,7 +161,8 @@ void test_shared_memory_starts_undefined() {
   run(dim3(2), dim3(32), 64, [&] {
     __shared__ float kept;
     const float* given = static_cast<const float*>(pymim::emulation::shared_memory());
-    undefined = undefined && given[threadIdx.x % 16] != given[threadIdx.x % 16] && (kept != kept || kGuarded);
+    undefined = undefined && given[threadIdx.x % 16] != given[threadIdx.x % 16] &&
+                (kept != kept || kGuarded);
     __syncthreads();
     kept = 1.f;
   });

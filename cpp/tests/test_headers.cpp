@@ -1,5 +1,5 @@
-// All public headers in one file, and in a second one of the same program: no name means two things, and
-// nothing that is defined in a header is defined twice.
+// All public headers in one file, and in a second one of the same program: no name means two
+// things, and nothing that is defined in a header is defined twice.
 #include "all_headers.hpp"
 #include "expect.hpp"
 

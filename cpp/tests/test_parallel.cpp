@@ -1,5 +1,5 @@
-// Every index is visited once, whatever the split; calls from several threads do not mix; and nobody waits for
-// a thread that has not begun.
+// Every index is visited once, whatever the split; calls from several threads do not mix; and
+// nobody waits for a thread that has not begun.
 #include <atomic>
 #include <chrono>
 #include <set>
@@ -75,8 +75,8 @@ void test_the_caller_finishes_alone() {
   }
 }
 
-// A thread that wakes only after its job is done finds nothing of it, and serves the next one. The pool
-// outlives the test, as its thread does.
+// A thread that wakes only after its job is done finds nothing of it, and serves the next one. The
+// pool outlives the test, as its thread does.
 void test_a_late_thread_misses_its_job_and_serves_another() {
   static std::atomic<bool> awake{false};
   static Pool& pool = *new Pool([](Pool& mine) {

@@ -1,5 +1,5 @@
-// Tiles of a product, of every type, against the product: ragged rows and ends, rows that stay in shared memory
-// and rows too wide to.
+// Tiles of a product, of every type, against the product: ragged rows and ends, rows that stay in
+// shared memory and rows too wide to.
 #include "cuda/tile.cuh"
 
 #include <cmath>

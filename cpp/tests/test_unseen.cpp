@@ -1,5 +1,5 @@
-// Values that the CPU looks at and refuses, and a GPU, which cannot look without stopping its stream, has to
-// answer: the emulated kernels on arrays that say they lie on a device.
+// Values that the CPU looks at and refuses, and a GPU, which cannot look without stopping its
+// stream, has to answer: the emulated kernels on arrays that say they lie on a device.
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -17,7 +17,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity(),
                  kNan = std::numeric_limits<double>::quiet_NaN();
 
 template <class T, size_t Rank>
-View<T, Rank> on_device(std::vector<std::remove_const_t<T>>& values, std::array<int64_t, Rank> shape) {
+View<T, Rank> on_device(std::vector<std::remove_const_t<T>>& values,
+                        std::array<int64_t, Rank> shape) {
   return {values.data(), shape, kDevice};
 }
 
@@ -28,7 +29,8 @@ std::vector<int64_t> order(std::vector<T> scores, bool descending) {
   rank<T>(on_device<const T, 2>(scores, {1, 6}), descending,
           on_device<int64_t, 2>(scratch, {1, rank_scratch<T>(6)}),
           {on_device<int64_t, 2>(ids, {1, 6}), on_device<int64_t, 2>(ranks, {1, 6})});
-  for (size_t place = 0; place < 6; ++place) EXPECT(ranks[static_cast<size_t>(ids[place])] == int64_t(place));
+  for (size_t place = 0; place < 6; ++place)
+    EXPECT(ranks[static_cast<size_t>(ids[place])] == int64_t(place));
   return ids;
 }
 

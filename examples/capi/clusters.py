@@ -6,7 +6,11 @@ from pymim.compare import options, show
 given = options(__doc__, "runs/clusters", steps=350)
 common = ["BATCH=64", "masks.Some.share=0.5"]  # 5 % of 42 hidden patches were two an image
 common.append("evaluate.Evaluation.probes=(@probes.KNN(), @probes.PatchKNN(), @probes.Linear())")
-pixels = ["method.Objective.target=@targets.Pixels", "method.Objective.loss=@losses.MSE()", "Cross.head='linear'"]
+pixels = [
+    "method.Objective.target=@targets.Pixels",
+    "method.Objective.loss=@losses.MSE()",
+    "Cross.head='linear'",
+]
 pixels.append("optim.AdamW.groups=()")  # of parameters that a target of pixels does not have
 clusters = ["gin/capi.gin", "CLUSTERS=64"]
 variants = {

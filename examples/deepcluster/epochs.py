@@ -55,7 +55,9 @@ def some(source, count, folder):
         made = io.BytesIO()
         np.savez(made, images=images, labels=whole.labels[index])
         file = folder / f"pictures_{split}.npz"
-        if not file.exists() or file.read_bytes() != made.getvalue():  # data that are written again are other data
+        if (
+            not file.exists() or file.read_bytes() != made.getvalue()
+        ):  # data that are written again are other data
             file.write_bytes(made.getvalue())
     return folder / "pictures_train.npz"
 
@@ -63,7 +65,9 @@ def some(source, count, folder):
 def curve(folder, start, name, epoch):
     """What a run says by that name, by epoch: probes when one ends, clusters when one begins. `start` is the run
     whose untrained encoder was probed."""
-    found = {row["step"] // epoch: row[name] for row in read(folder / "clusters.jsonl") if name in row}
+    found = {
+        row["step"] // epoch: row[name] for row in read(folder / "clusters.jsonl") if name in row
+    }
     for result in evaluations(folder):
         if name in result:
             found[result["step"] // epoch] = result[name]
@@ -79,7 +83,10 @@ def draw(workdir, seeds, epoch):
     figure = Figure(figsize=(3.3 * len(PANELS), 3), layout="constrained")
     for axis, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
         for colour, variant in enumerate(VARIANTS):
-            runs = [(workdir / variant / f"seed-{seed}", first / f"seed-{seed}") for seed in range(seeds)]
+            runs = [
+                (workdir / variant / f"seed-{seed}", first / f"seed-{seed}")
+                for seed in range(seeds)
+            ]
             curves = [curve(*folders, name, epoch) for folders in runs]
             scale = 100 if "%" in title else 1
             values = [[scale * found[e] for found in curves] for e in curves[0]]
@@ -88,7 +95,9 @@ def draw(workdir, seeds, epoch):
             if len(values) < 2:
                 continue
             middle, spread = map(mean, values), [stdev(v) if seeds > 1 else 0 for v in values]
-            axis.errorbar(list(curves[0]), list(middle), spread, color=f"C{colour}", capsize=2, label=variant)
+            axis.errorbar(
+                list(curves[0]), list(middle), spread, color=f"C{colour}", capsize=2, label=variant
+            )
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("epoch", fontsize=8)
         axis.tick_params(labelsize=8)

@@ -5,7 +5,10 @@ from pymim.compare import options, show
 
 given = options(__doc__, "runs/mining", steps=800)
 probes = "evaluate.Evaluation.probes=(@probes.KNN(), @probes.Linear())"
-alike = ["targets.Pixels.normalise='none'", "train.Trainer.clip=5.0"]  # HPM's; all else is MAE's in both
+alike = [
+    "targets.Pixels.normalise='none'",
+    "train.Trainer.clip=5.0",
+]  # HPM's; all else is MAE's in both
 variants = {
     "random masks": ["gin/mae.gin", *alike],
     "random masks, losses predicted": ["gin/hpm.gin", "PredictedLoss.momentum=None"],

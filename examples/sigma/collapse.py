@@ -15,6 +15,8 @@ show(variants, given, [probes])
 for name in variants:
     for seed in range(given.seeds):
         rows = read(given.workdir / name / f"seed-{seed}" / "metrics.jsonl")
-        spread = [f"{row['projected/target_std']:.4f}" for row in rows if "projected/target_std" in row]
+        spread = [
+            f"{row['projected/target_std']:.4f}" for row in rows if "projected/target_std" in row
+        ]
         if spread:
             print(f"{name}, seed {seed}: deviation of the target from {spread[0]} to {spread[-1]}")

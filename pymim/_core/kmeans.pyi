@@ -2,7 +2,13 @@ from typing import Any
 
 def assign_workspace(cuda: bool, index: int, b: int, k: int, d: int) -> int: ...
 def assign(
-    points: Any, centroids: Any, cosine: bool, workspace: Any, labels: Any, distances: Any, stream: int
+    points: Any,
+    centroids: Any,
+    cosine: bool,
+    workspace: Any,
+    labels: Any,
+    distances: Any,
+    stream: int,
 ) -> None: ...
 def accumulate_workspace(cuda: bool, index: int, b: int, k: int) -> int: ...
 def accumulate(
@@ -17,4 +23,6 @@ def accumulate(
     errors: Any,
     stream: int,
 ) -> None: ...
-def update(sums: Any, counts: Any, errors: Any, cosine: bool, split: bool, centroids: Any, stream: int) -> None: ...
+def update(
+    sums: Any, counts: Any, errors: Any, cosine: bool, split: bool, centroids: Any, stream: int
+) -> None: ...

@@ -24,7 +24,13 @@ def solve(
     stream: int,
 ) -> None: ...
 def columns(
-    scores: Any, prototypes: Any | None, epsilon: float, row: Any, log_sums: Any, scratch: Any, stream: int
+    scores: Any,
+    prototypes: Any | None,
+    epsilon: float,
+    row: Any,
+    log_sums: Any,
+    scratch: Any,
+    stream: int,
 ) -> None: ...
 def sweep(
     scores: Any,
@@ -39,8 +45,21 @@ def sweep(
     stream: int,
 ) -> None: ...
 def plan(
-    scores: Any, prototypes: Any | None, epsilon: float, row: Any, column: Any, out: Any, scratch: Any, stream: int
+    scores: Any,
+    prototypes: Any | None,
+    epsilon: float,
+    row: Any,
+    column: Any,
+    out: Any,
+    scratch: Any,
+    stream: int,
 ) -> None: ...
 def labels(
-    scores: Any, prototypes: Any | None, epsilon: float, column: Any, out: Any, scratch: Any, stream: int
+    scores: Any,
+    prototypes: Any | None,
+    epsilon: float,
+    column: Any,
+    out: Any,
+    scratch: Any,
+    stream: int,
 ) -> None: ...

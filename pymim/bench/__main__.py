@@ -22,7 +22,11 @@ def stems() -> dict[str, str]:
     """Give the modules of this package that have cases, by name."""
     names = {info.name: f"pymim.bench.{info.name}" for info in pkgutil.iter_modules(bench.__path__)}
     names.pop("__main__", None)
-    return {name: path for name, path in names.items() if hasattr(importlib.import_module(path), "cases")}
+    return {
+        name: path
+        for name, path in names.items()
+        if hasattr(importlib.import_module(path), "cases")
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--only", nargs="+", choices=sorted(known), metavar="STEM")
     parser.add_argument("--json", type=Path, help="write every number to this file")
-    parser.add_argument("--plot", type=Path, help="measure cost against size instead, and draw it to this PNG")
-    parser.add_argument("--loaded", action="store_true", help="time the core's ops while every core is busy")
-    parser.add_argument("--quick", action="store_true", help="few short rounds: to see that it runs")
+    parser.add_argument(
+        "--plot", type=Path, help="measure cost against size instead, and draw it to this PNG"
+    )
+    parser.add_argument(
+        "--loaded", action="store_true", help="time the core's ops while every core is busy"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few short rounds: to see that it runs"
+    )
     options = parser.parse_args(arguments)
     if options.loaded and options.plot:
         parser.error("--plot: expected without --loaded, got both; choose one")
@@ -87,7 +97,11 @@ def _scale(modules: list[str], *, path: Path, quick: bool) -> list[dict[str, Any
     for module in modules:
         for index in range(len(getattr(importlib.import_module(module), "scaling", list)())):
             panels.append(scaling.measure(module, index, quick=quick))
-            print(f"{panels[-1]['op']} against {panels[-1]['axis']}: done", file=sys.stderr, flush=True)
+            print(
+                f"{panels[-1]['op']} against {panels[-1]['axis']}: done",
+                file=sys.stderr,
+                flush=True,
+            )
     if panels:
         scaling.plot(panels, path)
     return panels

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from pymim.method import Method
     from pymim.train import Trainer
 
-MASKS, TARGETS, RANKING = PARTS = ("all of the masks' choice", "all of the targets", "all of what ranks")
+MASKS, TARGETS, RANKING = PARTS = (
+    "all of the masks' choice",
+    "all of the targets",
+    "all of what ranks",
+)
 _ON_CPU = ("self_cpu_time_total", "cpu_time_total")
 KINDS = {
     "core: transport": r"^pymim::sinkhorn",
@@ -121,7 +125,10 @@ def _kind(name: str) -> str:
 def table(found: Account) -> str:
     """Give one row per kind, the largest first."""
     total = sum(found.kinds.values())
-    rows = [f"{kind:30} {1e3 * spent:9.2f} ms  {spent / total:6.1%}" for kind, spent in found.kinds.most_common()]
+    rows = [
+        f"{kind:30} {1e3 * spent:9.2f} ms  {spent / total:6.1%}"
+        for kind, spent in found.kinds.most_common()
+    ]
     rows += [f"{part:30} {1e3 * spent:9.2f} ms" for part, spent in found.parts.items() if spent]
     rate = found.images / found.wall
     return "\n".join([*rows, f"a step takes {1e3 * found.wall:.0f} ms: {rate:.3g} images/s"])
@@ -129,7 +136,9 @@ def table(found: Account) -> str:
 
 def main(words: list[str] | None = None) -> int:
     """Print the account of one configuration."""
-    parser = argparse.ArgumentParser(prog="python -m pymim.bench.account", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pymim.bench.account", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--steps", type=int, default=10, help="how many are counted")
     parser.add_argument("--json", action="store_true", help="print numbers")
     options, rest = parser.parse_known_args(words)

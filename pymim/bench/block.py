@@ -27,13 +27,20 @@ def cases() -> list[Case]:
 
 def scaling() -> list[Scaling]:
     def case(batch: int) -> Case:
-        return _case("block, exact", f"B {batch}, 14x14, 75 hidden", _block(batch), _hide_blocks, 100, batch)
+        return _case(
+            "block, exact", f"B {batch}, 14x14, 75 hidden", _block(batch), _hide_blocks, 100, batch
+        )
 
     return [Scaling("block, exact", "B, 14 x 14", [64, 128, 256, 512, 1024], case)]
 
 
 def _case(
-    op: str, shape: str, ours: Callable[[], Thunk], theirs: Callable[[], Flags], bar: float, batch: int = BATCH
+    op: str,
+    shape: str,
+    ours: Callable[[], Thunk],
+    theirs: Callable[[], Flags],
+    bar: float,
+    batch: int = BATCH,
 ) -> Case:
     return Case(
         op=op,
@@ -81,7 +88,9 @@ def _one_by_one(batch: int, mask: Callable[[], Flags]) -> Flags:
     return np.stack([mask().reshape(-1) for _ in range(batch)])
 
 
-def _hide_blocks(side: int = 14, hidden: int = 75, smallest: int = 16, steepest: float = 1 / 0.3) -> Flags:
+def _hide_blocks(
+    side: int = 14, hidden: int = 75, smallest: int = 16, steepest: float = 1 / 0.3
+) -> Flags:
     """Hide blocks until the count is met (BEiT, Bao et al. 2022; CAE, Chen et al. 2024)."""
     mask = np.zeros((side, side), bool)
     left = hidden

@@ -20,7 +20,11 @@ from typing import Any
 from pymim.bench.limits import Limit, highest
 from pymim.bench.worker import Address, serve
 
-_KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "67108864"}
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    "MALLOC_TOP_PAD_": "67108864",
+}
 
 
 class WrongAnswer(Exception):
@@ -39,7 +43,9 @@ class Times:
         """Build from (seconds, megabytes) of each round; the first warms up, so only its memory
         counts.
         """
-        return cls([seconds for seconds, _ in answers[1:]], sum(megabytes for _, megabytes in answers))
+        return cls(
+            [seconds for seconds, _ in answers[1:]], sum(megabytes for _, megabytes in answers)
+        )
 
     @property
     def middle(self) -> float:
@@ -143,7 +149,11 @@ class Runner:
     """A contender in its own process, with these environment variables."""
 
     def __init__(
-        self, address: Address, contender: str, seconds: float, environment: Mapping[str, str] | None = None
+        self,
+        address: Address,
+        contender: str,
+        seconds: float,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
@@ -152,7 +162,9 @@ class Runner:
         before = {name: os.environ.get(name) for name in given}
         os.environ.update(given)  # the C library reads them when the process starts
         try:
-            self.process = context.Process(target=serve, args=(theirs, address, contender, seconds), daemon=True)
+            self.process = context.Process(
+                target=serve, args=(theirs, address, contender, seconds), daemon=True
+            )
             self.process.start()
         finally:
             for name, value in before.items():

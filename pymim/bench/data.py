@@ -72,7 +72,9 @@ def _pillow(size: int, inputs: Any) -> Thunk:
 
     def one(given: Any, number: int, box: list[int]) -> Any:
         encoded = isinstance(given, bytes)
-        image = Image.open(io.BytesIO(given), formats=["JPEG"]) if encoded else Image.fromarray(given)
+        image = (
+            Image.open(io.BytesIO(given), formats=["JPEG"]) if encoded else Image.fromarray(given)
+        )
         top, left, height, width = box
         edges = (left, top, left + width, top + height)
         image = image.crop(edges).resize((size, size), Image.Resampling.BICUBIC)
@@ -83,7 +85,9 @@ def _pillow(size: int, inputs: Any) -> Thunk:
     def run() -> Any:
         shape = torch.tensor([_shape(given) for given in inputs])
         boxes = random_boxes(shape, name, SMALL, LARGE).tolist()
-        return torch.stack([one(given, number, boxes[number]) for number, given in enumerate(inputs)])
+        return torch.stack(
+            [one(given, number, boxes[number]) for number, given in enumerate(inputs)]
+        )
 
     return run
 
@@ -96,7 +100,9 @@ def _same(ours: Any, theirs: Any) -> None:
     np.testing.assert_allclose(ours, theirs, atol=5 / 255)
 
 
-def _case(op: str, shape: str, b: int, size: int, inputs: Any, prepare: Any, bars: dict[str, float]) -> Case:
+def _case(
+    op: str, shape: str, b: int, size: int, inputs: Any, prepare: Any, bars: dict[str, float]
+) -> Case:
     return Case(
         op=op,
         shape=shape,
@@ -112,7 +118,13 @@ def _case(op: str, shape: str, b: int, size: int, inputs: Any, prepare: Any, bar
 def cases() -> list[Case]:
     return [
         _case(
-            "random resized crop", "B 256, 32 x 32", 256, 32, partial(_pixels, 256, 32), _stacked, {"Pillow": 1.0}
+            "random resized crop",
+            "B 256, 32 x 32",
+            256,
+            32,
+            partial(_pixels, 256, 32),
+            _stacked,
+            {"Pillow": 1.0},
         ),
         _case("JPEG to crop", "B 16, 500 x 375 to 224", 16, 224, partial(_files, 16), _decoded, {}),
     ]

@@ -76,7 +76,9 @@ def _lloyd_pymim(inputs: Any) -> Callable[[], Any]:
     from pymim.ops import kmeans
 
     points, start = map(torch.from_numpy, inputs)
-    return lambda: kmeans.KMeans(len(start), start=start, iterations=ITERATIONS).fit(points).objective
+    return lambda: (
+        kmeans.KMeans(len(start), start=start, iterations=ITERATIONS).fit(points).objective
+    )
 
 
 def _lloyd_torch(inputs: Any) -> Callable[[], Any]:
@@ -89,11 +91,15 @@ def _lloyd_torch(inputs: Any) -> Callable[[], Any]:
     def run() -> float:
         centroids = start
         for _ in range(ITERATIONS + 1):
-            least = torch.addmm(centroids.square().sum(1), points, centroids.T, alpha=-2, out=scores).min(1)
+            least = torch.addmm(
+                centroids.square().sum(1), points, centroids.T, alpha=-2, out=scores
+            ).min(1)
             objective = float((least.values + norms).sum())
             sums = torch.zeros_like(start).index_add_(0, least.indices, points)
             counts = torch.zeros(len(start)).index_add_(0, least.indices, ones)
-            centroids = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centroids)
+            centroids = torch.where(
+                counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centroids
+            )
         return objective
 
     return run
@@ -106,7 +112,9 @@ def _lloyd_faiss(inputs: Any) -> Callable[[], Any]:
     most = len(points) // len(start) + 1
 
     def run() -> float:
-        trainer: Any = faiss.Kmeans(points.shape[1], len(start), niter=ITERATIONS, max_points_per_centroid=most)
+        trainer: Any = faiss.Kmeans(
+            points.shape[1], len(start), niter=ITERATIONS, max_points_per_centroid=most
+        )
         trainer.train(points, init_centroids=start)
         return float(trainer.obj[-1])  # of before the last update; others report it after
 
@@ -120,7 +128,9 @@ def _lloyd_sklearn(inputs: Any) -> Callable[[], Any]:
     peer: Any = importlib.import_module("sklearn.cluster")  # it has no types
     warnings.filterwarnings("ignore", message="Number of distinct clusters|.*did not converge")
     points, start = inputs
-    trainer = peer.KMeans(len(start), init=start, n_init=1, max_iter=ITERATIONS, tol=0, algorithm="lloyd")
+    trainer = peer.KMeans(
+        len(start), init=start, n_init=1, max_iter=ITERATIONS, tol=0, algorithm="lloyd"
+    )
     return lambda: float(trainer.fit(points).inertia_)
 
 
@@ -141,7 +151,9 @@ def _assign(b: int, k: int, d: int, bars: dict[str, float] | None = None) -> Cas
     )
 
 
-def lloyd(b: int, k: int, d: int, op: str, peers: Sequence[str] = ("torch", "faiss", "scikit-learn")) -> Case:
+def lloyd(
+    b: int, k: int, d: int, op: str, peers: Sequence[str] = ("torch", "faiss", "scikit-learn")
+) -> Case:
     """Run all iterations from the same start."""
     rivals = {"torch": _lloyd_torch, "faiss": _lloyd_faiss, "scikit-learn": _lloyd_sklearn}
     return Case(
@@ -163,7 +175,22 @@ def cases() -> list[Case]:
 
 def scaling() -> list[Scaling]:
     return [
-        Scaling("k-means assign", "B, K 512, D 128", [4096, 8192, 16384, 32768], lambda b: _assign(b, 512, 128)),
-        Scaling("k-means assign", "K, B 16384, D 128", [128, 256, 512, 1024], lambda k: _assign(16384, k, 128)),
-        Scaling("k-means assign", "D, B 16384, K 512", [32, 64, 128, 256], lambda d: _assign(16384, 512, d)),
+        Scaling(
+            "k-means assign",
+            "B, K 512, D 128",
+            [4096, 8192, 16384, 32768],
+            lambda b: _assign(b, 512, 128),
+        ),
+        Scaling(
+            "k-means assign",
+            "K, B 16384, D 128",
+            [128, 256, 512, 1024],
+            lambda k: _assign(16384, k, 128),
+        ),
+        Scaling(
+            "k-means assign",
+            "D, B 16384, K 512",
+            [32, 64, 128, 256],
+            lambda d: _assign(16384, 512, d),
+        ),
     ]

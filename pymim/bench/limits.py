@@ -31,7 +31,9 @@ class Limits:
     """
 
     def __init__(self, work: Work, seconds: float):
-        self.candidates = list(_moves(work.held or _READ) if work.kind == "bytes" else _products(work.kind))
+        self.candidates = list(
+            _moves(work.held or _READ) if work.kind == "bytes" else _products(work.kind)
+        )
         self.seconds = seconds / len(self.candidates)
 
     def rates(self) -> tuple[dict[str, float], float]:
@@ -45,7 +47,10 @@ class Limits:
 
 def highest(*rates: dict[str, float]) -> Limit:
     """Give the highest of the rates by name, each measured often."""
-    return max((Limit(rate, name) for each in rates for name, rate in each.items()), key=lambda limit: limit.rate)
+    return max(
+        (Limit(rate, name) for each in rates for name, rate in each.items()),
+        key=lambda limit: limit.rate,
+    )
 
 
 def _calls(thunk: Thunk, seconds: float) -> Iterator[float]:
@@ -81,6 +86,10 @@ def _products(kind: str) -> Iterator[tuple[str, float, Thunk]]:
         amount = 2.0 * side**3
         for name in ("float32", "bfloat16")[: 1 if kind == "float32" else 2]:
             a = torch.ones(side, side, dtype=getattr(torch, name))
-            yield f"torch's product in {name}", amount, partial(torch.mm, a, a, out=torch.empty_like(a))
+            yield (
+                f"torch's product in {name}",
+                amount,
+                partial(torch.mm, a, a, out=torch.empty_like(a)),
+            )
         b = np.ones((side, side), np.float32)
         yield "numpy's product", amount, partial(np.matmul, b, b, out=np.empty_like(b))

@@ -37,7 +37,10 @@ def busy_cores() -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     cores = sorted(os.sched_getaffinity(0))
     started = [context.Event() for _ in cores]
-    work = [context.Process(target=_spin, args=pair, daemon=True) for pair in zip(cores, started, strict=True)]
+    work = [
+        context.Process(target=_spin, args=pair, daemon=True)
+        for pair in zip(cores, started, strict=True)
+    ]
     try:
         for process in work:
             process.start()
@@ -129,7 +132,17 @@ def _numbers(calls: list[float]) -> dict[str, float]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Give aligned text that is also a Markdown table."""
-    header = ["op, every core busy", "shape", "ours", "on one thread", "slower", "bar", "rival", "theirs", "ratio"]
+    header = [
+        "op, every core busy",
+        "shape",
+        "ours",
+        "on one thread",
+        "slower",
+        "bar",
+        "rival",
+        "theirs",
+        "ratio",
+    ]
     return report.aligned([header, *(_cells(row) for row in rows)])
 
 

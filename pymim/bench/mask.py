@@ -77,7 +77,9 @@ def _ranked_torch(visible: int, hard: int, scores: Any) -> Read:
     values = torch.from_numpy(scores)
 
     def run() -> Any:
-        noise = torch.rand(values.shape).scatter_(1, values.topk(hard, 1, sorted=False).indices, 2.0)
+        noise = torch.rand(values.shape).scatter_(
+            1, values.topk(hard, 1, sorted=False).indices, 2.0
+        )
         kept = noise.topk(visible, 1, largest=False, sorted=False).indices.sort(1).values
         mask = torch.ones(values.shape, dtype=torch.bool).scatter_(1, kept, False)
         mask.nonzero()  # the hidden ids
@@ -146,6 +148,16 @@ def cases() -> list[Case]:
 
 def scaling() -> list[Scaling]:
     return [
-        Scaling("uniform mask", "N, B 256", [49, 98, 196, 392, 784], lambda n: _uniform_case(256, n, n // 4)),
-        Scaling("uniform mask", "B, N 196", [64, 128, 256, 512, 1024], lambda b: _uniform_case(b, 196, 49)),
+        Scaling(
+            "uniform mask",
+            "N, B 256",
+            [49, 98, 196, 392, 784],
+            lambda n: _uniform_case(256, n, n // 4),
+        ),
+        Scaling(
+            "uniform mask",
+            "B, N 196",
+            [64, 128, 256, 512, 1024],
+            lambda b: _uniform_case(b, 196, 49),
+        ),
     ]

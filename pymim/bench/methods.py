@@ -28,8 +28,19 @@ MINED = ["gin/recipe/hpm.gin", SMALL, NARROW, *STILLS]
 METHODS = {
     "MAE": UNIFORM,
     "HPM": MINED,
-    "CAPI": ["gin/recipe/capi.gin", SMALL, *STILLS, "train.Trainer.micro=None", "train.Trainer.recompute=False"],
-    "DeepCluster": ["gin/deepcluster.gin", "BATCH=64", "DATA=@data.Digits", "data.Digits.length=6400"],
+    "CAPI": [
+        "gin/recipe/capi.gin",
+        SMALL,
+        *STILLS,
+        "train.Trainer.micro=None",
+        "train.Trainer.recompute=False",
+    ],
+    "DeepCluster": [
+        "gin/deepcluster.gin",
+        "BATCH=64",
+        "DATA=@data.Digits",
+        "data.Digits.length=6400",
+    ],
     "MAE on clips": ["gin/recipe/mae_video.gin", SMALL, *CLIPS],
     "HPM on clips": ["gin/recipe/hpm_video.gin", SMALL, *CLIPS],
     "SIGMA": ["gin/recipe/sigma.gin", SMALL, *CLIPS],
@@ -68,7 +79,9 @@ def _step(words: list[str], _: Any) -> tuple[Thunk, Any]:
 
     def step() -> None:
         trainer.method.before_step(trainer)
-        trainer.learn(trainer.method, batch, 0, Folder("."))  # the folder for a batch that gives NaN
+        trainer.learn(
+            trainer.method, batch, 0, Folder(".")
+        )  # the folder for a batch that gives NaN
         trainer.method.after_step(0)
 
     def seen(_: None) -> list[int]:
@@ -91,7 +104,9 @@ def accounts(*, quick: bool) -> str:
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for name, row in found.items():
         total = sum(row["kinds"].values())
-        shares = [row["kinds"].get(f"core: {kind}", 0) for kind in kinds] + [row["parts"][part] for part in parts]
+        shares = [row["kinds"].get(f"core: {kind}", 0) for kind in kinds] + [
+            row["parts"][part] for part in parts
+        ]
         cells = [f"{share / total:.1%}" for share in shares]
         lines.append(f"| {name}, B {row['images']} | {row['wall']:.2f} s | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -99,7 +114,15 @@ def accounts(*, quick: bool) -> str:
 
 def _account(words: list[str], steps: int) -> dict[str, Any]:
     """Run in its own process, since a process can load one configuration."""
-    command = [sys.executable, "-m", "pymim.bench.account", "--json", "--steps", str(steps), *config.flags(words)]
+    command = [
+        sys.executable,
+        "-m",
+        "pymim.bench.account",
+        "--json",
+        "--steps",
+        str(steps),
+        *config.flags(words),
+    ]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return row

@@ -78,7 +78,9 @@ def _hardest_torch(inputs: Any) -> Thunk:
     import torch
 
     losses = torch.from_numpy(inputs[1])
-    return lambda: torch.sort(losses, dim=1, descending=True, stable=True)[1][:, : losses.shape[1] // 4]
+    return lambda: torch.sort(losses, dim=1, descending=True, stable=True)[1][
+        :, : losses.shape[1] // 4
+    ]
 
 
 def _hardest_case(b: int, m: int) -> Case:
@@ -103,5 +105,10 @@ def cases() -> list[Case]:
 
 def scaling() -> list[Scaling]:
     return [
-        Scaling("ranking loss, forward + backward", "M, B 8", (49, 98, 196, 392, 784, 1568), partial(_loss_case, 8))
+        Scaling(
+            "ranking loss, forward + backward",
+            "M, B 8",
+            (49, 98, 196, 392, 784, 1568),
+            partial(_loss_case, 8),
+        )
     ]

@@ -18,11 +18,17 @@ SLOWER_BETWEEN = 1.2  # most time that an op may take between torch operators, r
 def machine() -> dict[str, Any]:
     """Give processor, cores, memory and versions."""
     info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
+    names = (
+        [line for line in info.read_text().splitlines() if "model name" in line]
+        if info.exists()
+        else []
+    )
     return {
         "processor": names[0].split(":")[1].strip() if names else platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_gigabytes": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "memory_gigabytes": round(
+            os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
+        ),
         "python": platform.python_version(),
         **{name: _version(name) for name in ("torch", "numpy", "POT", "faiss-cpu", "scikit-learn")},
     }
@@ -45,12 +51,16 @@ def rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
     (name, ours), *rivals = outcome.times.items()
     assert ours is not None, name
     first = {
-        "share": case.work.amount / ours.middle / outcome.limit.rate if case.work and outcome.limit else None,
+        "share": case.work.amount / ours.middle / outcome.limit.rate
+        if case.work and outcome.limit
+        else None,
         "limit": outcome.limit._asdict() if outcome.limit else None,
         "between": outcome.between.middle / ours.middle if outcome.between else None,
     }
     processor = machine()["processor"]
-    for rival, theirs in sorted(rivals, key=lambda one: one[1].better if one[1] else inf) or [("", None)]:
+    for rival, theirs in sorted(rivals, key=lambda one: one[1].better if one[1] else inf) or [
+        ("", None)
+    ]:
         ratio = theirs.better / ours.middle if theirs else None
         bar = case.bars.get(rival)
         yield {
@@ -80,14 +90,28 @@ def _numbers(times: Times) -> dict[str, float]:
 def table(all_rows: list[dict[str, Any]]) -> str:
     """Give the rows of the comparison, aligned."""
     on = ", ".join(dict.fromkeys(row["processor"] for row in all_rows))
-    header = ["op", "shape", "ours", "rival", "theirs", f"ratio on {on}", "bar", "of limit", "between", "memory"]
+    header = [
+        "op",
+        "shape",
+        "ours",
+        "rival",
+        "theirs",
+        f"ratio on {on}",
+        "bar",
+        "of limit",
+        "between",
+        "memory",
+    ]
     return aligned([header, *(_cells(row) for row in all_rows)])
 
 
 def aligned(lines: list[list[str]]) -> str:
     """Align lines as text that is also a Markdown table; the first line is its head."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
+    text = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    ]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(text)
 
@@ -108,7 +132,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["rival"],
         _time(theirs) if theirs else absent,
         f"{row['ratio']:.2f} x" if row["ratio"] else "",
-        "" if bar is None else f"{bar:g} x" + {True: " met", False: " MISSED", None: ""}[row["met"]],
+        ""
+        if bar is None
+        else f"{bar:g} x" + {True: " met", False: " MISSED", None: ""}[row["met"]],
         f"{row['share']:.0%} of {row['limit']['by']}" if row["share"] else "",
         f"{row['between']:.2f} x{slow}" if row["between"] else "",
         " / ".join(memory) + " MB",

@@ -15,10 +15,17 @@ def measure(module: str, index: int, *, quick: bool = False) -> dict[str, Any]:
     scaling = importlib.import_module(module).scaling()[index]
     seconds: dict[str, list[float | None]] = {}
     for size in scaling.sizes:
-        outcome = run_case(Address(module, "scaling", index, size), quick=quick, only={"pymim", "torch"})
+        outcome = run_case(
+            Address(module, "scaling", index, size), quick=quick, only={"pymim", "torch"}
+        )
         for name, times in outcome.times.items():
             seconds.setdefault(name, []).append(times.middle if times else None)
-    return {"op": scaling.op, "axis": scaling.axis, "sizes": list(scaling.sizes), "seconds": seconds}
+    return {
+        "op": scaling.op,
+        "axis": scaling.axis,
+        "sizes": list(scaling.sizes),
+        "seconds": seconds,
+    }
 
 
 def plot(panels: list[dict[str, Any]], path: Path) -> None:
@@ -31,7 +38,9 @@ def plot(panels: list[dict[str, Any]], path: Path) -> None:
 
     columns = min(4, len(panels))
     lines = -(-len(panels) // columns)
-    figure, axes = pyplot.subplots(lines, columns, figsize=(3.4 * columns, 2.8 * lines), squeeze=False)
+    figure, axes = pyplot.subplots(
+        lines, columns, figsize=(3.4 * columns, 2.8 * lines), squeeze=False
+    )
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis, panel in zip(axes.flat, panels, strict=False):

@@ -87,6 +87,10 @@ def cases() -> list[Case]:
 
 def scaling() -> list[Scaling]:
     return [
-        Scaling("Sinkhorn, 3 iterations", "B, K 1000", [512, 1024, 2048, 4096], lambda b: _case(b, 1000)),
-        Scaling("Sinkhorn, 3 iterations", "K, B 1024", [512, 1024, 2048, 4096], lambda k: _case(1024, k)),
+        Scaling(
+            "Sinkhorn, 3 iterations", "B, K 1000", [512, 1024, 2048, 4096], lambda b: _case(b, 1000)
+        ),
+        Scaling(
+            "Sinkhorn, 3 iterations", "K, B 1024", [512, 1024, 2048, 4096], lambda k: _case(1024, k)
+        ),
     ]

@@ -31,7 +31,9 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         (dim, depth, _), (narrow, shallow, _) = self.encoder, self.predictor
-        return f"{dim} x {depth} and {narrow} x {shallow}, {self.image}/{self.patch}, B {self.batch}"
+        return (
+            f"{dim} x {depth} and {narrow} x {shallow}, {self.image}/{self.patch}, B {self.batch}"
+        )
 
 
 SMALL = Size(256, 32, 4, (192, 12, 3), (96, 2, 3))
@@ -39,7 +41,12 @@ LARGE = Size(16, 224, 16, (384, 12, 6), (256, 4, 8))
 
 
 def cases() -> list[Case]:
-    bars = {("float32", SMALL): 1.1, ("float32", LARGE): 1.0, ("bfloat16", SMALL): 1.5, ("bfloat16", LARGE): 1.3}
+    bars = {
+        ("float32", SMALL): 1.1,
+        ("float32", LARGE): 1.0,
+        ("bfloat16", SMALL): 1.5,
+        ("bfloat16", LARGE): 1.3,
+    }
     return [_case(size, kind, bar) for (kind, size), bar in bars.items()]
 
 
@@ -48,7 +55,10 @@ def _case(size: Size, kind: Any, bar: float) -> Case:
         op=f"training step, {kind}",
         shape=str(size),
         inputs=partial(_images, size),
-        contenders={"pymim": partial(_ours, size, kind), "transformers": partial(_theirs, size, kind)},
+        contenders={
+            "pymim": partial(_ours, size, kind),
+            "transformers": partial(_theirs, size, kind),
+        },
         agree=partial(np.testing.assert_allclose, rtol=1e-5 if kind == "float32" else 1e-2),
         bars={"transformers": bar},
         work=Work(_operations(size), kind),
@@ -73,7 +83,9 @@ def _operations(size: Size) -> float:
 
     dim, narrow = size.encoder[0], size.predictor[0]
     forward = blocks(patches // 4 + 1, *size.encoder[:2]) + blocks(patches + 1, *size.predictor[:2])
-    forward += 2 * patches // 4 * (pixels * dim + dim * narrow) + 2 * patches * 3 // 4 * narrow * pixels
+    forward += (
+        2 * patches // 4 * (pixels * dim + dim * narrow) + 2 * patches * 3 // 4 * narrow * pixels
+    )
     return 3.0 * size.batch * forward
 
 
@@ -89,7 +101,9 @@ def build(size: Size) -> Method:
     encoder = encoders.ViT(*size.encoder, image=size.image, patch=size.patch)
     dim, depth, heads = size.predictor
     predictor = partial(predictors.Transformer, dim=dim, depth=depth, heads=heads)
-    return Method(encoder, [Objective(targets.Pixels, predictor, losses.MSE())], masks.Uniform(0.75))
+    return Method(
+        encoder, [Objective(targets.Pixels, predictor, losses.MSE())], masks.Uniform(0.75)
+    )
 
 
 def build_peer(size: Size, method: Method) -> torch.nn.Module:
@@ -97,7 +111,13 @@ def build_peer(size: Size, method: Method) -> torch.nn.Module:
     from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
     config = ViTMAEConfig(
-        **dict(zip(("hidden_size", "num_hidden_layers", "num_attention_heads"), size.encoder, strict=True)),
+        **dict(
+            zip(
+                ("hidden_size", "num_hidden_layers", "num_attention_heads"),
+                size.encoder,
+                strict=True,
+            )
+        ),
         intermediate_size=4 * size.encoder[0],
         decoder_hidden_size=size.predictor[0],
         decoder_num_hidden_layers=size.predictor[1],
@@ -131,7 +151,10 @@ def _one_in_their_names(name: str, value: Any, prefix: str, stem: str) -> dict[s
     if ".attn.qkv." in name:
         block, kind = name.split(".attn.qkv.")
         block = block.replace("blocks", f"{stem}layers")
-        return {f"{prefix}{block}.attention.{k}_proj.{kind}": v for k, v in zip("qkv", value.chunk(3), strict=True)}
+        return {
+            f"{prefix}{block}.attention.{k}_proj.{kind}": v
+            for k, v in zip("qkv", value.chunk(3), strict=True)
+        }
     renamed = {
         "blocks.": f"{stem}layers.",
         "norm1": "layernorm_before",
@@ -141,7 +164,11 @@ def _one_in_their_names(name: str, value: Any, prefix: str, stem: str) -> dict[s
     }
     if name.startswith(("norm.", "embed.", "head.")):
         part, kind = name.split(".")
-        names = {"norm": f"{stem}norm" if stem else "layernorm", "embed": "decoder_embed", "head": "decoder_pred"}
+        names = {
+            "norm": f"{stem}norm" if stem else "layernorm",
+            "embed": "decoder_embed",
+            "head": "decoder_pred",
+        }
         return {f"{prefix}{names[part]}.{kind}": value}
     for ours, theirs in renamed.items():
         name = name.replace(ours, theirs)

@@ -59,7 +59,9 @@ class _Contender:
     def __init__(self, address: Address, contender: str, seconds: float) -> None:
         case = address.find()
         prepared = case.contenders[contender](case.inputs())
-        self.thunk, self.read = prepared if isinstance(prepared, tuple) else (prepared, lambda answer: answer)
+        self.thunk, self.read = (
+            prepared if isinstance(prepared, tuple) else (prepared, lambda answer: answer)
+        )
         self.seconds = seconds
         self.calls = 0
 

@@ -11,4 +11,13 @@ from pymim.clusters.transport import Transport
 from pymim.clusters.unit import Unit
 from pymim.clusters.whiten import Whitening
 
-__all__ = ["Centred", "Prototypes", "Queue", "Survey", "Transport", "Unit", "Whitening", "memberships"]
+__all__ = [
+    "Centred",
+    "Prototypes",
+    "Queue",
+    "Survey",
+    "Transport",
+    "Unit",
+    "Whitening",
+    "memberships",
+]

@@ -34,7 +34,9 @@ def memberships(
             f"memberships: affinity: expected [... N N], got {list(affinity.shape)}; multiply rows with themselves"
         )
     if iterations < 1:
-        raise ValueError(f"memberships: iterations: expected at least 1, got {iterations}; ask for 10")
+        raise ValueError(
+            f"memberships: iterations: expected at least 1, got {iterations}; ask for 10"
+        )
     logits = affinity / epsilon
     row = logits.new_zeros(logits.shape[:-1])
     for _ in range(iterations):

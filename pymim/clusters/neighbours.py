@@ -38,9 +38,14 @@ def nearest(
         ValueError: there are fewer rows than neighbours.
     """
     if not 0 < count <= rows.total:
-        raise ValueError(f"nearest: count: expected 1 to {rows.total}, the rows, got {count}; ask for fewer")
+        raise ValueError(
+            f"nearest: count: expected 1 to {rows.total}, the rows, got {count}; ask for fewer"
+        )
     mine = normalize(rows.values.float())
-    cosine, found = mine.new_full((len(mine), count), -2.0), rows.ids.new_full((len(mine), count), -1)
+    cosine, found = (
+        mine.new_full((len(mine), count), -2.0),
+        rows.ids.new_full((len(mine), count), -1),
+    )
     for bank, ids in _everybody(mine, rows, device):
         between()
         for first in range(0, len(mine), QUERIES):
@@ -50,7 +55,10 @@ def nearest(
             both = torch.cat([cosine[chosen].to(device), products], 1)
             names = torch.cat([found[chosen].to(device), ids.expand(len(products), -1)], 1)
             top = both.topk(count)
-            cosine[chosen], found[chosen] = top.values.to(mine.device), names.gather(1, top.indices).to(mine.device)
+            cosine[chosen], found[chosen] = (
+                top.values.to(mine.device),
+                names.gather(1, top.indices).to(mine.device),
+            )
     return torch.stack([rows.whole(column.to(device)) for column in found.unbind(1)], 1)
 
 
@@ -65,13 +73,18 @@ def _everybody(mine: Tensor, rows: Rows, device: torch.device) -> Iterator[tuple
             yield _of(mine, rows, rank, slice(first, min(size, first + BANK)), device)
 
 
-def _of(mine: Tensor, rows: Rows, rank: int, some: slice, device: torch.device) -> tuple[Tensor, Tensor]:
+def _of(
+    mine: Tensor, rows: Rows, rank: int, some: slice, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Give some rows of process `rank`, and their numbers."""
     if rows.group is None or rank == dist.get_rank(rows.group):
         parts = mine[some].to(device).contiguous(), rows.ids[some].to(device).contiguous()
     else:
         count = some.stop - some.start
-        parts = mine.new_empty(count, mine.shape[1], device=device), rows.ids.new_empty(count, device=device)
+        parts = (
+            mine.new_empty(count, mine.shape[1], device=device),
+            rows.ids.new_empty(count, device=device),
+        )
     if rows.group is None:
         return parts
     for part in parts:

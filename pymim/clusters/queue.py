@@ -48,8 +48,13 @@ class Queue(nn.Module):
     @torch.no_grad()
     def push(self, view: int, rows: Float[Tensor, "B D"]) -> None:
         """Add the rows of a view from all processes; the oldest rows drop out."""
-        number, everybody = self._number(view), gathered(rows.detach())[-self.size :].to(self.rows.dtype)
-        places = (self.count[number] + torch.arange(len(everybody), device=everybody.device)) % self.size
+        number, everybody = (
+            self._number(view),
+            gathered(rows.detach())[-self.size :].to(self.rows.dtype),
+        )
+        places = (
+            self.count[number] + torch.arange(len(everybody), device=everybody.device)
+        ) % self.size
         self.rows[number, places] = everybody
         self.count[number] += len(everybody)
 
@@ -64,5 +69,7 @@ class Queue(nn.Module):
 
     def _number(self, view: int) -> int:
         if view not in self.views:
-            raise ConfigError(f"Queue: views: expected view {view} among them, got {self.views}; add it")
+            raise ConfigError(
+                f"Queue: views: expected view {view} among them, got {self.views}; add it"
+            )
         return self.views.index(view)

@@ -88,9 +88,17 @@ def cluster(
     """
     drawn = torch.randperm(rows.total, generator=torch.Generator().manual_seed(seed))
     start = rows.pick(drawn[torch.arange(clusters) % rows.total].to(rows.ids.device)).to(device)
-    options = {"metric": metric, "empty": empty, "iterations": iterations, "device": device, "group": rows.group}
+    options = {
+        "metric": metric,
+        "empty": empty,
+        "iterations": iterations,
+        "device": device,
+        "group": rows.group,
+    }
     model = kmeans.KMeans(clusters, start=start, between=between, **options).fit(rows.chunks())  # type: ignore[arg-type]
     assert model.centroids is not None, "it is fitted"
-    found = [kmeans.assign(chunk.to(device), model.centroids, metric=metric) for chunk in rows.chunks()]
+    found = [
+        kmeans.assign(chunk.to(device), model.centroids, metric=metric) for chunk in rows.chunks()
+    ]
     labels, distances = (rows.whole(torch.cat(column)) for column in zip(*found, strict=True))
     return Clustering(model.centroids, labels, distances, model.objective)

@@ -52,7 +52,9 @@ class Survey:
         Raises:
             OutOfMemory: the features do not fit.
         """
-        remedy = "lower clusters.Survey.batch, or train in more processes, each of which keeps its share"
+        remedy = (
+            "lower clusters.Survey.batch, or train in more processes, each of which keeps its share"
+        )
         with memory_of("Survey: features of every picture", remedy):
             return self._tables(run, encoder)
 

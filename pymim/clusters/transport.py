@@ -78,7 +78,9 @@ class Transport:
         finite(self, 0, tolerance=tolerance)
         whole(self, 1, iterations=iterations)
         if by not in BY:
-            raise ValueError(f"Transport: by: expected one of {', '.join(BY)}, got {by!r}; name one of them")
+            raise ValueError(
+                f"Transport: by: expected one of {', '.join(BY)}, got {by!r}; name one of them"
+            )
         self.epsilon, self.iterations = epsilon, iterations
         self.by = by
         self.mass, self.column_relax = mass, column_relax
@@ -113,7 +115,11 @@ class Transport:
         """
         now, rows = self.at(step), scores if beside is None else torch.cat([beside, scores])
         batch = self.by == "batch"
-        column = now.column(rows.flatten(0, 1))[None] if batch else now.column(rows.transpose(0, 1).contiguous())
+        column = (
+            now.column(rows.flatten(0, 1))[None]
+            if batch
+            else now.column(rows.transpose(0, 1).contiguous())
+        )
         return now.labels(scores, column) if hard else now.shares(scores, column)
 
     @torch.no_grad()
@@ -123,7 +129,9 @@ class Transport:
         if self.by == "batch":
             return self.column(_scores(features.flatten(0, 1), prototypes))[None]
         places = features.transpose(0, 1)
-        parts = [self.column(places[some] @ prototypes.T) for some in chunks(features, len(prototypes))]
+        parts = [
+            self.column(places[some] @ prototypes.T) for some in chunks(features, len(prototypes))
+        ]
         return torch.cat(parts)
 
     @torch.no_grad()
@@ -135,7 +143,10 @@ class Transport:
         return sinkhorn.potentials(scores, **self._options(like.device)).column
 
     def shares(
-        self, scores: Float[Tensor, "B M K"], column: Float[Tensor, "*N K"], ids: Int[Tensor, "B M"] | None = None
+        self,
+        scores: Float[Tensor, "B M K"],
+        column: Float[Tensor, "*N K"],
+        ids: Int[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "B M K"]:
         """Give soft assignments, float32, of the tokens at places `ids`; default: all places in
         order.
@@ -143,7 +154,10 @@ class Transport:
         return self._logits(scores, column, ids).softmax(-1)[..., : scores.shape[-1]]
 
     def labels(
-        self, scores: Float[Tensor, "B M K"], column: Float[Tensor, "*N K"], ids: Int[Tensor, "B M"] | None = None
+        self,
+        scores: Float[Tensor, "B M K"],
+        column: Float[Tensor, "*N K"],
+        ids: Int[Tensor, "B M"] | None = None,
     ) -> Int[Tensor, "B M"]:
         """Give hard assignments: the cluster with the largest share."""
         return self._logits(scores, column, ids)[..., : scores.shape[-1]].argmax(-1)
@@ -171,7 +185,9 @@ class Transport:
     def _number(self, name: str) -> float:
         value = getattr(self, name)
         if callable(value):
-            raise ValueError(f"Transport: {name}: expected a number here, got a schedule; ask at(step) first")
+            raise ValueError(
+                f"Transport: {name}: expected a number here, got a schedule; ask at(step) first"
+            )
         return float(value)
 
 
@@ -184,7 +200,9 @@ def chunks(tokens: Float[Tensor, "B N *D"], clusters: int, beside: int = 0) -> I
     return (slice(first, first + count) for first in range(0, tokens.shape[1], count))
 
 
-def _scores(features: Float[Tensor, "R D"], prototypes: Float[Tensor, "K D"]) -> Tensor | sinkhorn.Product:
+def _scores(
+    features: Float[Tensor, "R D"], prototypes: Float[Tensor, "K D"]
+) -> Tensor | sinkhorn.Product:
     """Give the scores, or their two factors if storing all scores takes too much memory."""
     if len(features) * len(prototypes) > _most(features):
         return sinkhorn.Product(features, prototypes)

@@ -21,4 +21,6 @@ class Unit:
 
     def __call__(self, rows: Rows, device: torch.device) -> Rows:
         """Scale the rows; they stay on their device."""
-        return rows._replace(values=rows.values / (rows.values.norm(dim=1, keepdim=True) + self.epsilon))
+        return rows._replace(
+            values=rows.values / (rows.values.norm(dim=1, keepdim=True) + self.epsilon)
+        )

@@ -40,7 +40,9 @@ class Whitening:
         """Whiten the rows of all processes together; float32 [n d], on their device."""
         mean = self._mean(rows, device)
         weight, centre = self._weight(rows, mean, device), mean.float()
-        made = [normalize((chunk.to(device).float() - centre) @ weight.T) for chunk in rows.chunks()]
+        made = [
+            normalize((chunk.to(device).float() - centre) @ weight.T) for chunk in rows.chunks()
+        ]
         return rows._replace(values=torch.cat([chunk.to(rows.values.device) for chunk in made]))
 
     def _mean(self, rows: Rows, device: torch.device) -> Float[Tensor, " D"]:
@@ -59,7 +61,9 @@ class Whitening:
         variances, axes = variances.flip(0)[: self.dim], axes.flip(1)[:, : self.dim]
         largest = axes.gather(0, axes.abs().argmax(0)[None])
         axes = axes * largest.sign()
-        scale = torch.where(variances > NULL * variances[0].clamp_min(1e-300), variances.rsqrt(), 0.0)
+        scale = torch.where(
+            variances > NULL * variances[0].clamp_min(1e-300), variances.rsqrt(), 0.0
+        )
         weight: Tensor = (axes * scale).T.float().contiguous()
         if rows.group is not None:  # eigensolvers of different machines may differ in the last bit
             dist.broadcast(weight, dist.get_global_rank(rows.group, 0), group=rows.group)

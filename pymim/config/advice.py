@@ -34,7 +34,12 @@ def instead_of(selector: str, argument: str, read: Reads, written: Sequence[Bind
     The search covers what those slots hold now, then the used components of the same package. None
     if there is no such argument.
     """
-    slots = [slot for binding in written if _holds(binding, selector) for slot in _slots(binding, written)]
+    slots = [
+        slot
+        for binding in written
+        if _holds(binding, selector)
+        for slot in _slots(binding, written)
+    ]
     held = [use for slot in slots for use in _held(slot, read)]
     package = selector.rpartition(".")[0]
     beside = [use for use in read.uses if use.selector.rpartition(".")[0] == package]
@@ -69,7 +74,11 @@ def _taken(key: tuple[str, str, str], read: Reads) -> str:
     """Explain why an argument that a file binds to a macro takes another value."""
     _, selector, argument = key
     name = place_of(*key)
-    values = [bound[argument] for use, bound in read.uses.items() if use.selector == selector and argument in bound]
+    values = [
+        bound[argument]
+        for use, bound in read.uses.items()
+        if use.selector == selector and argument in bound
+    ]
     if not values:
         return f"{name}, which reads it in a file, is given by whatever calls {shown(selector)}; remove it"
     own = place_of(values[0].scope, selector, argument)
@@ -77,7 +86,9 @@ def _taken(key: tuple[str, str, str], read: Reads) -> str:
 
 
 def _holds(binding: Binding, selector: str) -> bool:
-    return any(reference.configurable.selector == selector for reference in references(binding.value))
+    return any(
+        reference.configurable.selector == selector for reference in references(binding.value)
+    )
 
 
 def _slots(binding: Binding, written: Sequence[Binding]) -> list[tuple[str, str, str]]:

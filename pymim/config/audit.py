@@ -30,8 +30,14 @@ def check_names(bindings: Sequence[str], known: Sequence[str]) -> None:
     for binding in bindings:
         name = binding.partition("=")[0].strip()
         if (name, MACRO) in gin_config._CONFIG and name not in read and name not in known:
-            remedy = "; a macro has no scope: bind in that scope the argument that reads it" if "/" in name else ""
-            raise ConfigError(f"-b {binding!r}: no macro is called {name}{remedy or nearest(name, known)}")
+            remedy = (
+                "; a macro has no scope: bind in that scope the argument that reads it"
+                if "/" in name
+                else ""
+            )
+            raise ConfigError(
+                f"-b {binding!r}: no macro is called {name}{remedy or nearest(name, known)}"
+            )
 
 
 def check_macros() -> None:
@@ -56,7 +62,9 @@ def check_required() -> None:
     """Refuse an argument that is still %gin.REQUIRED."""
     for place, value in _bound():
         if getattr(value, "scoped_selector", "") == "gin.REQUIRED/gin.constant":
-            raise ConfigError(f"{place} is not set; set it in a gin file or with -b '{place} = ...'")
+            raise ConfigError(
+                f"{place} is not set; set it in a gin file or with -b '{place} = ...'"
+            )
 
 
 def check_types() -> None:

@@ -41,7 +41,9 @@ def _complaints(value: Any, annotation: Any, macro: str) -> Iterator[str]:
         if value.configurable.selector.startswith("gin.") or _fits(value, kinds(annotation)):
             return
         given = f"{written(value, value.evaluate)}{f' (by {macro})' if macro else ''}"
-        wanted, got = ("a constructor", "an object") if value.evaluate else ("an object", "a constructor")
+        wanted, got = (
+            ("a constructor", "an object") if value.evaluate else ("an object", "a constructor")
+        )
         yield f"expected {wanted}, got {got}, {given}; write {written(value, not value.evaluate)}"
     elif isinstance(value, tuple | list):
         for item in value:
@@ -74,7 +76,11 @@ def _given(result: Any) -> set[Kind]:
     """Give the kinds of slot that a function's result fills."""
     if result is UNKNOWN:
         return {"either"}
-    made = [option for option in options(result) if isinstance(option, type) and "__call__" in _own(option)]
+    made = [
+        option
+        for option in options(result)
+        if isinstance(option, type) and "__call__" in _own(option)
+    ]
     return kinds(result) | {_kind_of_call(each.__call__) for each in made}
 
 
@@ -100,7 +106,9 @@ def kinds(annotation: Any) -> set[Kind]:
 
 
 def _kind_of_call(function: Any) -> Kind:
-    names = [name for name in getattr(function, "__annotations__", {}) if name not in ("self", "return")]
+    names = [
+        name for name in getattr(function, "__annotations__", {}) if name not in ("self", "return")
+    ]
     return _kind_of_signature([hint(function, name) for name in names], hint(function, "return"))
 
 
@@ -118,5 +126,9 @@ def _has_members(protocol: type) -> bool:
 
 def _own(made_by: type) -> set[str]:
     """Give the names a class defines outside torch: every torch module has a `__call__`."""
-    bases = [base for base in made_by.__mro__ if base.__module__.split(".")[0] not in ("torch", "builtins")]
+    bases = [
+        base
+        for base in made_by.__mro__
+        if base.__module__.split(".")[0] not in ("torch", "builtins")
+    ]
     return {name for base in bases for name in vars(base)}

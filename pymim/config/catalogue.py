@@ -46,7 +46,11 @@ class Shipped(NamedTuple):
 
 def shipped() -> list[Shipped]:
     """List every shipped file, group by group; a checkout's file comes before the installed one."""
-    files = {file.relative_to(folder): file for folder in reversed(folders()) for file in folder.rglob("*.gin")}
+    files = {
+        file.relative_to(folder): file
+        for folder in reversed(folders())
+        for file in folder.rglob("*.gin")
+    }
     found = [_described(name, file) for name, file in files.items() if name != Path("base.gin")]
     groups = [*FAMILIES, *FOLDERS.values(), *sorted({each.group for each in found})]
     return sorted(found, key=lambda each: (groups.index(each.group), each.name))
@@ -58,14 +62,25 @@ def describe_shipped() -> list[str]:
     width = max((len(each.name) for each in files), default=0)
     lines: list[str] = []
     for group in dict.fromkeys(each.group for each in files):
-        lines += ["", group, *(f"  {each.name:{width}}  {each.line}" for each in files if each.group == group)]
+        lines += [
+            "",
+            group,
+            *(f"  {each.name:{width}}  {each.line}" for each in files if each.group == group),
+        ]
     return lines[1:]
 
 
 def _described(name: Path, file: Path) -> Shipped:
-    comment = [line.lstrip("# ") for line in takewhile(lambda line: line[:1] == "#", file.read_text().splitlines())]
+    comment = [
+        line.lstrip("# ")
+        for line in takewhile(lambda line: line[:1] == "#", file.read_text().splitlines())
+    ]
     folder = name.parent.as_posix()
-    family = comment.pop(0).removeprefix(_FAMILY) if "".join(comment[:1]).startswith(_FAMILY) else ""
+    family = (
+        comment.pop(0).removeprefix(_FAMILY) if "".join(comment[:1]).startswith(_FAMILY) else ""
+    )
     time = _TIME.search("\n".join(comment))
     group = family or FOLDERS.get(folder, "others")
-    return Shipped(name.with_suffix("").as_posix(), group, "".join(comment[:1]), time[1] if time else "")
+    return Shipped(
+        name.with_suffix("").as_posix(), group, "".join(comment[:1]), time[1] if time else ""
+    )

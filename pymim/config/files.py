@@ -17,7 +17,12 @@ from pymim.errors import ConfigError
 def folders() -> list[Path]:
     """List the folders of shipped gin files: the checkout's gin/ first, then the package's."""
     roots = [Path(entry) for entry in pymim.__path__]
-    return [folder for root in roots for folder in (root.parent / "gin", root / "gin") if folder.is_dir()]
+    return [
+        folder
+        for root in roots
+        for folder in (root.parent / "gin", root / "gin")
+        if folder.is_dir()
+    ]
 
 
 def find(name: str) -> Path:
@@ -27,12 +32,16 @@ def find(name: str) -> Path:
     """
     path = Path(name)
     names = {path, path.with_name(path.name + ".gin")}
-    relative = [Path(*p.parts[1:]) if p.parts[:1] == ("gin",) and len(p.parts) > 1 else p for p in names]
+    relative = [
+        Path(*p.parts[1:]) if p.parts[:1] == ("gin",) and len(p.parts) > 1 else p for p in names
+    ]
     candidates = [*names, *(folder / p for folder in folders() for p in relative)]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    shipped = [str(file.relative_to(folder)) for folder in folders() for file in folder.rglob("*.gin")]
+    shipped = [
+        str(file.relative_to(folder)) for folder in folders() for file in folder.rglob("*.gin")
+    ]
     raise ConfigError(f"--gin {name}: no such file{nearest(path.name, shipped)}")
 
 

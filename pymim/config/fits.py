@@ -27,13 +27,19 @@ def fits(value: Any, annotation: Any, is_open: Callable[[Any], bool] = lambda va
     is_open: marks parts of the value that are not known yet, such as references. They fit anything.
     """
     annotation = bare(annotation)
-    if is_open(value) or annotation in (UNKNOWN, Any, object) or isinstance(annotation, typing.TypeVar | str):
+    if (
+        is_open(value)
+        or annotation in (UNKNOWN, Any, object)
+        or isinstance(annotation, typing.TypeVar | str)
+    ):
         return True
     if len(ways := options(annotation)) > 1:
         return any(fits(value, way, is_open) for way in ways)
     origin = typing.get_origin(annotation) or annotation
     if origin is typing.Literal:
-        return any(type(value) is type(each) and value == each for each in typing.get_args(annotation))
+        return any(
+            type(value) is type(each) and value == each for each in typing.get_args(annotation)
+        )
     if annotation is None or origin in PLAIN:
         return PLAIN[origin or types.NoneType](value)
     if isinstance(value, dict | tuple | list):
@@ -46,7 +52,9 @@ def _holds(value: Any, origin: Any, inner: tuple[Any, ...], is_open: Callable[[A
         return False
     if isinstance(value, dict):
         values = inner[1] if len(inner) > 1 else Any
-        return issubclass(dict, origin) and all(fits(each, values, is_open) for each in value.values())
+        return issubclass(dict, origin) and all(
+            fits(each, values, is_open) for each in value.values()
+        )
     if issubclass(origin, collections.abc.Mapping):
         return False
     if origin is tuple and inner and inner[-1] is not ...:

@@ -55,7 +55,9 @@ def component(role: str, scope: str, target: Any, arguments: dict[str, Any]) -> 
         place = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
     except TypeError:
         place = "built in"
-    return Node(role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments, target)
+    return Node(
+        role, f"{scope}/{target.__name__}" if scope else target.__name__, place, arguments, target
+    )
 
 
 def _node(role: str, use: Use) -> Node:

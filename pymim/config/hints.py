@@ -44,7 +44,11 @@ def is_value(annotation: Any) -> bool:
     origin = typing.get_origin(annotation) or annotation
     if not isinstance(origin, type) or origin in (collections.abc.Callable, type):
         return origin is None
-    if origin in (type(None), *PLAIN) or issubclass(origin, CONTAINERS) or dataclasses.is_dataclass(origin):
+    if (
+        origin in (type(None), *PLAIN)
+        or issubclass(origin, CONTAINERS)
+        or dataclasses.is_dataclass(origin)
+    ):
         return True
     if issubclass(origin, collections.abc.Iterable) and typing.get_args(annotation):
         return True
@@ -59,7 +63,10 @@ def elements(annotation: Any) -> Any:
         return next((each for each in found if each is not UNKNOWN), UNKNOWN)
     if annotation is Any:
         return Any
-    origin, inner = typing.get_origin(annotation), [i for i in typing.get_args(annotation) if i is not ...]
+    origin, inner = (
+        typing.get_origin(annotation),
+        [i for i in typing.get_args(annotation) if i is not ...],
+    )
     if not (isinstance(origin, type) and issubclass(origin, collections.abc.Iterable) and inner):
         return UNKNOWN
     return inner[-1] if issubclass(origin, collections.abc.Mapping) else typing.Union[tuple(inner)]  # noqa: UP007
@@ -109,11 +116,18 @@ def _hidden_imports(module: str) -> dict[str, tuple[str, str | None]]:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except (OSError, TypeError):  # no source: an interactive or compiled module
         return {}
-    blocks = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    blocks = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
     found: dict[str, tuple[str, str | None]] = {}
     for statement in (statement for block in blocks for statement in block.body):
         if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-            found |= {alias.asname or alias.name: (statement.module, alias.name) for alias in statement.names}
+            found |= {
+                alias.asname or alias.name: (statement.module, alias.name)
+                for alias in statement.names
+            }
         elif isinstance(statement, ast.Import):
             found |= {alias.asname: (alias.name, None) for alias in statement.names if alias.asname}
     return found
@@ -122,6 +136,10 @@ def _hidden_imports(module: str) -> dict[str, tuple[str, str | None]]:
 def _imported(module: str, name: str | None) -> Any:
     try:
         found = importlib.import_module(module)
-        return found if name is None else getattr(found, name, None) or importlib.import_module(f"{module}.{name}")
+        return (
+            found
+            if name is None
+            else getattr(found, name, None) or importlib.import_module(f"{module}.{name}")
+        )
     except ImportError:
         return None

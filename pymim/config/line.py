@@ -45,13 +45,17 @@ def quoted(binding: str) -> str:
     name, equals, value = binding.partition("=")
     name, value = name.strip(), value.strip()
     if not equals:
-        raise ConfigError(f"-b {binding!r}: expected NAME=VALUE, got no '='; write it as -b 'NAME=VALUE'")
+        raise ConfigError(
+            f"-b {binding!r}: expected NAME=VALUE, got no '='; write it as -b 'NAME=VALUE'"
+        )
     if not re.fullmatch(r"(\w+/)*[A-Za-z_]\w*(\.\w+)*", name):
         raise ConfigError(
             f"-b {binding!r}: expected NAME=VALUE, got {name!r} for a name; write NAME or component.argument"
         )
     if not value:
-        raise ConfigError(f"-b {binding!r}: expected NAME=VALUE, got no value; leave it out, or give one")
+        raise ConfigError(
+            f"-b {binding!r}: expected NAME=VALUE, got no value; leave it out, or give one"
+        )
     return f"{name} = {value!r}" if _is_text(value, expected_by(name)) else f"{name} = {value}"
 
 
@@ -63,7 +67,9 @@ def _is_text(value: str, expected: Sequence[Any]) -> bool:
         return takes_text or re.fullmatch(r"[A-Za-z_.~/][\w./~+:-]*", value) is not None
     if isinstance(read, Reference):
         return takes_text and _names_nothing(read)
-    return takes_text and not any(fits(read, each, lambda part: isinstance(part, Reference)) for each in expected)
+    return takes_text and not any(
+        fits(read, each, lambda part: isinstance(part, Reference)) for each in expected
+    )
 
 
 def _names_nothing(read: Reference) -> bool:
@@ -73,7 +79,11 @@ def _names_nothing(read: Reference) -> bool:
     """
     if read.mark == "%":
         return read.name not in defined() and not read.name.isupper() and "." not in read.name
-    return read.mark == "@" and "." not in read.name and not gin_config._REGISTRY.matching_selectors(read.name)
+    return (
+        read.mark == "@"
+        and "." not in read.name
+        and not gin_config._REGISTRY.matching_selectors(read.name)
+    )
 
 
 def _read(value: str) -> Any:

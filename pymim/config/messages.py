@@ -39,7 +39,9 @@ def _placed(message: str) -> str:
 
 def unset(error: Exception) -> str | None:
     """Name the required argument that a component was built without; None for other errors."""
-    match = re.search(r"(\w+)(?:\.__init__)?\(\) missing \d+ required \S+ arguments?: '(\w+)'", str(error))
+    match = re.search(
+        r"(\w+)(?:\.__init__)?\(\) missing \d+ required \S+ arguments?: '(\w+)'", str(error)
+    )
     if match is None:
         return None
     return f"{match[1]}.{match[2]} is not set; set it in a gin file or with -b '{match[1]}.{match[2]} = ...'"

@@ -18,7 +18,16 @@ from pymim.config.trust import checked
 from pymim.config.written import source
 from pymim.errors import ConfigError, is_refusal
 
-_ERRORS = (SyntaxError, tokenize.TokenError, ValueError, TypeError, KeyError, AttributeError, OSError, NameError)
+_ERRORS = (
+    SyntaxError,
+    tokenize.TokenError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OSError,
+    NameError,
+)
 
 
 def load(files: Sequence[str], bindings: Sequence[str] = ()) -> str:
@@ -105,4 +114,6 @@ def _parse(text: str, place: str) -> None:
     except _ERRORS as error:
         raise ConfigError(f"{place}: {explain(error)}") from error
     except ImportError as error:
-        raise ConfigError(f"{place}: {explain(error)}; check the import lines of the gin file") from error
+        raise ConfigError(
+            f"{place}: {explain(error)}; check the import lines of the gin file"
+        ) from error

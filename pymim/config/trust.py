@@ -105,7 +105,9 @@ def offers(found: Any) -> bool:
             module.startswith("torch.nn.") and getattr(sys.modules["torch.nn"], name, None) is found
         )
     package = sys.modules[".".join(module.split(".")[:2])]
-    return inspect.isfunction(found) and _is_part(module) and name in getattr(package, "__all__", ())
+    return (
+        inspect.isfunction(found) and _is_part(module) and name in getattr(package, "__all__", ())
+    )
 
 
 def _is_open(module: str) -> bool:
@@ -132,4 +134,6 @@ def _is_part(module: str) -> bool:
 
 def _expected(what: str) -> str:
     remedy = "add --trust if you trust the file"
-    return f"expected a {what} of pymim or of torch.nn, got another, which can run any code; {remedy}"
+    return (
+        f"expected a {what} of pymim or of torch.nn, got another, which can run any code; {remedy}"
+    )

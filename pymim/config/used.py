@@ -52,7 +52,9 @@ def repeated(bindings: Sequence[str]) -> list[str]:
     lines = on_line(bindings)
     last = {binding.key: binding for binding in lines}
     early = [(each, last[each.key]) for each in lines if each.value != last[each.key].value]
-    return [f"{binding.place} has no effect: {later.place} binds the same" for binding, later in early]
+    return [
+        f"{binding.place} has no effect: {later.place} binds the same" for binding, later in early
+    ]
 
 
 def _is_stale(binding: Binding, read: Reads, text: Sequence[Binding]) -> bool:
@@ -88,7 +90,11 @@ def _covers(scope: str, inner: str) -> bool:
 
 def _inside(binding: Binding, read: Reads) -> list[Bound]:
     """List the argument's bindings in every use of the component that the scope covers."""
-    uses = [use for use in read.uses if use.selector == binding.selector and _covers(binding.scope, use.scope)]
+    uses = [
+        use
+        for use in read.uses
+        if use.selector == binding.selector and _covers(binding.scope, use.scope)
+    ]
     return [read.uses[use][binding.argument] for use in uses if binding.argument in read.uses[use]]
 
 
@@ -104,7 +110,10 @@ def _other_scope(binding: Binding, scopes: Sequence[str], read: Reads) -> str:
 def _by_caller(binding: Binding, read: Reads) -> str | None:
     """Find the argument of the same name in a component that refers to the binding's component."""
     for use, below in read.below.items():
-        if any(inner.selector == binding.selector for _, inner in below) and binding.argument in read.uses[use]:
+        if (
+            any(inner.selector == binding.selector for _, inner in below)
+            and binding.argument in read.uses[use]
+        ):
             return f"{shown(use.selector)}.{binding.argument}"
     return None
 

@@ -26,21 +26,30 @@ def whole(selector: str) -> dict[str, str]:
 
 def paths(selector: str) -> list[Path]:
     """List the existing files and folders that the loaded configuration names, each once."""
-    texts = {text for _, values in _used(selector) for value in values.values() for text in _strings(value)}
+    texts = {
+        text
+        for _, values in _used(selector)
+        for value in values.values()
+        for text in _strings(value)
+    }
     return sorted(path for text in texts - {""} if (path := _present(text)) is not None)
 
 
 def sources(selector: str) -> list[Path]:
     """List the source files of the components in the loaded configuration."""
     made_by = {gin_config._REGISTRY[use.selector].wrapped for use, _ in _used(selector)}
-    files = {inspect.getsourcefile(each) for each in made_by if not each.__module__.startswith("torch.")}
+    files = {
+        inspect.getsourcefile(each) for each in made_by if not each.__module__.startswith("torch.")
+    }
     return sorted(Path(file) for file in files if file)
 
 
 def _used(selector: str) -> Iterator[tuple[Use, dict[str, Any]]]:
     for use, bound in reads(selector).uses.items():
         parameters = inspect.signature(gin_config._REGISTRY[use.selector].wrapped).parameters
-        defaults = {name: one.default for name, one in parameters.items() if one.default is not one.empty}
+        defaults = {
+            name: one.default for name, one in parameters.items() if one.default is not one.empty
+        }
         yield use, defaults | {argument: resolved(value) for argument, (_, value) in bound.items()}
 
 

@@ -98,4 +98,11 @@ def _binding(statement: Any, context: Any, place: str) -> Binding:
     name = f"{scope}/{selector}" if scope else selector
     if not argument:
         return Binding(name, name, MACRO, "value", value, place)
-    return Binding(f"{name}.{argument}", scope, context.get_configurable(selector).selector, argument, value, place)
+    return Binding(
+        f"{name}.{argument}",
+        scope,
+        context.get_configurable(selector).selector,
+        argument,
+        value,
+        place,
+    )

@@ -29,14 +29,20 @@ def describe(source: Source, items: str = "pictures") -> str:
     """Describe a source in one line."""
     abouts = _abouts(source)
     found = [about.files for about in abouts if about.files]
-    place = " ".join([f"{len(source):,} {items} {_classes(source)}", *(f"in {_files(files)}" for files in found)])
+    place = " ".join(
+        [f"{len(source):,} {items} {_classes(source)}", *(f"in {_files(files)}" for files in found)]
+    )
     notes = [note for about in abouts for note in about.notes]
-    return printable("; ".join([place, *notes, *(left_out(files) for files in found if files.left)]))
+    return printable(
+        "; ".join([place, *notes, *(left_out(files) for files in found if files.left)])
+    )
 
 
 def left_out(files: Files) -> str:
     """Say which files were left out, and why."""
-    parts = [f"{len(names):,} {reason} ({some(names, NAMED)})" for reason, names in files.left.items()]
+    parts = [
+        f"{len(names):,} {reason} ({some(names, NAMED)})" for reason, names in files.left.items()
+    ]
     return f"left out: {', '.join(parts)}"
 
 
@@ -44,7 +50,9 @@ def untested(source: Source) -> str:
     """Say why no test set could be held out from a training set."""
     if source.labels is None:
         return "no test set and no labels"
-    return "no test set, and fewer than five pictures in each class, too few to hold out every fifth"
+    return (
+        "no test set, and fewer than five pictures in each class, too few to hold out every fifth"
+    )
 
 
 def _abouts(source: Source | None) -> list[About]:

@@ -36,7 +36,9 @@ class Array:
     Raises: DataError if the file holds no pictures, or they cannot have these channels.
     """
 
-    def __init__(self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None):
+    def __init__(
+        self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None
+    ):
         self.file, self.channels = file_of(path), channels
         self.pixels = _pictures(self.file)
         numbered = labels_of(self.file, len(self.pixels))
@@ -44,7 +46,9 @@ class Array:
             numbered = numbered.like(classes, str(self.file))
         self.classes, self.labels = unpacked(numbered)
         self.rows = self._rows() if is_archive(self.file) else {}
-        self.about = About(path if isinstance(path, Files) else Files(self.file.parent, [self.file.name]))
+        self.about = About(
+            path if isinstance(path, Files) else Files(self.file.parent, [self.file.name])
+        )
         try:
             to_channels(self.pixels[0], channels)
         except ValueError as error:
@@ -80,8 +84,14 @@ class Array:
         """Read arrays that are neither pictures nor labels and have one row for each picture."""
         with archive(self.file) as arrays:
             named = {_first(arrays, IMAGES), _first(arrays, LABELS)}
-            others = {name: member(self.file, arrays, name) for name in arrays.files if name not in named}
-        kept = {name: rows for name, rows in others.items() if rows.ndim and len(rows) == len(self.pixels)}
+            others = {
+                name: member(self.file, arrays, name) for name in arrays.files if name not in named
+            }
+        kept = {
+            name: rows
+            for name, rows in others.items()
+            if rows.ndim and len(rows) == len(self.pixels)
+        }
         return {name: rows for name, rows in kept.items() if rows.dtype.kind in "biuf"}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,15 +143,21 @@ def _pictures(file: Path) -> NDArray[Any]:
             name = _first(arrays, IMAGES)
             if name is None:
                 found = ", ".join(arrays.files) or "none"
-                raise DataError(f"Array: path: expected an array {IMAGES[0]} in {file}, got {found}; rename one")
+                raise DataError(
+                    f"Array: path: expected an array {IMAGES[0]} in {file}, got {found}; rename one"
+                )
             pixels = member(file, arrays, name)
     else:
         pixels = loaded(file, mapped=True)
     if pixels.ndim not in (3, 4) or not pixels.size:
         shape = list(pixels.shape)
-        raise DataError(f"Array: path: expected [N H W C] or [N C H W] in {file}, got {shape}; reshape it")
+        raise DataError(
+            f"Array: path: expected [N H W C] or [N C H W] in {file}, got {shape}; reshape it"
+        )
     if pixels.dtype.kind not in "biuf":
-        raise DataError(f"Array: path: expected numbers in {file}, got {pixels.dtype}; save it as uint8 or float32")
+        raise DataError(
+            f"Array: path: expected numbers in {file}, got {pixels.dtype}; save it as uint8 or float32"
+        )
     return pixels
 
 

@@ -26,7 +26,11 @@ def to_channels(array: NDArray[np.generic], channels: int) -> Tensor:
         raise ValueError(f"expected an array [H W], [H W C] or [C H W], got {list(array.shape)}")
     if not array.size:
         raise ValueError(f"expected pixels, got none: an array {list(array.shape)}")
-    if array.ndim == 3 and planes.shape[0] != channels and planes.shape[2] in (channels, min(planes.shape)):
+    if (
+        array.ndim == 3
+        and planes.shape[0] != channels
+        and planes.shape[2] in (channels, min(planes.shape))
+    ):
         planes = planes.transpose(2, 0, 1)
     return fitted(to_bits(planes), channels)
 
@@ -59,7 +63,9 @@ def whole(image: Tensor) -> Tensor:
     """Return the picture if all its numbers are finite. Raises: ValueError otherwise."""
     if image.is_floating_point() and not (finite := torch.isfinite(image)).all():
         count = int(finite.logical_not().sum())
-        raise ValueError(f"{count} of {image.numel()} numbers are infinite or not a number; fill them in the file")
+        raise ValueError(
+            f"{count} of {image.numel()} numbers are infinite or not a number; fill them in the file"
+        )
     return image
 
 

@@ -14,9 +14,31 @@ from pymim.errors import DataError
 
 LABELS = ("label", "labels", "fine_label", "class")
 # Columns of the encoded files themselves, and of their names beside the parquet file.
-ENCODED = ("image", "img", "picture", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes", "content")
+ENCODED = (
+    "image",
+    "img",
+    "picture",
+    "jpg",
+    "jpeg",
+    "png",
+    "webp",
+    "bytes",
+    "image_bytes",
+    "content",
+)
 PICTURES = ENCODED[:3]
-NAMES = ("image", "img", "file_name", "filename", "image_path", "img_path", "file_path", "filepath", "path", "file")
+NAMES = (
+    "image",
+    "img",
+    "file_name",
+    "filename",
+    "image_path",
+    "img_path",
+    "file_path",
+    "filepath",
+    "path",
+    "file",
+)
 
 Encoded = tuple[bytes | None, str | None]  # a picture's file, and the file's name
 
@@ -35,12 +57,20 @@ def picture_columns(schema: Any) -> list[str]:
     from pyarrow import types
 
     kinds = {name: _inner(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
-    structs = [n for n, kind in kinds.items() if types.is_struct(kind) and any(f.name == "bytes" for f in kind)]
+    structs = [
+        n
+        for n, kind in kinds.items()
+        if types.is_struct(kind) and any(f.name == "bytes" for f in kind)
+    ]
     binary = [n for n, kind in kinds.items() if _is_binary(kind) and n not in LABELS]
     binary = [n for n in ENCODED if n in binary] or (binary if len(binary) == 1 else [])
     structs = [*(n for n in ENCODED if n in structs), *(n for n in structs if n not in ENCODED)]
     first = [n for n in PICTURES if n in binary] if not {*structs} & {*ENCODED} else []
-    words = [n for n in NAMES if n in kinds and (types.is_string(kinds[n]) or types.is_large_string(kinds[n]))]
+    words = [
+        n
+        for n in NAMES
+        if n in kinds and (types.is_string(kinds[n]) or types.is_large_string(kinds[n]))
+    ]
     return [*first, *structs] or binary or words[:1]
 
 
@@ -73,7 +103,9 @@ def _rows(chunk: Any) -> list[Encoded]:
 def label_column(names: Sequence[str], asked: str | None) -> str | None:
     """Return the column `asked`, or the first usual one. Raises: DataError if it is missing."""
     if asked is not None and asked not in names:
-        raise DataError(f"Parquet: label: expected one of {', '.join(names)}, got {asked}; name one of them")
+        raise DataError(
+            f"Parquet: label: expected one of {', '.join(names)}, got {asked}; name one of them"
+        )
     return asked or next((name for name in LABELS if name in names), None)
 
 
@@ -130,9 +162,15 @@ def _one_each(column: Any, where: str, taken: str) -> Any:
     if not _is_list(column.type):
         return column
     lengths = compute.list_value_length(column)
-    if len(column) and (lengths.null_count or compute.min_max(lengths).as_py() != {"min": 1, "max": 1}):
-        raise DataError(f"{where}: expected {taken}, got {_shown(column.type)}, several a row; make it one")
-    return pyarrow.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
+    if len(column) and (
+        lengths.null_count or compute.min_max(lengths).as_py() != {"min": 1, "max": 1}
+    ):
+        raise DataError(
+            f"{where}: expected {taken}, got {_shown(column.type)}, several a row; make it one"
+        )
+    return pyarrow.chunked_array(
+        [chunk.flatten() for chunk in column.chunks], column.type.value_type
+    )
 
 
 def _inner(kind: Any) -> Any:
@@ -142,14 +180,20 @@ def _inner(kind: Any) -> Any:
 def _is_list(kind: Any) -> bool:
     from pyarrow import types
 
-    tests: list[Callable[[Any], bool]] = [types.is_list, types.is_large_list, types.is_fixed_size_list]
+    tests: list[Callable[[Any], bool]] = [
+        types.is_list,
+        types.is_large_list,
+        types.is_fixed_size_list,
+    ]
     return any(test(kind) for test in tests)
 
 
 def _is_binary(kind: Any) -> bool:
     from pyarrow import types
 
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+    return bool(
+        types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    )
 
 
 def _shown(kind: Any) -> str:

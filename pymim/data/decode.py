@@ -83,7 +83,9 @@ def _reason(error: Exception, blob: bytes) -> str:
     kind = next((name for start, name in KINDS.items() if blob.startswith(start)), "")
     if isinstance(error, UnidentifiedImageError):
         return _unknown(blob, kind)
-    if isinstance(error, ValueError | OSError | SyntaxError | Image.DecompressionBombError | Warning):
+    if isinstance(
+        error, ValueError | OSError | SyntaxError | Image.DecompressionBombError | Warning
+    ):
         words = " ".join((getattr(error, "strerror", None) or str(error)).split())
         return f"{kind}: {words}" if kind and words else words or "a file that is damaged"
     if isinstance(error, MemoryError):

@@ -48,7 +48,9 @@ class Digits:
     ):
         if background not in BACKGROUNDS:
             choices = ", ".join(BACKGROUNDS)
-            raise ValueError(f"Digits: background: expected one of {choices}, got {background!r}; name one of them")
+            raise ValueError(
+                f"Digits: background: expected one of {choices}, got {background!r}; name one of them"
+            )
         self.classes: list[str] | None = [str(digit) for digit in range(10)]
         self.background, self.size = background, size
         self.digit, self.contrast = digit, contrast
@@ -139,7 +141,9 @@ def cut(place: Tensor, size: int) -> Tensor:
         for axis, extent in enumerate((len(photos), photos.shape[1] - size, photos.shape[2] - size))
     )
     span = torch.arange(size)
-    pieces = photos[number[:, None, None], (y[:, None] + span)[:, :, None], (x[:, None] + span)[:, None, :]]
+    pieces = photos[
+        number[:, None, None], (y[:, None] + span)[:, :, None], (x[:, None] + span)[:, None, :]
+    ]
     return pieces.permute(0, 3, 1, 2).float()
 
 
@@ -157,7 +161,8 @@ def _photos() -> Tensor:
     from PIL import Image
 
     photos = [
-        Image.open(_shipped(f"images/{name}.jpg"), formats=["JPEG"]).reduce(2) for name in ("china", "flower")
+        Image.open(_shipped(f"images/{name}.jpg"), formats=["JPEG"]).reduce(2)
+        for name in ("china", "flower")
     ]
     return torch.stack([torch.from_numpy(np.array(photo)) for photo in photos])
 

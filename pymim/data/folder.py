@@ -24,7 +24,9 @@ class Folder:
     classes: names of the training set's classes, which number the classes of a test set.
     """
 
-    def __init__(self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None):
+    def __init__(
+        self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None
+    ):
         found = files_of(path, SUFFIXES, "Folder", "pictures")
         self.root, self.files = found.root, found.names
         self.channels = channels

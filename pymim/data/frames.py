@@ -102,7 +102,9 @@ class Video:
         MPEG program streams have few times, and AVI has none for frames that change their order.
         """
         name = self.container.format.name
-        return name in ("mpeg", "mpegvideo") or (name == "avi" and self.stream.codec_context.has_b_frames > 0)
+        return name in ("mpeg", "mpegvideo") or (
+            name == "avi" and self.stream.codec_context.has_b_frames > 0
+        )
 
     def _from(self, begin: float, line: Timeline) -> Iterator[tuple[Any, float | None]]:
         """Yield frames and their times; the first one is not after `begin` if possible."""
@@ -124,7 +126,9 @@ class Video:
         """Yield frames that have a time, from about `begin` on; none if the seek fails."""
         try:
             self.container.seek(int(begin / float(self.stream.time_base)), stream=self.stream)
-            frames = (frame for frame in self.container.decode(self.stream) if frame.time is not None)
+            frames = (
+                frame for frame in self.container.decode(self.stream) if frame.time is not None
+            )
             return itertools.chain([next(frames)], frames)
         except (library().FFmpegError, StopIteration):
             return iter(())
@@ -146,7 +150,10 @@ class Video:
         return self._counted_out(shown, stored)
 
     def _counted_out(self, shown: list[int | None], stored: list[int | None]) -> Timeline:
-        base, own = float(self.stream.time_base), float(self.stream.average_rate or self.stream.guessed_rate or 25)
+        base, own = (
+            float(self.stream.time_base),
+            float(self.stream.average_rate or self.stream.guessed_rate or 25),
+        )
         given = [time for time in stored if time is not None]
         times = [time for time in shown if time is not None]
         if len(times) < len(shown) or given != sorted(given) or self._counted():
@@ -162,7 +169,9 @@ def library() -> Any:
     try:
         import av
     except ImportError:
-        raise DataError("Videos: path: expected PyAV, got none; pip install 'pymim[video]'") from None
+        raise DataError(
+            "Videos: path: expected PyAV, got none; pip install 'pymim[video]'"
+        ) from None
     return av
 
 

@@ -45,7 +45,9 @@ def whole_numbers(values: NDArray[Any], where: str) -> NDArray[np.int64]:
     """
     if values.ndim != 1 or values.dtype.kind not in "biuf":
         got = f"{values.dtype} {list(values.shape)}"
-        raise DataError(f"{where}: expected whole numbers, one a row, got {got}; make them int64 [N]")
+        raise DataError(
+            f"{where}: expected whole numbers, one a row, got {got}; make them int64 [N]"
+        )
     return _whole(values, where) if values.dtype.kind == "f" else values.astype(np.int64)
 
 
@@ -65,7 +67,9 @@ def labels(values: NDArray[Any], where: str, names: Sequence[str] | None = None)
     Raises: DataError.
     """
     if values.ndim != 1:
-        raise DataError(f"{where}: expected {TAKEN}, got an array {list(values.shape)}; make it [N]")
+        raise DataError(
+            f"{where}: expected {TAKEN}, got an array {list(values.shape)}; make it [N]"
+        )
     if values.dtype.kind in "OUS":
         return _words(values, where, names)
     if values.dtype.kind not in "biuf":
@@ -83,10 +87,14 @@ def by_folder(files: Sequence[str], names: Sequence[str] | None = None) -> Label
     """
     tops = [name.split("/", 1)[0] if "/" in name else "" for name in files]
     found = set(tops) - {""}
-    if 2 * sum(bool(top) for top in tops) < len(tops) or (len(found) < 2 and not found & set(names or ())):
+    if 2 * sum(bool(top) for top in tops) < len(tops) or (
+        len(found) < 2 and not found & set(names or ())
+    ):
         return None
     own = labels(np.array(tops, object), "folders")
-    return own if own is None or names is None else own.like(names, f"folders {some(sorted(found))}")
+    return (
+        own if own is None or names is None else own.like(names, f"folders {some(sorted(found))}")
+    )
 
 
 def _numbers(values: NDArray[Any], where: str, names: Sequence[str] | None) -> Labels | None:
@@ -104,7 +112,9 @@ def _numbers(values: NDArray[Any], where: str, names: Sequence[str] | None) -> L
         all_numbers = np.full(len(values), NONE, np.int64)
         all_numbers[values >= 0] = numbers
         return Labels(all_numbers, [str(one) for one in ids])
-    numbers = np.where(values >= 0, values, NONE).astype(np.int64) if values.dtype.kind == "i" else values
+    numbers = (
+        np.where(values >= 0, values, NONE).astype(np.int64) if values.dtype.kind == "i" else values
+    )
     named = [str(number) for number in range(largest + 1)] if names is None else [*names]
     return Labels(numbers.astype(np.int64), named)
 
@@ -114,7 +124,9 @@ def _whole(values: NDArray[Any], where: str) -> NDArray[np.int64]:
     values = values.astype(np.float64)
     odd = values[~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) >= 2**62))]
     if len(odd):
-        raise DataError(f"{where}: expected {TAKEN}, got numbers such as {odd[0]:.6g}; rename or drop it")
+        raise DataError(
+            f"{where}: expected {TAKEN}, got numbers such as {odd[0]:.6g}; rename or drop it"
+        )
     return np.where(np.isnan(values), NONE, values).astype(np.int64)
 
 

@@ -26,4 +26,8 @@ def evaluates_on(source: Source, evaluation: Any, items: str = "pictures") -> st
     if given is None:
         return f"evaluates by {type(evaluation).__name__}"
     test = opening.open(given, "test", evaluation.channels, evaluation.clip)
-    return f"evaluates on {describe(test, items)}" if test else f"evaluates on nothing: {untested(source)}"
+    return (
+        f"evaluates on {describe(test, items)}"
+        if test
+        else f"evaluates on nothing: {untested(source)}"
+    )

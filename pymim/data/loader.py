@@ -75,7 +75,9 @@ class Loader:
         whole(self, 0, **given(workers=workers))
         share(self, tolerate=tolerate)
         if batch % world:
-            raise ValueError(f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either")
+            raise ValueError(
+                f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either"
+            )
         self.source = opening.training_set(source, channels, clip)
         self.workers = default_workers(self.source) if workers is None else workers
         # Start early: the processes come up while the model is built.
@@ -153,7 +155,13 @@ class Loader:
                 "Loader: views: expected one that shows partners, got none; add views.Partner to data.Loader.views"
             )
         count = len(self.source)
-        if table.ndim != 2 or not table.shape[1] or len(table) != count or table.min() < 0 or table.max() >= count:
+        if (
+            table.ndim != 2
+            or not table.shape[1]
+            or len(table) != count
+            or table.min() < 0
+            or table.max() >= count
+        ):
             raise ValueError(
                 f"Loader.pair: table: expected numbers of pictures [{count} k], 0 to {count - 1}, got "
                 f"{list(table.shape)}, {table.min(initial=0)} to {table.max(initial=0)}; make one row a picture"
@@ -166,7 +174,9 @@ class Loader:
 
         That is one epoch if groups or pairs may change between epochs, else all steps.
         """
-        by_epoch = hasattr(self.make.order, "regroup") or any(hasattr(view, "pair") for view in self.views)
+        by_epoch = hasattr(self.make.order, "regroup") or any(
+            hasattr(view, "pair") for view in self.views
+        )
         while first < last:
             end = first - first % self.steps_per_epoch + self.steps_per_epoch
             end = min(end, last) if by_epoch else last
@@ -224,7 +234,9 @@ def _taken(ahead: queue.Queue[Any], wait: pool.Wait) -> Any:
         wait.look("a thread of this process makes it")
 
 
-def _work(items: Generator[Made], ahead: queue.Queue[Any], ready: threading.Event, stop: threading.Event) -> None:
+def _work(
+    items: Generator[Made], ahead: queue.Queue[Any], ready: threading.Event, stop: threading.Event
+) -> None:
     """Make batches with one torch thread, so that the other processors train.
 
     A thread takes torch's number of threads at its first operator. Asking for it before keeps the

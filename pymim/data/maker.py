@@ -79,7 +79,9 @@ class Maker:
 
     def _partners(self, others: Tensor, visit: Ids, broken: Broken) -> Pictures | None:
         """Read the partner pictures; replace a broken one by the next, also in `others`."""
-        images, index, more = read(self.source, others.numpy(), self.limit, self._moments(others.numpy(), visit))
+        images, index, more = read(
+            self.source, others.numpy(), self.limit, self._moments(others.numpy(), visit)
+        )
         others.copy_(torch.from_numpy(index))
         broken.update(more)
         return images
@@ -108,7 +110,9 @@ def _check_like(views: Sequence[View], number: int) -> None:
         return
     kind = type(views[number]).__name__
     if not 0 <= like < number:
-        wanted = f"an earlier view, 0 to {number - 1}" if number else "None, as it is the first view"
+        wanted = (
+            f"an earlier view, 0 to {number - 1}" if number else "None, as it is the first view"
+        )
         raise ValueError(
             f"Loader: views: expected {kind}.like of view {number} to be {wanted}, got {like}; reorder"
         )
@@ -145,6 +149,8 @@ def pieces(source: Source, view: View, wanted: Ids) -> Iterator[tuple[Tensor, Te
             found, kept = True, torch.from_numpy(index == some)
             yield view(images, torch.from_numpy(index), None)[kept], labels(source, some)[kept]
     if not found:
-        raise DataError(f"data.load: source: expected pictures, got {listed(broken)}; mend or remove them")
+        raise DataError(
+            f"data.load: source: expected pictures, got {listed(broken)}; mend or remove them"
+        )
     if broken:
         log.warning("left out %s", listed(broken))

@@ -45,10 +45,16 @@ class Memory:
         instead.
         """
         others = {
-            i: image for i in np.unique(index[~self.known[index]]).tolist() if (image := self._read(i)) is not None
+            i: image
+            for i in np.unique(index[~self.known[index]]).tolist()
+            if (image := self._read(i)) is not None
         }
         kept = self.pixels[torch.from_numpy(index)]
-        return [others.get(i, image) for i, image in zip(index.tolist(), kept, strict=True)] if others else kept
+        return (
+            [others.get(i, image) for i, image in zip(index.tolist(), kept, strict=True)]
+            if others
+            else kept
+        )
 
     def _read(self, index: int) -> Tensor | None:
         """Read a picture and keep it; return it if it cannot be kept."""
@@ -78,7 +84,9 @@ class Memory:
         self.known = np.zeros(len(self.source), np.bool_)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("pixels", "known")}
+        return {
+            key: value for key, value in self.__dict__.items() if key not in ("pixels", "known")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -97,6 +105,10 @@ def remembered(source: Source, limit: int) -> Source:
             continue
         shapes.add(tuple(image.shape))
         kinds.add(image.dtype)
-    if len(shapes) != 1 or kinds != {torch.uint8} or len(source) * int(np.prod(next(iter(shapes)))) > limit:
+    if (
+        len(shapes) != 1
+        or kinds != {torch.uint8}
+        or len(source) * int(np.prod(next(iter(shapes)))) > limit
+    ):
         return source
     return Memory(source, shapes.pop())

@@ -53,7 +53,9 @@ def measured(
         return known
     if isinstance(source, str) and source in opening.NAMES:
         return source
-    return "none" if torch.get_default_device().type == "meta" else _measured(source, channels, clip)  # type: ignore[arg-type]
+    return (
+        "none" if torch.get_default_device().type == "meta" else _measured(source, channels, clip)
+    )  # type: ignore[arg-type]
 
 
 @functools.lru_cache(maxsize=1)  # all views of a run share one measurement
@@ -107,8 +109,12 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
     for some in np.array_split(wanted, -(-len(wanted) // 64)):
         images, index, broken = read(source, some, limit=len(some) - 1)
         if images is None:
-            raise DataError(f"statistics: source: expected pictures, got {listed(broken)}; mend or remove them")
-        rows += [_moments(image, source.path(i)) for image, i in zip(images, index.tolist(), strict=True)]
+            raise DataError(
+                f"statistics: source: expected pictures, got {listed(broken)}; mend or remove them"
+            )
+        rows += [
+            _moments(image, source.path(i)) for image, i in zip(images, index.tolist(), strict=True)
+        ]
     first, second, low, high = torch.stack(rows).unbind(1)
     mean = first.mean(0)
     # Add the variances within and between pictures: E x^2 - (E x)^2 would lose digits.
@@ -124,11 +130,15 @@ def _moments(image: Tensor, path: str) -> Tensor:
     """
     values = image.double().flatten(1) / (255 if image.dtype == torch.uint8 else 1)
     mean = values.mean(1)
-    found = torch.stack((mean, (values - mean[:, None]).square().mean(1), values.amin(1), values.amax(1)))
+    found = torch.stack(
+        (mean, (values - mean[:, None]).square().mean(1), values.amin(1), values.amax(1))
+    )
     if not found.isfinite().all():
         wrong = values[~values.isfinite()]
         got = f"{wrong[0]:g}" if len(wrong) else "values whose square is not"
-        raise DataError(f"statistics: {path}: expected finite pixels, got {got}; mend or remove the picture")
+        raise DataError(
+            f"statistics: {path}: expected finite pixels, got {got}; mend or remove the picture"
+        )
     return found
 
 

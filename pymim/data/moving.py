@@ -56,12 +56,15 @@ class MovingDigits(Digits):
         """Return clips, uint8 [B 3 T size size]."""
         random = torch.from_numpy(philox.uniforms(philox.Name(self.seed, 0, index), blocks=5))
         side = self.digit[0] + random[:, 0, 1] * (self.digit[1] - self.digit[0])
-        corner = self._path(random[:, 0, 2:], self.size - side, random[:, 4, 1], self._motion(index))
+        corner = self._path(
+            random[:, 0, 2:], self.size - side, random[:, 4, 1], self._motion(index)
+        )
         glyphs = self._strokes(index).repeat_interleave(self.frames, 0)
         cover = paste(glyphs, corner, side.repeat_interleave(self.frames), self.size)
         ground = cut(self._pan(random[:, 1], random[:, 4, 2:]), self.size)
         cover, ground = (
-            planes.unflatten(0, (-1, self.frames)).transpose(1, 2) for planes in (cover[:, None], ground)
+            planes.unflatten(0, (-1, self.frames)).transpose(1, 2)
+            for planes in (cover[:, None], ground)
         )
         ink = self._ink(ground, cover, random[:, 2])
         return torch.lerp(ground, ink, cover).round_().to(torch.uint8)
@@ -71,7 +74,9 @@ class MovingDigits(Digits):
         word = philox.words(philox.Name(self.seed, 0, index), blocks=1, first=4)[:, 0, 0]
         return (word >> np.uint32(29)).astype(np.int64)
 
-    def _path(self, start: Tensor, free: Tensor, travel: Tensor, motion: NDArray[np.int64]) -> Tensor:
+    def _path(
+        self, start: Tensor, free: Tensor, travel: Tensor, motion: NDArray[np.int64]
+    ) -> Tensor:
         """Return a digit's corner (row, column) in each frame, [B*T 2].
 
         It starts where its whole way fits into the picture.
@@ -88,4 +93,6 @@ class MovingDigits(Digits):
         drift = (2 * drift - 1) * PAN
         start = place[:, 1:3] * (1 - drift.abs()) + (-drift).clamp_min(0)
         moved = (start[:, None] + drift[:, None] * time[:, None]).flatten(0, 1)
-        return torch.cat([place[:, :1].repeat_interleave(self.frames, 0), moved.clamp(0, 1 - 2**-20)], 1)
+        return torch.cat(
+            [place[:, :1].repeat_interleave(self.frames, 0), moved.clamp(0, 1 - 2**-20)], 1
+        )

@@ -24,7 +24,11 @@ NAMES = (*EMBEDDED, MOVING)
 
 
 def open(
-    data: Data, split: str = "train", channels: int = 3, clip: Clip | None = None, memory: int = 2**30
+    data: Data,
+    split: str = "train",
+    channels: int = 3,
+    clip: Clip | None = None,
+    memory: int = 2**30,
 ) -> Source | None:
     """Open the training or test pictures of `data`; None if there is no test set.
 
@@ -41,7 +45,9 @@ def open(
     Raises: DataError if the data cannot be read; ValueError for another split.
     """
     if split not in ("train", "test"):
-        raise ValueError(f"data.open: split: expected train or test, got {split!r}; name one of them")
+        raise ValueError(
+            f"data.open: split: expected train or test, got {split!r}; name one of them"
+        )
     if callable(data):
         made = data(split=split)
         return None if made is None else _labelled(made)
@@ -81,7 +87,11 @@ def _there(data: str | Path) -> Path:
     try:
         path.stat()
     except (OSError, ValueError) as error:
-        why = "see its spelling" if isinstance(error, FileNotFoundError) else str(getattr(error, "strerror", error))
+        why = (
+            "see its spelling"
+            if isinstance(error, FileNotFoundError)
+            else str(getattr(error, "strerror", error))
+        )
         raise DataError(
             f"data.open: data: expected a file, a folder or one of {', '.join(NAMES)}, got {data}; {why}"
         ) from None

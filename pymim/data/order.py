@@ -57,7 +57,9 @@ class Balanced:
         Raises: ValueError if every picture is in a negative group.
         """
         if not (groups >= 0).any():
-            raise ValueError("Balanced: groups: expected a picture in a group, got none; label one with 0 or more")
+            raise ValueError(
+                "Balanced: groups: expected a picture in a group, got none; label one with 0 or more"
+            )
         self.groups, self._made = groups, None
 
     def at(self, seed: int, step: int, batch: int, length: int) -> tuple[Ids, Ids]:
@@ -96,7 +98,9 @@ class Balanced:
 @lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, length: int) -> Ids:
     """Shuffle range(length) by sorting 64 random bits for each number."""
-    words = philox.words(philox.Name(philox.key(seed, "order"), epoch, np.arange(length)), blocks=1)[:, 0]
+    words = philox.words(
+        philox.Name(philox.key(seed, "order"), epoch, np.arange(length)), blocks=1
+    )[:, 0]
     return np.argsort(words[:, 0].astype(np.uint64) << np.uint64(32) | words[:, 1], kind="stable")
 
 

@@ -95,7 +95,9 @@ def _columns(shards: Sequence[Shard]) -> tuple[str, ...]:
         )
     left = sorted({name for shard in shards for name in shard.columns[1:]})
     return (
-        (f"the column {next(iter(named))} is of the pictures, and {', '.join(left)} is not read",) if left else ()
+        (f"the column {next(iter(named))} is of the pictures, and {', '.join(left)} is not read",)
+        if left
+        else ()
     )
 
 

@@ -31,7 +31,9 @@ class Part:
     kind: str
     files: Files
 
-    def open(self, channels: int, clip: Clip | None, classes: Sequence[str] | None = None) -> Source:
+    def open(
+        self, channels: int, clip: Clip | None, classes: Sequence[str] | None = None
+    ) -> Source:
         """Open the files as a source.
 
         classes: of the training set, which number the classes of a test set.
@@ -63,7 +65,9 @@ class Part:
         """Return the names of the classes without reading a picture."""
         if self.kind == "parquet":
             return class_names_of(self.files)
-        numbered = labels_of(file_of(self.files)) if self.kind == "array" else by_folder(self.files.names)
+        numbered = (
+            labels_of(file_of(self.files)) if self.kind == "array" else by_folder(self.files.names)
+        )
         return None if numbered is None else numbered.names
 
 
@@ -85,7 +89,11 @@ def parts(path: Path) -> Parts:
     if kind is None:
         known = ", ".join((SHARDS, *ARRAYS))
         raise DataError(f"data.open: data: expected a file {known}, got {path}; or name its folder")
-    others = (entry.name for entry in path.parent.iterdir() if _kind(entry.name) == kind and entry.is_file())
+    others = (
+        entry.name
+        for entry in path.parent.iterdir()
+        if _kind(entry.name) == kind and entry.is_file()
+    )
     groups = {TRAIN: [path.name]} | beside(path.name, others)
     return {split: Part(kind, Files(path.parent, names)) for split, names in groups.items()}
 
@@ -122,7 +130,9 @@ def _by_names(files: Files, names: Sequence[str], kind: str) -> Parts:
     used = {name for group in groups.values() for name in group}
     kept = files.keep(used, "of another kind or place, or of no split")
     return {
-        split: Part(kind, (kept if split == TRAIN else Files(files.root, kept.names)).keep(set(group)))
+        split: Part(
+            kind, (kept if split == TRAIN else Files(files.root, kept.names)).keep(set(group))
+        )
         for split, group in groups.items()
     }
 
@@ -148,7 +158,9 @@ def _arrays(files: Files, pictures: Sequence[str]) -> list[str]:
 def _are_videos(pictures: Sequence[str], clips: Sequence[str]) -> bool:
     """Say whether a folder is one of videos, not counting pictures that belong to a video."""
     stems = {clip.rpartition(".")[0] for clip in clips}
-    alone = sum(not any(start in stems for start in _starts(name.rpartition(".")[0])) for name in pictures)
+    alone = sum(
+        not any(start in stems for start in _starts(name.rpartition(".")[0])) for name in pictures
+    )
     return bool(clips) and len(clips) >= alone
 
 

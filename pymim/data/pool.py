@@ -14,7 +14,13 @@ from pymim.data.log import log
 from pymim.errors import DataError
 
 GLANCE = 0.5  # seconds between two checks for a stop
-STATES = {"R": "running", "S": "sleeping", "D": "waiting for storage", "T": "stopped by a signal", "t": "traced"}
+STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "waiting for storage",
+    "T": "stopped by a signal",
+    "t": "traced",
+}
 
 
 class Wait:
@@ -96,7 +102,9 @@ class Worker:
         return f"{who} ended {how} before {what} was made; data.Loader.workers = 0 shows where"
 
 
-def made(make: Any, steps: range, count: int, ahead: int, context: Any, patience: float) -> Generator[Any]:
+def made(
+    make: Any, steps: range, count: int, ahead: int, context: Any, patience: float
+) -> Generator[Any]:
     """Yield `make[step]` for each step, from up to `count` processes; closing it ends them."""
     crew: list[Worker] = []
     copied = workers.pickled(make)

@@ -40,7 +40,9 @@ def fits(width: int, height: int) -> None:
     Raises: ValueError.
     """
     if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
-        raise ValueError(f"{width} x {height} pixels, more than {Image.MAX_IMAGE_PIXELS}; cut it into tiles")
+        raise ValueError(
+            f"{width} x {height} pixels, more than {Image.MAX_IMAGE_PIXELS}; cut it into tiles"
+        )
 
 
 def raster(file: bytes, channels: int) -> NDArray[Any]:
@@ -104,7 +106,11 @@ def _deep_png(file: bytes, image: Image.Image) -> bool:
 
     A PNG's header has a fixed length, so that byte 24 is the depth.
     """
-    return file.startswith(PNG) and file[24] == 16 and (image.mode[0] != "I" or "transparency" in image.info)
+    return (
+        file.startswith(PNG)
+        and file[24] == 16
+        and (image.mode[0] != "I" or "transparency" in image.info)
+    )
 
 
 def _deep(file: bytes, channels: int) -> Planes:
@@ -118,4 +124,6 @@ def _refuse_cut(image: Any) -> None:
     if image.format == "PPM" and image.mode == "RGB":
         given = image.tile[0][3]
         if isinstance(given, tuple) and isinstance(given[-1], int) and given[-1] > 255:
-            raise ValueError(f"a PPM with values up to {given[-1]}, of which 8 bits would be left; save it as PNG")
+            raise ValueError(
+                f"a PPM with values up to {given[-1]}, of which 8 bits would be left; save it as PNG"
+            )

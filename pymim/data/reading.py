@@ -29,7 +29,11 @@ def read(
     moments = moments or [None] * len(wanted)
     while len(broken) <= limit:
         try:
-            images = _taken(source, index) if hasattr(source, "take") else _decode(source, index, moments, done)
+            images = (
+                _taken(source, index)
+                if hasattr(source, "take")
+                else _decode(source, index, moments, done)
+            )
             return images, index, {source.path(i): reason for i, reason in broken.items()}
         except Unreadable as error:
             broken[error.index] = " ".join(error.reason.split()) or "no reason given"
@@ -76,9 +80,13 @@ def _told(error: Exception, where: str) -> PymimError:
     if isinstance(error, PymimError):
         return error
     if isinstance(error, MemoryError):
-        return OutOfMemory(f"Loader: {where}: out of memory while it was read; lower data.Loader.workers")
+        return OutOfMemory(
+            f"Loader: {where}: out of memory while it was read; lower data.Loader.workers"
+        )
     words = " ".join(str(error).split())
-    return DataError(f"Loader: {where}: expected a picture, got {type(error).__name__}: {words}; mend the source")
+    return DataError(
+        f"Loader: {where}: expected a picture, got {type(error).__name__}: {words}; mend the source"
+    )
 
 
 def labels(source: Source, index: NDArray[np.int64]) -> Tensor:

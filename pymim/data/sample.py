@@ -100,4 +100,6 @@ def _by_class(labels: NDArray[np.int64], seed: int) -> tuple[Ids, Ids]:
 
 def _rank(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Return a random number for each class that depends only on its label and the seed."""
-    return philox.words(philox.Name(philox.key(seed, "classes"), 0, classes), blocks=1)[:, 0, 0].astype(np.int64)
+    return philox.words(philox.Name(philox.key(seed, "classes"), 0, classes), blocks=1)[
+        :, 0, 0
+    ].astype(np.int64)

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from pymim.errors import DataError
 
 BROKEN = (
-    *(OSError, ValueError, EOFError, KeyError, SyntaxError, ArithmeticError, MemoryError, NotImplementedError),
+    *(
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        SyntaxError,
+        ArithmeticError,
+        MemoryError,
+        NotImplementedError,
+    ),
     *(zipfile.BadZipFile, zlib.error),
 )
 
@@ -73,4 +82,6 @@ def _broken(file: Path, error: Exception) -> DataError:
         words = "neither numbers nor text, or no file of numpy's"
     elif "mmap" in words or "reshape" in words or "EOF" in words:
         words = "it is cut short"
-    return DataError(f"Array: path: expected an array in {file}, got what cannot be read: {words}; save it again")
+    return DataError(
+        f"Array: path: expected an array in {file}, got what cannot be read: {words}; save it again"
+    )

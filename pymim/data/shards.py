@@ -67,7 +67,9 @@ def labels_of(shards: Sequence[Shard]) -> Labels | None:
     parts = [
         None
         if shard.values is None
-        else labels(shard.values, f"Parquet: {shard.file}: column {shard.column}", shard.names or usual)
+        else labels(
+            shard.values, f"Parquet: {shard.file}: column {shard.column}", shard.names or usual
+        )
         for shard in shards
     ]
     return joined(parts, [shard.length for shard in shards])
@@ -97,7 +99,9 @@ def joined(parts: Sequence[Labels | None], sizes: Sequence[int]) -> Labels | Non
         names = sorted({name for part in known for name in part.names})
     numbered = {name: number for number, name in enumerate(names)}
     numbers = [
-        np.full(size, NONE) if part is None else np.array([*map(numbered.get, part.names), NONE])[part.numbers]
+        np.full(size, NONE)
+        if part is None
+        else np.array([*map(numbered.get, part.names), NONE])[part.numbers]
         for part, size in zip(parts, sizes, strict=True)
     ]
     return Labels(np.concatenate(numbers).astype(np.int64), names)
@@ -110,7 +114,9 @@ def read(file: Path, label: str | None, pictures: bool) -> Shard:
         rows = _pictures(file, opened) if pictures else []
         column = label_column(schema.names, label)
         values = (
-            label_values(opened.read([column])[column], f"Parquet: {file}: column {column}") if column else None
+            label_values(opened.read([column])[column], f"Parquet: {file}: column {column}")
+            if column
+            else None
         )
     names = class_names(schema, column) if column else None
     return Shard(file, count, rows, column, values, names, tuple(picture_columns(schema)))
@@ -128,7 +134,9 @@ def _opened(file: Path) -> Iterator[Any]:
         with parquet.ParquetFile(file) as opened:
             yield opened
     except (pyarrow.ArrowException, OSError, KeyError) as error:
-        raise DataError(f"Parquet: path: expected a parquet file, got {file}: {reason(error)}") from None
+        raise DataError(
+            f"Parquet: path: expected a parquet file, got {file}: {reason(error)}"
+        ) from None
 
 
 def _pictures(file: Path, opened: Any) -> list[Encoded]:
@@ -136,10 +144,18 @@ def _pictures(file: Path, opened: Any) -> list[Encoded]:
     schema = opened.schema_arrow
     name = picture_column(schema)
     _refuse_choice(file, picture_columns(schema))
-    rows = [] if name is None else encoded(opened.read([name])[name], f"Parquet: {file}: column {name}")
-    first = None if any(data for data, _ in rows) else next((path for _, path in rows if path), None)
+    rows = (
+        []
+        if name is None
+        else encoded(opened.read([name])[name], f"Parquet: {file}: column {name}")
+    )
+    first = (
+        None if any(data for data, _ in rows) else next((path for _, path in rows if path), None)
+    )
     if name is None or (first is not None and not _is_there(file.parent, first)):
-        found = ", ".join(f"{n}: {str(k)[:60]}" for n, k in zip(schema.names, schema.types, strict=True))
+        found = ", ".join(
+            f"{n}: {str(k)[:60]}" for n, k in zip(schema.names, schema.types, strict=True)
+        )
         missing = "" if first is None else f"; {name} names no file beside it, such as {first[:80]}"
         raise DataError(
             f"Parquet: path: expected a column struct<bytes, path> in {file}, or one of binary values or of paths "

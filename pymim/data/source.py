@@ -121,7 +121,9 @@ class MemorySubset(Subset):
         try:
             return self.source.take(self.ids[index])  # type: ignore[attr-defined, no-any-return]
         except Unreadable as error:
-            raise Unreadable(int(np.flatnonzero(self.ids == error.index)[0]), error.reason) from None
+            raise Unreadable(
+                int(np.flatnonzero(self.ids == error.index)[0]), error.reason
+            ) from None
 
 
 class VideoSubset(Subset):
@@ -155,6 +157,10 @@ def hold_out(source: Source, split: str, every: int = 5) -> Source | None:
     if not held.any():
         return source if split == "train" else None
     part = subset(source, np.flatnonzero(held == (split == "test")))
-    which = "these are every fifth of each class" if split == "test" else "every fifth of each class is held out"
+    which = (
+        "these are every fifth of each class"
+        if split == "test"
+        else "every fifth of each class is held out"
+    )
     part.about = About(notes=(f"{which}, as there is no test set",))
     return part

@@ -62,7 +62,9 @@ def by_shards(names: Sequence[str]) -> Groups:
         split, configuration = _of_path(name)
         if split is not None:
             groups.setdefault(split, []).append(name)
-            configurations |= {configuration} - {""} if split not in (TRAIN, *HELD_OUT) else {configuration}
+            configurations |= (
+                {configuration} - {""} if split not in (TRAIN, *HELD_OUT) else {configuration}
+            )
     if len(groups) > 1 and TRAIN not in groups and all(split in groups for split in HELD_OUT):
         raise DataError(
             f"data.open: data: expected a file for training beside {', '.join(names[:4])}, got none; name one file"
@@ -189,7 +191,9 @@ def _refuse_mixed(files: Files, tops: Sequence[str]) -> None:
     Raises: DataError.
     """
     for top in tops:
-        again = set(files.below(top).tops()) & set(tops) if _is_split(top, TRAIN, *HELD_OUT) else set()
+        again = (
+            set(files.below(top).tops()) & set(tops) if _is_split(top, TRAIN, *HELD_OUT) else set()
+        )
         if len(again) > 1:
             raise DataError(
                 f"data.open: data: expected {top} beside a folder of another split in {files.root}, got it beside "

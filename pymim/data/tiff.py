@@ -47,7 +47,11 @@ def _kept_whole(image: Any) -> bool:
     if _pages(image) > 1 or 0 in tags.get(EXTRA, ()):
         return False
     if image.mode[0] in "IF":
-        unsigned = max(tags.get(BITS, (1,))) == 32 and image.mode[0] == "I" and tags.get(SIGN, (1,))[0] == 1
+        unsigned = (
+            max(tags.get(BITS, (1,))) == 32
+            and image.mode[0] == "I"
+            and tags.get(SIGN, (1,))[0] == 1
+        )
         return bool(tags.get(COLOURS) == BLACK_IS_ZERO and not unsigned)
     return bool(max(tags.get(BITS, (1,))) <= 8)
 
@@ -65,12 +69,16 @@ def _pages(image: Any) -> int:
 def _any(file: bytes, channels: int) -> Planes:
     library = needed("tifffile", "several pages, or bands of more than 8 bits,")
     with library.TiffFile(io.BytesIO(file)) as opened_file:
-        series = [one for one in opened_file.series if not int(one.keyframe.subfiletype) & SMALLER_OR_MASK]
+        series = [
+            one for one in opened_file.series if not int(one.keyframe.subfiletype) & SMALLER_OR_MASK
+        ]
         if not series:
             raise ValueError("expected a page, got none; it may be cut short")
         if len(series) > 1:
             shapes = ", ".join(str(list(one.shape)) for one in series)
-            raise ValueError(f"expected pages of one size, got {shapes}; save one picture in a file")
+            raise ValueError(
+                f"expected pages of one size, got {shapes}; save one picture in a file"
+            )
         return _planes(series[0], channels)
 
 
@@ -86,7 +94,10 @@ def _planes(series: Any, channels: int) -> Planes:
         raise ValueError(_mismatch(len(series), count, channels))
     if len(series) > 1:
         say_once("a TIFF of %d pages is one picture, its pages are its channels", len(series))
-    order = [*(n for n, axis in enumerate(axes) if axis not in "SYX"), *(axes.index(a) for a in "SYX" if a in axes)]
+    order = [
+        *(n for n, axis in enumerate(axes) if axis not in "SYX"),
+        *(axes.index(a) for a in "SYX" if a in axes),
+    ]
     planes = series.asarray().transpose(order).reshape(count, page.imagelength, page.imagewidth)
     if page.photometric == WHITE_IS_ZERO and planes.dtype.kind == "u":
         planes = np.iinfo(planes.dtype).max - planes

@@ -26,7 +26,20 @@ from pymim.errors import DataError
 if TYPE_CHECKING:
     from jaxtyping import Float64, UInt8
 
-SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ogv", ".ts", ".wmv", ".flv")
+SUFFIXES = (
+    ".mp4",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mov",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ogv",
+    ".ts",
+    ".wmv",
+    ".flv",
+)
 FORMATS = {1: "gray", 3: "rgb24"}
 # Times are shifted earlier by this part of a frame. So two frames are never equally near, where
 # rounding or the milliseconds of a container would choose. Steps of a clip are even if they are
@@ -78,7 +91,9 @@ class Videos:
     ):
         self.form, self.threads = clip or Clip(), threads
         if channels not in FORMATS:
-            raise DataError(f"Videos: channels: expected 1 or 3, got {channels}; videos have grey or colour")
+            raise DataError(
+                f"Videos: channels: expected 1 or 3, got {channels}; videos have grey or colour"
+            )
         self.format = FORMATS[channels]
         self.lines: dict[int, Timeline] = {}  # of the videos that were read
         found = files_of(path, SUFFIXES, "Videos", "videos")
@@ -127,7 +142,9 @@ class Videos:
         self.lines[index] = line
         return pictures
 
-    def _shown(self, video: Video, line: Timeline, moment: float) -> list[UInt8[np.ndarray, "H W *C"]]:
+    def _shown(
+        self, video: Video, line: Timeline, moment: float
+    ) -> list[UInt8[np.ndarray, "H W *C"]]:
         shown: list[NDArray[np.uint8]] = []
         before = None
         for frame in video.at(self._times(line, moment), line):
@@ -148,7 +165,9 @@ class Videos:
     def _pixels(self, frame: Any) -> NDArray[np.uint8]:
         scale = min(1.0, self.form.short / min(frame.width, frame.height))
         width, height = round(frame.width * scale), round(frame.height * scale)
-        pixels = frame.to_ndarray(width=width, height=height, format=self.format, interpolation="AREA")
+        pixels = frame.to_ndarray(
+            width=width, height=height, format=self.format, interpolation="AREA"
+        )
         turned: NDArray[np.uint8] = _turn(frame)(pixels)
         return turned
 

@@ -32,12 +32,17 @@ class Files:
     def below(self, folder: str) -> Files:
         """Return the files of a sub-folder."""
         start = f"{folder}/"
-        return Files(self.root / folder, [name[len(start) :] for name in self.names if name.startswith(start)])
+        return Files(
+            self.root / folder,
+            [name[len(start) :] for name in self.names if name.startswith(start)],
+        )
 
     def keep(self, names: Collection[str], reason: str = "") -> Files:
         """Keep only these files; the others are left out for `reason`, if one is given."""
         kept = replace(self, names=[name for name in self.names if name in names])
-        return kept.without(reason, [name for name in self.names if name not in names] if reason else [])
+        return kept.without(
+            reason, [name for name in self.names if name not in names] if reason else []
+        )
 
     def without(self, reason: str, names: Iterable[str]) -> Files:
         """Return the same files, and report others as left out for `reason`."""

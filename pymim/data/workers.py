@@ -32,7 +32,9 @@ def default_workers(source: Source) -> int:
     """Return 0 for a source in memory, else this process's share of the processors, at most 16."""
     if hasattr(source, "take"):
         return 0
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return min(MOST_WORKERS, max(1, processors // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
@@ -125,7 +127,11 @@ class Failure:
     """Hold an error of a worker, and its traceback as text."""
 
     def __init__(self, error: BaseException):
-        self.error = error if _travels(error) else DataError(f"Loader: source: {type(error).__name__}: {error}")
+        self.error = (
+            error
+            if _travels(error)
+            else DataError(f"Loader: source: {type(error).__name__}: {error}")
+        )
         self.where = "".join(traceback.format_exception(error))
 
     def raised(self) -> BaseException:

@@ -19,7 +19,11 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="pymim docs", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("to", nargs="?", type=Path, metavar="DIR", help="where the reference goes")
     to = parser.parse_args(words).to
-    files = {to / name: text for name, text in reference.pages().items()} if to else committed(checkout())
+    files = (
+        {to / name: text for name, text in reference.pages().items()}
+        if to
+        else committed(checkout())
+    )
     for path, text in files.items():
         write_whole(path, text)
         print(path)  # noqa: T201
@@ -40,5 +44,7 @@ def checkout() -> Path:
     """
     root = Path(pymim.__path__[0]).parent
     if not (root / "gin").is_dir():
-        raise ConfigError("docs: DIR: expected a folder, got none, and this is no checkout; name one")
+        raise ConfigError(
+            "docs: DIR: expected a folder, got none, and this is no checkout; name one"
+        )
     return root

@@ -17,7 +17,11 @@ from pymim.docs.meanings import split
 
 Component = Callable[..., Any]
 
-NO_KNOBS = {"data.Sample", "data.Subset", "stages.Stage"}  # records and wrappers that pymim makes by itself
+NO_KNOBS = {
+    "data.Sample",
+    "data.Subset",
+    "stages.Stage",
+}  # records and wrappers that pymim makes by itself
 FUNCTIONS = {"data.measured"}  # all other functions of the slots are for Python
 WRITTEN_AS = {"objective.Objective": "method.Objective"}  # in gin files
 UNKNOWN = "not described yet."
@@ -28,9 +32,14 @@ _WRITTEN = "Written by `pymim docs` from signatures and docstrings: edit those, 
 def pages() -> dict[str, str]:
     """Write every page of the reference: Markdown by file name."""
     slots = {slot: found for slot in offering() if (found := components(slot))}
-    index = [f"- [{slot}]({slot}.md): {_first(slot)}\n  {_links(slot, found)}" for slot, found in slots.items()]
+    index = [
+        f"- [{slot}]({slot}.md): {_first(slot)}\n  {_links(slot, found)}"
+        for slot, found in slots.items()
+    ]
     head = f"# Every argument that a gin file can bind\n\n{_WRITTEN}\n"
-    return {"README.md": "\n".join([head, *index, ""])} | {f"{slot}.md": page(slot) for slot in slots}
+    return {"README.md": "\n".join([head, *index, ""])} | {
+        f"{slot}.md": page(slot) for slot in slots
+    }
 
 
 def page(slot: str) -> str:
@@ -73,7 +82,9 @@ def _is_component(value: Any, slot: str) -> bool:
 def described(name: str, component: Component) -> str:
     text, meanings = _meanings(component)
     parameters = inspect.signature(component).parameters.values()
-    arguments = [f"- `{_written(parameter)}`: {meanings[parameter.name]}" for parameter in parameters]
+    arguments = [
+        f"- `{_written(parameter)}`: {meanings[parameter.name]}" for parameter in parameters
+    ]
     return "\n\n".join([f"## {name}", text, *(["\n".join(arguments)] if arguments else [])])
 
 
@@ -87,7 +98,11 @@ def _meanings(component: Component) -> tuple[str, dict[str, str]]:
 def _written(parameter: inspect.Parameter) -> str:
     """Write an argument as in a signature: its name, type and default."""
     kind = parameter.annotation
-    kind = kind if isinstance(kind, str) else getattr(kind, "__forward_arg__", inspect.formatannotation(kind))
+    kind = (
+        kind
+        if isinstance(kind, str)
+        else getattr(kind, "__forward_arg__", inspect.formatannotation(kind))
+    )
     if parameter.default is parameter.empty:
         return f"{parameter.name}: {kind}"
     return f"{parameter.name}: {kind} = {_default(parameter.default)}"
@@ -106,8 +121,12 @@ def _first(slot: str) -> str:
 
 
 def _links(slot: str, found: dict[str, Component]) -> str:
-    anchors = {name: re.sub("[^a-z0-9]", "", name.lower()) for name in found}  # as GitHub makes them
-    return ", ".join(f"[{name.partition('.')[2]}]({slot}.md#{anchor})" for name, anchor in anchors.items())
+    anchors = {
+        name: re.sub("[^a-z0-9]", "", name.lower()) for name in found
+    }  # as GitHub makes them
+    return ", ".join(
+        f"[{name.partition('.')[2]}]({slot}.md#{anchor})" for name, anchor in anchors.items()
+    )
 
 
 def _module(slot: str) -> Any:

@@ -31,9 +31,14 @@ def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tens
         view = batch.views[number]
         ids = assigned(objective, batch, number)
         if ids is not None:
-            pictures = undo(view) if view.ndim == 4 else undo(view)[:, :, :: method.encoder.patch[0]]
+            pictures = (
+                undo(view) if view.ndim == 4 else undo(view)[:, :, :: method.encoder.patch[0]]
+            )
             maps = _spread(colours(ids), method.encoder.grid(view.shape), method.encoder.patch)
-            rows = [[to_picture(image), to_picture(colour)] for image, colour in zip(pictures, maps, strict=True)]
+            rows = [
+                [to_picture(image), to_picture(colour)]
+                for image, colour in zip(pictures, maps, strict=True)
+            ]
             save_grid(path, ["input", "clusters"], rows, blocks=4 if view.ndim == 4 else 2)
             return True
     return False
@@ -76,4 +81,6 @@ def _colour(number: int) -> tuple[float, float, float]:
     if number < 20:
         red, green, blue, _ = colormaps["tab20"](2 * number if number < 10 else 2 * number - 19)
         return red, green, blue
-    return colorsys.hls_to_rgb(number * 0.618034 % 1, 0.35 + 0.15 * (number % 3), 0.45 + 0.25 * (number % 2))
+    return colorsys.hls_to_rgb(
+        number * 0.618034 % 1, 0.35 + 0.15 * (number % 3), 0.45 + 0.25 * (number % 2)
+    )

@@ -16,8 +16,12 @@ from pymim.tables import Table, measures
 def draw(table: Table, path: Path, grey: Collection[str] = ()) -> None:
     """Plot one panel per measure: a bar at each variant's mean, some `grey`, and a dot per seed."""
     columns = measures(table)
-    figure = Figure(figsize=(1.2 + 2.6 * len(columns), 1.2 + 0.32 * len(table)), layout="constrained")
-    for axis, measure in zip(figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True):
+    figure = Figure(
+        figsize=(1.2 + 2.6 * len(columns), 1.2 + 0.32 * len(table)), layout="constrained"
+    )
+    for axis, measure in zip(
+        figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True
+    ):
         for row, (name, scores) in enumerate(table.items()):
             values = [100 * value for value in scores.get(measure, [])]
             if values:

@@ -15,7 +15,17 @@ from pymim.io.figures import evaluations, scores
 from pymim.io.metrics import read
 
 _NOT_LOSSES = {
-    *("step", "epoch", "images", "time", "rate", "images_per_second", "data_wait", "memory_mib", "broken"),
+    *(
+        "step",
+        "epoch",
+        "images",
+        "time",
+        "rate",
+        "images_per_second",
+        "data_wait",
+        "memory_mib",
+        "broken",
+    ),
     "loss_of_step",
 }
 
@@ -36,7 +46,12 @@ def draw(folder: Folder, path: Path) -> None:
     gauge.yaxis.set_minor_formatter(LogFormatter())
     rate.plot(steps, [row["rate"] for row in rows], linewidth=1.2)
     _probes(probe, folder)
-    for axis, title in ((loss, "loss"), (gauge, "gauges"), (rate, "learning rate"), (probe, "probe accuracy (%)")):
+    for axis, title in (
+        (loss, "loss"),
+        (gauge, "gauges"),
+        (rate, "learning rate"),
+        (probe, "probe accuracy (%)"),
+    ):
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
         axis.set_xlim(0, 1.03 * max(steps, default=1))
@@ -58,7 +73,16 @@ def _probes(axis: Axes, folder: Folder) -> None:
     names = list(scores(results[-1]))
     steps = [result["step"] for result in results]
     for number, name in enumerate(names):
-        axis.plot(steps, [100 * result.get(name, math.nan) for result in results], f"C{number}o-", label=name)
-        for style, (baseline, row) in zip(("--", ":"), results[-1].get("baselines", {}).items(), strict=False):
+        axis.plot(
+            steps,
+            [100 * result.get(name, math.nan) for result in results],
+            f"C{number}o-",
+            label=name,
+        )
+        for style, (baseline, row) in zip(
+            ("--", ":"), results[-1].get("baselines", {}).items(), strict=False
+        ):
             if name in row:
-                axis.axhline(100 * row[name], color=f"C{number}", ls=style, lw=1, label=f"{name}, {baseline}")
+                axis.axhline(
+                    100 * row[name], color=f"C{number}", ls=style, lw=1, label=f"{name}, {baseline}"
+                )

@@ -26,7 +26,9 @@ MOMENTS = {"start": 0.0, "half-way": 0.5, "end": 1.0}  # shares of the run
 
 
 @torch.no_grad()
-def draw(method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[Tensor], Tensor]) -> bool:
+def draw(
+    method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[Tensor], Tensor]
+) -> bool:
     """Draw a ranker's difficulty of the patches of each image, and the masks that follow it, one
     row per image.
 
@@ -54,12 +56,16 @@ def draw(method: Method, batch: Batch, steps: int, path: Path, undo: Callable[[T
     measured = losses(method, objective, batch)
     columns = {
         "input": shown,
-        f"difficulty\n(rank correlation {correlation(difficulty, measured):.2f})": _large(guess, grid, shown),
+        f"difficulty\n(rank correlation {correlation(difficulty, measured):.2f})": _large(
+            guess, grid, shown
+        ),
         "loss": _large(colours(measured), grid, shown),
     }
     for moment, mask in zip(MOMENTS, masks, strict=True):
         columns[f"mask, {moment}"] = _covered(mask, difficulty, guess, grid, shown)
-    rows = [[to_picture(image, grid[0]) for image in row] for row in zip(*columns.values(), strict=True)]
+    rows = [
+        [to_picture(image, grid[0]) for image in row] for row in zip(*columns.values(), strict=True)
+    ]
     save_grid(path, list(columns), rows, blocks=1 if view.ndim == 4 else 2)
     return True
 
@@ -83,7 +89,11 @@ def losses(method: Method, objective: Objective, batch: Batch) -> Tensor:
 
 def _learned(method: Method) -> Objective | None:
     """Give the objective that trains the ranker, or the first with a loss per hidden patch."""
-    found = [o for o in method.objectives if o.on == "predicted" and not getattr(o.loss, "together", False)]
+    found = [
+        o
+        for o in method.objectives
+        if o.on == "predicted" and not getattr(o.loss, "together", False)
+    ]
     named = [o for o in found if o.name == getattr(method.ranker, "of", "")]
     return next(iter(named + found), None)
 
@@ -96,7 +106,9 @@ def _unguided(method: Method, objective: Objective, batch: Batch, number: int) -
         mask, grid = _mask(method, batch, source, name, None), method.encoder.grid(view.shape)
         return Branch(source, view, batch.index, name, grid, mask, None, method.encoder(view, mask))
 
-    return Pass(batch, 0, {source: look(source) for source in objective.sources}, method.objectives, look)
+    return Pass(
+        batch, 0, {source: look(source) for source in objective.sources}, method.objectives, look
+    )
 
 
 def correlation(scores: Tensor, values: Tensor) -> float:
@@ -114,11 +126,15 @@ def colours(values: Tensor) -> Tensor:
     return found.float().movedim(-1, 1).to(values.device)
 
 
-def _mask(method: Method, batch: Batch, source: Source, name: Draw, difficulty: Tensor | None) -> Mask | None:
+def _mask(
+    method: Method, batch: Batch, source: Source, name: Draw, difficulty: Tensor | None
+) -> Mask | None:
     if method.mask is None:
         return None
     grid = method.encoder.grid(batch.views[source.view].shape)
-    return compatible.masks(method.mask(batch.named, grid, name, difficulty), method.draws)[source.draw]
+    return compatible.masks(method.mask(batch.named, grid, name, difficulty), method.draws)[
+        source.draw
+    ]
 
 
 def _large(values: Tensor, grid: Grid, shown: Tensor) -> Tensor:
@@ -131,7 +147,9 @@ def _large(values: Tensor, grid: Grid, shown: Tensor) -> Tensor:
 
 def _covered(mask: Mask, difficulty: Tensor, guess: Tensor, grid: Grid, shown: Tensor) -> Tensor:
     hidden = mask.boolean(difficulty.shape[1])
-    hardest = torch.zeros_like(hidden).scatter_(1, difficulty.topk(mask.hidden.shape[1] // 2)[1], True)
+    hardest = torch.zeros_like(hidden).scatter_(
+        1, difficulty.topk(mask.hidden.shape[1] // 2)[1], True
+    )
     cover = torch.where((hidden & hardest)[:, None], guess, GREY)
     channels = shown[:, :3] if shown.shape[1] > 2 else shown[:, :1].expand(-1, 3, *shown.shape[2:])
     return torch.where(_large(hidden[:, None], grid, shown), _large(cover, grid, shown), channels)

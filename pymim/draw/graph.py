@@ -31,7 +31,9 @@ def svg(root: Node, cost: Cost, title: str) -> str:
     rows = _place(root, 0, 0.0, places)
     width = MARGIN * 2 + (max(depth for depth, _ in root.walk()) + 1) * (BOX + GAP)
     height = MARGIN * 2 + 40 + rows * ROW
-    parts = [_edge(places[node], places[child]) for _, node in root.walk() for child in node.children]
+    parts = [
+        _edge(places[node], places[child]) for _, node in root.walk() for child in node.children
+    ]
     parts += [_box(node, *place) for node, place in places.items()]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
@@ -58,9 +60,7 @@ def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
     x1, y1 = start[0] + BOX, start[1] + 24
     x2, y2 = end[0], end[1] + 24
     middle = (x1 + x2) / 2
-    return (
-        f'<path d="M{x1} {y1:.0f} C{middle} {y1:.0f} {middle} {y2:.0f} {x2} {y2:.0f}" fill="none" stroke="#999"/>'
-    )
+    return f'<path d="M{x1} {y1:.0f} C{middle} {y1:.0f} {middle} {y2:.0f} {x2} {y2:.0f}" fill="none" stroke="#999"/>'
 
 
 def _box(node: Node, x: float, y: float) -> str:
@@ -70,7 +70,12 @@ def _box(node: Node, x: float, y: float) -> str:
     sizes += [f"{count(node.memory)}B"] * bool(node.memory)
     lines = [
         (f"{node.role}: {node.name}", 12, "bold", "#111"),
-        (", ".join(sizes) or ", ".join(f"{k} {v}" for k, v in node.arguments.items()), 9, "normal", "#333"),
+        (
+            ", ".join(sizes) or ", ".join(f"{k} {v}" for k, v in node.arguments.items()),
+            9,
+            "normal",
+            "#333",
+        ),
         (node.shapes or node.file, 9, "normal", "#666"),
     ]
     texts = "".join(

@@ -30,7 +30,9 @@ def to_picture(image: Tensor, frames: int = MOST) -> Picture:
     return pixels.float().cpu().clamp(0, 1).permute(1, 2, 0).numpy()
 
 
-def save_grid(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Picture]], blocks: int = 1) -> None:
+def save_grid(
+    path: Path, columns: Sequence[str], rows: Sequence[Sequence[Picture]], blocks: int = 1
+) -> None:
     """Save rows of pictures under column titles, in `blocks` groups side by side.
 
     Strips of a clip are stacked instead, each beside its title.
@@ -40,7 +42,9 @@ def save_grid(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Pictur
     down, across = (len(columns), 1) if strips else (1, len(columns))
     height, width = -(-len(rows) // blocks) * down, blocks * across
     side = 0.6 * wide / high + 0.8 if strips else 1.5
-    figure = Figure(figsize=(side * width, (0.62 if strips else 1.5) * height + 0.35), layout="constrained")
+    figure = Figure(
+        figsize=(side * width, (0.62 if strips else 1.5) * height + 0.35), layout="constrained"
+    )
     axes = figure.subplots(height, width, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
@@ -50,7 +54,9 @@ def save_grid(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Pictur
             axis = axes[line + k, block] if strips else axes[line, block * across + k]
             axis.imshow(picture, interpolation="nearest")
             if strips:
-                axis.text(-0.02, 0.5, title, fontsize=8, ha="right", va="center", transform=axis.transAxes)
+                axis.text(
+                    -0.02, 0.5, title, fontsize=8, ha="right", va="center", transform=axis.transAxes
+                )
             elif line == 0:
                 axis.set_title(title, fontsize=9)
     save(figure, path)

@@ -27,7 +27,9 @@ def draw(method: Method, source: Source, path: Path, unit: Callable[[Tensor], Te
     commonest in the cluster. `unit` maps pixels of the source to [0, 1]. Gives False, and draws
     nothing, if no objective has a table of clusters, or it is not made yet.
     """
-    tables = [objective.target for objective in method.objectives if isinstance(objective.target, Table)]
+    tables = [
+        objective.target for objective in method.objectives if isinstance(objective.target, Table)
+    ]
     if not tables or (tables[0].labels < 0).any():
         return False
     labels, distances = tables[0].labels[0].cpu(), tables[0].distances[0].cpu()
@@ -58,14 +60,18 @@ def _chosen(labels: Tensor) -> list[int]:
     return [int(cluster) for cluster in ranked[places]]
 
 
-def _strip(source: Source, index: Tensor, view: Center, unit: Callable[[Tensor], Tensor]) -> np.ndarray:
+def _strip(
+    source: Source, index: Tensor, view: Center, unit: Callable[[Tensor], Tensor]
+) -> np.ndarray:
     """Put pictures side by side with white gaps; white also fills missing ones."""
     images, _, _ = read(source, index.numpy(), limit=len(source))
     assert images is not None, "as many may be broken as there are"
     shown = [to_picture(image) for image in unit(view(images))]
     blank = np.ones_like(shown[0])
     gap = np.ones((blank.shape[0], max(1, blank.shape[1] // 16), 3), np.float32)
-    return np.concatenate([part for image in [*shown, *[blank] * PICTURES][:PICTURES] for part in (image, gap)], 1)
+    return np.concatenate(
+        [part for image in [*shown, *[blank] * PICTURES][:PICTURES] for part in (image, gap)], 1
+    )
 
 
 def _caption(source: Source, members: Tensor) -> str:

@@ -62,7 +62,11 @@ class Pictures:
             "nearest": lambda path: nearest.draw(method, source, path, normalise.to_unit),
         }
         with still(method):
-            drawn = [word for word, drawing in drawings.items() if _drawn(word, drawing, at / f"{word}-{name}")]
+            drawn = [
+                word
+                for word, drawing in drawings.items()
+                if _drawn(word, drawing, at / f"{word}-{name}")
+            ]
             features.draw(trainer.encoder, batch, at / f"features-{name}", undo)
         drawn += ["agreement"] if agreement.draw(folder, at / "agreement.png") else []
         curves.draw(folder, at / "curves.png")

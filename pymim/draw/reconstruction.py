@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pymim.contracts import Batch, Branch, Encoder, Made, Mask, Pastes, PredictsEverywhere, ShowsPixels
+from pymim.contracts import (
+    Batch,
+    Branch,
+    Encoder,
+    Made,
+    Mask,
+    Pastes,
+    PredictsEverywhere,
+    ShowsPixels,
+)
 from pymim.draw.image import save_grid, to_picture
 from pymim.layers.patch import cells, patchify, unpatchify
 from pymim.method import Method
@@ -35,7 +44,9 @@ def draw(method: Method, batch: Batch, step: int, path: Path, undo: Undo) -> boo
         branch, target = branches[objective.sources[0]], objective.target
         if branch.mask is not None and isinstance(target, ShowsPixels):
             columns = _columns(method.encoder, objective, target, branch, undo)
-            rows = [[to_picture(image) for image in row] for row in zip(*columns.values(), strict=True)]
+            rows = [
+                [to_picture(image) for image in row] for row in zip(*columns.values(), strict=True)
+            ]
             save_grid(path, list(columns), rows, blocks=2)
             return True
     return False
@@ -54,7 +65,12 @@ def _columns(
         looks = {"visible": shown.masked_fill(hidden, GREY)}
     else:
         looks = {"seen": undo(target.shown(seen).float())}
-    return {"input": shown, **looks, "prediction": predicted, "pasted": _pasted(mask, hidden, predicted, shown)}
+    return {
+        "input": shown,
+        **looks,
+        "prediction": predicted,
+        "pasted": _pasted(mask, hidden, predicted, shown),
+    }
 
 
 def _pasted(mask: Mask, hidden: Bool[Tensor, "B 1 *S"], predicted: Tensor, shown: Tensor) -> Tensor:
@@ -64,13 +80,17 @@ def _pasted(mask: Mask, hidden: Bool[Tensor, "B 1 *S"], predicted: Tensor, shown
     return torch.where(hidden, predicted, shown)
 
 
-def _everywhere(objective: Objective, target: ShowsPixels, branch: Branch) -> Float[Tensor, "B N P"]:
+def _everywhere(
+    objective: Objective, target: ShowsPixels, branch: Branch
+) -> Float[Tensor, "B N P"]:
     """Predict the pixels of every patch, including visible ones, though they are untrained."""
     features, predictor = branch.features.at(objective.tap), objective.predictor
     mask = branch.mask
     assert mask is not None
     if isinstance(predictor, PredictsEverywhere):
-        return target.to_pixels(predictor.everywhere(features, mask, branch.grid), branch.view, None)
+        return target.to_pixels(
+            predictor.everywhere(features, mask, branch.grid), branch.view, None
+        )
     made = predictor(features, mask, branch.grid)
     values = made.values if isinstance(made, Made) else made
     pixels = target.to_pixels(values, branch.view, mask.predicted)

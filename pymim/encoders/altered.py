@@ -86,7 +86,9 @@ class Fill(nn.Module):
         super().__init__()
         finite(self, value=0.0 if isinstance(value, str) else value)
         if isinstance(value, str) and value not in ("mean", "learned"):
-            raise ValueError(f"Fill: value: expected mean, learned or a number, got {value!r}; give one of them")
+            raise ValueError(
+                f"Fill: value: expected mean, learned or a number, got {value!r}; give one of them"
+            )
         self.value, self.patch = value, encoder.patch
         self._grid = encoder.grid
         shape = (1, encoder.channels) + (1,) * len(encoder.patch)
@@ -140,6 +142,8 @@ class Filter(nn.Module):
             raise ConfigError(
                 f"Filter: mask: expected one whose extra has filtered(pixels), got {got}; mask with masks.Band"
             )
-        pixels: Tensor = mask.extra.filtered(self.normalise.to_unit(view.float() * self.std + self.mean))
+        pixels: Tensor = mask.extra.filtered(
+            self.normalise.to_unit(view.float() * self.std + self.mean)
+        )
         pixels = self.normalise.from_unit(pixels.clamp(0, 1) if self.clamp else pixels)
         return ((pixels - self.mean) / self.std).to(view.dtype)

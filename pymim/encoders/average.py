@@ -44,7 +44,9 @@ class Average(nn.Module):
         """Move one step towards `source`: keep the share `momentum` of each weight, and copy
         buffers.
         """
-        torch._foreach_lerp_(list(self.module.parameters()), list(source.parameters()), 1 - momentum)
+        torch._foreach_lerp_(
+            list(self.module.parameters()), list(source.parameters()), 1 - momentum
+        )
         for mine, theirs in zip(self.module.buffers(), source.buffers(), strict=True):
             mine.copy_(theirs)
 
@@ -62,7 +64,9 @@ class Momentum(Average):
         steps: length of the run in steps, for the schedule.
     """
 
-    def __init__(self, source: nn.Module, momentum: float | Schedule | None = None, steps: int = 0) -> None:
+    def __init__(
+        self, source: nn.Module, momentum: float | Schedule | None = None, steps: int = 0
+    ) -> None:
         share(self, **given(momentum=momentum))
         super().__init__(source)
         self.momentum = Cosine(0.996, end=1.0) if momentum is None else momentum

@@ -34,12 +34,16 @@ class Frozen(Average):
         ConfigError: the file is missing or unreadable, or does not fit the model.
     """
 
-    def __init__(self, encoder: Encoder, path: str | Path | None = None, model: Encoder | None = None):
+    def __init__(
+        self, encoder: Encoder, path: str | Path | None = None, model: Encoder | None = None
+    ):
         model = encoder if model is None else model
         super().__init__(model)
         self.file = None if path is None else Path(path)
         self.traits, self.checksum = getattr(model, "traits", {}), ""
-        self._read = self.file is None or any(value.is_meta for value in model.state_dict().values())
+        self._read = self.file is None or any(
+            value.is_meta for value in model.state_dict().values()
+        )
 
     def before_run(self, run: Run) -> None:
         self.read()

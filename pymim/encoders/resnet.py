@@ -79,7 +79,9 @@ class ResNet(Encoder):
         whole(self, 1, depths=depths, dim=dim, image=image, channels=channels)
         _check_hidden(hidden, at, len(depths))
         if stem not in STEMS:
-            raise ValueError(f"ResNet: stem: expected one of {', '.join(STEMS)}, got {stem!r}; name one of them")
+            raise ValueError(
+                f"ResNet: stem: expected one of {', '.join(STEMS)}, got {stem!r}; name one of them"
+            )
         expansion = EXPANSION if bottleneck else 1
         widths = [dim * 2**stage for stage in range(len(depths))]
         self.channels, self.width = channels, widths[-1] * expansion
@@ -96,12 +98,18 @@ class ResNet(Encoder):
         for number, (depth, inside) in enumerate(zip(depths, widths, strict=True), 1):
             strides = [2 if number > 1 else 1] + [1] * (depth - 1)
             ends = [before] + [inside * expansion] * depth
-            blocks = [Block(ends[k], inside, ends[k + 1], strides[k], bottleneck) for k in range(depth)]
+            blocks = [
+                Block(ends[k], inside, ends[k + 1], strides[k], bottleneck) for k in range(depth)
+            ]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
             before = ends[-1]
         self.stages, self.hidden = len(depths), hidden
         self.at = at
-        masked = torch.empty(1, widths[at - 1] * expansion, 1, 1).normal_(std=0.02) if hidden == "add" else None
+        masked = (
+            torch.empty(1, widths[at - 1] * expansion, 1, 1).normal_(std=0.02)
+            if hidden == "add"
+            else None
+        )
         self.mask_token = None if masked is None else nn.Parameter(masked)
         self._widths = [width * expansion for width in widths]
         for part in self.modules():
@@ -116,7 +124,9 @@ class ResNet(Encoder):
             )
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
-            raise ValueError(f"ResNet: view: expected {channels} channels, got {got}; set ResNet.channels = {got}")
+            raise ValueError(
+                f"ResNet: view: expected {channels} channels, got {got}; set ResNet.channels = {got}"
+            )
         image = view.contiguous(memory_format=self.layout)
         image = self.maxpool(self.bn1(self.conv1(image)).relu())
         pyramid: list[Tensor] = []
@@ -139,7 +149,9 @@ class ResNet(Encoder):
         """Give the sizes of stage `tap`."""
         finer = 2 ** (self.stages - tap)
         patch = tuple(side // finer for side in self.patch)
-        base = tuple(math.ceil(side / stride) for side, stride in zip(self.image, patch, strict=True))
+        base = tuple(
+            math.ceil(side / stride) for side, stride in zip(self.image, patch, strict=True)
+        )
         return Ended(self, self._widths[tap - 1], patch, base)
 
     def _add(self, image: Tensor, mask: Mask, grid: Grid) -> Tensor:
@@ -151,7 +163,9 @@ class ResNet(Encoder):
 
     def grid(self, shape: Sequence[int]) -> Grid:
         """Give rows and columns of the last map for a view [B C H W]; sides may be any number."""
-        return tuple(math.ceil(side / stride) for side, stride in zip(shape[2:], self.patch, strict=True))
+        return tuple(
+            math.ceil(side / stride) for side, stride in zip(shape[2:], self.patch, strict=True)
+        )
 
 
 class Block(nn.Module):

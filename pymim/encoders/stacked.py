@@ -58,7 +58,9 @@ class Stacked(Encoder):
         whole(self, 0, layers=[size for layer in layers for size in layer])
         whole(self, 1, image=image, channels=channels)
         if pool not in POOLS:
-            raise ValueError(f"Stacked: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them")
+            raise ValueError(
+                f"Stacked: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them"
+            )
         self.channels, self.pool = channels, pool
         self.layers = [tuple(layer) for layer in layers]
         self.taps, self.image = tuple(taps), sides(image, 2)
@@ -90,7 +92,9 @@ class Stacked(Encoder):
                 taps[layer] = image.flatten(2).mT
         tokens = image.flatten(2).mT
         flat = adaptive_avg_pool2d(image, (self.base[0], self.base[1])).flatten(1)
-        return Features(tokens, tokens[:, :0], taps, tokens.mean(1) if self.pool == "mean" else flat, (image,))
+        return Features(
+            tokens, tokens[:, :0], taps, tokens.mean(1) if self.pool == "mean" else flat, (image,)
+        )
 
     def grid(self, shape: Sequence[int]) -> Grid:
         """Give rows and columns of the last map for a view [B C H W]."""
@@ -113,11 +117,17 @@ class Stacked(Encoder):
             kernel, stride, padding = (*layer, 0) if len(layer) == 2 else layer[1:]
             grid = tuple((side + 2 * padding - kernel) // stride + 1 for side in grid)
         if min(grid) < 1:
-            raise ValueError(f"Stacked: view: expected larger sides, got {tuple(shape)}; enlarge the views")
+            raise ValueError(
+                f"Stacked: view: expected larger sides, got {tuple(shape)}; enlarge the views"
+            )
         return grid
 
     def _parts(self, layer: tuple[int, ...]) -> list[nn.Module]:
         if len(layer) == 2:
             return [nn.MaxPool2d(*layer)]
         before, (self.width, kernel, stride, padding) = self.width, layer
-        return [nn.Conv2d(before, self.width, kernel, stride, padding), nn.BatchNorm2d(self.width), nn.ReLU()]
+        return [
+            nn.Conv2d(before, self.width, kernel, stride, padding),
+            nn.BatchNorm2d(self.width),
+            nn.ReLU(),
+        ]

@@ -102,7 +102,9 @@ class ViT(Positioned, Encoder):
         patch_init: str = "xavier",
     ):
         super().__init__()
-        whole(self, 1, dim=dim, depth=depth, heads=heads, image=image, patch=patch, channels=channels)
+        whole(
+            self, 1, dim=dim, depth=depth, heads=heads, image=image, patch=patch, channels=channels
+        )
         whole(self, 1, depth, taps=taps)
         whole(self, 0, registers=registers)
         positive(self, mlp_ratio=mlp_ratio)
@@ -111,7 +113,9 @@ class ViT(Positioned, Encoder):
         check_init(self, qkv_init=qkv_init, patch_init=patch_init)
         _check_choice("hidden", hidden, ("drop", "token", "add", "mix"))
         _check_choice("drop", drop, ("ramp", "subset"))
-        _check_choice("pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm"))
+        _check_choice(
+            "pool", pool, ("class", "mean", "mean-norm") if class_token else ("mean", "mean-norm")
+        )
         axes = max(len(v) for v in (image, patch, (0, 0)) if isinstance(v, tuple))
         self.width, self.channels = dim, channels
         self.hidden, self.pool = hidden, pool
@@ -123,11 +127,15 @@ class ViT(Positioned, Encoder):
         self.patch_embed = PatchEmbed(self.patch, channels, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
         self.reg_token = nn.Parameter(torch.zeros(1, registers, dim)) if registers else None
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim)) if hidden in ("token", "add") else None
+        self.mask_token = (
+            nn.Parameter(torch.zeros(1, 1, dim)) if hidden in ("token", "add") else None
+        )
         prefix = int(class_token) + registers
         self.make_positions(positions, base, dim, prefix, heads, self.placed, resampling)
         subset = drop == "subset"
-        rates = [drop_path * (1 if subset else number / max(1, depth - 1)) for number in range(depth)]
+        rates = [
+            drop_path * (1 if subset else number / max(1, depth - 1)) for number in range(depth)
+        ]
         self.blocks = nn.ModuleList(
             Block(dim, heads, mlp_ratio, bias, norm, layer_scale, rate, subset) for rate in rates
         )
@@ -146,7 +154,9 @@ class ViT(Positioned, Encoder):
     def forward(self, view: Float[Tensor, "B C *S"], mask: Mask | None = None) -> Features:
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
-            raise ValueError(f"ViT: view: expected {channels} channels, got {got}; set ViT.channels = {got}")
+            raise ValueError(
+                f"ViT: view: expected {channels} channels, got {got}; set ViT.channels = {got}"
+            )
         grid = self.grid(view.shape)
         ids = mask.visible if mask is not None and self.hidden == "drop" else None
         tokens = self._embed(view, grid, ids, mask)
@@ -178,7 +188,9 @@ class ViT(Positioned, Encoder):
             projected: Tensor = mask.extra.project(tokens)
             return projected
         hidden, token = mask.boolean(tokens.shape[1])[..., None], self.mask_token.to(tokens.dtype)
-        return tokens + hidden * token if self.hidden == "add" else torch.where(hidden, token, tokens)
+        return (
+            tokens + hidden * token if self.hidden == "add" else torch.where(hidden, token, tokens)
+        )
 
     def _prefix_tokens(self) -> list[Tensor]:
         return [token for token in (self.cls_token, self.reg_token) if token is not None]
@@ -191,4 +203,6 @@ class ViT(Positioned, Encoder):
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"ViT: {name}: expected one of {', '.join(choices)}, got {value!r}; name one of them")
+        raise ValueError(
+            f"ViT: {name}: expected one of {', '.join(choices)}, got {value!r}; name one of them"
+        )

@@ -108,7 +108,9 @@ class Projected(Wrapped):
             )
         super().__init__(trunk)
         if norm not in NORMS:
-            raise ValueError(f"Projected: norm: expected one of {', '.join(NORMS)}, got {norm!r}; name one of them")
+            raise ValueError(
+                f"Projected: norm: expected one of {', '.join(NORMS)}, got {norm!r}; name one of them"
+            )
         widths = (trunk.embedding, *layers)
         parts: list[nn.Module] = []
         for dropped, (before, after) in zip(dropouts, pairwise(widths), strict=True):
@@ -165,7 +167,9 @@ class Sobel(Wrapped):
         whole(self, 1, channels=channels)
         super().__init__(trunk)
         if trunk.channels != 2:
-            raise ValueError(f"Sobel: trunk: expected 2 channels, got {trunk.channels}; set its channels = 2")
+            raise ValueError(
+                f"Sobel: trunk: expected 2 channels, got {trunk.channels}; set its channels = 2"
+            )
         self.channels = channels
         across = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
         self.register_buffer("filters", torch.stack((across, across.T))[:, None], persistent=False)

@@ -64,7 +64,9 @@ def drop(run: Path, step: int) -> None:
     aside = run / "aside"
     if not aside.is_dir():
         return
-    for path in [path for place in PLACES for path in _numbered(aside / place) if _number(path) <= step]:
+    for path in [
+        path for place in PLACES for path in _numbered(aside / place) if _number(path) <= step
+    ]:
         _remove(path)
     for path in aside.glob("*.jsonl"):
         if all(row["step"] <= step for row in metrics.read(path)):

@@ -53,7 +53,9 @@ def save(
     failure = ""
     if is_leader():
         sums = {name: part.checksum for name, part in _elsewhere(module).items()}
-        failure = _write(final, _tensors(module, optimizer), {"step": step, **meta, "kept_elsewhere": sums})
+        failure = _write(
+            final, _tensors(module, optimizer), {"step": step, **meta, "kept_elsewhere": sums}
+        )
     if failure := _told_by_the_leader(failure):
         raise Unwritable(f"checkpoint: {final}: could not be written ({failure}")
     if is_leader():
@@ -165,7 +167,9 @@ def _renamed(saved: dict[str, Tensor], elsewhere: dict[str, KeptElsewhere]) -> d
     return {name: value for name, value in saved.items() if not name.startswith(kept)}
 
 
-def _drop_missing(saved: dict[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def _drop_missing(
+    saved: dict[str, Tensor], module: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
     """Drop the optimiser state of parameters that have none in the checkpoint."""
     for name, parameter in module.named_parameters():
         prefix = f"optimizer.state.{name}."
@@ -240,19 +244,27 @@ def _tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, T
     """
     kept = tuple(f"{name}." for name in _elsewhere(module))
     names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
-    named = {name: value for name, value in module.state_dict().items() if not name.startswith(kept)}
+    named = {
+        name: value for name, value in module.state_dict().items() if not name.startswith(kept)
+    }
     for parameter, state in optimizer.state.items():
-        named |= {f"optimizer.state.{names[parameter]}.{key}": value for key, value in state.items()}
+        named |= {
+            f"optimizer.state.{names[parameter]}.{key}": value for key, value in state.items()
+        }
     found: dict[Any, tuple[str, Tensor]] = {}
     for name, value in named.items():
         if isinstance(value, Tensor):
-            found.setdefault((value.data_ptr(), value.shape) if value.numel() else name, (name, value))
+            found.setdefault(
+                (value.data_ptr(), value.shape) if value.numel() else name, (name, value)
+            )
     return dict(found.values())
 
 
 def _elsewhere(module: nn.Module) -> dict[str, KeptElsewhere]:
     """Map names to the parts that keep their tensors in a file of their own."""
-    parts = ((name, part) for name, part in module.named_modules() if isinstance(part, KeptElsewhere))
+    parts = (
+        (name, part) for name, part in module.named_modules() if isinstance(part, KeptElsewhere)
+    )
     return {name: part for name, part in parts if part.file is not None}
 
 

@@ -49,7 +49,9 @@ def written(encoder: Encoder, folder: Path, shown: Shown) -> tuple[list[Path], d
     """
     encoder = getattr(encoder, "bare", encoder)
     shown = _each_channel(shown, encoder.channels)
-    weights = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()
+    }
     weights.pop("mask_token", None)
     folders, said = [folder], {"timm": LOADS, "transformers": LOADS}
     config = _config(timm_config, encoder, shown, "timm", said)
@@ -66,7 +68,9 @@ def written(encoder: Encoder, folder: Path, shown: Shown) -> tuple[list[Path], d
     return folders, said
 
 
-def _config(make: Any, encoder: Encoder, shown: Shown, library: str, said: dict[str, str]) -> dict[str, Any] | None:
+def _config(
+    make: Any, encoder: Encoder, shown: Shown, library: str, said: dict[str, str]
+) -> dict[str, Any] | None:
     try:
         made: dict[str, Any] = make(encoder, shown)
     except Refused as reason:
@@ -77,7 +81,9 @@ def _config(make: Any, encoder: Encoder, shown: Shown, library: str, said: dict[
 
 def _each_channel(shown: Shown, channels: int) -> Shown:
     """Repeat a single mean or deviation for every channel, as other libraries expect."""
-    mean, std = (list(one) * channels if len(one) == 1 else list(one) for one in (shown.mean, shown.std))
+    mean, std = (
+        list(one) * channels if len(one) == 1 else list(one) for one in (shown.mean, shown.std)
+    )
     return shown._replace(mean=mean, std=std)
 
 
@@ -100,8 +106,12 @@ def _described(encoder: Encoder, shown: Shown) -> dict[str, Any]:
     }
 
 
-def _write(folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None, traits: dict[str, str]) -> None:
-    write_whole(folder / "model.safetensors", to_bytes(weights, metadata={"format": "pt", **traits}))
+def _write(
+    folder: Path, weights: dict[str, Tensor], config: dict[str, Any] | None, traits: dict[str, str]
+) -> None:
+    write_whole(
+        folder / "model.safetensors", to_bytes(weights, metadata={"format": "pt", **traits})
+    )
     if config is not None:
         _write_json(folder / "config.json", config)
 
@@ -115,10 +125,17 @@ def _shown(encoder: Encoder) -> Shown:
     from pymim import config
 
     evaluated = "evaluate.Evaluation"
-    views = config.parts(evaluated, "view") if config.value("train.Trainer", "evaluate", None) is not None else []
+    views = (
+        config.parts(evaluated, "view")
+        if config.value("train.Trainer", "evaluate", None) is not None
+        else []
+    )
     pool, layer = "encoder", None
     if views:
-        pool, layer = config.value(evaluated, "pool", "mean"), config.value(evaluated, "layer", None)
+        pool, layer = (
+            config.value(evaluated, "pool", "mean"),
+            config.value(evaluated, "layer", None),
+        )
     view = next((one for one in views if hasattr(one, "normalise")), None)
     normalise = (view or config.parts("data.Loader", "views")[0]).normalise
     size = None if view is None else tuple(view.size)
@@ -138,10 +155,14 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="pymim export", description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--trust", action="store_true", help="let its config.gin run code that is not pymim's")
+    parser.add_argument(
+        "--trust", action="store_true", help="let its config.gin run code that is not pymim's"
+    )
     args = parser.parse_args(words)
     if not (args.run / "config.gin").exists():
-        raise ConfigError(f"export: {args.run}: expected a run's folder, got one without config.gin")
+        raise ConfigError(
+            f"export: {args.run}: expected a run's folder, got one without config.gin"
+        )
     root = "train.Trainer"
     with config.trusting(args.trust):
         measured.once(config.load([str(args.run / "config.gin")]), root, args.run / "config.gin")

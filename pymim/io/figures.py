@@ -64,7 +64,11 @@ class Baselines:
         if isinstance(found, list) and all(_is_row(each) for each in found):
             return [Row(**each) for each in found]
         older = isinstance(found, dict)
-        why = "does not say what its figures were measured with" if older else "is cut short or changed"
+        why = (
+            "does not say what its figures were measured with"
+            if older
+            else "is cut short or changed"
+        )
         self.say(f"evaluation: {self.path}: {why}: the baselines are measured again")
         return []
 
@@ -91,7 +95,11 @@ def evaluations(run: Path) -> list[dict[str, Any]]:
 
 def scores(row: dict[str, Any]) -> Scores:
     """Return only the figures of an evaluation."""
-    return {name: value for name, value in row.items() if name not in BESIDE and isinstance(value, int | float)}
+    return {
+        name: value
+        for name, value in row.items()
+        if name not in BESIDE and isinstance(value, int | float)
+    }
 
 
 def free_name(folder: Folder, step: int, protocol: Protocol) -> str:

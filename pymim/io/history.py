@@ -27,7 +27,9 @@ def texts(run: Path, step: int) -> dict[str, str]:
     return {name: file.read_text() for name, file in files.items() if file.is_file()}
 
 
-def write(folder: Folder, step: int, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def write(
+    folder: Folder, step: int, before: Mapping[str, str], now: Mapping[str, str]
+) -> list[str]:
     """Write what runs after `step`, and keep what ran before if it differs; list the kept files.
 
     before: texts that computed the step, by name (`texts`). now: texts that run from now on.

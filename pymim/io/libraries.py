@@ -58,7 +58,9 @@ class Refused(Exception):
 def built_for(encoder: Encoder) -> list[int]:
     """Return the pixels of the encoder's views on each axis."""
     image = getattr(encoder, "image", None)
-    return list(image or (cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)))
+    return list(
+        image or (cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True))
+    )
 
 
 def timm_config(encoder: Encoder, shown: Shown) -> dict[str, Any]:
@@ -93,7 +95,9 @@ def _square_views(encoder: Encoder, shown: Shown) -> list[int]:
     if shown.size is None or list(shown.size) == image:
         return image
     if isinstance(encoder, ViT) and encoder.pos_embed is not None:
-        raise Refused(f"it resamples positions in another way, from {image} to the view's {list(shown.size)}")
+        raise Refused(
+            f"it resamples positions in another way, from {image} to the view's {list(shown.size)}"
+        )
     return list(shown.size)
 
 
@@ -148,8 +152,14 @@ def _resnet(encoder: Encoder, shown: Shown) -> tuple[str, dict[str, Any]]:
     if encoder.traits:
         raise Refused(f"it has no encoder that sees {encoder.traits.get('sees', 'other views')}")
     if not isinstance(encoder, ResNet):
-        raise Refused(f"it has no {type(encoder).__name__} without a head, or none under these names")
-    if encoder.stages != 4 or encoder.conv1.out_channels != 64 or encoder.conv1.kernel_size != (7, 7):
+        raise Refused(
+            f"it has no {type(encoder).__name__} without a head, or none under these names"
+        )
+    if (
+        encoder.stages != 4
+        or encoder.conv1.out_channels != 64
+        or encoder.conv1.kernel_size != (7, 7)
+    ):
         raise Refused("its ResNets have four stages, a first width of 64 and a stem of 7 x 7")
     if encoder.mask_token is not None:
         raise Refused("its ResNets have no token that is added")
@@ -231,10 +241,20 @@ def for_transformers(encoder: ViT, weights: dict[str, Tensor]) -> dict[str, Tens
 
 def _filled(encoder: ViT, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     cells = encoder.base[0] * encoder.base[1]
-    filled = {"pos_embed": torch.zeros(1, 1 + cells, encoder.width), "norm.weight": torch.ones(encoder.width)}
+    filled = {
+        "pos_embed": torch.zeros(1, 1 + cells, encoder.width),
+        "norm.weight": torch.ones(encoder.width),
+    }
     filled |= {"norm.bias": torch.zeros(encoder.width)}
-    rows = {name: value for name, value in weights.items() if name.startswith("blocks.") and value.ndim == 2}
-    filled |= {f"{name.removesuffix('weight')}bias": torch.zeros(len(value)) for name, value in rows.items()}
+    rows = {
+        name: value
+        for name, value in weights.items()
+        if name.startswith("blocks.") and value.ndim == 2
+    }
+    filled |= {
+        f"{name.removesuffix('weight')}bias": torch.zeros(len(value))
+        for name, value in rows.items()
+    }
     return filled | weights
 
 
@@ -245,9 +265,13 @@ def preprocessor(encoder: Encoder, shown: Shown) -> dict[str, Any]:
     """
     image = list(shown.size or built_for(encoder))
     if image[0] != image[1]:
-        raise Refused(f"its processor crops squares, and the view has {image[0]} x {image[1]} pixels")
+        raise Refused(
+            f"its processor crops squares, and the view has {image[0]} x {image[1]} pixels"
+        )
     if encoder.channels not in (1, 3):
-        raise Refused(f"its processor takes pictures of 1 or 3 channels, and the encoder {encoder.channels}")
+        raise Refused(
+            f"its processor takes pictures of 1 or 3 channels, and the encoder {encoder.channels}"
+        )
     if shown.range is not None:
         raise Refused(f"its processor takes pixels on [0, 1], and these are on {list(shown.range)}")
     return {
@@ -272,7 +296,9 @@ def _interpolation(shown: Shown) -> str:
     Raises: Refused for one without smoothing, which the libraries do not have.
     """
     if shown.kernel not in RESAMPLES:
-        raise Refused(f"its processor smooths where it shrinks, and the view's kernel {shown.kernel!r} does not")
+        raise Refused(
+            f"its processor smooths where it shrinks, and the view's kernel {shown.kernel!r} does not"
+        )
     return shown.kernel
 
 

@@ -46,7 +46,10 @@ class Lock:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         with contextlib.suppress(OSError):
             if self._is_named():
@@ -64,7 +67,11 @@ class Lock:
             except OSError as error:
                 if error.errno in _HELD:
                     raise self._refused() from None
-                log.warning("%s: this file system has no locks (%s): start no run in it twice", self.path, error)
+                log.warning(
+                    "%s: this file system has no locks (%s): start no run in it twice",
+                    self.path,
+                    error,
+                )
                 return self._handle
             if self._is_named():
                 with contextlib.suppress(OSError):  # a full disk only hides the holder's name
@@ -94,4 +101,8 @@ class Lock:
 
 
 def _me() -> dict[str, str | int]:
-    return {"process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    return {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }

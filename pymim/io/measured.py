@@ -15,7 +15,11 @@ def once(text: str, root: str, saved: Path) -> str:
     """
     from pymim import config
 
-    uses = {use: bound for use, bound in config.reads(root).uses.items() if use.selector == f"pymim.{NAME}"}
+    uses = {
+        use: bound
+        for use, bound in config.reads(root).uses.items()
+        if use.selector == f"pymim.{NAME}"
+    }
     scopes = {one.scope for bound in uses.values() for one in bound.values()}
     if not uses or scopes - {""} or f"{NAME}.known" in config.bindings(text):
         return text

@@ -84,5 +84,7 @@ def tensorboard() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ConfigError("tensorboard: expected the package, got none; pip install 'pymim[tensorboard]'") from None
+        raise ConfigError(
+            "tensorboard: expected the package, got none; pip install 'pymim[tensorboard]'"
+        ) from None
     return SummaryWriter

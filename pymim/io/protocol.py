@@ -28,7 +28,9 @@ def described(part: Any) -> str:
         return f"{{{', '.join(f'{key}: {described(value)}' for key, value in part.items())}}}"
     if inspect.isroutine(part) or inspect.isclass(part):
         return f"{part.__module__}.{part.__qualname__}"
-    settings = {name: value for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_"}
+    settings = {
+        name: value for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_"
+    }
     return f"{type(part).__name__}({', '.join(f'{name}={described(value)}' for name, value in settings.items())})"
 
 
@@ -45,7 +47,11 @@ def weights(module: nn.Module) -> str:
 
 def split(images: Tensor, labels: Tensor) -> Protocol:
     """Describe a split: pictures, classes, and a checksum of pixels and labels."""
-    return {"count": len(labels), "classes": len(labels.unique()), "checksum": digest([images, labels])}
+    return {
+        "count": len(labels),
+        "classes": len(labels.unique()),
+        "checksum": digest([images, labels]),
+    }
 
 
 def versions() -> Protocol:

@@ -15,7 +15,13 @@ from pymim.io.folder import Folder
 
 
 def keep_and_raise(
-    folder: Folder, batch: Batch, step: int, seed: int, rank: int, losses: dict[str, float], what: str
+    folder: Folder,
+    batch: Batch,
+    step: int,
+    seed: int,
+    rank: int,
+    losses: dict[str, float],
+    what: str,
 ) -> NoReturn:
     """Write nan/step-N-rank-R.safetensors and .json, then raise Diverged with `what`.
 
@@ -23,7 +29,12 @@ def keep_and_raise(
     of the last checkpoint, trained on to this step.
     """
     name = f"nan/step-{step:08d}-rank-{rank}"
-    values = {"step": step, "seed": seed, "rank": rank, "losses": {k: str(v) for k, v in losses.items()}}
+    values = {
+        "step": step,
+        "seed": seed,
+        "rank": rank,
+        "losses": {k: str(v) for k, v in losses.items()},
+    }
     kept = f"the batch is in {folder / name}.safetensors"
     try:
         folder.write_json(f"{name}.json", values)
@@ -41,5 +52,12 @@ def _by_name(batch: Batch) -> dict[str, Tensor]:
     found = {f"view{i}": view for i, view in enumerate(batch.views)}
     found |= {"index": batch.index, "label": batch.label, "stream": batch.named}
     found |= {f"notes/{name}": note for name, note in batch.notes.items()}
-    found |= {f"drawn{i}/{name}": value for i, drawn in enumerate(batch.drawn) for name, value in drawn.items()}
-    return {name: value.cpu().clone(memory_format=torch.contiguous_format) for name, value in found.items()}
+    found |= {
+        f"drawn{i}/{name}": value
+        for i, drawn in enumerate(batch.drawn)
+        for name, value in drawn.items()
+    }
+    return {
+        name: value.cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in found.items()
+    }

@@ -19,7 +19,12 @@ from pymim.errors import ConfigError
 from pymim.io import checkpoint
 
 _SHOWN = 10  # names of a kind that a message lists
-_OF_A_RUN = ("average.module.", "method.encoder.", "method.average.module.", "method.method.encoder.")
+_OF_A_RUN = (
+    "average.module.",
+    "method.encoder.",
+    "method.average.module.",
+    "method.method.encoder.",
+)
 
 
 class Fit(NamedTuple):
@@ -80,7 +85,9 @@ def match(encoder: nn.Module, path: Path) -> Fit:
             metadata = opened.metadata() or {}
             theirs = {name: list(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ConfigError(f"start: {file}: expected a safetensors file, got: {error}; export a run") from error
+        raise ConfigError(
+            f"start: {file}: expected a safetensors file, got: {error}; export a run"
+        ) from error
     names = {_bare(name): name for name in _of_the_encoder(theirs)}
     own = {name: value for name, value in encoder.state_dict().items() if isinstance(value, Tensor)}
     fit = Fit(file, {}, [], [], [], _other_traits(encoder, metadata))
@@ -137,7 +144,11 @@ def _bare(name: str) -> str:
 def _other_traits(encoder: nn.Module, metadata: dict[str, str]) -> list[str]:
     traits: dict[str, str] = getattr(encoder, "traits", {})
     others = {name: metadata.get(name, value) for name, value in traits.items()}
-    return [f"{name} {others[name]}, here {value}" for name, value in traits.items() if others[name] != value]
+    return [
+        f"{name} {others[name]}, here {value}"
+        for name, value in traits.items()
+        if others[name] != value
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:

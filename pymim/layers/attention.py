@@ -25,7 +25,9 @@ class Products(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, qkv: Float[Tensor, "3 heads L E"], asked: int) -> Float[Tensor, "heads A E"]:
+    def forward(
+        ctx: Any, qkv: Float[Tensor, "3 heads L E"], asked: int
+    ) -> Float[Tensor, "heads A E"]:
         query, key = qkv[0, :, qkv.shape[2] - asked :], qkv[1]
         value = qkv[2]
         weights = scaled(query, key.mT, query.shape[-1] ** -0.5).softmax(-1)
@@ -68,25 +70,38 @@ class Attention(nn.Module):
         super().__init__()
         whole(self, 1, dim=dim, heads=heads)
         if dim % heads:
-            raise ValueError(f"Attention: heads: expected a divisor of dim {dim}, got {heads}; change either")
+            raise ValueError(
+                f"Attention: heads: expected a divisor of dim {dim}, got {heads}; change either"
+            )
         self.heads = heads
         self.qkv = Linear(dim, 3 * dim, bias=bias)
         self.qkv.maps = 3
         self.proj = Linear(dim, dim, bias=bias)
 
     def forward(
-        self, tokens: Float[Tensor, "B L D"], rotation: Rotation | None = None, asked: int | None = None
+        self,
+        tokens: Float[Tensor, "B L D"],
+        rotation: Rotation | None = None,
+        asked: int | None = None,
     ) -> Float[Tensor, "B A D"]:
         """Attend from the last `asked` tokens to all tokens; default: from every token."""
         b, length, dim = tokens.shape
         asked = length if asked is None else asked
-        qkv = self.qkv(tokens).view(b, length, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        qkv = (
+            self.qkv(tokens)
+            .view(b, length, 3, self.heads, dim // self.heads)
+            .permute(2, 0, 3, 1, 4)
+        )
         if rotation is not None:
             qkv = torch.cat([rotate(qkv[:2], rotation), qkv[2:]])
         if tokens.is_cuda:
             mixed = F.scaled_dot_product_attention(qkv[0, :, :, length - asked :], qkv[1], qkv[2])
         else:
             mixed = Products.apply(qkv.reshape(3, b * self.heads, length, dim // self.heads), asked)
-        mixed = mixed.view(b, self.heads, asked, dim // self.heads).transpose(1, 2).reshape(b, asked, dim)
+        mixed = (
+            mixed.view(b, self.heads, asked, dim // self.heads)
+            .transpose(1, 2)
+            .reshape(b, asked, dim)
+        )
         out: Tensor = self.proj(mixed)
         return out

@@ -34,7 +34,9 @@ def make_norm(kind: str, dim: int, affine: bool = True) -> nn.Module:
         ValueError: the kind is unknown.
     """
     if kind not in NORMS:
-        raise ValueError(f"norm: kind: expected one of {', '.join(NORMS)}, got {kind!r}; name one of them")
+        raise ValueError(
+            f"norm: kind: expected one of {', '.join(NORMS)}, got {kind!r}; name one of them"
+        )
     return NORMS[kind](dim, elementwise_affine=affine)
 
 
@@ -142,7 +144,10 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path, drop_subset)
 
     def forward(
-        self, tokens: Float[Tensor, "B L D"], rotation: Rotation | None = None, asked: int | None = None
+        self,
+        tokens: Float[Tensor, "B L D"],
+        rotation: Rotation | None = None,
+        asked: int | None = None,
     ) -> Float[Tensor, "B A D"]:
         """Give the last `asked` tokens; default: all.
 
@@ -156,5 +161,7 @@ class Block(nn.Module):
             return mixed
 
         mixed = self.drop_path(tokens, attend)
-        out: Tensor = self.drop_path(mixed, lambda images: self.ls2(self.mlp(self.norm2(mixed[images]))))
+        out: Tensor = self.drop_path(
+            mixed, lambda images: self.ls2(self.mlp(self.norm2(mixed[images])))
+        )
         return out

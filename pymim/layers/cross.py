@@ -33,7 +33,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         whole(self, 1, dim=dim, heads=heads)
         if dim % heads:
-            raise ValueError(f"CrossAttention: heads: expected a divisor of dim {dim}, got {heads}; change either")
+            raise ValueError(
+                f"CrossAttention: heads: expected a divisor of dim {dim}, got {heads}; change either"
+            )
         self.heads = heads
         self.q = Linear(dim, dim, bias=bias)
         self.kv = Linear(context or dim, 2 * dim, bias=bias)
@@ -91,7 +93,9 @@ class CrossBlock(nn.Module):
         rotations: tuple[Rotation, Rotation] | None = None,
     ) -> Float[Tensor, "B M D"]:
         def attend(images: Images) -> Tensor:
-            turns = None if rotations is None else (rotations[0].of(images), rotations[1].of(images))
+            turns = (
+                None if rotations is None else (rotations[0].of(images), rotations[1].of(images))
+            )
             mixed: Tensor = self.attn(self.norm1(queries[images]), context[images], turns)
             return mixed
 

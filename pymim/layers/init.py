@@ -44,4 +44,6 @@ def check_init(of: object, **chosen: str) -> None:
         known = QKV if name == "qkv_init" else FIRST
         if value not in known:
             kind = type(of).__name__
-            raise ValueError(f"{kind}: {name}: expected one of {', '.join(known)}, got {value!r}; name one of them")
+            raise ValueError(
+                f"{kind}: {name}: expected one of {', '.join(known)}, got {value!r}; name one of them"
+            )

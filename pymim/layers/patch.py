@@ -30,11 +30,15 @@ def patch_grid(shape: tuple[int, ...], patch: tuple[int, ...]) -> tuple[int, ...
     """
     pixels = tuple(shape[2:])
     if len(pixels) != len(patch) or any(side % p for side, p in zip(pixels, patch, strict=True)):
-        raise ValueError(f"patches: view: expected sides divisible by {patch}, got {pixels}; resize the views")
+        raise ValueError(
+            f"patches: view: expected sides divisible by {patch}, got {pixels}; resize the views"
+        )
     return tuple(side // p for side, p in zip(pixels, patch, strict=True))
 
 
-def patchify(view: Float[Tensor, "B C *S"], patch: tuple[int, ...], last: bool = False) -> Float[Tensor, "B N P"]:
+def patchify(
+    view: Float[Tensor, "B C *S"], patch: tuple[int, ...], last: bool = False
+) -> Float[Tensor, "B N P"]:
     """Cut a view [B C *S] into flat patches [B N P] in raster order.
 
     Within a patch, channels come first, as in a convolution's weights; with `last` they come last,
@@ -46,10 +50,14 @@ def patchify(view: Float[Tensor, "B C *S"], patch: tuple[int, ...], last: bool =
     cells = [side for pair in zip(grid, patch, strict=True) for side in pair]
     places, inside = range(2, 2 + 2 * axes, 2), range(3, 3 + 2 * axes, 2)
     order = (0, *places, *inside, 1) if last else (0, *places, 1, *inside)
-    return view.reshape(b, c, *cells).permute(order).reshape(b, math.prod(grid), c * math.prod(patch))
+    return (
+        view.reshape(b, c, *cells).permute(order).reshape(b, math.prod(grid), c * math.prod(patch))
+    )
 
 
-def unpatchify(patches: Float[Tensor, "B N P"], grid: tuple[int, ...], patch: tuple[int, ...]) -> Tensor:
+def unpatchify(
+    patches: Float[Tensor, "B N P"], grid: tuple[int, ...], patch: tuple[int, ...]
+) -> Tensor:
     """Put channel-last patches together: the inverse of `patchify(..., last=True)`."""
     axes, channels = len(patch), patches.shape[2] // math.prod(patch)
     cells = patches.reshape(len(patches), *grid, *patch, channels)
@@ -58,7 +66,9 @@ def unpatchify(patches: Float[Tensor, "B N P"], grid: tuple[int, ...], patch: tu
     return cells.permute(0, 1 + 2 * axes, *pairs).reshape(len(patches), channels, *whole)
 
 
-def cells(values: Shaped[Tensor, "B N"], grid: tuple[int, ...], patch: tuple[int, ...]) -> Shaped[Tensor, "B 1 *S"]:
+def cells(
+    values: Shaped[Tensor, "B N"], grid: tuple[int, ...], patch: tuple[int, ...]
+) -> Shaped[Tensor, "B 1 *S"]:
     """Give each pixel the value of its patch."""
     spread: Tensor = values.unflatten(1, grid)[:, None]
     for axis, side in enumerate(patch, 2):
@@ -83,7 +93,9 @@ class PatchEmbed(nn.Module):
         self.patch = patch
         self.proj = CONVS[len(patch)](channels, dim, patch, stride=patch)
 
-    def forward(self, view: Float[Tensor, "B C *S"], ids: Int[Tensor, "B V"] | None = None) -> Tensor:
+    def forward(
+        self, view: Float[Tensor, "B C *S"], ids: Int[Tensor, "B V"] | None = None
+    ) -> Tensor:
         patches = patchify(view, self.patch)
         if ids is not None:
             patches = gather(patches, ids)

@@ -37,7 +37,9 @@ def sincos(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
             f"sincos: dim: expected a multiple of {2 * len(grid)}, got {dim}; or use learned positions"
         )
     frequencies = 10000.0 ** (-torch.arange(count, dtype=torch.float64) / count)
-    places = torch.meshgrid(*(torch.arange(size, dtype=torch.float64) for size in grid), indexing="ij")
+    places = torch.meshgrid(
+        *(torch.arange(size, dtype=torch.float64) for size in grid), indexing="ij"
+    )
     turns = [place.reshape(-1, 1) * frequencies for place in reversed(places)]
     return torch.cat([part for turn in turns for part in (turn.sin(), turn.cos())], 1).float()
 
@@ -51,7 +53,9 @@ def interleaved(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
     return torch.stack([turns.sin(), turns.cos()], -1).flatten(1).float()
 
 
-def resample(table: Float[Tensor, "1 N D"], old: Grid, new: Grid, how: str = "size") -> Float[Tensor, "1 M D"]:
+def resample(
+    table: Float[Tensor, "1 N D"], old: Grid, new: Grid, how: str = "size"
+) -> Float[Tensor, "1 M D"]:
     """Resample a table to another grid: bicubic in space, linear in time, as ViTs change
     resolution.
 
@@ -70,11 +74,15 @@ def resample(table: Float[Tensor, "1 N D"], old: Grid, new: Grid, how: str = "si
         rows = F.interpolate(rows, (new[0], *old[1:]), mode="trilinear", align_corners=False)
         rows = rows.movedim(2, 1).flatten(0, 1)
     if how == "offset":
-        factors = tuple((cells + OFFSET) / side for cells, side in zip(new[-2:], old[-2:], strict=True))
+        factors = tuple(
+            (cells + OFFSET) / side for cells, side in zip(new[-2:], old[-2:], strict=True)
+        )
         rows = F.interpolate(rows, scale_factor=factors, mode="bicubic", align_corners=False)
     else:
         antialias = how == "antialias"
-        rows = F.interpolate(rows, new[-2:], mode="bicubic", align_corners=False, antialias=antialias)
+        rows = F.interpolate(
+            rows, new[-2:], mode="bicubic", align_corners=False, antialias=antialias
+        )
     return rows.movedim(1, -1).reshape(1, -1, table.shape[-1]).to(table.dtype)
 
 
@@ -132,9 +140,14 @@ class Positioned(nn.Module):
         Raises:
             ValueError: a choice is unknown, or a resampling has no table to act on.
         """
-        for name, value, choices in (("positions", kind, KINDS), ("resampling", resampling, RESAMPLINGS)):
+        for name, value, choices in (
+            ("positions", kind, KINDS),
+            ("resampling", resampling, RESAMPLINGS),
+        ):
             if value not in choices:
-                raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}; name one of them")
+                raise ValueError(
+                    f"{name}: expected one of {', '.join(choices)}, got {value!r}; name one of them"
+                )
         if resampling != "size" and kind in (*FORMS, "none"):
             raise ValueError(
                 f"resampling: expected 'size' of {kind} positions, which have no table, got {resampling!r}; "
@@ -148,7 +161,9 @@ class Positioned(nn.Module):
         elif kind == "separable":
             self.pos_embed = Separable(base, dim, prefix)
         elif kind == "learned":
-            self.pos_embed = nn.Parameter(torch.empty(1, prefix + math.prod(base), dim).normal_(std=0.02))
+            self.pos_embed = nn.Parameter(
+                torch.empty(1, prefix + math.prod(base), dim).normal_(std=0.02)
+            )
         else:
             table = sincos(base, dim) if kind == "sincos" else interleaved(base, dim)
             self.register_buffer("pos_embed", F.pad(table, (0, 0, prefix, 0))[None])
@@ -160,4 +175,6 @@ class Positioned(nn.Module):
         table = self.pos_embed() if isinstance(self.pos_embed, Separable) else self.pos_embed
         if table is None:
             return None
-        return table[:, : self.prefix], resample(table[:, self.prefix :], self.base, grid, self.resampling)
+        return table[:, : self.prefix], resample(
+            table[:, self.prefix :], self.base, grid, self.resampling
+        )

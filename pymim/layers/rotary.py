@@ -53,9 +53,13 @@ class Rotary:
         self.width, self.form = width, form
         self.unplaced, self.placed = unplaced, placed
         if placed % 4:
-            raise ValueError(f"Rotary: placed: expected a multiple of 4, as a square has sides, got {placed}")
+            raise ValueError(
+                f"Rotary: placed: expected a multiple of 4, as a square has sides, got {placed}"
+            )
 
-    def tokens(self, grid: tuple[int, ...], ids: Int[Tensor, "B V"] | None, device: torch.device) -> Rotation:
+    def tokens(
+        self, grid: tuple[int, ...], ids: Int[Tensor, "B V"] | None, device: torch.device
+    ) -> Rotation:
         """Give the rotations of the prefix and of the patches `ids`; default: all patches."""
         places = coordinates(grid, device) if ids is None else coordinates(grid, device)[ids]
         if self.placed:
@@ -88,7 +92,9 @@ def border(count: int, places: Float[Tensor, "*B V 2"]) -> Float[Tensor, "*B R 2
     """
     if places.shape[-1] != 2:
         got = places.shape[-1]
-        raise ValueError(f"border: places: expected the 2 axes of an image, got {got}; place no registers")
+        raise ValueError(
+            f"border: places: expected the 2 axes of an image, got {got}; place no registers"
+        )
     step = torch.arange(count // 4, device=places.device) / max(1, count // 4)
     zero, one = torch.zeros_like(step), torch.ones_like(step)
     sides = [(step, zero), (one, step), (1 - step, one), (zero, 1 - step)]
@@ -100,7 +106,11 @@ def border(count: int, places: Float[Tensor, "*B V 2"]) -> Float[Tensor, "*B R 2
 
 
 def angles(
-    places: Float[Tensor, "*L A"], width: int, form: str = "rotary", highest: float = 7.0, lowest: float = 7e-4
+    places: Float[Tensor, "*L A"],
+    width: int,
+    form: str = "rotary",
+    highest: float = 7.0,
+    lowest: float = 7e-4,
 ) -> Float[Tensor, "*L E"]:
     """Give the angle of each channel: 2 pi f x, with f geometric from `highest` to `lowest` on each
     axis.

@@ -83,8 +83,16 @@ class Gauges:
 
     def complaints(self, values: dict[str, float]) -> list[str]:
         """Return warnings, each once, for conditions that lasted `patience` reports."""
-        wrong = {name: "all features are equal" for name, v in values.items() if name.endswith("rank") and v < 1.5}
-        wrong |= {name: "it is a constant" for name, v in values.items() if name.endswith("_std") and v < 0.01}
+        wrong = {
+            name: "all features are equal"
+            for name, v in values.items()
+            if name.endswith("rank") and v < 1.5
+        }
+        wrong |= {
+            name: "it is a constant"
+            for name, v in values.items()
+            if name.endswith("_std") and v < 0.01
+        }
         for name, value in values.items():
             if name.endswith("/of_chance") and abs(value - 1) < self.near:
                 wrong[name] = "the loss is that of knowing nothing"

@@ -30,7 +30,12 @@ class Keeper:
         """Write the checkpoint of this step."""
         trainer = self.trainer
         meta = {
-            **{"steps": trainer.steps, "batch": trainer.batch, "seed": trainer.seed, "world": trainer.world.size},
+            **{
+                "steps": trainer.steps,
+                "batch": trainer.batch,
+                "seed": trainer.seed,
+                "world": trainer.world.size,
+            },
             **{"images": trainer.images, "progress": trainer.progress.state()},
         }
         checkpoint.save(self.folder, step, trainer.state, trainer.stepper, meta, trainer.keep)
@@ -59,7 +64,9 @@ class Keeper:
             raise asked.error(self.told(step)) from None
         except DataError as error:
             self._rescue(step, mark)
-            raise error if self.last is None else DataError(f"{error} ({self.told(step)})") from error
+            raise (
+                error if self.last is None else DataError(f"{error} ({self.told(step)})")
+            ) from error
 
     @contextlib.contextmanager
     def among_others(self) -> Iterator[None]:

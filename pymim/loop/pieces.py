@@ -41,11 +41,14 @@ def told(trainer: Trainer) -> str | None:
         return None
     # torch has no batch norm over several processes on CPUs
     alone = trainer.world.device.type != "cuda"
-    counts = [trainer.micro * (1 if alone and "BatchNorm" in clause else size) for clause in clauses]
-    words = [clause.format(f"{n} {trainer.encoder.items}") for clause, n in zip(clauses, counts, strict=True)]
-    return (
-        f"micro-batches of {trainer.micro}: {', '.join(words)}; of the whole batch with train.Trainer.micro = None"
-    )
+    counts = [
+        trainer.micro * (1 if alone and "BatchNorm" in clause else size) for clause in clauses
+    ]
+    words = [
+        clause.format(f"{n} {trainer.encoder.items}")
+        for clause, n in zip(clauses, counts, strict=True)
+    ]
+    return f"micro-batches of {trainer.micro}: {', '.join(words)}; of the whole batch with train.Trainer.micro = None"
 
 
 def advice(trainer: Trainer) -> str:
@@ -53,7 +56,11 @@ def advice(trainer: Trainer) -> str:
     share = trainer.batch // trainer.world.size
     clauses, blocks = over_batch(trainer.method), blocks_of(trainer.method)
     lower = not clauses and min(trainer.micro or share, share) > 1
-    again = bool(blocks) and not trainer.recompute and not (trainer.compile and any(map(is_normed, blocks)))
+    again = (
+        bool(blocks)
+        and not trainer.recompute
+        and not (trainer.compile and any(map(is_normed, blocks)))
+    )
     words = ["lower train.Trainer.micro"] if lower else []
     words += ["set train.Trainer.recompute = True"] if again else []
     words += ["take a smaller DIM, or a smaller BATCH"]
@@ -71,4 +78,8 @@ def _held(part: Any, depth: int) -> Iterator[Any]:
 
 def _of_another(part: Any) -> str:
     """Give the clause of a loss that does not say what it reduces."""
-    return f"{type(part).__name__} reduces {{}} at once" if getattr(part, "together", False) is True else ""
+    return (
+        f"{type(part).__name__} reduces {{}} at once"
+        if getattr(part, "together", False) is True
+        else ""
+    )

@@ -35,12 +35,20 @@ class Progress:
     """
 
     def __init__(
-        self, first: Done, steps: int, items: str, metrics: Metrics | None, every: int, kept: dict[str, Any]
+        self,
+        first: Done,
+        steps: int,
+        items: str,
+        metrics: Metrics | None,
+        every: int,
+        kept: dict[str, Any],
     ) -> None:
         self.items, self.steps = items, steps
         self.metrics, self.every = metrics, every
         self.shown = metrics is not None and sys.stderr.isatty()
-        self._bar = tqdm(total=steps, initial=first.step, unit="step", disable=not self.shown, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=steps, initial=first.step, unit="step", disable=not self.shown, dynamic_ncols=True
+        )
         self._since, self._last = time.perf_counter(), first
         self._sums: dict[str, float] = dict(kept.get("sums", {}))
         self._counts: dict[str, int] = dict(kept.get("counts", {}))
@@ -49,7 +57,9 @@ class Progress:
         """Return what a checkpoint keeps, so that a resumed run reports the same means."""
         return {"sums": self._sums, "counts": self._counts}
 
-    def report(self, done: Done, rate: float, losses: dict[str, float], gauges: dict[str, float]) -> None:
+    def report(
+        self, done: Done, rate: float, losses: dict[str, float], gauges: dict[str, float]
+    ) -> None:
         """Count one step, and report every few. Only the leading process prints and writes."""
         self._bar.update(1)
         for name, value in losses.items():
@@ -61,7 +71,12 @@ class Progress:
             self._speak(done, rate, means, losses["loss"], gauges)
 
     def _speak(
-        self, done: Done, rate: float, means: dict[str, float], last: float, gauges: dict[str, float]
+        self,
+        done: Done,
+        rate: float,
+        means: dict[str, float],
+        last: float,
+        gauges: dict[str, float],
     ) -> None:
         if self.metrics is None:
             return
@@ -85,7 +100,9 @@ class Progress:
             memory_mib=_memory_mib(),
         )
         text = f"loss {means['loss']:.4f}  lr {rate:.2e}  {speed:.0f} {self.items}/s  data wait {waiting:.0%}"
-        text += "".join(f"  {name} {gauges[name]:.3g}" for name in gauges if name.endswith(("/rank", "/used")))
+        text += "".join(
+            f"  {name} {gauges[name]:.3g}" for name in gauges if name.endswith(("/rank", "/used"))
+        )
         text += f"  broken {done.broken}" * bool(done.broken)
         self._bar.set_postfix_str(text)
         if not self.shown:

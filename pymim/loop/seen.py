@@ -50,7 +50,11 @@ class Seen:
         if not self._tallies:
             return {}
         sums = [tally.sums.double() for tally in self._tallies.values()]
-        summed = world.total(torch.cat([each.flatten() for each in sums])).cpu().split([s.numel() for s in sums])
+        summed = (
+            world.total(torch.cat([each.flatten() for each in sums]))
+            .cpu()
+            .split([s.numel() for s in sums])
+        )
         return {
             name: float(tally.of(part.view(tally.sums.shape)))
             for (name, tally), part in zip(self._tallies.items(), summed, strict=True)

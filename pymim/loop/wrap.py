@@ -156,7 +156,9 @@ def _aside(block: nn.Module) -> Iterator[None]:
     Without buffers they would save other tensors than in the first pass.
     """
     norms = [part for part in block.modules() if isinstance(part, BATCH_NORMS)]
-    kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)]
+    kept = [
+        (norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers(recurse=False)
+    ]
     for norm, name, buffer in kept:
         setattr(norm, name, buffer.clone())
     try:

@@ -35,7 +35,9 @@ class Agreement:
         positive(self, temperature=temperature)
         self.temperature = temperature
 
-    def __call__(self, prediction: Float[Tensor, "B M K"], target: Float[Tensor, "B M K"]) -> Float[Tensor, "B M"]:
+    def __call__(
+        self, prediction: Float[Tensor, "B M K"], target: Float[Tensor, "B M K"]
+    ) -> Float[Tensor, "B M"]:
         logs = [(side.float() / self.temperature).log_softmax(-1) for side in (prediction, target)]
         return -(logs[0] + logs[1]).logsumexp(-1)
 
@@ -74,7 +76,12 @@ class MeanEntropy:
                 f"MeanEntropy: sets: expected as many as the predictor has heads, a divisor of {count}, got "
                 f"{self.sets}; set both alike"
             )
-        shares = (prediction.float() / self.temperature).softmax(-1).unflatten(1, (-1, self.sets)).mean((0, 1))
+        shares = (
+            (prediction.float() / self.temperature)
+            .softmax(-1)
+            .unflatten(1, (-1, self.sets))
+            .mean((0, 1))
+        )
         mean = gathered(shares[None]).mean(0).clamp_min(LEAST)
         entropy = -(mean * mean.log()).sum(-1)
         return entropy.repeat(count // self.sets)[None]

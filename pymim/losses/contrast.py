@@ -38,19 +38,27 @@ class Contrast:
         positive(self, temperature=temperature)
         self.temperature = temperature
 
-    def __call__(self, prediction: Float[Tensor, "B M D"], target: Float[Tensor, "B M D"]) -> Float[Tensor, "B M"]:
+    def __call__(
+        self, prediction: Float[Tensor, "B M D"], target: Float[Tensor, "B M D"]
+    ) -> Float[Tensor, "B M"]:
         sides = [normalize(side.float(), dim=-1) for side in (prediction, target)]
         with torch.autocast("cuda" if prediction.is_cuda else "cpu", enabled=False):
-            columns = [self._column(a, b) for a, b in zip(*(side.unbind(1) for side in sides), strict=True)]
+            columns = [
+                self._column(a, b) for a, b in zip(*(side.unbind(1) for side in sides), strict=True)
+            ]
         return torch.stack(columns, 1)
 
-    def _column(self, first: Float[Tensor, "B D"], second: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+    def _column(
+        self, first: Float[Tensor, "B D"], second: Float[Tensor, "B D"]
+    ) -> Float[Tensor, " B"]:
         everything = torch.cat([gathered(first), gathered(second)])
         total, count = len(everything) // 2, len(first)
         own = torch.arange(count, device=first.device) + _rank() * count
         losses = []
         for side, mine, other in ((first, own, own + total), (second, own + total, own)):
-            scores = (side @ everything.T / self.temperature).scatter(1, mine[:, None], float("-inf"))
+            scores = (side @ everything.T / self.temperature).scatter(
+                1, mine[:, None], float("-inf")
+            )
             losses.append(cross_entropy(scores, other, reduction="none"))
         return (losses[0] + losses[1]) / 2
 

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 class MSE:
     """Give the mean over T of (prediction - target)^2 [B M]."""
 
-    def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
+    def __call__(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
         return F.mse_loss(prediction.float(), target.float(), reduction="none").mean(-1)
 
 
 class L1:
     """Give the mean over T of |prediction - target| [B M]."""
 
-    def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
+    def __call__(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
         return F.l1_loss(prediction.float(), target.float(), reduction="none").mean(-1)
 
 
@@ -41,13 +45,19 @@ class SmoothL1:
         positive(self, beta=beta)
         self.beta = beta
 
-    def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
-        losses = F.smooth_l1_loss(prediction.float(), target.float(), reduction="none", beta=self.beta)
+    def __call__(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
+        losses = F.smooth_l1_loss(
+            prediction.float(), target.float(), reduction="none", beta=self.beta
+        )
         return losses.mean(-1)
 
 
 class Cosine:
     """Give 1 - cos(prediction, target) [B M]."""
 
-    def __call__(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
+    def __call__(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
         return 1 - F.cosine_similarity(prediction.float(), target.float(), dim=-1)

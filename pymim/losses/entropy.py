@@ -28,7 +28,9 @@ class CrossEntropy:
         self.temperature = temperature
 
     def __call__(
-        self, prediction: Float[Tensor, "B M K"], target: Float[Tensor, "B M K"] | Int[Tensor, "B M"]
+        self,
+        prediction: Float[Tensor, "B M K"],
+        target: Float[Tensor, "B M K"] | Int[Tensor, "B M"],
     ) -> Float[Tensor, "B M"]:
         logs = (prediction.float() / self.temperature).log_softmax(-1)
         if target.dim() == 2:

@@ -46,7 +46,9 @@ class Spectrum:
     def __init__(self, gamma: float = 1.0, mean: str = "image"):
         positive(self, gamma=gamma)
         if mean not in MEANS:
-            raise ValueError(f"Spectrum: mean: expected one of {', '.join(MEANS)}, got {mean!r}; name one of them")
+            raise ValueError(
+                f"Spectrum: mean: expected one of {', '.join(MEANS)}, got {mean!r}; name one of them"
+            )
         self.gamma, self.mean = gamma, mean
 
     @property
@@ -72,7 +74,9 @@ class Spectrum:
         losses = distances.pow(self.gamma).mean(tuple(range(1, distances.ndim - 2)))
         return (losses * self._weights(losses, picture.shape[-1], extra)).flatten(1)
 
-    def _weights(self, losses: Float[Tensor, "B H K"], columns: int, extra: Any) -> Float[Tensor, "B H K"]:
+    def _weights(
+        self, losses: Float[Tensor, "B H K"], columns: int, extra: Any
+    ) -> Float[Tensor, "B H K"]:
         """Count each removed frequency as often as the whole spectrum has it, with a mean of 1."""
         times = torch.full_like(losses[:1], 2.0)
         times[..., 0] = 1

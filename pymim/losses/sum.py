@@ -63,7 +63,9 @@ class Sum(nn.Module):
                 raise ValueError(
                     f"Sum: {name}: expected one for each of {len(self.parts)} parts, got {len(given)}; give as many"
                 )
-        self.modules_of_parts = nn.ModuleList(part for part in self.parts if isinstance(part, nn.Module))
+        self.modules_of_parts = nn.ModuleList(
+            part for part in self.parts if isinstance(part, nn.Module)
+        )
         self.together = any(getattr(part, "together", False) for part in self.parts)
         self.register_buffer("means", torch.zeros(sets))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -80,10 +82,17 @@ class Sum(nn.Module):
         Raises:
             ConfigError: they want different ones.
         """
-        wanted = [part.predicts(width, encoder) if hasattr(part, "predicts") else width for part in self.parts]
+        wanted = [
+            part.predicts(width, encoder) if hasattr(part, "predicts") else width
+            for part in self.parts
+        ]
         if len(set(wanted)) > 1:
-            got = ", ".join(f"{_name(part)} {want}" for part, want in zip(self.parts, wanted, strict=True))
-            raise ConfigError(f"Sum: parts: expected predictions of one width, got {got}; sum losses that agree")
+            got = ", ".join(
+                f"{_name(part)} {want}" for part, want in zip(self.parts, wanted, strict=True)
+            )
+            raise ConfigError(
+                f"Sum: parts: expected predictions of one width, got {got}; sum losses that agree"
+            )
         return wanted[0]
 
     def build(self, width: int, encoder: Encoder) -> None:
@@ -100,7 +109,10 @@ class Sum(nn.Module):
                 f"Sum: parts: expected one that takes {', '.join(sorted(unread))}, as the target hands it on, got "
                 f"{', '.join(map(_name, self.parts))}; add one, or change the target"
             )
-        self._shown = {_name(part): losses.detach().mean() for part, losses in zip(self.parts, found, strict=True)}
+        self._shown = {
+            _name(part): losses.detach().mean()
+            for part, losses in zip(self.parts, found, strict=True)
+        }
         if self.training:
             self._remember(found)
         return self._weighted(found, self.weights)
@@ -112,7 +124,9 @@ class Sum(nn.Module):
             found |= part.gauges(prediction, target) if hasattr(part, "gauges") else {}
         return found
 
-    def _part(self, part: Part, prediction: Tensor, target: Tensor, beside: dict[str, Any]) -> Tensor:
+    def _part(
+        self, part: Part, prediction: Tensor, target: Tensor, beside: dict[str, Any]
+    ) -> Tensor:
         losses = part(prediction, target, **{name: beside[name] for name in _reads(part, beside)})
         if not getattr(part, "together", False) and losses.shape != prediction.shape[:2]:
             raise ConfigError(
@@ -153,7 +167,9 @@ def _forwarded(hook: str) -> Callable[..., None]:
             if hasattr(part, hook) and not isinstance(part, nn.Module):
                 getattr(part, hook)(*arguments)
 
-    call.__doc__ = "Call the hook of the parts that are not modules; the method finds modules itself."
+    call.__doc__ = (
+        "Call the hook of the parts that are not modules; the method finds modules itself."
+    )
     return call
 
 

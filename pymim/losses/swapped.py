@@ -49,7 +49,9 @@ class Swapped(nn.Module):
 
     prototypes: Prototypes
 
-    def __init__(self, clusters: int = 3000, temperature: float = 0.1, transport: Transport | None = None):
+    def __init__(
+        self, clusters: int = 3000, temperature: float = 0.1, transport: Transport | None = None
+    ):
         super().__init__()
         whole(self, 2, clusters=clusters)
         positive(self, temperature=temperature)
@@ -70,7 +72,9 @@ class Swapped(nn.Module):
         """Make the prototypes for the target's width."""
         self.prototypes = Prototypes(width, self.clusters)
 
-    def forward(self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]) -> Float[Tensor, "B M"]:
+    def forward(
+        self, prediction: Float[Tensor, "B M T"], target: Float[Tensor, "B M T"]
+    ) -> Float[Tensor, "B M"]:
         with torch.autocast("cuda" if prediction.is_cuda else "cpu", enabled=False):
             ours, theirs = self.prototypes(prediction, detach=True), self.prototypes(target)
             first = self.cross_entropy(theirs, self._labels(prediction, ours))

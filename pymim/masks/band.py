@@ -69,8 +69,14 @@ class Band:
         self.radius, self.low = float(radius), low
 
     def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask:
         thrown = ops.uniform(index, (1, SIDES), 1, **draw._asdict()).visible[:, 0]
         every = torch.arange(math.prod(grid), device=index.device).expand(len(index), -1)
-        return Mask(every, every[:, :0], every, extra=Kept(thrown < round(self.low * SIDES), self.radius))
+        return Mask(
+            every, every[:, :0], every, extra=Kept(thrown < round(self.low * SIDES), self.radius)
+        )

@@ -43,9 +43,13 @@ def visible_count(patches: int, ratio: float, rounding: Rounding = "keep-floor")
         ValueError: a ratio outside [0, 1], a negative count, or an unknown rounding.
     """
     if not 0 <= ratio <= 1:
-        raise ValueError(f"visible_count: ratio: expected 0 to 1, got {ratio}; give the share that is hidden")
+        raise ValueError(
+            f"visible_count: ratio: expected 0 to 1, got {ratio}; give the share that is hidden"
+        )
     if patches < 0:
-        raise ValueError(f"visible_count: patches: expected 0 or more, got {patches}; count the grid")
+        raise ValueError(
+            f"visible_count: patches: expected 0 or more, got {patches}; count the grid"
+        )
     if rounding == "keep-floor":
         return int(patches * (1 - ratio))
     if rounding == "mask-floor":

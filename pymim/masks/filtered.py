@@ -49,9 +49,15 @@ class Noise(PlaneShare):
         self.law = {"count": count, "size": size, "band": band, "sigma": sigma, "wide": wide}
         self.bank: Tensor | None = None
 
-    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
+    def sample(
+        self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
+    ) -> ops.Mask:
         if self.bank is None or self.bank.device != index.device:
             self.bank = patterns(**self.law, seed=draw["seed"]).to(index.device)  # type: ignore[arg-type]
         plane, frames = (grid[-2], grid[-1]), math.prod(grid[:-2])
         mask = ops.filtered(index, self.bank, plane, visible // frames, **draw)
-        return mask if len(grid) == 2 else ops.expand(mask.boolean, grid, visible, unit=self.cell(grid))
+        return (
+            mask
+            if len(grid) == 2
+            else ops.expand(mask.boolean, grid, visible, unit=self.cell(grid))
+        )

@@ -44,7 +44,9 @@ class Ranked(Share):
         super().__init__(ratio, rounding, steps)
         self.hard, self.hide = hard, hide
 
-    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
+    def sample(
+        self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
+    ) -> ops.Mask:
         patches = math.prod(grid)
         share = at(self.hard, draw["step"], self.steps)
         hard = 0 if difficulty is None else part(patches - visible, share)
@@ -75,7 +77,9 @@ class Weighted(Share):
         super().__init__(ratio, rounding, steps)
         self.side = side
 
-    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
+    def sample(
+        self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
+    ) -> ops.Mask:
         weights = _scores(index, math.prod(grid), difficulty)
         return guided.weighted(index, weights, visible, draw=self.side, **draw)
 
@@ -91,10 +95,14 @@ class Priority(Share):
         steps: length of the run in steps, for the schedule.
     """
 
-    def __init__(self, ratio: float | Schedule = 0.75, rounding: Rounding = "keep-floor", steps: int = 0):
+    def __init__(
+        self, ratio: float | Schedule = 0.75, rounding: Rounding = "keep-floor", steps: int = 0
+    ):
         super().__init__(ratio, rounding, steps)
 
-    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
+    def sample(
+        self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
+    ) -> ops.Mask:
         return guided.priority(index, _scores(index, math.prod(grid), difficulty), visible, **draw)
 
 

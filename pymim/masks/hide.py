@@ -14,7 +14,9 @@ def hide(mask: ops.Mask) -> Mask:
     return Mask(mask.visible, mask.hidden, mask.hidden)
 
 
-def one_mask(policy: Policy, index: Tensor, grid: Grid, draw: Draw, difficulty: Tensor | None, by: str) -> Mask:
+def one_mask(
+    policy: Policy, index: Tensor, grid: Grid, draw: Draw, difficulty: Tensor | None, by: str
+) -> Mask:
     """Give the mask of a policy that the policy `by` wraps.
 
     Raises:

@@ -16,7 +16,9 @@ from torch import Tensor
 Band = Literal["low", "high", "band", "stop"]
 
 
-def patterns(count: int, size: int, band: Band, *, sigma: float = 0.8, wide: float = 2.4, seed: int = 0) -> Tensor:
+def patterns(
+    count: int, size: int, band: Band, *, sigma: float = 0.8, wide: float = 2.4, seed: int = 0
+) -> Tensor:
     """Make `count` square patterns, float32 [count size size], each of mean 0 and variance 1.
 
     Blurs wrap around, so a pattern is statistically the same everywhere and crops need no margin.
@@ -35,9 +37,13 @@ def patterns(count: int, size: int, band: Band, *, sigma: float = 0.8, wide: flo
         ValueError: the widths are out of order, or the band is unknown.
     """
     if band not in ("low", "high", "band", "stop"):
-        raise ValueError(f"patterns: band: expected 'low', 'high', 'band' or 'stop', got {band!r}; choose one")
+        raise ValueError(
+            f"patterns: band: expected 'low', 'high', 'band' or 'stop', got {band!r}; choose one"
+        )
     if not 0 < sigma < wide:
-        raise ValueError(f"patterns: sigma: expected 0 < sigma < wide, got {sigma} and {wide}; swap them")
+        raise ValueError(
+            f"patterns: sigma: expected 0 < sigma < wide, got {sigma} and {wide}; swap them"
+        )
     generator = torch.Generator().manual_seed(seed)
     white = torch.randn(count, size, size, generator=generator, dtype=torch.float64)
     frequency = torch.fft.fftfreq(size, dtype=torch.float64).square()

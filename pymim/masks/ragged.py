@@ -27,7 +27,9 @@ class RaggedMask(Mask):
     """
 
     def boolean(self, patches: int) -> Bool[Tensor, "B N"]:
-        hidden = torch.ones(len(self.visible), patches, dtype=torch.bool, device=self.visible.device)
+        hidden = torch.ones(
+            len(self.visible), patches, dtype=torch.bool, device=self.visible.device
+        )
         return hidden.scatter_(1, self.visible, False)
 
 
@@ -75,7 +77,9 @@ class RaggedBlock:
         ascending(self, whole, 1, **given(duration=duration))
         whole(self, 1, tries=tries)
         if mean not in ("patch", "image"):
-            raise ValueError(f"RaggedBlock: mean: expected 'patch' or 'image', got {mean!r}; name one of them")
+            raise ValueError(
+                f"RaggedBlock: mean: expected 'patch' or 'image', got {mean!r}; name one of them"
+            )
         self.ratio, self.rounding = ratio, rounding
         self.steps = steps
         self.area, self.aspect = area, aspect
@@ -83,16 +87,27 @@ class RaggedBlock:
         self.tries, self.mean = tries, mean
 
     def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
     ) -> RaggedMask:
         patches = math.prod(grid)
-        bound = patches - visible_count(patches, at(self.ratio, draw.step, self.steps), self.rounding)
+        bound = patches - visible_count(
+            patches, at(self.ratio, draw.step, self.steps), self.rounding
+        )
         if bound == patches:
             raise ConfigError(
                 f"RaggedBlock: ratio: expected one that leaves a patch visible, got {bound} of {patches} hidden; "
                 "lower it"
             )
-        law = {"area": self.area, "aspect": self.aspect, "duration": self.duration, "tries": self.tries}
+        law = {
+            "area": self.area,
+            "aspect": self.aspect,
+            "duration": self.duration,
+            "tries": self.tries,
+        }
         boolean, counts = ops.ragged_block(index, grid, bound, **law, **draw._asdict())  # type: ignore[arg-type]
         hidden, weight = _listed(boolean, counts, bound)
         visible, _ = _listed(~boolean, patches - counts, patches)

@@ -53,7 +53,9 @@ class Block(Share):
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
     ) -> shapes.Mask:
         hidden, frames = math.prod(grid) - visible, self.duration
-        return ops.block(index, grid, hidden, area=self.area, aspect=self.aspect, duration=frames, **draw)
+        return ops.block(
+            index, grid, hidden, area=self.area, aspect=self.aspect, duration=frames, **draw
+        )
 
 
 class InverseBlock(PlaneShare):
@@ -128,7 +130,11 @@ class MultiBlock:
         self.edges, self.raster = edges, raster
 
     def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask:
         name = {"edges": self.edges, **draw._asdict()}
         target = ops.block_size(grid, share=self.share, aspect=self.aspect, **name)

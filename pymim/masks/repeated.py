@@ -30,11 +30,19 @@ class Repeated:
         self.policy = policy
 
     def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask:
         *times, rows, columns = grid
         frames = math.prod(times)
-        mean = None if difficulty is None else difficulty.unflatten(1, (frames, rows * columns)).mean(1)
+        mean = (
+            None
+            if difficulty is None
+            else difficulty.unflatten(1, (frames, rows * columns)).mean(1)
+        )
         mask = one_mask(self.policy, index, (rows, columns), draw, mean, "Repeated")
         boolean = mask.boolean(rows * columns)
         return hide(ops.expand(boolean, grid, mask.visible.shape[1] * frames, unit=(*times, 1, 1)))

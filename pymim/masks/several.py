@@ -31,7 +31,9 @@ class ByView:
 
     def __init__(self, policies: Sequence[Policy | None], rest: Policy | None = None):
         self.policies, self.rest = tuple(policies), rest
-        draws = {getattr(policy, "draws", 1) for policy in (*self.policies, rest) if policy is not None}
+        draws = {
+            getattr(policy, "draws", 1) for policy in (*self.policies, rest) if policy is not None
+        }
         if len(draws) > 1:
             raise ValueError(
                 f"ByView: policies: expected the same number of masks of each, got {sorted(draws)}; change draws"
@@ -69,7 +71,9 @@ class Several:
         self.draws = sum(_draws(policy) for policy in self.policies)
         self.ragged = _ragged(self.policies)
         if not self.draws:
-            raise ValueError("Several: policies: expected one or more, got none; name some, or set mask = None")
+            raise ValueError(
+                "Several: policies: expected one or more, got none; name some, or set mask = None"
+            )
 
     def __call__(
         self,
@@ -80,7 +84,9 @@ class Several:
     ) -> list[Mask | None]:
         found: list[Mask | None] = []
         for number, policy in enumerate(self.policies):
-            drawn = None if policy is None else policy(index, grid, _named(draw, number), difficulty)
+            drawn = (
+                None if policy is None else policy(index, grid, _named(draw, number), difficulty)
+            )
             found += masks(drawn, _draws(policy))
         return found
 

@@ -45,10 +45,14 @@ class Share(ABC):
         draw: Draw,
         difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask:
-        return hide(self.sample(index, grid, self.visible(grid, draw.step), difficulty, **draw._asdict()))
+        return hide(
+            self.sample(index, grid, self.visible(grid, draw.step), difficulty, **draw._asdict())
+        )
 
     @abstractmethod
-    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
+    def sample(
+        self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
+    ) -> ops.Mask:
         """Draw masks with `visible` visible patches."""
 
     def cell(self, grid: Grid) -> Grid:

@@ -30,7 +30,11 @@ class Some:
         self.policy, self.share = policy, share
 
     def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask:
         mask = one_mask(self.policy, index, grid, draw, difficulty, "Some")
         count = part(mask.hidden.shape[1], self.share)

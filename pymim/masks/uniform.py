@@ -48,7 +48,9 @@ class Uniform(Share):
     def cell(self, grid: Grid) -> Grid:
         return (self.unit,) * len(grid) if isinstance(self.unit, int) else self.unit
 
-    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
+    def sample(
+        self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
+    ) -> ops.Mask:
         return ops.uniform(index, grid, visible, unit=self.cell(grid), **draw)
 
 
@@ -61,10 +63,14 @@ class Tube(PlaneShare):
         steps: length of the run in steps, for the schedule.
     """
 
-    def __init__(self, ratio: float | Schedule = 0.9, rounding: Rounding = "mask-floor", steps: int = 0):
+    def __init__(
+        self, ratio: float | Schedule = 0.9, rounding: Rounding = "mask-floor", steps: int = 0
+    ):
         super().__init__(ratio, rounding, steps)
 
-    def sample(self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int) -> ops.Mask:
+    def sample(
+        self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
+    ) -> ops.Mask:
         return ops.uniform(index, grid, visible, unit=self.cell(grid), **draw)
 
 
@@ -97,10 +103,16 @@ class Disjoint:
         self.draws, self.covered = draws, covered
 
     def __call__(
-        self, index: Int[Tensor, " B"], grid: Grid, draw: Draw, difficulty: Float[Tensor, "B N"] | None = None
+        self,
+        index: Int[Tensor, " B"],
+        grid: Grid,
+        draw: Draw,
+        difficulty: Float[Tensor, "B N"] | None = None,
     ) -> list[Mask]:
         patches = math.prod(grid)
         visible = some_visible(self, patches, at(self.ratio, draw.step, self.steps), self.rounding)
         covered = None if self.covered is None else part(patches, self.covered, "round")
-        masks = ops.disjoint(index, patches, visible, views=self.draws, covered=covered, **draw._asdict())
+        masks = ops.disjoint(
+            index, patches, visible, views=self.draws, covered=covered, **draw._asdict()
+        )
         return [hide(mask) for mask in masks]

@@ -21,7 +21,16 @@ R = TypeVar("R")
 
 SPOKEN = re.compile(r"\w+: [\w ,.@^]+: expected .*")  # `op: argument: expected ...`
 MEMORY = re.compile("alloc|out of memory|too large|overflow", re.IGNORECASE)
-RAISED = (TypeError, ValueError, AttributeError, IndexError, KeyError, OverflowError, MemoryError, RuntimeError)
+RAISED = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+)
 
 
 def speaks(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -45,11 +54,17 @@ def name_of(function: Callable[..., Any]) -> str:
     itself.
     """
     name = function.__name__
-    return "sinkhorn" if ".sinkhorn." in function.__module__ and name != "doubly_stochastic" else name
+    return (
+        "sinkhorn" if ".sinkhorn." in function.__module__ and name != "doubly_stochastic" else name
+    )
 
 
 def refuse(
-    name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], error: Exception
+    name: str,
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    error: Exception,
 ) -> NoReturn:
     """Raise the error of an op for these arguments; `error` itself if it names the op already."""
     said = str(error)
@@ -71,10 +86,14 @@ def refuse(
     if isinstance(error, RuntimeError) and not isinstance(error, NotImplementedError):
         raise error
     refusal = ValueError if isinstance(error, ValueError) else TypeError
-    raise refusal(f"{name}: arguments: expected those documented, got {first}; compare them") from error
+    raise refusal(
+        f"{name}: arguments: expected those documented, got {first}; compare them"
+    ) from error
 
 
-def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+def _arguments(
+    function: Callable[..., Any], given: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, str]]:
     """Yield name, value and annotation of each argument, including those within options."""
     kinds = inspect.get_annotations(inspect.unwrap(function))
     for argument, value in given.items():
@@ -88,4 +107,7 @@ def _arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> Iterat
 
 def _options(function: Callable[..., Any], kind: str) -> dict[str, str]:
     options: type[TypedDict] = inspect.unwrap(function).__globals__[kind[len("Unpack[") : -1]]  # type: ignore[valid-type]
-    return {name: getattr(each, "__forward_arg__", str(each)) for name, each in options.__annotations__.items()}
+    return {
+        name: getattr(each, "__forward_arg__", str(each))
+        for name, each in options.__annotations__.items()
+    }

@@ -54,9 +54,13 @@ def extent(function: str, grid: Grid, name: str = "grid") -> tuple[int, int, int
 def check_patches(function: str, name: str, patches: int) -> None:
     """Refuse a grid before allocating memory for it."""
     if not patches < 2**28:
-        raise ValueError(f"{function}: {name}: expected fewer than 2^28 patches, got {patches}; use a coarser grid")
+        raise ValueError(
+            f"{function}: {name}: expected fewer than 2^28 patches, got {patches}; use a coarser grid"
+        )
 
 
 def check_count(function: str, name: str, count: int, most: int, of: str) -> None:
     if not 0 <= operator.index(count) <= most:
-        raise ValueError(f"{function}: {name}: expected 0 to {most} ({of}), got {count}; ask for fewer")
+        raise ValueError(
+            f"{function}: {name}: expected 0 to {most} ({of}), got {count}; ask for fewer"
+        )

@@ -24,7 +24,13 @@ def _empty_beside(index: Tensor, scores: Tensor, visible: int, *rest: int) -> Tr
 
 @op("weighted_mask", _empty_beside)
 def weighted_mask(
-    index: Tensor, weights: Tensor, visible: int, draws_hidden: bool, seed: int, step: int, view: int
+    index: Tensor,
+    weights: Tensor,
+    visible: int,
+    draws_hidden: bool,
+    seed: int,
+    step: int,
+    view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = _empty_beside(index, weights, visible)
     _core.mask.weighted(index, seed, step, view, weights, draws_hidden, *out, stream(index))
@@ -62,13 +68,26 @@ def weighted(
     """
     check_count("weighted", "visible", visible, weights.shape[-1], "patches")
     if draw not in ("visible", "hidden"):
-        raise ValueError(f"weighted: draw: expected 'visible' or 'hidden', got {draw!r}; choose one")
-    return Mask(*weighted_mask(index, weights.detach().contiguous(), visible, draw == "hidden", seed, step, view))
+        raise ValueError(
+            f"weighted: draw: expected 'visible' or 'hidden', got {draw!r}; choose one"
+        )
+    return Mask(
+        *weighted_mask(
+            index, weights.detach().contiguous(), visible, draw == "hidden", seed, step, view
+        )
+    )
 
 
 @op("ranked_mask", _empty_beside)
 def ranked_mask(
-    index: Tensor, scores: Tensor, visible: int, hard: int, lowest: bool, seed: int, step: int, view: int
+    index: Tensor,
+    scores: Tensor,
+    visible: int,
+    hard: int,
+    lowest: bool,
+    seed: int,
+    step: int,
+    view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = _empty_beside(index, scores, visible)
     _core.mask.ranked(index, seed, step, view, scores, hard, lowest, *out, stream(index))
@@ -123,7 +142,9 @@ def priority_mask(
 
 
 @accepts_numpy
-def priority(index: Tensor, priority: Tensor, visible: int, *, seed: int = 0, step: int = 0, view: int = 0) -> Mask:
+def priority(
+    index: Tensor, priority: Tensor, visible: int, *, seed: int = 0, step: int = 0, view: int = 0
+) -> Mask:
     """Hide the M largest of priority + U[0, 1) (HAP, Yuan et al. 2023).
 
     A difference of 1 or more decides the order; smaller ones change the odds; equal priorities are

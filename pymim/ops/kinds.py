@@ -35,7 +35,8 @@ def tensor_fault(value: Any) -> str | None:
         return f"expected a tensor or array, got {type(value).__name__}; convert it first"
     faults = {
         "a nested one; pad it": value.is_nested,
-        f"{value.layout}; call .to_dense()": not value.is_nested and value.layout is not torch.strided,
+        f"{value.layout}; call .to_dense()": not value.is_nested
+        and value.layout is not torch.strided,
         "a quantised one; call .dequantize()": value.is_quantized,
         f"dtype {value.dtype}; convert it": value.dtype not in DTYPES,
         "one on the meta device, without values; make it on another": value.is_meta,
@@ -52,7 +53,11 @@ def _record_fault(value: Any, name: str) -> str | None:
 
 
 def _potentials_fault(value: Any) -> str | None:
-    return _record_fault(value, "Potentials") if not isinstance(value, tuple) else _record_fault(value[:2], "tuple")
+    return (
+        _record_fault(value, "Potentials")
+        if not isinstance(value, tuple)
+        else _record_fault(value[:2], "tuple")
+    )
 
 
 def _scores_fault(value: Any) -> str | None:
@@ -78,7 +83,9 @@ def _sizes_fault(value: Any) -> str | None:
     return None if not _whole_fault(value) else _sequence_fault(value, _whole_fault)
 
 
-def _sequence_fault(value: Any, check: Callable[[Any], str | None], length: int | None = None) -> str | None:
+def _sequence_fault(
+    value: Any, check: Callable[[Any], str | None], length: int | None = None
+) -> str | None:
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return f"expected a tuple of numbers, got {_shown(value)}; pass a tuple"
     if length is not None and len(value) != length:
@@ -96,7 +103,11 @@ def _name_fault(value: Any) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    return f"a {type(value).__name__}" if isinstance(value, (Tensor, np.ndarray)) else ascii(value)[:40]
+    return (
+        f"a {type(value).__name__}"
+        if isinstance(value, (Tensor, np.ndarray))
+        else ascii(value)[:40]
+    )
 
 
 def _pair(check: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
@@ -118,9 +129,13 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "Domain": _name_fault,
     "Grid": _sizes_fault,
     "Sequence[Grid]": lambda value: _sequence_fault(value, _sizes_fault),
-    "float | Sequence[float]": lambda value: _number_fault(value) and _sequence_fault(value, _number_fault),
+    "float | Sequence[float]": lambda value: (
+        _number_fault(value) and _sequence_fault(value, _number_fault)
+    ),
     "Range": _pair(_number_fault),
     "tuple[float, float]": _pair(_number_fault),
-    "tuple[float, float | None]": _pair(lambda value: None if value is None else _number_fault(value)),
+    "tuple[float, float | None]": _pair(
+        lambda value: None if value is None else _number_fault(value)
+    ),
     "tuple[int, int]": _pair(_whole_fault),
 }

@@ -15,7 +15,15 @@ from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
-from pymim.ops.block import Ragged, Targets, block, block_size, inverse_block, multi_block, ragged_block
+from pymim.ops.block import (
+    Ragged,
+    Targets,
+    block,
+    block_size,
+    inverse_block,
+    multi_block,
+    ragged_block,
+)
 from pymim.ops.grid import Grid, Mask, Triple, check_count, check_patches, empty, extent
 from pymim.ops.guided import priority, ranked, weighted
 from pymim.ops.register import op
@@ -41,7 +49,9 @@ __all__ = [
 ]
 
 
-def _empty_on_grid(index: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int, *draw: int) -> Triple:
+def _empty_on_grid(
+    index: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int, *draw: int
+) -> Triple:
     return empty(index, math.prod(grid), visible)
 
 
@@ -56,7 +66,13 @@ def _empty_in_views(index: Tensor, patches: int, visible: int, views: int, *rest
 
 @op("uniform_mask", _empty_on_grid)
 def uniform_mask(
-    index: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int, seed: int, step: int, view: int
+    index: Tensor,
+    grid: Sequence[int],
+    unit: Sequence[int],
+    visible: int,
+    seed: int,
+    step: int,
+    view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = _empty_on_grid(index, grid, unit, visible)
     _core.mask.uniform(index, seed, step, view, grid, unit, *out, stream(index))
@@ -65,7 +81,14 @@ def uniform_mask(
 
 @accepts_numpy
 def uniform(
-    index: Tensor, grid: Grid, visible: int, *, unit: Grid = 1, seed: int = 0, step: int = 0, view: int = 0
+    index: Tensor,
+    grid: Grid,
+    visible: int,
+    *,
+    unit: Grid = 1,
+    seed: int = 0,
+    step: int = 0,
+    view: int = 0,
 ) -> Mask:
     """Hide units of patches uniformly, without replacement (MAE, He et al. 2022).
 
@@ -88,12 +111,24 @@ def uniform(
     """
     sizes = extent("uniform", grid)
     check_count("uniform", "visible", visible, math.prod(sizes), "patches")
-    return Mask(*uniform_mask(index, sizes, extent("uniform", unit, "unit"), visible, seed, step, view))
+    return Mask(
+        *uniform_mask(index, sizes, extent("uniform", unit, "unit"), visible, seed, step, view)
+    )
 
 
-@op("filtered_mask", lambda index, bank, rows, columns, visible, *draw: empty(index, rows * columns, visible))
+@op(
+    "filtered_mask",
+    lambda index, bank, rows, columns, visible, *draw: empty(index, rows * columns, visible),
+)
 def filtered_mask(
-    index: Tensor, bank: Tensor, rows: int, columns: int, visible: int, seed: int, step: int, view: int
+    index: Tensor,
+    bank: Tensor,
+    rows: int,
+    columns: int,
+    visible: int,
+    seed: int,
+    step: int,
+    view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = empty(index, rows * columns, visible)
     _core.mask.filtered(index, seed, step, view, bank, rows, columns, *out, stream(index))
@@ -138,7 +173,14 @@ def filtered(
 
 @op("disjoint_masks", _empty_in_views)
 def disjoint_masks(
-    index: Tensor, patches: int, visible: int, views: int, covered: int, seed: int, step: int, view: int
+    index: Tensor,
+    patches: int,
+    visible: int,
+    views: int,
+    covered: int,
+    seed: int,
+    step: int,
+    view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = _empty_in_views(index, patches, visible, views)
     _core.mask.disjoint(index, seed, step, view, covered, *out, stream(index))
@@ -180,13 +222,21 @@ def disjoint(
     if views < 1:
         raise ValueError(f"disjoint: views: expected 1 or more, got {views}; ask for two")
     most = min(patches, views * (patches - visible))
-    stacked = disjoint_masks(index, patches, visible, views, most if covered is None else covered, seed, step, view)
+    stacked = disjoint_masks(
+        index, patches, visible, views, most if covered is None else covered, seed, step, view
+    )
     return tuple(Mask(*parts) for parts in zip(*stacked, strict=True))
 
 
 @op("budget_mask", lambda index, sizes, alpha, visible, *draw: empty(index, sum(sizes), visible))
 def budget_mask(
-    index: Tensor, sizes: Sequence[int], alpha: Sequence[float], visible: int, seed: int, step: int, view: int
+    index: Tensor,
+    sizes: Sequence[int],
+    alpha: Sequence[float],
+    visible: int,
+    seed: int,
+    step: int,
+    view: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = empty(index, sum(sizes), visible)
     _core.mask.budget(index, seed, step, view, sizes, alpha, *out, stream(index))
@@ -236,7 +286,9 @@ def subset_ids(index: Tensor, ids: Tensor, count: int, seed: int, step: int, vie
 
 
 @accepts_numpy
-def subset(index: Tensor, ids: Tensor, count: int, *, seed: int = 0, step: int = 0, view: int = 0) -> Tensor:
+def subset(
+    index: Tensor, ids: Tensor, count: int, *, seed: int = 0, step: int = 0, view: int = 0
+) -> Tensor:
     """Draw a uniform subset of each row, such as the hidden patches to predict.
 
     (CAPI, Darcet et al. 2025.)

@@ -35,10 +35,15 @@ def _run(
     b, m = scores.shape
     scores = scores.detach()  # DLPack refuses tensors that require a gradient
     scratch = scores.new_empty(b, _core.rank.relative_loss_scratch(m))
-    _core.rank.relative_loss(scores, losses, weights, epsilon, scratch, sums, pairs, gradient, stream(scores))
+    _core.rank.relative_loss(
+        scores, losses, weights, epsilon, scratch, sums, pairs, gradient, stream(scores)
+    )
 
 
-@op("relative_loss", lambda scores, losses, epsilon: (scores.new_empty(()), torch.empty_like(scores)))
+@op(
+    "relative_loss",
+    lambda scores, losses, epsilon: (scores.new_empty(()), torch.empty_like(scores)),
+)
 def _relative_loss(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     """Give the mean over the pairs, and its gradient, which the backward pass scales."""
     sums, pairs = torch.empty_like(scores), torch.empty_like(scores, dtype=torch.int64)
@@ -81,13 +86,17 @@ def _relative_sums(scores: Tensor, losses: Tensor, epsilon: float) -> tuple[Tens
 
 
 @op("relative_sums_backward", lambda upstream, scores, losses, epsilon: torch.empty_like(scores))
-def _relative_sums_backward(upstream: Tensor, scores: Tensor, losses: Tensor, epsilon: float) -> Tensor:
+def _relative_sums_backward(
+    upstream: Tensor, scores: Tensor, losses: Tensor, epsilon: float
+) -> Tensor:
     gradient = torch.empty_like(scores)
     _run(scores, losses, upstream.contiguous(), epsilon, None, None, gradient)
     return gradient
 
 
-def _save_inputs(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: tuple[Tensor, Tensor]) -> None:
+def _save_inputs(
+    ctx: Any, inputs: tuple[Tensor, Tensor, float], output: tuple[Tensor, Tensor]
+) -> None:
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(*inputs[:2])
     ctx.epsilon = inputs[2]
@@ -116,7 +125,9 @@ def _check_scores(function: str, name: str, scores: Tensor) -> None:
             f"{function}: {name}: expected a floating point dtype, got {scores.dtype}; convert it first"
         )
     if scores.ndim != 2:
-        raise ValueError(f"{function}: {name}: expected 2 axes [B M], got {list(scores.shape)}; reshape it")
+        raise ValueError(
+            f"{function}: {name}: expected 2 axes [B M], got {list(scores.shape)}; reshape it"
+        )
 
 
 @accepts_numpy
@@ -177,7 +188,9 @@ def _top_k(scores: Tensor, k: int, descending: bool) -> Tensor:
 
 def _sort_scratch(scores: Tensor) -> Tensor:
     b, m = scores.shape
-    return scores.new_empty(b, _core.rank.rank_scratch(m, scores.dtype == torch.float64), dtype=torch.int64)
+    return scores.new_empty(
+        b, _core.rank.rank_scratch(m, scores.dtype == torch.float64), dtype=torch.int64
+    )
 
 
 def _sortable(function: str, scores: Tensor) -> Tensor:
@@ -216,5 +229,7 @@ def top_k(scores: Tensor, k: int, *, descending: bool = True) -> Tensor:
     """
     scores = _sortable("top_k", scores)
     if not 0 <= k <= scores.shape[1]:
-        raise ValueError(f"top_k: k: expected 0 to {scores.shape[1]} (patches), got {k}; ask for fewer")
+        raise ValueError(
+            f"top_k: k: expected 0 to {scores.shape[1]} (patches), got {k}; ask for fewer"
+        )
     return _top_k(scores, k, descending)

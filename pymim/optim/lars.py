@@ -46,7 +46,9 @@ class LARS(Recipe):
     ) -> None:
         positive(self, trust=trust)
         finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay)
-        super().__init__((Group("", rate, warmup, weight_decay, scale_by=scale_by, momentum=momentum),), no_decay)
+        super().__init__(
+            (Group("", rate, warmup, weight_decay, scale_by=scale_by, momentum=momentum),), no_decay
+        )
         self.trust = trust
 
     def make(self, parts: list[dict[str, Any]]) -> torch.optim.Optimizer:

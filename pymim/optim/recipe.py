@@ -119,9 +119,14 @@ class Recipe:
             number = next(i for i, group in enumerate(self.groups) if group.names.search(name))
             long = parameter.ndim > 1 or self.groups[number].vectors
             decayed = long and not self.no_decay.search(name)
-            parts.setdefault((number, self._multiplier(name, layers[name]), decayed), []).append(parameter)
+            parts.setdefault((number, self._multiplier(name, layers[name]), decayed), []).append(
+                parameter
+            )
         return self.make(
-            [{"params": p, "group": g, "multiplier": m, "decayed": d} for (g, m, d), p in parts.items()]
+            [
+                {"params": p, "group": g, "multiplier": m, "decayed": d}
+                for (g, m, d), p in parts.items()
+            ]
         )
 
     def check(self, module: nn.Module) -> None:
@@ -162,11 +167,19 @@ class Recipe:
 
 def _nearest(pattern: str, names: Sequence[str]) -> str:
     """Name the parameter, or part of a name, that is spelt most like the words of an expression."""
-    words = [word for word in re.sub(r"\\[AbBdDsSwWZ]|[\\^$*+?(){}\[\]]", "", pattern).split("|") if word] or [""]
+    words = [
+        word for word in re.sub(r"\\[AbBdDsSwWZ]|[\\^$*+?(){}\[\]]", "", pattern).split("|") if word
+    ] or [""]
     known = sorted({part for name in names for part in (name, *name.split("."))})
-    likeness = {one: max(SequenceMatcher(None, word, one).ratio() for word in words) for one in known}
+    likeness = {
+        one: max(SequenceMatcher(None, word, one).ratio() for word in words) for one in known
+    }
     nearest = max(known, key=lambda one: likeness[one])
-    return f"did you mean {nearest!r}?" if likeness[nearest] > 0.6 else f"the nearest name is {nearest!r}"
+    return (
+        f"did you mean {nearest!r}?"
+        if likeness[nearest] > 0.6
+        else f"the nearest name is {nearest!r}"
+    )
 
 
 def _layers(names: Sequence[str]) -> dict[str, int]:

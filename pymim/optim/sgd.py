@@ -50,7 +50,9 @@ class SGD(Recipe):
     ) -> None:
         positive(self, **given(trust=trust))
         finite(self, 0, rate=rate, warmup=warmup, weight_decay=weight_decay)
-        rest = Group("", rate, warmup, weight_decay, scale_by=scale_by, vectors=True, momentum=momentum)
+        rest = Group(
+            "", rate, warmup, weight_decay, scale_by=scale_by, vectors=True, momentum=momentum
+        )
         super().__init__((*groups, rest), no_decay, multipliers, layer_decay)
         self.trust = trust
 

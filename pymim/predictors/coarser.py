@@ -71,7 +71,14 @@ class Finer(Predictor):
 
     reads = "mask"
 
-    def __init__(self, encoder: Encoder, width: int, of: Callable[..., nn.Module], by: int = 4, dim: int = 128):
+    def __init__(
+        self,
+        encoder: Encoder,
+        width: int,
+        of: Callable[..., nn.Module],
+        by: int = 4,
+        dim: int = 128,
+    ):
         super().__init__()
         whole(self, 2, by=by)
         whole(self, 1, dim=dim)

@@ -85,9 +85,13 @@ class Cross(Positioned):
         share(self, "from 0 to below 1", drop_path=drop_path)
         check_init(self, qkv_init=qkv_init)
         if head not in HEADS:
-            raise ValueError(f"Cross: head: expected one of {', '.join(HEADS)}, got {head!r}; name one of them")
+            raise ValueError(
+                f"Cross: head: expected one of {', '.join(HEADS)}, got {head!r}; name one of them"
+            )
         if not embed and positions not in FORMS:
-            raise ValueError(f"Cross: embed: expected True with {positions} positions, got False; use rotary ones")
+            raise ValueError(
+                f"Cross: embed: expected True with {positions} positions, got False; use rotary ones"
+            )
         self.embed = Linear(encoder.width, dim) if embed else nn.Identity()
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, encoder.prefix, heads, encoder.placed)
@@ -105,7 +109,9 @@ class Cross(Positioned):
             return self.everywhere(features, None, grid)
         return self._predict(features, mask.predicted, grid)
 
-    def everywhere(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B N T"]:
+    def everywhere(
+        self, features: Features, mask: Mask | None, grid: Grid
+    ) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order. Predictions of visible ones are untrained."""
         return self._predict(features, _every(features, grid), grid)
 
@@ -138,7 +144,9 @@ class Cross(Positioned):
             queries = queries + table[1][0][asked]
         return queries, context, self._rotations(ids, asked, grid)
 
-    def _rotations(self, ids: Tensor | None, asked: Tensor, grid: Grid) -> tuple[Rotation, Rotation] | None:
+    def _rotations(
+        self, ids: Tensor | None, asked: Tensor, grid: Grid
+    ) -> tuple[Rotation, Rotation] | None:
         if self.rotary is None:
             return None
         return self.rotary.patches(grid, asked), self.rotary.tokens(grid, ids, asked.device)

@@ -67,7 +67,11 @@ class Heads(Predictor):
         _check(kind, gain, learned)
         self.sets, self.width = sets, width
         sizes = [encoder.embedding, *layers]
-        parts = [part for before, after in pairwise(sizes) for part in (nn.Linear(before, after), nn.GELU())]
+        parts = [
+            part
+            for before, after in pairwise(sizes)
+            for part in (nn.Linear(before, after), nn.GELU())
+        ]
         self.mlp = nn.Sequential(*parts[:-1])
         for part in self.mlp.children():
             if isinstance(part, nn.Linear):
@@ -91,7 +95,9 @@ class Heads(Predictor):
 
 def _check(kind: str, gain: float, learned: bool) -> None:
     if kind not in KINDS:
-        raise ValueError(f"Heads: kind: expected one of {', '.join(KINDS)}, got {kind!r}; name one of them")
+        raise ValueError(
+            f"Heads: kind: expected one of {', '.join(KINDS)}, got {kind!r}; name one of them"
+        )
     if kind != "cosine" and (gain != 1 or learned):
         raise ValueError(
             f"Heads: gain, learned: expected none, as the kind is {kind}, got {gain} and {learned}; "

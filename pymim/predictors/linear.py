@@ -39,7 +39,9 @@ class Linear(nn.Module):
         out: Tensor = self.head(asked_tokens(features, mask, grid))
         return out
 
-    def everywhere(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B N T"]:
+    def everywhere(
+        self, features: Features, mask: Mask | None, grid: Grid
+    ) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order, for pictures."""
         return self.forward(features, None, grid)
 

@@ -24,13 +24,17 @@ class Normed(Predictor):
         norm: "layer" or "rms".
     """
 
-    def __init__(self, encoder: Encoder, width: int, of: Callable[..., nn.Module], norm: str = "layer"):
+    def __init__(
+        self, encoder: Encoder, width: int, of: Callable[..., nn.Module], norm: str = "layer"
+    ):
         super().__init__()
         self.norm = make_norm(norm, encoder.width)
         self.of: Predictor = of(encoder, width)  # type: ignore[assignment]
         self.reads = self.of.reads
 
-    def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"] | Made:
+    def forward(
+        self, features: Features, mask: Mask | None, grid: Grid
+    ) -> Float[Tensor, "B M T"] | Made:
         made: Tensor | Made = self.of(self._normed(features), mask, grid)
         return made
 
@@ -40,4 +44,6 @@ class Normed(Predictor):
         return values
 
     def _normed(self, features: Features) -> Features:
-        return features._replace(tokens=self.norm(features.tokens), prefix=self.norm(features.prefix))
+        return features._replace(
+            tokens=self.norm(features.tokens), prefix=self.norm(features.prefix)
+        )

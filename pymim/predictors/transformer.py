@@ -105,7 +105,10 @@ class Transformer(Positioned):
         Raises:
             ValueError: the other is not a Transformer of the same dim.
         """
-        if not isinstance(other, Transformer) or other.embed.weight.shape != self.embed.weight.shape:
+        if (
+            not isinstance(other, Transformer)
+            or other.embed.weight.shape != self.embed.weight.shape
+        ):
             got = type(other).__name__
             raise ValueError(
                 f"Transformer.share: other: expected a Transformer of the same dim, got {got}; share none"
@@ -125,7 +128,9 @@ class Transformer(Positioned):
             return self._predict(features, mask.predicted, grid, mask.predicted.shape[1])
         return gather(self.everywhere(features, mask, grid), mask.predicted)
 
-    def everywhere(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B N T"]:
+    def everywhere(
+        self, features: Features, mask: Mask | None, grid: Grid
+    ) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order. If the loss is on hidden ones, the others are
         untrained.
         """
@@ -139,7 +144,9 @@ class Transformer(Positioned):
         """Predict each group as if the others did not exist: as an image of its own in the batch."""
         (images, total), count = mask.predicted.shape, mask.groups
         parts = features.prefix, features.tokens, features.ids
-        prefix, tokens, ids = (part.repeat_interleave(count, 0) for part in parts if part is not None)
+        prefix, tokens, ids = (
+            part.repeat_interleave(count, 0) for part in parts if part is not None
+        )
         repeated = features._replace(prefix=prefix, tokens=tokens, ids=ids)
         asked = mask.predicted.reshape(images * count, total // count)
         return self._predict(repeated, asked, grid, total // count).reshape(images, total, -1)
@@ -151,7 +158,9 @@ class Transformer(Positioned):
         tokens, ids = self._embedded(features), features.ids
         if hidden is not None and ids is not None:
             ids = torch.cat([ids, hidden], 1)
-            tokens = torch.cat([tokens, self._mask_token().to(tokens.dtype).expand(*hidden.shape, -1)], 1)
+            tokens = torch.cat(
+                [tokens, self._mask_token().to(tokens.dtype).expand(*hidden.shape, -1)], 1
+            )
         if (table := self.positions(grid)) is not None:
             prefix, patches = table[0], rows(table[1], ids)
             tokens = tokens + torch.cat([prefix.expand(len(patches), -1, -1), patches], 1)

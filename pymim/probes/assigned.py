@@ -49,7 +49,9 @@ class Assigned:
         """Measure the scores of test images; `chosen` is the head to use."""
         heads = [_agreement(scores, truth) for scores in test.unbind(1)]
         kept = heads if chosen is None else [heads[chosen]]
-        found = {f"{self.name}{measure}": _mean([head[measure] for head in kept]) for measure in kept[0]}
+        found = {
+            f"{self.name}{measure}": _mean([head[measure] for head in kept]) for measure in kept[0]
+        }
         if self.training and (labels >= 0).any():
             seen = [_agreement(scores, labels)[""] for scores in train.unbind(1)]
             found[f"{self.name}_train"] = _mean(seen) if chosen is None else seen[chosen]

@@ -24,7 +24,9 @@ class Pool(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = self.norm(tokens)
-        pooled, _ = self.attention(self.query.expand(len(tokens), -1, -1), tokens, tokens, need_weights=False)
+        pooled, _ = self.attention(
+            self.query.expand(len(tokens), -1, -1), tokens, tokens, need_weights=False
+        )
         scores: Tensor = self.head(pooled[:, 0])
         return scores
 
@@ -46,7 +48,12 @@ class Attentive:
     takes = "tokens"
 
     def __init__(
-        self, rate: float = 2e-3, epochs: int = 20, batch: int = 64, heads: int = 4, least: int = 1000
+        self,
+        rate: float = 2e-3,
+        epochs: int = 20,
+        batch: int = 64,
+        heads: int = 4,
+        least: int = 1000,
     ) -> None:
         positive(self, rate=rate)
         whole(self, 1, epochs=epochs, batch=batch, heads=heads, least=least)

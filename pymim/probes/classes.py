@@ -55,7 +55,11 @@ def labels_of(source: Source | None, size: int) -> Labels:
     index = chosen(source, size)
     known = np.empty(0, np.int64) if source.labels is None else source.labels[source.labels >= 0]
     return Labels(
-        labels(source, index), len(source), len(source) - len(known), len(np.unique(known)), source.classes
+        labels(source, index),
+        len(source),
+        len(source) - len(known),
+        len(np.unique(known)),
+        source.classes,
     )
 
 
@@ -122,7 +126,9 @@ def renumbered(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     others = test[test >= 0].unique()
     table = torch.cat([classes, others[~torch.isin(others, classes)]])
     order = table.argsort()
-    found = [torch.where(part < 0, part, _place(table[order], order, part)) for part in (train, test)]
+    found = [
+        torch.where(part < 0, part, _place(table[order], order, part)) for part in (train, test)
+    ]
     return found[0], found[1]
 
 

@@ -65,7 +65,9 @@ class Readout:
         share(self, "from 0 to below 1", dropout=dropout)
         positive(self, std=std)
         if layers > 1 and pool not in ("class", "class-mean"):
-            raise ConfigError(f"Readout: layers: expected 1 with pool = {pool!r}, got {layers}; set pool = 'class'")
+            raise ConfigError(
+                f"Readout: layers: expected 1 with pool = {pool!r}, got {layers}; set pool = 'class'"
+            )
         self.pool, self.layers = pool, layers
         self.final_norm = final_norm
         self.norm, self.dropout = norm, dropout
@@ -77,7 +79,9 @@ class Readout:
                 "set both or neither"
             )
         if tap is not None and pool not in ("mean", "attention", "cells"):
-            raise ConfigError(f"Readout: tap: expected None with pool = {pool!r}, got {tap}; set pool = 'mean'")
+            raise ConfigError(
+                f"Readout: tap: expected None with pool = {pool!r}, got {tap}; set pool = 'mean'"
+            )
 
     def check(self, encoder: Encoder) -> None:
         """Refuse an encoder that lacks what is read.
@@ -98,9 +102,13 @@ class Readout:
                 f"Readout: tap: expected one of the {depth} layers of {kind}, from 1, got {self.tap}; name another"
             )
         if self.layers > max(depth, 1):
-            raise ConfigError(f"Readout: layers: expected at most {depth} blocks of {kind}, got {self.layers}")
+            raise ConfigError(
+                f"Readout: layers: expected at most {depth} blocks of {kind}, got {self.layers}"
+            )
         if not self.final_norm and not isinstance(getattr(bare, "norm", None), nn.Module):
-            raise ConfigError(f"Readout: final_norm: expected True, as {kind} has none, got False; leave it out")
+            raise ConfigError(
+                f"Readout: final_norm: expected True, as {kind} has none, got False; leave it out"
+            )
         if self.pool == "attention" and encoder.width % CHANNELS and encoder.width > CHANNELS:
             raise ConfigError(
                 f"Readout: pool: expected a width that {CHANNELS} divides for 'attention', got {encoder.width}; "
@@ -176,7 +184,9 @@ class Classifier(nn.Module):
         if pool in ("mean", "attention"):
             return tokens if pool == "attention" else tokens.mean(1)
         if self.readout.cells is not None:
-            return adaptive_avg_pool2d(tokens.mT.unflatten(2, self._grid), self.readout.cells).flatten(1)
+            return adaptive_avg_pool2d(
+                tokens.mT.unflatten(2, self._grid), self.readout.cells
+            ).flatten(1)
         found = [self._class_token(features, number) for number in self._numbers]
         return torch.cat([*found, tokens.mean(1)] if pool == "class-mean" else found, 1)
 
@@ -195,7 +205,11 @@ class Classifier(nn.Module):
         """Change the copied encoder: keep the taps that are read, drop the norm if unwanted."""
         bare, readout = innermost(encoder), self.readout
         depth = len(getattr(bare, "blocks", ()))
-        before = tuple(range(depth - readout.layers + 1, depth)) if readout.tap is None else (readout.tap,)
+        before = (
+            tuple(range(depth - readout.layers + 1, depth))
+            if readout.tap is None
+            else (readout.tap,)
+        )
         self._numbers = (*before, None)  # the last block's class token is the features' own
         self._grid = tuple(encoder.base if readout.tap is None else encoder.ended(readout.tap).base)
         if before:
@@ -252,7 +266,9 @@ def set_drop_path(encoder: nn.Module, rate: float) -> None:
     blocks = [part for part in encoder.modules() if isinstance(part, Block)]
     if not blocks:
         kind = type(encoder).__name__
-        raise ConfigError(f"drop_path: expected None, as {kind} has no blocks that drop paths, got {rate}")
+        raise ConfigError(
+            f"drop_path: expected None, as {kind} has no blocks that drop paths, got {rate}"
+        )
     for number, block in enumerate(blocks):
         block.drop_path = DropPath(rate * number / max(1, len(blocks) - 1))
 
@@ -260,4 +276,6 @@ def set_drop_path(encoder: nn.Module, rate: float) -> None:
 def _choose(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         known = ", ".join(choices)
-        raise ConfigError(f"Readout: {name}: expected one of {known}, got {value!r}; name one of them")
+        raise ConfigError(
+            f"Readout: {name}: expected one of {known}, got {value!r}; name one of them"
+        )

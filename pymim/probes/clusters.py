@@ -34,9 +34,15 @@ class Clusters:
     def remark(self, labels: Tensor) -> str:
         """Say if there are more clusters than images."""
         more = self.clusters is not None and self.clusters > len(labels)
-        return f"{self.clusters} clusters of {len(labels)} training images: some are empty" if more else ""
+        return (
+            f"{self.clusters} clusters of {len(labels)} training images: some are empty"
+            if more
+            else ""
+        )
 
-    def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> dict[str, float]:
+    def __call__(
+        self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor
+    ) -> dict[str, float]:
         """Measure test features [M D], by centroids of training features [N D]."""
         classes = torch.cat([labels, truth]).unique()
         count = self.clusters or int((classes >= 0).sum())

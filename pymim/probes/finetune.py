@@ -74,18 +74,25 @@ class FineTune:
         finite(self, 0, rate=rate, **given(drop_path=drop_path))
         if view is not None and not hasattr(view, "normalise"):
             kind = type(view).__name__
-            raise ConfigError(f"FineTune: view: expected one that normalises, got {kind}; use views.Pretrain")
+            raise ConfigError(
+                f"FineTune: view: expected one that normalises, got {kind}; use views.Pretrain"
+            )
         self.frozen, self.name = frozen, "head" if frozen else "finetune"
         self.labels_per_class, self.steps = labels_per_class, steps
         self.batch = batch
         self.drop_path, self.view = drop_path, view
         self.readout = readout
         recipe = AdamW(
-            Cosine(rate, warmup=warmup), weight_decay=weight_decay, betas=(0.9, 0.999), layer_decay=layer_decay
+            Cosine(rate, warmup=warmup),
+            weight_decay=weight_decay,
+            betas=(0.9, 0.999),
+            layer_decay=layer_decay,
         )
         self.learning = Learning(recipe, smoothing, mixing, clip, average=average)
 
-    def __call__(self, encoder: Encoder, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
+    def __call__(
+        self, encoder: Encoder, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor
+    ) -> float:
         """Give the top-1 accuracy on test images [M C H W], after training on some of the images [N
         C H W].
 
@@ -112,7 +119,9 @@ class FineTune:
         return f"{wanted} images a class are asked for, there are {span}: it learns from {total}"
 
     def _train(self, encoder: Encoder, images: Tensor, labels: Tensor) -> nn.Module:
-        model = Classifier(encoder, int(labels.max()) + 1, self.frozen, self.readout, self.drop_path)
+        model = Classifier(
+            encoder, int(labels.max()) + 1, self.frozen, self.readout, self.drop_path
+        )
         lesson = Lesson(self.learning, model.train().to(images.device))
         for step in range(self.steps):
             chosen = torch.randint(len(images), (self.batch,))

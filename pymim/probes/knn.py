@@ -33,7 +33,9 @@ class KNN:
     def remark(self, labels: Tensor) -> str:
         """Say if there are no more training images than neighbours."""
         count = len(labels)
-        return f"k is {self.k} of {count} training images: all of them vote" if self.k >= count else ""
+        return (
+            f"k is {self.k} of {count} training images: all of them vote" if self.k >= count else ""
+        )
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
         """Give the top-1 accuracy on test features [M D], from training features [N D]."""

@@ -66,7 +66,9 @@ class Lesson(nn.Module):
         """Give the module to evaluate: the average if there is one."""
         return self.model if self.average is None else self.average.module
 
-    def step(self, images: Float[Tensor, "B C *S"], labels: Int[Tensor, " B"], step: int, steps: int) -> Tensor:
+    def step(
+        self, images: Float[Tensor, "B C *S"], labels: Int[Tensor, " B"], step: int, steps: int
+    ) -> Tensor:
         """Train on a batch, and give its loss, a scalar."""
         learning, model = self.learning, self.model
         learning.optimizer.set(self.stepper, step, steps, len(images))

@@ -70,7 +70,9 @@ class Linear:
 
     def remark(self, labels: Tensor) -> str:
         """Say if no strength can be chosen."""
-        middle = f"no class has two images, one to hold out: the strength is {self._middle:g}, unchosen"
+        middle = (
+            f"no class has two images, one to hold out: the strength is {self._middle:g}, unchosen"
+        )
         return "" if held_out(labels).any() or len(self.strengths) == 1 else middle
 
     def findings(self) -> list[str]:
@@ -111,10 +113,17 @@ class Linear:
     def _tell_end(self, strength: float, order: list[float]) -> None:
         if strength in (order[0], order[-1]):
             end = "strongest" if strength == order[0] else "weakest"
-            self._found.append(f"the strength is {strength:g}, the {end} of those tried: one beyond may be better")
+            self._found.append(
+                f"the strength is {strength:g}, the {end} of those tried: one beyond may be better"
+            )
 
     def _fit(
-        self, features: Tensor, labels: Tensor, strength: float, start: Logistic | None, classes: int = 0
+        self,
+        features: Tensor,
+        labels: Tensor,
+        strength: float,
+        start: Logistic | None,
+        classes: int = 0,
     ) -> Logistic:
         classes = classes or int(labels.max()) + 1
         return fit(features, labels, classes, strength, start, self.iterations, self.tolerance)
@@ -128,5 +137,7 @@ def held_out(labels: Tensor) -> Tensor:
     _, inverse, counts = labels.unique(return_inverse=True, return_counts=True)
     several = (counts[inverse] > 1).nonzero()[:, 0]
     if len(several):
-        held[several[torch.from_numpy(stratified(labels[several].numpy(), -(-len(several) // 5)))]] = True
+        held[
+            several[torch.from_numpy(stratified(labels[several].numpy(), -(-len(several) // 5)))]
+        ] = True
     return held

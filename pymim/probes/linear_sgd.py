@@ -33,7 +33,12 @@ class LinearSGD:
     takes = "pooled"
 
     def __init__(
-        self, rate: float = 10.0, epochs: int = 90, batch: int = 1024, lars: bool = True, least: int = 5000
+        self,
+        rate: float = 10.0,
+        epochs: int = 90,
+        batch: int = 1024,
+        lars: bool = True,
+        least: int = 5000,
     ) -> None:
         positive(self, rate=rate)
         whole(self, 1, epochs=epochs, batch=batch, least=least)

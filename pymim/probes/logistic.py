@@ -69,7 +69,9 @@ def fit(
     features = features.double()
     scale = (features.square().mean(0) / classes + strength).rsqrt()
     seen = features * scale
-    inner = (seen.new_zeros(classes, len(scale)) if start is None else start.weight / scale).requires_grad_()
+    inner = (
+        seen.new_zeros(classes, len(scale)) if start is None else start.weight / scale
+    ).requires_grad_()
     bias = (seen.new_zeros(classes) if start is None else start.bias.clone()).requires_grad_()
     solver = torch.optim.LBFGS(
         [inner, bias],
@@ -83,7 +85,10 @@ def fit(
 
     def closure() -> Tensor:
         solver.zero_grad()
-        loss: Tensor = cross_entropy(seen @ inner.T + bias, labels) + strength / 2 * (inner * scale).square().sum()
+        loss: Tensor = (
+            cross_entropy(seen @ inner.T + bias, labels)
+            + strength / 2 * (inner * scale).square().sum()
+        )
         loss.backward()
         return loss
 

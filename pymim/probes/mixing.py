@@ -39,11 +39,15 @@ class Mixing:
         ConfigError: both are off.
     """
 
-    def __init__(self, mixup: float = 0.8, cutmix: float = 1.0, switch: float = 0.5, p: float = 1.0) -> None:
+    def __init__(
+        self, mixup: float = 0.8, cutmix: float = 1.0, switch: float = 0.5, p: float = 1.0
+    ) -> None:
         finite(self, 0, mixup=mixup, cutmix=cutmix)
         share(self, switch=switch, p=p)
         if mixup == 0 and cutmix == 0:
-            raise ConfigError("Mixing: mixup: expected one above 0 of mixup and cutmix, got 0; leave mixing out")
+            raise ConfigError(
+                "Mixing: mixup: expected one above 0 of mixup and cutmix, got 0; leave mixing out"
+            )
         self.mixup, self.cutmix = mixup, cutmix
         self.switch, self.p = switch, p
 
@@ -93,7 +97,9 @@ def _stretch(side: int, ratio: float) -> slice:
     return slice(max(start, 0), min(start + extent, side))
 
 
-def smoothed(labels: Int[Tensor, " B"], classes: int, smoothing: float = 0.0) -> Float[Tensor, "B K"]:
+def smoothed(
+    labels: Int[Tensor, " B"], classes: int, smoothing: float = 0.0
+) -> Float[Tensor, "B K"]:
     """Give 1 - smoothing to each label, and smoothing / K to each of K classes (Szegedy et al.
     2016).
     """

@@ -38,14 +38,21 @@ class PatchKNN:
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
         """Give the top-1 accuracy on test tokens [M T D], from training tokens [N T D]."""
         taken = torch.from_numpy(drawn(train.shape[1], self.each))
-        bank, queries = (normalize(tokens[:, taken].flatten(0, 1).float()) for tokens in (train, test))
+        bank, queries = (
+            normalize(tokens[:, taken].flatten(0, 1).float()) for tokens in (train, test)
+        )
         named = labels[:, taken] if labels.ndim == 2 else labels[:, None].expand(-1, len(taken))
-        votes = self._votes(bank, one_hot(named.flatten()).float(), queries).unflatten(0, (len(test), -1))
+        votes = self._votes(bank, one_hot(named.flatten()).float(), queries).unflatten(
+            0, (len(test), -1)
+        )
         if labels.ndim == 2:
             return float((votes.argmax(-1) == truth[:, taken]).float().mean())
         return float((votes.sum(1).argmax(-1) == truth).float().mean())
 
     def _votes(self, bank: Tensor, classes: Tensor, queries: Tensor) -> Tensor:
         """Count the classes of each query's neighbours [queries classes]."""
-        found = [(part @ bank.T).topk(min(self.k, len(bank))).indices for part in queries.split(self.chunk)]
+        found = [
+            (part @ bank.T).topk(min(self.k, len(bank))).indices
+            for part in queries.split(self.chunk)
+        ]
         return torch.cat([classes[nearest].sum(1) for nearest in found])

@@ -40,7 +40,9 @@ class Reading(NamedTuple):
     predictor: nn.Module | None = None
     head: Head | None = None
 
-    def __call__(self, encoder: Encoder, images: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
+    def __call__(
+        self, encoder: Encoder, images: Tensor, wanted: Collection[str]
+    ) -> dict[str, Tensor]:
         """Give "pooled" [B E], and, if wanted, "tokens" [B N D] and "scores" [B S K]; on the CPU."""
         device = next(encoder.parameters()).device
         with autocast(device):
@@ -55,11 +57,15 @@ class Reading(NamedTuple):
                 kept = torch.bfloat16 if chosen(current(), device) == "bf16" else torch.float32
                 found["tokens"] = features.tokens.to(kept).cpu()
             if "scores" in wanted and self.head is not None:
-                found["scores"] = self.head.predictor(last.at(self.head.tap), None, grid).float().cpu()
+                found["scores"] = (
+                    self.head.predictor(last.at(self.head.tap), None, grid).float().cpu()
+                )
         return found
 
     @torch.no_grad()
-    def all(self, encoder: Encoder, images: Tensor, wanted: Collection[str], batch: int) -> dict[str, Tensor]:
+    def all(
+        self, encoder: Encoder, images: Tensor, wanted: Collection[str], batch: int
+    ) -> dict[str, Tensor]:
         """Read images [N C *S] in batches, in evaluation mode."""
         parts = [encoder, self.predictor, self.head and self.head.predictor]
         with still(*(part for part in parts if part is not None)):

@@ -30,4 +30,7 @@ def settings(value: Any) -> Any:
         return value.pattern
     if not hasattr(value, "__dict__") or hasattr(value, "__qualname__"):
         return getattr(value, "__qualname__", type(value).__name__)
-    return {"is": type(value).__name__, **{key: settings(each) for key, each in vars(value).items()}}
+    return {
+        "is": type(value).__name__,
+        **{key: settings(each) for key, each in vars(value).items()},
+    }

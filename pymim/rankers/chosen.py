@@ -20,7 +20,9 @@ def chosen(ranker: str, objectives: Sequence[Objective], name: str) -> Objective
         known = ", ".join(o.name for o in objectives)
         raise ValueError(f"{ranker}: of: expected one of {known}, got {name!r}; name an objective")
     if objective.on != "predicted" or len(objective.sources) > 1:
-        where = objective.on if len(objective.sources) == 1 else f"{len(objective.sources)} branches"
+        where = (
+            objective.on if len(objective.sources) == 1 else f"{len(objective.sources)} branches"
+        )
         raise ValueError(
             f"{ranker}: of: expected an objective on the predicted patches of one branch, got "
             f"{objective.name} on {where}; rank by another one, or by nothing"

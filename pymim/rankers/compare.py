@@ -32,7 +32,9 @@ class Relative:
         finite(self, 0, epsilon=epsilon)
         self.epsilon = epsilon
 
-    def __call__(self, scores: Float[Tensor, "B M"], losses: Float[Tensor, "B M"]) -> Float[Tensor, "B M"]:
+    def __call__(
+        self, scores: Float[Tensor, "B M"], losses: Float[Tensor, "B M"]
+    ) -> Float[Tensor, "B M"]:
         found = rank.relative_sums(scores, losses, epsilon=self.epsilon)
         return found.sums * (found.pairs.numel() / found.pairs.sum().clamp_min(1))
 
@@ -42,6 +44,8 @@ class Absolute:
     [B M].
     """
 
-    def __call__(self, scores: Float[Tensor, "B M"], losses: Float[Tensor, "B M"]) -> Float[Tensor, "B M"]:
+    def __call__(
+        self, scores: Float[Tensor, "B M"], losses: Float[Tensor, "B M"]
+    ) -> Float[Tensor, "B M"]:
         variance, mean = torch.var_mean(losses, 1, keepdim=True)
         return (scores - (losses - mean) / (variance + 1e-6).sqrt()).square()

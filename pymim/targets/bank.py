@@ -86,7 +86,11 @@ class Bank(Table):
     def recluster(self, run: Run, seed: int) -> list[Clustering]:
         world, total = run.world, self.labels.shape[1]
         ids = torch.arange(world.rank, total, world.size, device=self.bank.device)
-        options: dict[str, Any] = {"metric": "cosine", "empty": "keep", "iterations": self.iterations}
+        options: dict[str, Any] = {
+            "metric": "cosine",
+            "empty": "keep",
+            "iterations": self.iterations,
+        }
         return [
             cluster(
                 Rows(self.bank[number % self.crops][ids], ids, total, world.group),

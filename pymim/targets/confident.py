@@ -41,7 +41,12 @@ class Confident(Target):
     over_batch = "labels weigh by their number among {}"
 
     def __init__(
-        self, encoder: Encoder, clusters: int, threshold: float = 0.99, balance: bool = True, of: str = ""
+        self,
+        encoder: Encoder,
+        clusters: int,
+        threshold: float = 0.99,
+        balance: bool = True,
+        of: str = "",
     ):
         super().__init__()
         whole(self, 2, clusters=clusters)

@@ -37,7 +37,9 @@ class Frames(Target):
         ValueError: the encoder is not of clips, or the teacher not of images.
     """
 
-    def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Average], standardise: bool = True):
+    def __init__(
+        self, encoder: Encoder, teacher: Callable[[Encoder], Average], standardise: bool = True
+    ):
         super().__init__()
         self.teacher, self.standardise = teacher(encoder), standardise
         seen: Encoder = self.teacher.module  # type: ignore[assignment]

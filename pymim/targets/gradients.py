@@ -76,9 +76,14 @@ class Gradients(Target):
         for name, value in (("kernel", kernel), ("zero", zero), ("normalise", normalise)):
             if value not in CHOICES[name]:
                 known = ", ".join(CHOICES[name])
-                raise ValueError(f"Gradients: {name}: expected one of {known}, got {value!r}; name one of them")
+                raise ValueError(
+                    f"Gradients: {name}: expected one of {known}, got {value!r}; name one of them"
+                )
         self.fine, self.coarse = _factors(cells)
-        self.tubelet, sides = (encoder.patch[0] if len(encoder.patch) == 3 else 1), encoder.patch[-2:]
+        self.tubelet, sides = (
+            (encoder.patch[0] if len(encoder.patch) == 3 else 1),
+            encoder.patch[-2:],
+        )
         if any(side % self.fine for side in sides):
             raise ValueError(
                 f"Gradients: cells: expected a divisor of the patch's sides {sides}, got {cells}; change one"

@@ -36,7 +36,9 @@ class Clusters(NamedTuple):
 
 
 def losses(
-    tokens: Float[Tensor, "B N D"], clusters: Clusters, earlier: Float[Tensor, "n N D"] | None = None
+    tokens: Float[Tensor, "B N D"],
+    clusters: Clusters,
+    earlier: Float[Tensor, "n N D"] | None = None,
 ) -> tuple[Float[Tensor, "B N"], Tensor]:
     """Give every token's loss [B N], and the clusters' potentials as `Transport` gives them.
 
@@ -54,7 +56,9 @@ def losses(
     """
     learns = torch.is_grad_enabled() and clusters.weight.requires_grad
     parameters = clusters.weight, clusters.bias
-    made: tuple[Tensor, Tensor] = _Losses.apply(*parameters, tokens.detach(), clusters, learns, earlier)
+    made: tuple[Tensor, Tensor] = _Losses.apply(
+        *parameters, tokens.detach(), clusters, learns, earlier
+    )
     return made
 
 
@@ -86,7 +90,13 @@ class _Losses(torch.autograd.Function):
         if counts.is_meta or (counts == counts[0, 0]).all():
             return *(gradient * counts[0, 0] for gradient in ctx.gradients), None, None, None, None
         clusters = ctx.clusters._replace(weight=weight, bias=bias)
-        return *_Pass(tokens, clusters, True, ctx.column, counts.T).gradients, None, None, None, None
+        return (
+            *_Pass(tokens, clusters, True, ctx.column, counts.T).gradients,
+            None,
+            None,
+            None,
+            None,
+        )
 
 
 class _Pass:
@@ -121,7 +131,9 @@ class _Pass:
             rows = tokens if earlier is None else torch.cat([earlier.to(tokens.dtype), tokens])
             column = clusters.transport(rows.to(clusters.dtype), weight)
         self.losses = tokens.new_empty(places.shape[:2])
-        self.gradients = tuple(torch.zeros_like(x) for x in (clusters.weight, clusters.bias)) if learns else ()
+        self.gradients = (
+            tuple(torch.zeros_like(x) for x in (clusters.weight, clusters.bias)) if learns else ()
+        )
         runs = [*chunks(tokens, len(weight), 0 if earlier is None else len(earlier))]
         columns = []
         # One buffer serves the scores of every chunk.
@@ -129,7 +141,9 @@ class _Pass:
         for some in runs:
             part = places[some]
             scores = torch.matmul(part, weight.T, out=memory[: len(part)])
-            columns.append(self._column(scores, some) if column is None else column[_rows(column, some)])
+            columns.append(
+                self._column(scores, some) if column is None else column[_rows(column, some)]
+            )
             self._turn(scores, columns[-1], some, learns)
             if learns:
                 self._learn(scores.flatten(0, 1), part.flatten(0, 1))
@@ -160,7 +174,11 @@ class _Pass:
                 if self.clusters.transport.mass is not None:  # then shares sum to less than 1
                     made.mul_(shares.sum(-1, keepdim=True))
                 gradient = made.sub_(shares).div_(self.clusters.temperature)
-                scores[some] = gradient if self.counts is None else gradient * self.counts[places][some][..., None]
+                scores[some] = (
+                    gradient
+                    if self.counts is None
+                    else gradient * self.counts[places][some][..., None]
+                )
 
     def _learn(self, gradient: Tensor, tokens: Tensor) -> None:
         """Add a chunk's gradient [n*B K] to those of weight and bias, in float32."""

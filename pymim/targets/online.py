@@ -77,7 +77,9 @@ class Online(Target):
         positive(self, temperature=temperature)
         if precision not in PRECISIONS:
             choices = ", ".join(PRECISIONS)
-            raise ValueError(f"Online: precision: expected one of {choices}, got {precision!r}; name one of them")
+            raise ValueError(
+                f"Online: precision: expected one of {choices}, got {precision!r}; name one of them"
+            )
         self.teacher, self.width = teacher(encoder), clusters
         self.transport = transport or Transport(0.06, 3, by="position")
         self.temperature, self.precision = temperature, precision
@@ -99,7 +101,9 @@ class Online(Target):
             made = Clusters(self.weight, self.bias, transport, self.temperature, dtype)
             own, column = losses(tokens, made, earlier)
             with torch.no_grad():
-                scores = (tokens if ids is None else gather(tokens, ids)).to(dtype) @ self.weight.to(dtype).T
+                scores = (tokens if ids is None else gather(tokens, ids)).to(
+                    dtype
+                ) @ self.weight.to(dtype).T
                 return Made(transport.shares(scores, column, ids), own)
 
     def before_run(self, run: Run) -> None:
@@ -126,7 +130,9 @@ class Online(Target):
             if self.queue is not None and step >= self.queue.start:
                 self.queue.push(view, tokens.flatten(1))
 
-    def _earlier(self, asked: Asked, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "n N D"] | None:
+    def _earlier(
+        self, asked: Asked, tokens: Float[Tensor, "B N D"]
+    ) -> Float[Tensor, "n N D"] | None:
         """Give this process's share of the queued images of the view; None until the queue is full."""
         if self.queue is None:
             return None

@@ -52,9 +52,13 @@ class Pixels(Target):
         super().__init__()
         if normalise not in NORMALISATIONS:
             choices = ", ".join(NORMALISATIONS)
-            raise ValueError(f"Pixels: normalise: expected one of {choices}, got {normalise!r}; name one of them")
+            raise ValueError(
+                f"Pixels: normalise: expected one of {choices}, got {normalise!r}; name one of them"
+            )
         if every_frame and not spread:
-            raise ValueError("Pixels: spread: expected every_frame = False with spread = False, got True; set both")
+            raise ValueError(
+                "Pixels: spread: expected every_frame = False with spread = False, got True; set both"
+            )
         self.normalise, self.channels = normalise, encoder.channels
         self.thinned, self.spread = 1 if every_frame else encoder.patch[0], spread
         self.patch = encoder.patch if every_frame else (1, *encoder.patch[1:])
@@ -71,7 +75,10 @@ class Pixels(Target):
 
     @torch.no_grad()
     def to_pixels(
-        self, values: Float[Tensor, "B M T"], view: Float[Tensor, "B C *S"], ids: Int[Tensor, "B M"] | None
+        self,
+        values: Float[Tensor, "B M T"],
+        view: Float[Tensor, "B C *S"],
+        ids: Int[Tensor, "B M"] | None,
     ) -> Float[Tensor, "B M T"]:
         """Turn targets or predictions into pixels of the view, by the patches' own statistics.
 
@@ -103,4 +110,6 @@ class Pixels(Target):
             return pixels.new_zeros(()), pixels.new_ones(())
         axes = (2, 3) if self.normalise == "patch" else (2,)
         variance, mean = torch.var_mean(pixels, axes, keepdim=True)
-        return mean, (variance + 1e-6).sqrt() if self.normalise == "patch" else variance.sqrt() + 1e-6
+        return mean, (
+            variance + 1e-6
+        ).sqrt() if self.normalise == "patch" else variance.sqrt() + 1e-6

@@ -32,7 +32,10 @@ class Projected(Target):
     """
 
     def __init__(
-        self, encoder: Encoder, of: Callable[[Encoder], nn.Module], widths: Sequence[int] = (1024, 1024, 512, 256)
+        self,
+        encoder: Encoder,
+        of: Callable[[Encoder], nn.Module],
+        widths: Sequence[int] = (1024, 1024, 512, 256),
     ):
         super().__init__()
         whole(self, 1, widths=widths)

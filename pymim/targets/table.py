@@ -98,7 +98,12 @@ class Table(Target):
             if objective.target is self and isinstance(objective.predictor, Relabelled):
                 objective.predictor.relabelled(run, centroids)
         facts = self._facts(run, before, found)
-        run.report("clusters", epoch=round(run.epoch, 4), **facts, seconds=round(time.perf_counter() - began, 2))
+        run.report(
+            "clusters",
+            epoch=round(run.epoch, 4),
+            **facts,
+            seconds=round(time.perf_counter() - began, 2),
+        )
 
     @property
     def _remedy(self) -> str:
@@ -109,7 +114,11 @@ class Table(Target):
         """Give the facts of the first set that the run reports."""
         labels, truth = self.labels[0].cpu().numpy(), run.loader.source.labels
         sizes = self.labels[0].bincount(minlength=self.width)
-        facts = {"used": int((sizes > 0).sum()), "largest": int(sizes.max()), "objective": found[0].objective}
+        facts = {
+            "used": int((sizes > 0).sum()),
+            "largest": int(sizes.max()),
+            "objective": found[0].objective,
+        }
         if (before[0] >= 0).all():
             facts["nmi_previous"] = mutual_information(labels, before[0].cpu().numpy())
         if truth is not None and (truth >= 0).any():

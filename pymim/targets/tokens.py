@@ -40,7 +40,9 @@ class Tokens(Target):
             different grids.
     """
 
-    def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Average], normalise: bool | str = False):
+    def __init__(
+        self, encoder: Encoder, teacher: Callable[[Encoder], Average], normalise: bool | str = False
+    ):
         super().__init__()
         if normalise not in NORMALISATIONS:
             raise ValueError(

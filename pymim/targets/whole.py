@@ -34,7 +34,9 @@ class Whole(Target):
         inner = of(encoder)
         if not isinstance(inner, ShowsPixels):
             kind = type(inner).__name__
-            raise ValueError(f"Whole: of: expected a target of pixels, got {kind}; take targets.Pixels")
+            raise ValueError(
+                f"Whole: of: expected a target of pixels, got {kind}; take targets.Pixels"
+            )
         self.of, self._grid = inner, encoder.grid
         self.width, self.patch = self.of.width, self.of.patch
 
@@ -45,7 +47,10 @@ class Whole(Target):
         return Made(values, beside=beside)
 
     def to_pixels(
-        self, values: Float[Tensor, "B M T"], view: Float[Tensor, "B C *S"], ids: Int[Tensor, "B M"] | None
+        self,
+        values: Float[Tensor, "B M T"],
+        view: Float[Tensor, "B C *S"],
+        ids: Int[Tensor, "B M"] | None,
     ) -> Float[Tensor, "B M T"]:
         """Turn values into pixels, as `of` does."""
         pixels: Tensor = self.of.to_pixels(values, view, ids)

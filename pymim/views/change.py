@@ -45,7 +45,9 @@ class Jitter:
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
         chance, random = drawn(name, first, images)
-        bright, contrast, saturation = (1 + (2 * random[:, k] - 1) * s for k, s in enumerate(self.strengths))
+        bright, contrast, saturation = (
+            1 + (2 * random[:, k] - 1) * s for k, s in enumerate(self.strengths)
+        )
         changed = (images * bright).clamp_(0, 1)
         middle = (luminance(changed) if images.shape[1] == 3 else changed).flatten(1).mean(1)
         changed = torch.lerp(middle.view_as(bright), changed, contrast).clamp_(0, 1)

@@ -31,7 +31,10 @@ def shapes(images: Tensor | list[Tensor]) -> Int[Tensor, "B 2"]:
 
 
 def random_boxes(
-    shape: Int[Tensor, "B 2"], name: philox.Name, scale: tuple[float, float], ratio: tuple[float, float]
+    shape: Int[Tensor, "B 2"],
+    name: philox.Name,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
 ) -> Int[Tensor, "B 4"]:
     """Draw top, left, height, width of a random resized crop (Szegedy et al. 2015).
 
@@ -44,7 +47,10 @@ def random_boxes(
     aspect = np.exp(math.log(ratio[0]) + random[..., 1] * (math.log(ratio[1]) - math.log(ratio[0])))
     h, w = np.rint(np.sqrt(area / aspect)), np.rint(np.sqrt(area * aspect))
     fits = (h > 0) & (w > 0) & (h <= height) & (w <= width)
-    top, left = (np.floor(r * (s - x + 1)) for r, s, x in ((random[..., 2], height, h), (random[..., 3], width, w)))
+    top, left = (
+        np.floor(r * (s - x + 1))
+        for r, s, x in ((random[..., 2], height, h), (random[..., 3], width, w))
+    )
     boxes = np.stack((top, left, h, w), axis=-1)
     chosen = np.take_along_axis(boxes, fits.argmax(1)[:, None, None], axis=1)[:, 0]
     return torch.from_numpy(
@@ -53,7 +59,9 @@ def random_boxes(
 
 
 def _central(
-    height: Float32[np.ndarray, "B 1"], width: Float32[np.ndarray, "B 1"], ratio: tuple[float, float]
+    height: Float32[np.ndarray, "B 1"],
+    width: Float32[np.ndarray, "B 1"],
+    ratio: tuple[float, float],
 ) -> np.ndarray:
     """Return the largest central rectangle with an aspect in `ratio`."""
     aspect = np.clip(width / height, *ratio)
@@ -107,7 +115,9 @@ def scaled_boxes(
     """
     extent = shape.numpy()
     random = philox.uniforms(name, 1)[:, 0]
-    pairs = [(i, j) for i in range(len(scales)) for j in range(len(scales)) if abs(i - j) <= distort]
+    pairs = [
+        (i, j) for i in range(len(scales)) for j in range(len(scales)) if abs(i - j) <= distort
+    ]
     chosen = np.asarray(pairs)[(random[:, 0] * len(pairs)).astype(np.int64)]
     side = np.floor(extent.min(1, keepdims=True) * np.asarray(scales)[chosen]).astype(np.int64)
     side = np.minimum(np.where(np.abs(side - size) < NEAR, size, np.maximum(side, 1)), extent)

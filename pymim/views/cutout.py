@@ -19,12 +19,16 @@ class Cutout:
         each channel. p: probability.
     """
 
-    def __init__(self, side: tuple[int, int] = (1, 16), fill: float | Sequence[float] = 0.0, p: float = 1.0):
+    def __init__(
+        self, side: tuple[int, int] = (1, 16), fill: float | Sequence[float] = 0.0, p: float = 1.0
+    ):
         ascending(self, whole, 1, side=side)
         finite(self, fill=fill)
         share(self, p=p)
         self.side, self.p = side, p
-        self.fill = torch.tensor([fill] if isinstance(fill, int | float) else list(fill), dtype=torch.float32)
+        self.fill = torch.tensor(
+            [fill] if isinstance(fill, int | float) else list(fill), dtype=torch.float32
+        )
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
         if len(self.fill) not in (1, images.shape[1]):
@@ -45,7 +49,11 @@ class Cutout:
     def _covers(self, random: Tensor, side: Tensor, extent: int, axes: int, axis: int) -> Tensor:
         """Return which rows (axis 0) or columns (axis 1) of each picture the square covers."""
         pixel = torch.arange(extent, dtype=torch.float32)
-        pixel = pixel.view(*(1,) * (axes - 2), -1, 1) if axis == 0 else pixel.view(*(1,) * (axes - 1), -1)
+        pixel = (
+            pixel.view(*(1,) * (axes - 2), -1, 1)
+            if axis == 0
+            else pixel.view(*(1,) * (axes - 1), -1)
+        )
         centre = (random * extent).floor()
         start = centre - (side / 2).floor()
         return (pixel >= start) & (pixel < start + side)

@@ -48,7 +48,9 @@ class Erasing:
         ascending(self, share, "above 0, to 1", area=area)
         ascending(self, positive, ratio=ratio)
         if fill not in FILLS:
-            raise ValueError(f"Erasing: fill: expected one of {', '.join(FILLS)}, got {fill!r}; name one of them")
+            raise ValueError(
+                f"Erasing: fill: expected one of {', '.join(FILLS)}, got {fill!r}; name one of them"
+            )
         self.p, self.area = p, area
         self.ratio, self.fill = ratio, fill
         self.normalise = Normalise(statistics)
@@ -59,11 +61,17 @@ class Erasing:
         for row in np.flatnonzero((chance < self.p) & (boxes[:, 2] > 0)).tolist():
             top, left, height, width = boxes[row].tolist()
             hole = images[row, ..., top : top + height, left : left + width]
-            filling = self._noise(hole.shape, name, row) if self.fill == "noise" else torch.zeros(hole.shape)
+            filling = (
+                self._noise(hole.shape, name, row)
+                if self.fill == "noise"
+                else torch.zeros(hole.shape)
+            )
             hole.copy_(self.normalise.undo(filling[None])[0])
         return images
 
-    def _boxes(self, name: philox.Name, first: int, height: int, width: int) -> Int[np.ndarray, "B 4"]:
+    def _boxes(
+        self, name: philox.Name, first: int, height: int, width: int
+    ) -> Int[np.ndarray, "B 4"]:
         """Draw top, left, height and width; zeros if no draw fits."""
         random = philox.uniforms(name, TRIES, first).astype(np.float64)
         area = height * width * (self.area[0] + random[..., 0] * (self.area[1] - self.area[0]))
@@ -71,9 +79,14 @@ class Erasing:
         aspect = np.exp(low + random[..., 1] * (high - low))
         h, w = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
         fits = (h > 0) & (w > 0) & (h < height) & (w < width)
-        top, left = np.floor(random[..., 2] * (height - h + 1)), np.floor(random[..., 3] * (width - w + 1))
+        top, left = (
+            np.floor(random[..., 2] * (height - h + 1)),
+            np.floor(random[..., 3] * (width - w + 1)),
+        )
         boxes = np.stack((top, left, h, w), axis=-1) * fits[..., None]
-        return np.take_along_axis(boxes, fits.argmax(1)[:, None, None], axis=1)[:, 0].astype(np.int64)
+        return np.take_along_axis(boxes, fits.argmax(1)[:, None, None], axis=1)[:, 0].astype(
+            np.int64
+        )
 
     def _noise(self, shape: torch.Size, name: philox.Name, row: int) -> Tensor:
         """Draw standard normal numbers of picture `row` from uniform ones (Box & Muller 1958)."""

@@ -36,7 +36,9 @@ def shifted(pixels: Tensor, axis: int) -> Tensor:
     return _matrix((1.0, 0.0, across), (0.0, 1.0, down))
 
 
-def move(images: Tensor, matrix: Tensor, method: str = "nearest", fill: Tensor | float = 0.0) -> Tensor:
+def move(
+    images: Tensor, matrix: Tensor, method: str = "nearest", fill: Tensor | float = 0.0
+) -> Tensor:
     """Move pictures or clips [b C *T H W] by matrices [b 2 3].
 
     fill: a value, or one for each channel [C], for places outside the picture.
@@ -45,9 +47,15 @@ def move(images: Tensor, matrix: Tensor, method: str = "nearest", fill: Tensor |
     planes = images.reshape(len(images), -1, height, width)
     if method == "nearest" and isinstance(fill, float) and fill == 0:
         size = matrix.new_tensor([width / 2, height / 2])
-        scaled = torch.cat([matrix[..., :2] * size / size[:, None], matrix[..., 2:] / size[:, None]], 2)
+        scaled = torch.cat(
+            [matrix[..., :2] * size / size[:, None], matrix[..., 2:] / size[:, None]], 2
+        )
         grid = affine_grid(scaled, list(planes.shape), align_corners=False)
-        return grid_sample(planes.double(), grid, "nearest", align_corners=False).float().view_as(images)
+        return (
+            grid_sample(planes.double(), grid, "nearest", align_corners=False)
+            .float()
+            .view_as(images)
+        )
     x, y = _places(matrix, height, width)
     moved = _sampled(planes, x, y, method).view_as(images)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -59,10 +67,13 @@ def move(images: Tensor, matrix: Tensor, method: str = "nearest", fill: Tensor |
 def _places(matrix: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return x and y [b H W] in the input of the centre of each output pixel."""
     rows, columns = torch.meshgrid(
-        *(torch.arange(side, dtype=matrix.dtype) + 0.5 - side / 2 for side in (height, width)), indexing="ij"
+        *(torch.arange(side, dtype=matrix.dtype) + 0.5 - side / 2 for side in (height, width)),
+        indexing="ij",
     )
     each = matrix[..., None, None]
-    x, y = (each[:, axis, 0] * columns + each[:, axis, 1] * rows + each[:, axis, 2] for axis in (0, 1))
+    x, y = (
+        each[:, axis, 0] * columns + each[:, axis, 1] * rows + each[:, axis, 2] for axis in (0, 1)
+    )
     return x + width / 2, y + height / 2
 
 
@@ -75,7 +86,9 @@ def _sampled(planes: Tensor, x: Tensor, y: Tensor, method: str) -> Tensor:
     for row, weight in zip(rows, down, strict=True):
         for column, other in zip(columns, across, strict=True):
             index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
-            picked = flat.gather(2, index.flatten(1)[:, None].expand(-1, flat.shape[1], -1)).view_as(planes)
+            picked = flat.gather(
+                2, index.flatten(1)[:, None].expand(-1, flat.shape[1], -1)
+            ).view_as(planes)
             total += picked * (weight * other).to(planes.dtype)[:, None]
     return total.clamp_(0, 1) if method == "bicubic" else total
 
@@ -101,5 +114,7 @@ def _cubic(x: Tensor) -> Tensor:
 
 def _matrix(*rows: Sequence[Tensor | float]) -> Tensor:
     amount = next(value for row in rows for value in row if isinstance(value, Tensor))
-    filled = [[torch.as_tensor(value).to(amount).expand_as(amount) for value in row] for row in rows]
+    filled = [
+        [torch.as_tensor(value).to(amount).expand_as(amount) for value in row] for row in rows
+    ]
     return torch.stack([torch.stack(row, -1) for row in filled], -2)

@@ -49,7 +49,8 @@ class Normalise:
         self.range = _range(found[2]) if len(found) == 3 else None
         try:
             means, deviations = (
-                torch.tensor(each, dtype=torch.float32, device="cpu").reshape(-1) for each in found[:2]
+                torch.tensor(each, dtype=torch.float32, device="cpu").reshape(-1)
+                for each in found[:2]
             )
         except (TypeError, ValueError):
             raise ValueError(
@@ -60,7 +61,9 @@ class Normalise:
         self.mean, self.std = means.to(device), deviations.to(device)
 
     def __str__(self) -> str:
-        mean, std = (" ".join(f"{value:.4g}" for value in each.tolist()) for each in (self.mean, self.std))
+        mean, std = (
+            " ".join(f"{value:.4g}" for value in each.tolist()) for each in (self.mean, self.std)
+        )
         range = "" if self.range is None else f", range {self.range[0]:.4g} to {self.range[1]:.4g}"
         return f"mean {mean}, deviation {std}{range}"
 
@@ -80,11 +83,19 @@ class Normalise:
 
     def to_unit(self, pixels: Tensor) -> Tensor:
         """Map the source's range of pixels to [0, 1]."""
-        return pixels if self.range is None else (pixels - self.range[0]) / (self.range[1] - self.range[0])
+        return (
+            pixels
+            if self.range is None
+            else (pixels - self.range[0]) / (self.range[1] - self.range[0])
+        )
 
     def from_unit(self, pixels: Tensor) -> Tensor:
         """Map [0, 1] to the source's range of pixels."""
-        return pixels if self.range is None else pixels * (self.range[1] - self.range[0]) + self.range[0]
+        return (
+            pixels
+            if self.range is None
+            else pixels * (self.range[1] - self.range[0]) + self.range[0]
+        )
 
     def _for(self, images: Tensor) -> tuple[Tensor, Tensor]:
         given = max(len(self.mean), len(self.std))
@@ -99,7 +110,11 @@ class Normalise:
 
 def _range(found: Sequence[float]) -> tuple[float, float]:
     """Return low and high. Raises: ValueError if they are no range."""
-    if not isinstance(found, Sequence) or len(found) != 2 or not -math.inf < found[0] < found[1] < math.inf:
+    if (
+        not isinstance(found, Sequence)
+        or len(found) != 2
+        or not -math.inf < found[0] < found[1] < math.inf
+    ):
         raise ValueError(
             f"Normalise: statistics: expected a range (low, high), low below high, got {found!r}; leave STATISTICS "
             "out to have DATA's measured"

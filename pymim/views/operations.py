@@ -59,7 +59,9 @@ def known_names(asking: str, names: Sequence[str], table: Collection[str]) -> tu
     unknown = [name for name in names if name not in table]
     if unknown:
         known = ", ".join(table)
-        raise ValueError(f"{asking}: names: expected some of {known}, got {', '.join(unknown)}; name others")
+        raise ValueError(
+            f"{asking}: names: expected some of {known}, got {', '.join(unknown)}; name others"
+        )
     return tuple(names) or tuple(table)
 
 
@@ -76,7 +78,9 @@ BY_NAME: dict[str, Operation] = {
     "identity": lambda images, strength: images,
     "autocontrast": lambda images, strength: tones.autocontrast(images),
     "equalise": lambda images, strength: tones.equalise(images),
-    "rotate": lambda images, strength: move(images, turned((2 * strength.double() - 1) * (torch.pi / 6))),
+    "rotate": lambda images, strength: move(
+        images, turned((2 * strength.double() - 1) * (torch.pi / 6))
+    ),
     "solarise": tones.solarise,
     "colour": lambda images, strength: tones.colour(images, _factor(strength), "Operations"),
     "contrast": lambda images, strength: tones.contrast(images, _factor(strength), "Operations"),
@@ -84,7 +88,11 @@ BY_NAME: dict[str, Operation] = {
     "sharpness": lambda images, strength: tones.sharpness(images, _factor(strength)),
     "shear_x": lambda images, strength: move(images, sheared(_tenth(strength), 0)),
     "shear_y": lambda images, strength: move(images, sheared(_tenth(strength), 1)),
-    "translate_x": lambda images, strength: move(images, shifted(images.shape[-1] * _tenth(strength), 0)),
-    "translate_y": lambda images, strength: move(images, shifted(images.shape[-2] * _tenth(strength), 1)),
+    "translate_x": lambda images, strength: move(
+        images, shifted(images.shape[-1] * _tenth(strength), 0)
+    ),
+    "translate_y": lambda images, strength: move(
+        images, shifted(images.shape[-2] * _tenth(strength), 1)
+    ),
     "posterise": lambda images, strength: tones.posterise(images, 4 + (strength * 5).floor()),
 }

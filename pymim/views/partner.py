@@ -69,4 +69,8 @@ class Partner:
     def show(self, images: Images, index: Tensor, draw: Draw | None, drawn: Drawn) -> Tensor:
         """Return the pixels of the partners."""
         own: Any = self.view
-        return own.show(images, index, draw, drawn) if hasattr(own, "show") else own(images, index, draw)  # type: ignore[no-any-return]
+        return (
+            own.show(images, index, draw, drawn)
+            if hasattr(own, "show")
+            else own(images, index, draw)
+        )  # type: ignore[no-any-return]

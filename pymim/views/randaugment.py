@@ -66,10 +66,14 @@ class RandAugment:
         finite(self, 0, magnitude=magnitude, deviation=deviation)
         share(self, p=p)
         if magnitude > GREATEST:
-            raise ConfigError(f"RandAugment: magnitude: expected a number from 0 to 10, got {magnitude}; change it")
+            raise ConfigError(
+                f"RandAugment: magnitude: expected a number from 0 to 10, got {magnitude}; change it"
+            )
         if method not in moved.METHODS:
             known = ", ".join(moved.METHODS)
-            raise ValueError(f"RandAugment: method: expected one of {known}, got {method!r}; name one of them")
+            raise ValueError(
+                f"RandAugment: method: expected one of {known}, got {method!r}; name one of them"
+            )
         self.count, self.magnitude = count, magnitude
         self.deviation, self.p = deviation, p
         self.names, self.method = known_names("RandAugment", names, NAMES), method
@@ -85,7 +89,9 @@ class RandAugment:
             for kind, operation in enumerate(self.names):
                 some = (done & (kinds == kind)).nonzero()[:, 0]
                 if len(some):
-                    changed[some] = self.apply(operation, changed[some], sign[some] * magnitude[some])
+                    changed[some] = self.apply(
+                        operation, changed[some], sign[some] * magnitude[some]
+                    )
         return changed
 
     def apply(self, operation: str, images: Tensor, strength: Tensor) -> Tensor:
@@ -134,8 +140,12 @@ TONES: dict[str, Operation] = {
     "equalise": lambda images, strength: tones.equalise(images),
     "invert": lambda images, strength: tones.invert(images),
     "posterise": lambda images, strength: tones.posterise(images, 4 - _steps(strength, 4)),
-    "solarise": lambda images, strength: tones.solarise(images, (256 - _steps(strength, 256)) / 255),
-    "solarise_add": lambda images, strength: tones.brighten_dark(images, _steps(strength, 110) / 255),
+    "solarise": lambda images, strength: tones.solarise(
+        images, (256 - _steps(strength, 256)) / 255
+    ),
+    "solarise_add": lambda images, strength: tones.brighten_dark(
+        images, _steps(strength, 110) / 255
+    ),
     "colour": lambda images, strength: tones.colour(images, _factor(strength), "RandAugment"),
     "contrast": lambda images, strength: tones.contrast(images, _factor(strength), "RandAugment"),
     "brightness": lambda images, strength: tones.brightness(images, _factor(strength)),

@@ -43,7 +43,9 @@ class Rectangle:
         whole(self, 0, nearest=nearest)
         if kernel not in KERNELS:
             kind, known = type(self).__name__, ", ".join(KERNELS)
-            raise ValueError(f"{kind}: kernel: expected one of {known}, got {kernel!r}; name one of them")
+            raise ValueError(
+                f"{kind}: kernel: expected one of {known}, got {kernel!r}; name one of them"
+            )
         self.size, self.normalise = pair(size), Normalise(statistics)
         self.kernel = kernel
         self.channels, self.nearest = channels, tuple(nearest)
@@ -70,7 +72,9 @@ class Rectangle:
         if taken is None:
             return images, self.nearest
         self._check(images)
-        chosen = images[:, taken] if isinstance(images, Tensor) else [image[taken] for image in images]
+        chosen = (
+            images[:, taken] if isinstance(images, Tensor) else [image[taken] for image in images]
+        )
         return chosen, tuple(map(taken.index, self.nearest))
 
     @property

@@ -40,7 +40,9 @@ def resample(
     if isinstance(images, Tensor):
         made = _together(images, box, size, kernel)
     else:
-        made = torch.stack([_alone(image, b, size, kernel) for image, b in zip(images, box.tolist(), strict=True)])
+        made = torch.stack(
+            [_alone(image, b, size, kernel) for image, b in zip(images, box.tolist(), strict=True)]
+        )
     return _with_nearest(made, images, box, nearest)
 
 
@@ -61,7 +63,10 @@ def resample_middle(
     else:
         places = zip(images, place.scaled.tolist(), place.first.tolist(), strict=True)
         made = torch.stack(
-            [_scaled(image, (rows, columns), first, size, kernel) for image, (rows, columns), first in places]
+            [
+                _scaled(image, (rows, columns), first, size, kernel)
+                for image, (rows, columns), first in places
+            ]
         )
     return _with_nearest(made, images, boxes, nearest)
 
@@ -80,16 +85,22 @@ def nearest_pixels(
     return piece / 255 if image.dtype == torch.uint8 else piece
 
 
-def _with_nearest(made: Tensor, images: Tensor | list[Tensor], box: Tensor, nearest: Sequence[int]) -> Tensor:
+def _with_nearest(
+    made: Tensor, images: Tensor | list[Tensor], box: Tensor, nearest: Sequence[int]
+) -> Tensor:
     """Replace the channels `nearest` by the nearest pixels."""
     if nearest:
         chosen, size = list(nearest), (made.shape[-2], made.shape[-1])
-        pieces = [nearest_pixels(image[chosen], b, size) for image, b in zip(images, box, strict=True)]
+        pieces = [
+            nearest_pixels(image[chosen], b, size) for image, b in zip(images, box, strict=True)
+        ]
         made[:, chosen] = torch.stack(pieces)
     return made
 
 
-def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tensor, "B w W"]) -> Tensor:
+def separable(
+    images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tensor, "B w W"]
+) -> Tensor:
     """Compute rows @ image @ columns^T for every channel and frame of each image [B ... H W]."""
     b, *between, height, width = images.shape
     planes = math.prod(between)
@@ -99,7 +110,12 @@ def separable(images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tenso
 
 
 def weights(
-    start: Tensor, extent: Tensor, length: int, size: int, kernel: str = "bicubic", beyond: bool = False
+    start: Tensor,
+    extent: Tensor,
+    length: int,
+    size: int,
+    kernel: str = "bicubic",
+    beyond: bool = False,
 ) -> Float[Tensor, "B size length"]:
     """Return weights of `length` input pixels for each of `size` output pixels.
 
@@ -134,7 +150,9 @@ KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
 ALIASED = {"bilinear-aliased": "bilinear"}  # kernels without antialiasing, and torch's names
 
 
-def _together(images: Tensor, box: Tensor, size: tuple[int, int], kernel: str, beyond: bool = False) -> Tensor:
+def _together(
+    images: Tensor, box: Tensor, size: tuple[int, int], kernel: str, beyond: bool = False
+) -> Tensor:
     top, left, height, width = box.float().unbind(1)
     rows = weights(top, height, images.shape[-2], size[0], kernel, beyond)
     columns = weights(left, width, images.shape[-1], size[1], kernel, beyond)
@@ -149,9 +167,13 @@ def _alone(image: Tensor, box: list[int], size: tuple[int, int], kernel: str) ->
     return _on_unit(resized.flip(-1) if width < 0 else resized)
 
 
-def _scaled(image: Tensor, scaled: tuple[int, int], first: list[int], size: tuple[int, int], kernel: str) -> Tensor:
+def _scaled(
+    image: Tensor, scaled: tuple[int, int], first: list[int], size: tuple[int, int], kernel: str
+) -> Tensor:
     top, left = first
-    return _on_unit(_resized(image, scaled, kernel)[..., top : top + size[0], left : left + size[1]])
+    return _on_unit(
+        _resized(image, scaled, kernel)[..., top : top + size[0], left : left + size[1]]
+    )
 
 
 def _resized(image: Tensor, size: tuple[int, int], kernel: str) -> Tensor:

@@ -25,7 +25,9 @@ def autocontrast(images: Tensor) -> Tensor:
 def equalise(images: Tensor) -> Tensor:
     """Equalise each channel's histogram of 256 levels."""
     level = (images * 255).round().long().clamp(0, 255).flatten(2)
-    count = torch.zeros(*level.shape[:2], 256, dtype=torch.int64).scatter_add_(2, level, torch.ones_like(level))
+    count = torch.zeros(*level.shape[:2], 256, dtype=torch.int64).scatter_add_(
+        2, level, torch.ones_like(level)
+    )
     last = count.gather(2, level.amax(2, keepdim=True))
     step = (count.sum(2, keepdim=True) - last) // 255
     table = (step // 2 + count.cumsum(2) - count) // step.clamp_min(1)

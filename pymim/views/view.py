@@ -150,7 +150,9 @@ class Center(Rectangle):
         self.share = share
 
     def __call__(self, images: Images, index: Any = None, draw: Draw | None = None) -> Tensor:
-        return self.normalise(self.cut_middle(images, middle(shapes(images), self.size, self.share)))
+        return self.normalise(
+            self.cut_middle(images, middle(shapes(images), self.size, self.share))
+        )
 
     def drawn(self, images: Images, index: Any = None, draw: Draw | None = None) -> Drawn:
         """Return the rectangle of each picture, to the nearest pixel."""
@@ -177,5 +179,7 @@ def refuse_beyond(images: Images) -> None:
 def named(index: Tensor, draw: Draw | None) -> philox.Name:
     """Name the random stream of each picture. Raises: ValueError if `draw` is None."""
     if draw is None:
-        raise ValueError("view: draw: expected a Draw, got None; evaluate with views.Center, which draws nothing")
+        raise ValueError(
+            "view: draw: expected a Draw, got None; evaluate with views.Center, which draws nothing"
+        )
     return philox.Name(draw.seed, draw.step, index.numpy(), draw.view)

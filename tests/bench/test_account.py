@@ -7,10 +7,19 @@ from pymim.config import flags
 
 
 def test_masks_are_told_apart(capsys):
-    small = ("DIM=48", "DEPTH=1", "BATCH=8", "WORKERS=0", "IMAGE=16", "train.Trainer.precision='float32'")
+    small = (
+        "DIM=48",
+        "DEPTH=1",
+        "BATCH=8",
+        "WORKERS=0",
+        "IMAGE=16",
+        "train.Trainer.precision='float32'",
+    )
     assert account.main([*flags(["gin/mae.gin", *small]), "--steps", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    kinds = {line[:30].strip(): float(line.split()[-1].rstrip("%")) for line in lines if "%" in line}
+    kinds = {
+        line[:30].strip(): float(line.split()[-1].rstrip("%")) for line in lines if "%" in line
+    }
     assert {"core: masks", "products", "norms", "optimiser"} <= set(kinds)
     assert sum(kinds.values()) == pytest.approx(100, abs=1)
     assert 0 < kinds["core: masks"] < kinds["products"]

@@ -47,7 +47,11 @@ def test_the_limit_is_the_fastest_at_hand_and_no_op_passes_it():
     case = Address(TINY, "cases", 0)
     for rates, share, by in [
         ([{"sum": 5e9, "copy": 8e9}, {"sum": 7e9, "copy": 6e9}], 0.5, "copy"),
-        ([{"sum": 1e9, "copy": 2e9}, {"pymim": 4e9, "torch": 3e9}], 1.0, "pymim"),  # no other is as fast: its own
+        (
+            [{"sum": 1e9, "copy": 2e9}, {"pymim": 4e9, "torch": 3e9}],
+            1.0,
+            "pymim",
+        ),  # no other is as fast: its own
         ([{"sum": 1e9}, {"pymim": 4e9, "torch": 5e9}], 0.8, "torch"),
     ]:
         rows = list(report.rows(outcome(case, highest(*rates), pymim=2e-6, torch=4e-6)))
@@ -75,12 +79,16 @@ SUM, COPY, PRODUCT = 4e6 / 2e-3, 8e6 / 2e-3, 2 * 1536**3 / 2e-3
 )  # fmt: skip
 def test_rates_are_those_of_the_fastest_call(work, rates, monkeypatch):
     """Where every call takes 2 to 3 ms, the larger product is the fastest; a copy reads and writes its bytes."""
-    monkeypatch.setattr(limits, "_calls", lambda thunk, seconds: [thunk() is None or 3e-3, 2e-3, 3e-3])
+    monkeypatch.setattr(
+        limits, "_calls", lambda thunk, seconds: [thunk() is None or 3e-3, 2e-3, 3e-3]
+    )
     assert limits.Limits(work, 0.0).rates()[0] == pytest.approx(rates)
 
 
 def test_ratios_are_told_the_hardest_rival_first():
-    rows = list(report.rows(outcome(Address(TINY, "cases", 0), None, pymim=1.0, torch=3.0, peer=2.0)))
+    rows = list(
+        report.rows(outcome(Address(TINY, "cases", 0), None, pymim=1.0, torch=3.0, peer=2.0))
+    )
     assert [(row["rival"], row["ratio"]) for row in rows] == [("peer", 2.0), ("torch", 3.0)]
     assert {row["processor"] for row in rows} == {report.machine()["processor"]}
 

@@ -14,13 +14,17 @@ from pymim.bench.worker import Address
 def row(ours, slowest=None):
     """Of ten calls of ours, the last of which may be slower; ours on one thread takes 200 us, the rival 900."""
     calls = [ours] * 9 + [slowest or ours]
-    return loaded.row("op", "N 1", "torch", {"ours": calls, "one": [2e-4] * 10, "theirs": [9e-4] * 10})
+    return loaded.row(
+        "op", "N 1", "torch", {"ours": calls, "one": [2e-4] * 10, "theirs": [9e-4] * 10}
+    )
 
 
 def test_ours_is_held_against_ours_on_one_thread():
     fast, slow, sometimes = row(2.9e-4), row(3.1e-4), row(2.9e-4, slowest=3e-2)
     assert fast["met"] is True and slow["met"] is False and sometimes["met"] is False
-    assert fast["slower"]["seconds"] == pytest.approx(1.45) and fast["ratio"] == pytest.approx(9 / 2.9)
+    assert fast["slower"]["seconds"] == pytest.approx(1.45) and fast["ratio"] == pytest.approx(
+        9 / 2.9
+    )
     assert sometimes["slower"]["mean"] > 10
     json.dumps([fast, slow, sometimes])
     head, rule, first, second, third = loaded.table([fast, slow, sometimes]).splitlines()

@@ -8,15 +8,21 @@ from pymim.ops import sinkhorn
 
 
 def affinity(n=9, dtype=torch.float32):
-    rows = torch.nn.functional.normalize(torch.randn(n, 4, generator=torch.Generator().manual_seed(2)).to(dtype))
+    rows = torch.nn.functional.normalize(
+        torch.randn(n, 4, generator=torch.Generator().manual_seed(2)).to(dtype)
+    )
     made = rows @ rows.T
     return (made + made.T) / 2
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 30])
 def test_values_are_the_operators(iterations):
-    expected = sinkhorn.doubly_stochastic(affinity(), epsilon=0.3, iterations=iterations, tolerance=0).plan
-    torch.testing.assert_close(memberships(affinity(), 0.3, iterations), expected, rtol=1e-4, atol=1e-6)
+    expected = sinkhorn.doubly_stochastic(
+        affinity(), epsilon=0.3, iterations=iterations, tolerance=0
+    ).plan
+    torch.testing.assert_close(
+        memberships(affinity(), 0.3, iterations), expected, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_rows_and_columns_sum_to_one_and_it_stays_symmetric():
@@ -46,7 +52,9 @@ def test_wide_affinities_do_not_overflow():
 
 
 def test_what_is_not_square_is_refused():
-    with pytest.raises(ValueError, match=r"memberships: affinity: expected \[... N N\], got \[3, 4\]"):
+    with pytest.raises(
+        ValueError, match=r"memberships: affinity: expected \[... N N\], got \[3, 4\]"
+    ):
         memberships(torch.zeros(3, 4))
     with pytest.raises(ValueError, match="memberships: iterations: expected at least 1, got 0"):
         memberships(torch.zeros(3, 3), iterations=0)

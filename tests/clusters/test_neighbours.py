@@ -19,7 +19,9 @@ def table(count=91, width=6):
 
 
 def theirs(values, count):
-    found = NearestNeighbors(n_neighbors=count, metric="cosine", algorithm="brute").fit(values.numpy())
+    found = NearestNeighbors(n_neighbors=count, metric="cosine", algorithm="brute").fit(
+        values.numpy()
+    )
     return torch.from_numpy(found.kneighbors(values.numpy())[1])
 
 
@@ -48,5 +50,7 @@ def test_two_processes_find_what_one_does(tmp_path):
 
 
 def test_more_neighbours_than_rows_are_refused():
-    with pytest.raises(ValueError, match="nearest: count: expected 1 to 3, the rows, got 4; ask for fewer"):
+    with pytest.raises(
+        ValueError, match="nearest: count: expected 1 to 3, the rows, got 4; ask for fewer"
+    ):
         nearest(Rows(torch.eye(3), torch.arange(3), 3), 4, CPU)

@@ -42,11 +42,19 @@ def test_processes_have_parts_of_the_rows():
     parts = []
     for rank in (0, 1):
         run = trainer()
-        run.world = type(run.world)(0, 1, run.world.device)  # alone, but for its share of the pictures
+        run.world = type(run.world)(
+            0, 1, run.world.device
+        )  # alone, but for its share of the pictures
         survey = Survey(CENTER.views, batch=8)
         world = run.world
-        run.world = type("Two", (), {"size": 2, "rank": rank, "device": world.device, "group": None})()
-        run.world.align, run.world.autocast, run.world.heed = world.align, world.autocast, world.heed
+        run.world = type(
+            "Two", (), {"size": 2, "rank": rank, "device": world.device, "group": None}
+        )()
+        run.world.align, run.world.autocast, run.world.heed = (
+            world.align,
+            world.autocast,
+            world.heed,
+        )
         run.loader.rank, run.loader.world = rank, 2
         parts.append(survey(run)[0])
     (whole,) = CENTER(trainer(encoder=make_encoder()))

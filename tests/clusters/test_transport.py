@@ -29,7 +29,9 @@ def test_clusters_first_then_tokens_three_times():
     found = shares_of(three, TOY[:, None], torch.eye(2))[:, 0]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(found.sum(0), torch.tensor([2.126692, 1.873308]), rtol=0, atol=2e-6)
-    limit = torch.tensor([(0.268941, 0.731059), (0.993307, 0.006693), (0.731059, 0.268941), (0.006693, 0.993307)])
+    limit = torch.tensor(
+        [(0.268941, 0.731059), (0.993307, 0.006693), (0.731059, 0.268941), (0.006693, 0.993307)]
+    )
     found = shares_of(many, TOY[:, None], torch.eye(2))[:, 0]
     torch.testing.assert_close(found, limit, rtol=0, atol=1e-6)
 
@@ -50,7 +52,9 @@ def test_shares_sum_to_one_and_cluster_sizes_only_nearly():
     torch.testing.assert_close(shares.sum(-1), torch.ones(256, 10), rtol=0, atol=1e-6)
     sizes = shares.sum(0)
     assert (sizes - 6.4).abs().max() > 0.01
-    assert (shares_of(Transport(0.05, 50, "position"), features, prototypes).sum(0) - 6.4).abs().max() < 0.2
+    assert (
+        shares_of(Transport(0.05, 50, "position"), features, prototypes).sum(0) - 6.4
+    ).abs().max() < 0.2
 
 
 def test_images_of_a_position_may_be_shuffled():
@@ -65,7 +69,10 @@ def test_images_of_a_position_may_be_shuffled():
 
 def test_a_number_for_a_place_and_a_cluster_is_absorbed():
     features, prototypes = biased()
-    how, extra = Transport(0.5, 3, "position"), torch.randn(1, 10, 16)  # adds <extra, prototype> at each place
+    how, extra = (
+        Transport(0.5, 3, "position"),
+        torch.randn(1, 10, 16),
+    )  # adds <extra, prototype> at each place
     moved = how.shares((features + extra) @ prototypes.T, how(features + extra, prototypes))
     torch.testing.assert_close(moved, shares_of(how, features, prototypes), rtol=1e-3, atol=1e-5)
 
@@ -79,19 +86,25 @@ def test_shares_do_not_depend_on_which_places_are_asked_for():
     asked = how.shares(features[rows, ids] @ prototypes.T, column, ids)
     whole = how.shares(features @ prototypes.T, column)
     torch.testing.assert_close(asked, whole[rows, ids])
-    assert torch.equal(how.labels(features[rows, ids] @ prototypes.T, column, ids), asked.argmax(-1))
+    assert torch.equal(
+        how.labels(features[rows, ids] @ prototypes.T, column, ids), asked.argmax(-1)
+    )
 
 
 def test_wide_scores_leave_no_token_without_shares():
     torch.manual_seed(0)
-    scores = 20 / 0.06 * torch.randn(64, 1, 512)  # the release's exponentials underflow for half of these rows
+    scores = (
+        20 / 0.06 * torch.randn(64, 1, 512)
+    )  # the release's exponentials underflow for half of these rows
     shares = shares_of(Transport(1.0, 3, "position"), scores, torch.eye(512))
     torch.testing.assert_close(shares.sum(-1), torch.ones(64, 1))
 
 
 def test_of_one_place_both_ways_agree():
     features, prototypes = biased(places=1)
-    one, other = (shares_of(Transport(0.05, 3, by), features, prototypes) for by in ("position", "batch"))
+    one, other = (
+        shares_of(Transport(0.05, 3, by), features, prototypes) for by in ("position", "batch")
+    )
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
@@ -101,13 +114,17 @@ def test_chunks_change_nothing(by, monkeypatch):
     whole = Transport(0.05, 3, by)(features, prototypes)
     monkeypatch.setattr(transport, "_most", lambda tensor: 3 * 256 * 40)
     assert len([*transport.chunks(features, 40)]) == 4
-    torch.testing.assert_close(Transport(0.05, 3, by)(features, prototypes), whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        Transport(0.05, 3, by)(features, prototypes), whole, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("by", ["position", "batch"])
 def test_two_processes_give_the_answer_of_one(by):
     features, prototypes = biased(images=12)
-    features[:, :, 0] += torch.arange(12)[:, None]  # the largest score of a cluster is on one of the two only
+    features[:, :, 0] += torch.arange(12)[
+        :, None
+    ]  # the largest score of a cluster is on one of the two only
 
     def half(rank, group):
         how = Transport(0.05, 3, by)
@@ -120,5 +137,7 @@ def test_two_processes_give_the_answer_of_one(by):
 
 
 def test_bad_by_is_refused():
-    with pytest.raises(ValueError, match="Transport: by: expected one of position, batch, got 'image'"):
+    with pytest.raises(
+        ValueError, match="Transport: by: expected one of position, batch, got 'image'"
+    ):
         Transport(by="image")

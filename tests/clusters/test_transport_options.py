@@ -52,7 +52,9 @@ def test_sizes_that_are_only_asked_for():
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
-@pytest.mark.parametrize("options", [{"mass": 0.3, "column_relax": 1.0}, {"mass": 0.9}, {"column_relax": 0.2}])
+@pytest.mark.parametrize(
+    "options", [{"mass": 0.3, "column_relax": 1.0}, {"mass": 0.9}, {"column_relax": 0.2}]
+)
 def test_shares_are_the_plan_however_few_the_iterations(options, iterations):
     shares = shares_of(Transport(0.1, iterations, **options))
     plan = sinkhorn.plan(SCORES, epsilon=0.1, iterations=iterations, **options)
@@ -70,12 +72,18 @@ def test_shares_of_places_with_a_mass():
 
 
 def test_numbers_that_follow_a_schedule():
-    transport = Transport(Linear(0.1, 0.3), mass=Linear(0.2, 1.0), column_relax=Linear(2.0, 1.0), steps=100)
+    transport = Transport(
+        Linear(0.1, 0.3), mass=Linear(0.2, 1.0), column_relax=Linear(2.0, 1.0), steps=100
+    )
     now = transport.at(50)
     assert (now.epsilon, now.mass, now.column_relax) == pytest.approx((0.2, 0.6, 1.5))
     assert torch.equal(shares_of(now), shares_of(Transport(0.2, mass=0.6, column_relax=1.5)))
     assert callable(transport.epsilon)  # the schedule is still there
-    with pytest.raises(ValueError, match="Transport: epsilon: expected a number here, got a schedule; ask at"):
+    with pytest.raises(
+        ValueError, match="Transport: epsilon: expected a number here, got a schedule; ask at"
+    ):
         transport.column(SCORES)
-    with pytest.raises(ValueError, match="Swapped: transport: expected numbers, as a loss is told no step"):
+    with pytest.raises(
+        ValueError, match="Swapped: transport: expected numbers, as a loss is told no step"
+    ):
         Swapped(transport=transport)

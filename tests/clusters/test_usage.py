@@ -8,7 +8,9 @@ from pymim.clusters import Prototypes
 
 
 def usage(assignments, clusters):
-    return {name: tally.value.item() for name, tally in measures.usage(assignments, clusters).items()}
+    return {
+        name: tally.value.item() for name, tally in measures.usage(assignments, clusters).items()
+    }
 
 
 def test_even_hard_labels_use_every_cluster():

@@ -15,7 +15,9 @@ CPU = torch.device("cpu")
 def table(n=200, width=12):
     random = torch.Generator().manual_seed(0)
     spread = torch.logspace(0, -2, width)
-    return (torch.randn(n, width, generator=random) * spread) @ torch.randn(width, width, generator=random) + 3
+    return (torch.randn(n, width, generator=random) * spread) @ torch.randn(
+        width, width, generator=random
+    ) + 3
 
 
 def whitened(values, dim):
@@ -26,7 +28,10 @@ def whitened(values, dim):
 @pytest.mark.parametrize("dim", [5, 12])
 def test_angles_are_those_of_scikit_learn(dim):
     # Components are free to turn: Gram matrices are what can be compared.
-    ours, theirs = whitened(table(), dim), PCA(dim, whiten=True).fit_transform(table().double().numpy())
+    ours, theirs = (
+        whitened(table(), dim),
+        PCA(dim, whiten=True).fit_transform(table().double().numpy()),
+    )
     theirs = normalize(torch.from_numpy(theirs).float())
     torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(ours.norm(dim=1), torch.ones(200))
@@ -38,7 +43,9 @@ def test_covariance_is_the_unit_matrix_before_rows_are_scaled():
     mean = Whitening(5)._mean(rows, CPU)
     made = (values - mean.float()) @ Whitening(5)._weight(rows, mean, CPU).T
     torch.testing.assert_close(made.T @ made / 200, torch.eye(5), rtol=1e-3, atol=1e-3)
-    assert (whitened(normalize(values), 5) - whitened(values, 5)).abs().max() > 0.1  # the order matters
+    assert (
+        whitened(normalize(values), 5) - whitened(values, 5)
+    ).abs().max() > 0.1  # the order matters
 
 
 def test_signs_are_a_convention():

@@ -19,7 +19,9 @@ from pymim.errors import ConfigError
 from pymim.run import main
 
 GIN = Path(__file__).parents[2] / "gin"
-FILES = sorted(str(path) for path in [*GIN.glob("*.gin"), *GIN.glob("recipe/*.gin")] if path.stem != "base")
+FILES = sorted(
+    str(path) for path in [*GIN.glob("*.gin"), *GIN.glob("recipe/*.gin")] if path.stem != "base"
+)
 
 
 class Answer(NamedTuple):
@@ -114,7 +116,10 @@ def test_the_wrong_bracket_is_refused_in_every_slot(file):
         ("data.Loader.views=(@views.Pretrain,)", "; write @views.Pretrain()"),
         ("data.Loader.views=@views.MultiCrop", "; write @views.MultiCrop()"),
         ("evaluate.Evaluation.probes=(@probes.KNN, @probes.Linear())", "; write @probes.KNN()"),
-        ("STATISTICS=@data.measured", "got a constructor, @data.measured (by STATISTICS); write @data.measured()"),
+        (
+            "STATISTICS=@data.measured",
+            "got a constructor, @data.measured (by STATISTICS); write @data.measured()",
+        ),
         ("DATA=@data.Digits()", "; write @data.Digits"),
     ],
 )
@@ -210,7 +215,10 @@ def test_functions_and_a_user_s_own_classes(slot, value, fits, mine):
     file = mine / "mine.gin"
     lines = ["from __gin__ import dynamic_registration", "import mine_brackets"]
     file.write_text("\n".join([*lines, f"mine_brackets.Slots.{slot} = {value}", ""]))
-    with nullcontext() if fits else pytest.raises(ConfigError, match=f"Slots.{slot}: expected"), config.trusting():
+    with (
+        nullcontext() if fits else pytest.raises(ConfigError, match=f"Slots.{slot}: expected"),
+        config.trusting(),
+    ):
         assert config.load([str(file)])
 
 

@@ -44,9 +44,22 @@ def test_it_is_said_in_words():
 
 def test_two_configurations_differ_by_name_macros_first():
     before = config.load(["gin/mae.gin"], ["DATA=" + "long words " * 20])
-    now = config.load(["gin/mae.gin"], ["DIM=24", "optim.AdamW.rate=1e-3", "DATA=" + "long words " * 20])
-    assert config.changed(before, now) == ["DIM = 24, was 96", "optim.AdamW.rate = 0.001, was 0.006"]
+    now = config.load(
+        ["gin/mae.gin"], ["DIM=24", "optim.AdamW.rate=1e-3", "DATA=" + "long words " * 20]
+    )
+    assert config.changed(before, now) == [
+        "DIM = 24, was 96",
+        "optim.AdamW.rate = 0.001, was 0.006",
+    ]
     assert config.changed(now, now) == []
-    several = ["views.Pretrain.flip=0.1", "SEED=1", "IMAGE=64", "DEPTH=1", "HEADS=1", "BATCH=1", "PATCH=8"]
+    several = [
+        "views.Pretrain.flip=0.1",
+        "SEED=1",
+        "IMAGE=64",
+        "DEPTH=1",
+        "HEADS=1",
+        "BATCH=1",
+        "PATCH=8",
+    ]
     many = config.changed(now, config.load(["gin/mae.gin"], several))
     assert len(many) == 6 and many[-1].endswith("more")

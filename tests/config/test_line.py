@@ -19,7 +19,8 @@ PATHS = [
 def test_a_path_is_text_and_reads_back(path, tmp_path):
     """By each kind of string binding: a macro, one through another macro, an argument."""
     text = config.load(
-        ["gin/clusterfit.gin"], [f"DATA={path}", f"STAGE_1=x{path}", f"method.Objective.name={path}"]
+        ["gin/clusterfit.gin"],
+        [f"DATA={path}", f"STAGE_1=x{path}", f"method.Objective.name={path}"],
     )
     (tmp_path / "it's (a) run").mkdir()
     again = tmp_path / "it's (a) run" / "config.gin"

@@ -92,7 +92,9 @@ def test_an_import_without_registration_is_checked_too(text, gin_file):
 
 
 def test_a_module_is_refused_before_it_runs(gin_file, tmp_path, monkeypatch):
-    (tmp_path / "beside_it.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\ndef one(): pass\n")
+    (tmp_path / "beside_it.py").write_text(
+        f"import os\nos.mkdir({str(tmp_path / 'ran')!r})\ndef one(): pass\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     file = gin_file(f"{HEADER}import beside_it\nM = @beside_it.one\n")
     with pytest.raises(ConfigError, match="import beside_it: expected a module"):
@@ -112,7 +114,9 @@ def test_a_message_imports_nothing(gin_file, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     from pymim.config.messages import explain
 
-    explain(AttributeError("Couldn't resolve selector a.B; <module 'named_by_them'> has no attribute B"))
+    explain(
+        AttributeError("Couldn't resolve selector a.B; <module 'named_by_them'> has no attribute B")
+    )
     assert "named_by_them" not in sys.modules
 
 
@@ -158,4 +162,8 @@ def test_what_is_offered_is_defined_by_pymim():
             if not inspect.isclass(found):
                 offered.add(name)
     assert offered == {"describe", "load", "measured", "memberships", "open", "visible_count"}
-    assert trust.offers(nn.Conv2d) and not trust.offers(nn.functional.conv2d) and not trust.offers(pymim)
+    assert (
+        trust.offers(nn.Conv2d)
+        and not trust.offers(nn.functional.conv2d)
+        and not trust.offers(pymim)
+    )

@@ -50,17 +50,29 @@ def test_a_macro_that_only_a_replaced_part_reads_is_refused(mode, capsys, tmp_pa
             [*MAE, "-b", "masks.Uniform.ratio=0.5", "-b", "RATIO=0.9"],
             "RATIO: masks.Uniform.ratio, which a file binds to it, is 0.5 here; set masks.Uniform.ratio",
         ),
-        ([*MAE, "-b", "NEW=0.9", "-b", "masks.Block.ratio=%NEW"], "NEW is read by masks.Block, which this"),
+        (
+            [*MAE, "-b", "NEW=0.9", "-b", "masks.Block.ratio=%NEW"],
+            "NEW is read by masks.Block, which this",
+        ),
         ([*MAE, "-b", "ratio=0.5"], "no macro is called ratio; did you mean RATIO?"),
         ([*MAE, "-b", "fine/RATIO=0.5"], "no macro is called fine/RATIO; a macro has no scope"),
-        ([*MAE, "-b", "masks.Uniform.ratio=%RATOI"], "masks.Uniform.ratio: no macro is called RATOI; did you"),
-        ([*MAE, "-b", "RATIO=%DEPTH", "-b", "DEPTH=%RATIO"], "expected a value, got itself, by macros"),
+        (
+            [*MAE, "-b", "masks.Uniform.ratio=%RATOI"],
+            "masks.Uniform.ratio: no macro is called RATOI; did you",
+        ),
+        (
+            [*MAE, "-b", "RATIO=%DEPTH", "-b", "DEPTH=%RATIO"],
+            "expected a value, got itself, by macros",
+        ),
         ([*MAE, "-b", "RATIO=(%RATIO,)"], "RATIO: expected a value, got itself, by macros"),
         (
             [*HPM, "-b", "EPOCHS=3", "-b", "Method.mask=@masks.Uniform()"],
             "EPOCHS is read by schedule.Stairs, which",
         ),
-        (["--gin", "gin/deepcluster.gin", "-b", "DIM=32"], "DIM is read by encoders.ViT, which this"),
+        (
+            ["--gin", "gin/deepcluster.gin", "-b", "DIM=32"],
+            "DIM is read by encoders.ViT, which this",
+        ),
     ],
 )
 def test_a_macro_that_nothing_reads_is_refused(words, message, capsys, tmp_path):
@@ -70,13 +82,19 @@ def test_a_macro_that_nothing_reads_is_refused(words, message, capsys, tmp_path)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([*MAE, "-b", "masks.Block.ratio=0.5"], "masks.Block.ratio: nothing in this configuration uses it"),
+        (
+            [*MAE, "-b", "masks.Block.ratio=0.5"],
+            "masks.Block.ratio: nothing in this configuration uses it",
+        ),
         ([*MAE, "-b", "masks.Block.ratio=0.5"], "; set masks.Uniform.ratio"),
         (
             [*MAE, "-b", "Trainer.optimizer=@optim.SGD()", "-b", "optim.AdamW.weight_decay=0.1"],
             "; set optim.SGD.weight_decay",
         ),
-        ([*MAE, "-b", "Trainer.optimizer=None", "-b", "optim.AdamW.rate=0.1"], "remove it, or use its component"),
+        (
+            [*MAE, "-b", "Trainer.optimizer=None", "-b", "optim.AdamW.rate=0.1"],
+            "remove it, or use its component",
+        ),
         ([*CAPI, "-b", "studnet/schedule.Cosine.peak=1.0"], "uses it; did you mean student?"),
         ([*MAE, "-b", "fine/encoders.ViT.depth=3"], "uses it; set encoders.ViT.depth"),
         (
@@ -112,7 +130,11 @@ def test_an_argument_that_the_code_gives_is_no_binding_s(capsys, tmp_path):
         [*HPM, "-b", "EPOCHS=3"],  # by a schedule, in a scope
         [*CAPI, "-b", "student/schedule.Cosine.peak=1.0"],
         [*CAPI, "-b", "schedule.Cosine.warmup=0.2"],  # by three scopes, none of which has its own
-        [*MAE, "-b", "evaluate.Evaluation.test_images=100"],  # by what --mode explain does not build
+        [
+            *MAE,
+            "-b",
+            "evaluate.Evaluation.test_images=100",
+        ],  # by what --mode explain does not build
         [*MAE, "-b", "probes.FineTune.steps=3", "-b", "DATA=digits-plain", "-b", "WORKERS=0"],
         [*MAE, "-b", "NEW=0.3", "-b", "RATIO=%NEW"],  # a macro that another reads
         ["--gin", "gin/deepcluster.gin", "-b", "DIM=32", "-b", "TRUNK=@encoders.ViT()"],
@@ -126,12 +148,17 @@ def test_what_has_an_effect_is_not_refused(words, tmp_path, capsys):
 
 def test_a_file_may_define_macros_for_others(tmp_path):
     (tmp_path / "mine.gin").write_text("include 'mae.gin'\nOTHERS = 3\n")
-    assert main(["--gin", str(tmp_path / "mine.gin"), "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    assert (
+        main(["--gin", str(tmp_path / "mine.gin"), "--mode", "explain", "--workdir", str(tmp_path)])
+        == 0
+    )
 
 
 def test_a_file_s_macro_in_a_scope_is_refused(capsys, tmp_path):
     words = file_of(tmp_path, "fine/RATIO = 0.3")
-    assert "fine/RATIO: a macro has no scope; bind in that scope" in refusal(words, capsys, tmp_path)
+    assert "fine/RATIO: a macro has no scope; bind in that scope" in refusal(
+        words, capsys, tmp_path
+    )
 
 
 def test_what_a_file_says_of_a_part_that_the_line_replaces_may_stand(tmp_path):
@@ -151,7 +178,9 @@ def test_a_macro_s_object_does_not_inherit_the_scope(capsys, tmp_path):
     words = file_of(tmp_path, "LOSS = @losses.CrossEntropy()", "fine/method.Objective.loss = %LOSS",
         "fine/losses.CrossEntropy.temperature = 0.3")  # fmt: skip
     shown = refusal([*words, "--mode", "explain"], capsys, tmp_path)
-    assert shown.endswith("what a macro holds does not inherit the scope; write @fine/losses.CrossEntropy()")
+    assert shown.endswith(
+        "what a macro holds does not inherit the scope; write @fine/losses.CrossEntropy()"
+    )
 
 
 def test_a_constructor_with_its_scope_takes_that_scope_s_values(tmp_path, capsys):
@@ -174,7 +203,17 @@ def test_what_a_scoped_constructor_makes_in_its_turn_inherits_the_scope(tmp_path
 
 
 def test_a_binding_that_is_bound_again_is_said(tmp_path, capsys):
-    words = [*MAE, "-b", "RATIO=0.5", "-b", "ViT.depth=2", "-b", "RATIO=0.6", "-b", "encoders.ViT.depth=3"]
+    words = [
+        *MAE,
+        "-b",
+        "RATIO=0.5",
+        "-b",
+        "ViT.depth=2",
+        "-b",
+        "RATIO=0.6",
+        "-b",
+        "encoders.ViT.depth=3",
+    ]
     assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "config: -b 'RATIO=0.5' has no effect: -b 'RATIO=0.6' binds the same",
@@ -190,5 +229,7 @@ def test_the_same_binding_twice_is_none_of_that(tmp_path, capsys):
 
 def test_two_components_of_one_name_are_told_apart(capsys, tmp_path):
     """probes.Linear is used, schedule.Linear is not."""
-    shown = refusal([*MAE, "-b", "schedule.Linear.start=0.1", "--mode", "explain"], capsys, tmp_path)
+    shown = refusal(
+        [*MAE, "-b", "schedule.Linear.start=0.1", "--mode", "explain"], capsys, tmp_path
+    )
     assert "schedule.Linear.start: nothing in this configuration uses it" in shown

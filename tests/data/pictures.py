@@ -11,7 +11,9 @@ from PIL import Image
 def levels(height=12, width=20, bands=3, seed=0, dtype=np.uint8):
     """Numbers [H W C], or [H W] of one band."""
     top = np.iinfo(dtype).max
-    numbers = np.random.default_rng(seed).integers(0, top, (height, width, bands), dtype, endpoint=True)
+    numbers = np.random.default_rng(seed).integers(
+        0, top, (height, width, bands), dtype, endpoint=True
+    )
     return numbers[..., 0] if bands == 1 else numbers
 
 
@@ -23,7 +25,12 @@ def encoded(image, kind, **options):
 
 
 def chunk(name, content):
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )
 
 
 def deep_png(pixels, *chunks):
@@ -32,7 +39,10 @@ def deep_png(pixels, *chunks):
     colour = {1: 0, 2: 4, 3: 2, 4: 6}[1 if pixels.ndim == 2 else pixels.shape[2]]
     rows = b"".join(b"\0" + row.tobytes() for row in pixels.astype(">u2").reshape(height, -1))
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0))
-    body = [chunk(*given) for given in chunks] + [chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    body = [chunk(*given) for given in chunks] + [
+        chunk(b"IDAT", zlib.compress(rows)),
+        chunk(b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(body)
 
 

@@ -14,11 +14,22 @@ av = pytest.importorskip("av")
 FRAMES, RATE = 60, 30
 
 
-def encoded(path, codec="libx264", between=0, turned=None, sound=0.0, picture=None, size=(64, 48), **container):
+def encoded(
+    path,
+    codec="libx264",
+    between=0,
+    turned=None,
+    sound=0.0,
+    picture=None,
+    size=(64, 48),
+    **container,
+):
     """Write a video; frame t is grey of level 4 t, or `picture` throughout. between: B-frames in a row; sound: its
     seconds; container: options of the format."""
     with av.open(str(path), "w", options=container) as file:
-        stream = file.add_stream(codec, rate=RATE, options={"b": "4M"} if "mpeg" in codec else {"qp": "1"})
+        stream = file.add_stream(
+            codec, rate=RATE, options={"b": "4M"} if "mpeg" in codec else {"qp": "1"}
+        )
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = *size, "yuv420p", 12
         stream.codec_context.max_b_frames = between
         if turned is not None:
@@ -29,7 +40,9 @@ def encoded(path, codec="libx264", between=0, turned=None, sound=0.0, picture=No
             file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         file.mux(stream.encode())
         for start in range(0, int(sound * 48000), 960):
-            silence = av.AudioFrame.from_ndarray(np.zeros((2, 960), np.float32), format="fltp", layout="stereo")
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((2, 960), np.float32), format="fltp", layout="stereo"
+            )
             silence.rate, silence.pts = 48000, start
             file.mux(other.encode(silence))
         if other:
@@ -135,7 +148,9 @@ def cut(path, share):
 def sound_only(path):
     with av.open(str(path), "w") as file:
         stream = file.add_stream("aac", rate=48000)
-        silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+        silence = av.AudioFrame.from_ndarray(
+            np.zeros((2, 1024), np.float32), format="fltp", layout="stereo"
+        )
         silence.rate, silence.pts = 48000, 0
         file.mux([*stream.encode(silence), *stream.encode()])
 
@@ -143,13 +158,22 @@ def sound_only(path):
 BROKEN = {
     "empty.mp4": (lambda path: path.write_bytes(b""), "Invalid data"),
     "text.mp4": (lambda path: path.write_bytes(b"no video " * 99), "Invalid data"),
-    "playlist.mp4": (lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nother.ts\n"), "Invalid data"),
-    "list.ts": (lambda path: path.write_text("ffconcat version 1.0\nfile other.mp4\n"), "got a playlist"),
+    "playlist.mp4": (
+        lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nother.ts\n"),
+        "Invalid data",
+    ),
+    "list.ts": (
+        lambda path: path.write_text("ffconcat version 1.0\nfile other.mp4\n"),
+        "got a playlist",
+    ),
     "folder.mp4": (lambda path: path.mkdir(), "expected a file, got a folder, a pipe or a device"),
     "pipe.mp4": (os.mkfifo, "expected a file, got a folder, a pipe or a device"),
     "gone.mp4": (lambda path: None, "expected a file"),
     "sound.mp4": (sound_only, "expected a video, got a file without pictures"),
-    "cut.mkv": (lambda path: cut(encoded(path, sound=6.0, live="0"), 0.3), "cut short: expected 6.0 s, got"),
+    "cut.mkv": (
+        lambda path: cut(encoded(path, sound=6.0, live="0"), 0.3),
+        "cut short: expected 6.0 s, got",
+    ),
     "cut-header.mp4": (lambda path: cut(encoded(path), 0.7), "without pictures, or cut short"),
     "cut-end.mp4": (lambda path: cut(encoded(path, movflags="faststart"), 0.3), "Invalid data"),
 }
@@ -171,13 +195,17 @@ def test_names_are_never_taken_for_addresses(tmp_path, monkeypatch):
     for name in ("a:b.mp4", "concat:x|y.mp4", "100% #1?.mp4"):
         encoded(tmp_path / name)
     source = data.Videos("", clip=data.Clip(2, 1))
-    assert len(source) == 3 and {frame_numbers(source.clip(number, 0.0))[1] for number in range(3)} == {1}
+    assert len(source) == 3 and {
+        frame_numbers(source.clip(number, 0.0))[1] for number in range(3)
+    } == {1}
 
 
 def test_real_videos_have_the_frames_that_all_of_them_in_order_have():
     if not (SHARED / "videos").exists():
         pytest.skip("no videos here")
-    source = data.Videos(SHARED / "videos", channels=1, clip=data.Clip(frames=3, stride=2, short=32))
+    source = data.Videos(
+        SHARED / "videos", channels=1, clip=data.Clip(frames=3, stride=2, short=32)
+    )
     for number, name in enumerate(source.files):
         if (SHARED / "videos" / name).stat().st_size > 1e6:
             continue  # decoding all of it takes seconds
@@ -211,4 +239,6 @@ def test_a_rate_of_its_own_rounds_halves_of_a_frame_one_way(tmp_path, fps, steps
     source = data.Videos(tmp_path, clip=data.Clip(9, 1, fps=fps))
     for number in range(len(source)):
         found = np.diff(frame_numbers(source[number].image)).reshape(4, 2)
-        assert len({*map(tuple, found)}) == 1 and {*map(tuple, found)} <= steps, source.files[number]
+        assert len({*map(tuple, found)}) == 1 and {*map(tuple, found)} <= steps, source.files[
+            number
+        ]

@@ -40,7 +40,9 @@ def test_the_picture_is_trained_on_and_not_its_mask(tmp_path, kinds, left):
     right = next((name for name in kinds if name in ("image", "img", "photo")), None)
     columns = {name: column(7 if name == right else 70, kind) for name, kind in kinds.items()}
     source = data.Parquet(write_parquet(tmp_path / "x.parquet", **columns))
-    assert torch.equal(source[0].image, picture(7)) and not torch.equal(source[0].image, picture(70))
+    assert torch.equal(source[0].image, picture(7)) and not torch.equal(
+        source[0].image, picture(70)
+    )
     said = data.describe(source)
     assert (f"the column {right} is of the pictures" in said) == bool(left)
     assert not left or f"and {', '.join(left)} is not read" in said
@@ -48,11 +50,15 @@ def test_the_picture_is_trained_on_and_not_its_mask(tmp_path, kinds, left):
 
 def test_several_columns_without_a_usual_name_are_refused(tmp_path):
     path = write_parquet(tmp_path / "x.parquet", left=column(0), right=column(9))
-    with pytest.raises(DataError, match=r"one called image, got left, right; rename the one to train on"):
+    with pytest.raises(
+        DataError, match=r"one called image, got left, right; rename the one to train on"
+    ):
         data.Parquet(path)
     one = write_parquet(tmp_path / "1.parquet", image=column(0))
     two = write_parquet(tmp_path / "2.parquet", img=column(9))
-    with pytest.raises(DataError, match=r"in one column, got image in .*1.parquet and img in .*2.parquet; rename"):
+    with pytest.raises(
+        DataError, match=r"in one column, got image in .*1.parquet and img in .*2.parquet; rename"
+    ):
         data.Parquet([one, two])
 
 
@@ -73,15 +79,26 @@ def test_files_that_name_the_classes_in_another_order_agree_by_name(tmp_path, ma
     write_parquet(tmp_path / "test-0.parquet", ["dog", "ant", "cat"])
     train, test = data.open(tmp_path), data.open(tmp_path, "test")
     assert [train.classes[label] for label in train.labels] == truth
-    assert test.classes == train.classes and [test.classes[n] for n in test.labels] == ["dog", "ant", "cat"]
+    assert test.classes == train.classes and [test.classes[n] for n in test.labels] == [
+        "dog",
+        "ant",
+        "cat",
+    ]
 
 
 def test_numbers_without_names_beside_two_orders_are_refused(tmp_path):
     for number, names in enumerate([("cat", "dog"), ("dog", "cat")]):
         write_parquet(tmp_path / f"{number}.parquet", [0, 1], metadata=names_of_classes(*names))
     files = [tmp_path / "0.parquet", write_parquet(tmp_path / "2.parquet", [0, 1])]
-    assert data.Parquet(files).labels.tolist() == [0, 1, 0, 1]  # one order, which is that of the others
-    with pytest.raises(DataError, match=r"2.parquet: expected names of its labels, as those of .* different ways"):
+    assert data.Parquet(files).labels.tolist() == [
+        0,
+        1,
+        0,
+        1,
+    ]  # one order, which is that of the others
+    with pytest.raises(
+        DataError, match=r"2.parquet: expected names of its labels, as those of .* different ways"
+    ):
         data.Parquet([*files, tmp_path / "1.parquet"])
 
 
@@ -107,13 +124,26 @@ class Own:
 def test_labels_of_anybodys_source_are_whole_numbers(make):
     def loader(labels):
         return data.Loader(
-            make(Own(np.array(labels))), views.Center(8, statistics="none"), 4, channels=1, workers=0
+            make(Own(np.array(labels))),
+            views.Center(8, statistics="none"),
+            4,
+            channels=1,
+            workers=0,
         )
 
     for labels in ([0.0, 2.0, 1.0, float("nan")], np.array([0, 2, 1, -1], np.int8)):
         batch = next(loader(labels).batches(0, 1))
-        assert batch.label.dtype == torch.int64 and batch.label[batch.index.argsort()].tolist() == [0, 2, 1, -1]
-    with pytest.raises(DataError, match=r"Own.labels: expected whole numbers or words, .* such as 0.9"):
+        assert batch.label.dtype == torch.int64 and batch.label[batch.index.argsort()].tolist() == [
+            0,
+            2,
+            1,
+            -1,
+        ]
+    with pytest.raises(
+        DataError, match=r"Own.labels: expected whole numbers or words, .* such as 0.9"
+    ):
         loader([0.9, 0, 1, 2])
-    with pytest.raises(DataError, match=r"Own.labels: expected whole numbers, one a row, got <U1 \[4\]"):
+    with pytest.raises(
+        DataError, match=r"Own.labels: expected whole numbers, one a row, got <U1 \[4\]"
+    ):
         loader(list("abca"))

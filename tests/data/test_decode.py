@@ -20,7 +20,11 @@ from tests.sources import LIBRARY, name_of, tree
 
 def rows(image):
     """[C H W] as [H W C] or [H W]."""
-    return image.permute(1, 2, 0).numpy().squeeze(-1) if len(image) == 1 else image.permute(1, 2, 0).numpy()
+    return (
+        image.permute(1, 2, 0).numpy().squeeze(-1)
+        if len(image) == 1
+        else image.permute(1, 2, 0).numpy()
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +60,16 @@ def test_every_way_to_read_turns(number):
     """By hand: grey and deep pictures, and those that another library reads."""
     pytest.importorskip("imagecodecs"), pytest.importorskip("tifffile")
     deep, grey = made.levels(dtype=np.uint16), made.levels(bands=1, dtype=np.uint16)
-    exif, tag = made.oriented(number).tobytes().removeprefix(b"Exif\0\0"), [(274, 3, 1, number, True)]
+    exif, tag = (
+        made.oriented(number).tobytes().removeprefix(b"Exif\0\0"),
+        [(274, 3, 1, number, True)],
+    )
     for pixels in (deep, grey):
         right = TURNS[number](pixels) / 65535
         for blob in (made.deep_png(pixels, (b"eXIf", exif)), made.tiff(pixels, extratags=tag)):
-            np.testing.assert_allclose(rows(decode(blob, 1 if pixels.ndim == 2 else 3)), right, atol=1e-6)
+            np.testing.assert_allclose(
+                rows(decode(blob, 1 if pixels.ndim == 2 else 3)), right, atol=1e-6
+            )
 
 
 def test_folders_and_parquet_files_turn(tmp_path):
@@ -69,7 +78,9 @@ def test_folders_and_parquet_files_turn(tmp_path):
 
     blob = made.encoded(made.levels(), "png", exif=made.oriented(6))
     (tmp_path / "x.png").write_bytes(blob)
-    parquet.write_table(pyarrow.table({"image": [{"bytes": blob, "path": None}]}), tmp_path / "x.parquet")
+    parquet.write_table(
+        pyarrow.table({"image": [{"bytes": blob, "path": None}]}), tmp_path / "x.parquet"
+    )
     right = np.rot90(made.levels(), -1)
     assert np.array_equal(rows(data.Folder(tmp_path)[0].image), right)
     assert np.array_equal(rows(data.Parquet(tmp_path / "x.parquet")[0].image), right)
@@ -78,7 +89,9 @@ def test_folders_and_parquet_files_turn(tmp_path):
 @pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nonsense", b"\0" * 9])
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_data_turn_nothing(exif):
-    plain, damaged = (made.encoded(made.levels(), "jpeg", **given) for given in ({}, {"exif": exif}))
+    plain, damaged = (
+        made.encoded(made.levels(), "jpeg", **given) for given in ({}, {"exif": exif})
+    )
     assert torch.equal(decode(damaged, 3), decode(plain, 3))
 
 
@@ -88,7 +101,9 @@ def test_sixteen_bits_of_any_kind_keep_their_depth(bands, channels):
     pytest.importorskip("imagecodecs")
     pixels = made.levels(bands=bands, dtype=np.uint16)
     real = (pixels / 65535).reshape(12, 20, bands)
-    colour, alpha = (real[..., :-1], real[..., -1:]) if bands in (2, 4) else (real, np.ones((12, 20, 1)))
+    colour, alpha = (
+        (real[..., :-1], real[..., -1:]) if bands in (2, 4) else (real, np.ones((12, 20, 1)))
+    )
     if channels == 4:
         right = np.concatenate([np.broadcast_to(colour, (12, 20, 3)), alpha], -1)
     else:
@@ -114,7 +129,9 @@ def test_depth_is_never_cut_where_a_library_is_missing(monkeypatch, blob, name):
 
 def test_a_deep_ppm_is_refused_as_pillow_cuts_it():
     pixels = made.levels(dtype=np.uint16).astype(">u2")
-    with pytest.raises(ValueError, match="a PPM with values up to 65535, of which 8 bits would be left"):
+    with pytest.raises(
+        ValueError, match="a PPM with values up to 65535, of which 8 bits would be left"
+    ):
         decode(b"P6\n20 12\n65535\n" + pixels.tobytes(), 3)
     grey = pixels[..., 0]
     read = decode(b"P5\n20 12\n65535\n" + grey.tobytes(), 1)
@@ -130,7 +147,9 @@ def test_what_is_transparent_is_laid_on_white(kind, mode):
     pixels = made.levels(bands=MODES[mode])
     pixels[:4, ..., -1], pixels[4:8, ..., -1] = 0, 255
     blob = made.encoded(
-        Image.fromarray(pixels), kind, **({"lossless": True, "exact": True} if kind == "webp" else {})
+        Image.fromarray(pixels),
+        kind,
+        **({"lossless": True, "exact": True} if kind == "webp" else {}),
     )
     real = pixels / 255
     right = np.broadcast_to(made.on_white(real) * 255, (12, 20, 3))
@@ -143,11 +162,15 @@ def test_what_is_transparent_is_laid_on_white(kind, mode):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_opaque_alpha_changes_no_bit(channels):
-    for image in (Image.fromarray(made.levels()), Image.fromarray(made.levels(bands=1)).convert("L")):
+    for image in (
+        Image.fromarray(made.levels()),
+        Image.fromarray(made.levels(bands=1)).convert("L"),
+    ):
         layered = image.convert("RGBA" if image.mode == "RGB" else "LA")
         assert layered.getchannel("A").getextrema() == (255, 255)
         assert torch.equal(
-            decode(made.encoded(layered, "png"), channels), decode(made.encoded(image, "png"), channels)
+            decode(made.encoded(layered, "png"), channels),
+            decode(made.encoded(image, "png"), channels),
         )
 
 
@@ -155,7 +178,10 @@ def test_an_opaque_alpha_of_sixteen_bits_changes_no_bit():
     pytest.importorskip("imagecodecs")
     pixels = made.levels(bands=4, dtype=np.uint16)
     pixels[..., 3] = 65535
-    with_alpha, without = decode(made.deep_png(pixels), 3), decode(made.deep_png(pixels[..., :3]), 3)
+    with_alpha, without = (
+        decode(made.deep_png(pixels), 3),
+        decode(made.deep_png(pixels[..., :3]), 3),
+    )
     assert torch.equal(with_alpha, without)
 
 
@@ -165,7 +191,9 @@ def test_a_transparent_colour_of_a_palette_is_white(kind):
     index = np.asarray(image)
     palette = np.array(image.getpalette()[:24]).reshape(8, 3)
     read = rows(decode(made.encoded(image, kind, transparency=3), 3))
-    assert (read[index == 3] == 255).all() and np.array_equal(read[index != 3], palette[index[index != 3]])
+    assert (read[index == 3] == 255).all() and np.array_equal(
+        read[index != 3], palette[index[index != 3]]
+    )
 
 
 @pytest.mark.parametrize("kind", ["RGB", "L"])
@@ -175,14 +203,18 @@ def test_a_colour_that_stands_for_transparent_is_white(kind):
     read = rows(decode(made.encoded(pixels, "png", transparency=key), 3))
     same = (pixels == key).all(-1) if kind == "RGB" else pixels == key
     assert (read[same] == 255).all()
-    assert np.array_equal(read[~same], pixels[~same] if kind == "RGB" else pixels[~same][:, None].repeat(3, 1))
+    assert np.array_equal(
+        read[~same], pixels[~same] if kind == "RGB" else pixels[~same][:, None].repeat(3, 1)
+    )
 
 
 @pytest.mark.parametrize("kind", ["gif", "png", "webp"])
 def test_of_an_animation_the_first_frame_is_the_picture_and_that_is_said(caplog, kind):
     frames = [Image.new("RGB", (20, 12), colour) for colour in ("red", "green", "blue")]
     lossless = {"lossless": True} if kind == "webp" else {}
-    blob = made.encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=40, **lossless)
+    blob = made.encoded(
+        frames[0], kind, save_all=True, append_images=frames[1:], duration=40, **lossless
+    )
     for _ in range(2):
         assert np.array_equal(rows(decode(blob, 3)), np.asarray(frames[0]))
     assert caplog.messages == [f"of an animation ({kind.upper()}) the first frame is the picture"]
@@ -221,7 +253,9 @@ def test_pictures_are_opened_by_a_list_of_formats_everywhere():
         if isinstance(call, ast.Call) and ast.unparse(call.func) == "Image.open"
     ]
     assert len(calls) >= 3
-    assert not [name for name, call in calls if "formats" not in {word.arg for word in call.keywords}]
+    assert not [
+        name for name, call in calls if "formats" not in {word.arg for word in call.keywords}
+    ]
 
 
 @pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
@@ -251,7 +285,9 @@ def test_a_picture_with_a_number_that_is_not_finite_is_broken(tmp_path, value):
         pixels = np.full((1, 12, 20), number, np.float64)
         pixels[0, 3, 4] = value if number == 5 else 0
         np.save(tmp_path / f"{number}.npy", pixels)
-    with pytest.raises(data.Unreadable, match="1 of 240 numbers are infinite or not a number; fill them"):
+    with pytest.raises(
+        data.Unreadable, match="1 of 240 numbers are infinite or not a number; fill them"
+    ):
         data.Folder(tmp_path, 1)[5]
     (tmp_path / "5.npy").unlink()
     (tmp_path / "5.tif").write_bytes(made.tiff(np.full((12, 20), value, np.float64)))
@@ -260,7 +296,10 @@ def test_a_picture_with_a_number_that_is_not_finite_is_broken(tmp_path, value):
     stack = np.zeros((8, 1, 12, 20))
     stack[5, 0, 3, 4] = value
     np.save(tmp_path / "stack.npy", stack)
-    for source in (data.Array(tmp_path / "stack.npy", 1), data.open(tmp_path / "stack.npy", channels=1)):
+    for source in (
+        data.Array(tmp_path / "stack.npy", 1),
+        data.open(tmp_path / "stack.npy", channels=1),
+    ):
         with pytest.raises(data.Unreadable) as error:
             source.take(np.arange(8))
         assert error.value.index == 5

@@ -52,16 +52,26 @@ def signal_self(number):
 
 
 def loader(source, workers=0, **arguments):
-    return data.Loader(source, views.Center(16, statistics="half"), batch=8, workers=workers, seed=1, **arguments)
+    return data.Loader(
+        source, views.Center(16, statistics="half"), batch=8, workers=workers, seed=1, **arguments
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (KeyError("rows"), DataError, "picture 7: expected a picture, got KeyError: 'rows'; mend the source"),
+        (
+            KeyError("rows"),
+            DataError,
+            "picture 7: expected a picture, got KeyError: 'rows'; mend the source",
+        ),
         (TypeError("two\nlines"), DataError, "got TypeError: two lines; mend the source"),
-        (MemoryError(), OutOfMemory, "picture 7: out of memory while it was read; lower data.Loader.workers"),
+        (
+            MemoryError(),
+            OutOfMemory,
+            "picture 7: out of memory while it was read; lower data.Loader.workers",
+        ),
         (DataError("its own words"), DataError, "^its own words$"),
     ],
 )
@@ -74,8 +84,14 @@ def test_a_source_that_fails_is_one_line_whoever_asks_it(count, error, kind, wor
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (signal.SIGKILL, r"worker \d \(process \d+\) was killed before the batch of step \d was made.* lower data"),
-        (signal.SIGSEGV, r"ended by SIGSEGV before the batch of step \d was made; data.Loader.workers = 0 shows"),
+        (
+            signal.SIGKILL,
+            r"worker \d \(process \d+\) was killed before the batch of step \d was made.* lower data",
+        ),
+        (
+            signal.SIGSEGV,
+            r"ended by SIGSEGV before the batch of step \d was made; data.Loader.workers = 0 shows",
+        ),
     ],
 )
 def test_a_worker_that_dies_is_named(number, words):
@@ -93,8 +109,12 @@ def test_a_worker_that_dies_is_named(number, words):
 def test_a_wait_is_said_and_ends(count, does, state, caplog, monkeypatch):
     monkeypatch.setattr(pool.Wait.__init__, "__defaults__", (0.3,))
     monkeypatch.setattr(pool, "GLANCE", 0.1)
-    made = loader(Source(7, does, signal.SIGSTOP if does is signal_self else 3), count, patience=1.0).batches(0, 5)
-    with pytest.raises(DataError, match=rf"expected within 1 s, got nothing: {state}.* data.Loader.patience"):
+    made = loader(
+        Source(7, does, signal.SIGSTOP if does is signal_self else 3), count, patience=1.0
+    ).batches(0, 5)
+    with pytest.raises(
+        DataError, match=rf"expected within 1 s, got nothing: {state}.* data.Loader.patience"
+    ):
         list(made)
     assert re.search(rf"waited \d+ s for the batch of step \d: {state}", caplog.text)
 
@@ -109,7 +129,9 @@ def test_no_worker_is_left_wherever_a_loader_is_left():
 
 
 def test_what_cannot_be_copied_to_a_worker_is_refused_in_a_line():
-    with pytest.raises(DataError, match=r"can be pickled.*lambda.*data.Loader.workers = 0") as found:
+    with pytest.raises(
+        DataError, match=r"can be pickled.*lambda.*data.Loader.workers = 0"
+    ) as found:
         list(loader(Source(does=lambda: 0), workers=1).batches(0, 1))
     assert "\n" not in str(found.value)
 
@@ -126,12 +148,15 @@ def test_what_cannot_be_copied_in_a_worker_is_refused_in_a_line():
 
 @pytest.mark.parametrize("count", [0, 2])
 @pytest.mark.parametrize(("tolerate", "more"), [(0.1, ""), (1.0, "; and 17 more")])
-def test_a_source_of_broken_pictures_is_refused_with_names_and_reasons(tmp_path, count, tolerate, more):
+def test_a_source_of_broken_pictures_is_refused_with_names_and_reasons(
+    tmp_path, count, tolerate, more
+):
     for number in range(20):
         (tmp_path / f"{number:02}.png").write_bytes(b"no picture")
     made = loader(data.Folder(tmp_path), count, tolerate=tolerate).batches(0, 9)
     with pytest.raises(
-        DataError, match=rf"broken of 20(.*\.png: .*; ){{2}}.*{more}\); mend .* data.Loader.tolerate"
+        DataError,
+        match=rf"broken of 20(.*\.png: .*; ){{2}}.*{more}\); mend .* data.Loader.tolerate",
     ):
         list(made)
 
@@ -153,7 +178,11 @@ def test_a_second_pass_knows_the_broken_pictures_of_the_first(tmp_path, caplog):
     first = loader(data.Folder(tmp_path), tolerate=0.25)
     list(first.in_order(10).batches(0, 2))
     list(first.in_order(10).batches(0, 2))
-    assert caplog.text.count("skipped") == 1 and len(first.broken) == 1 and first.in_order(10).limit == 5
+    assert (
+        caplog.text.count("skipped") == 1
+        and len(first.broken) == 1
+        and first.in_order(10).limit == 5
+    )
 
 
 def save(folder, count, odd=()):
@@ -197,7 +226,9 @@ def test_pictures_beside_an_odd_one_are_still_kept(tmp_path):
         if path.name != "04.png":
             path.unlink()
     images, index, broken = read(source, np.arange(20), limit=0)
-    assert [tuple(image.shape) for image in images] == [(3, 40 if i == 4 else 24, 24) for i in range(20)]
+    assert [tuple(image.shape) for image in images] == [
+        (3, 40 if i == 4 else 24, 24) for i in range(20)
+    ]
     assert index.tolist() == [*range(20)] and not broken
 
 
@@ -231,7 +262,13 @@ def test_a_parcel_brings_what_was_sent(unnamed, monkeypatch):
 
     kinds = (torch.uint8, torch.bool, torch.int64, torch.bfloat16, torch.float32, torch.float64)
     tensors = [torch.arange(-6, 6).view(3, 4).to(kind).t() for kind in kinds]
-    sent = {"some": tensors, "again": tensors[0], "none": torch.empty(0, 3), "one": torch.tensor(2.5), "word": "x"}
+    sent = {
+        "some": tensors,
+        "again": tensors[0],
+        "none": torch.empty(0, 3),
+        "one": torch.tensor(2.5),
+        "word": "x",
+    }
     ours, theirs = Pipe()
     passing.Parcel(sent).send(theirs)
     found = passing.receive(ours)
@@ -245,5 +282,7 @@ def test_a_parcel_brings_what_was_sent(unnamed, monkeypatch):
 
 def test_a_parcel_without_room_says_what_to_set(monkeypatch):
     monkeypatch.setattr(passing, "_unnamed", lambda: Path("/dev/full").open("wb"))  # noqa: SIM115
-    with pytest.raises(DataError, match=r"room for a batch of 4,000,000 bytes, got: No space left.*TMPDIR"):
+    with pytest.raises(
+        DataError, match=r"room for a batch of 4,000,000 bytes, got: No space left.*TMPDIR"
+    ):
         passing.Parcel(torch.ones(1_000_000))

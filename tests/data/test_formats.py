@@ -89,12 +89,16 @@ DEEP = {
     "int32 tiff": (lambda: made.encoded(GREY.astype(np.int32), "tiff"), GREY / 65535),
     "pages tiff": (lambda: made.tiff(RGB.transpose(2, 0, 1).copy(), photometric="minisblack"), RGB),
     "planar tiff": (
-        lambda: made.tiff(RGB.transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate"),
+        lambda: made.tiff(
+            RGB.transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate"
+        ),
         RGB,
     ),
     "deep planar tiff": (
         lambda: made.tiff(
-            made.levels(dtype=np.uint16).transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate"
+            made.levels(dtype=np.uint16).transpose(2, 0, 1).copy(),
+            photometric="rgb",
+            planarconfig="separate",
         ),
         made.levels(dtype=np.uint16) / 65535,
     ),
@@ -111,7 +115,9 @@ def test_more_than_eight_bits_are_as_they_were_written(name, channels):
     pytest.importorskip("tifffile")
     blob, right = DEEP[name][0](), DEEP[name][1]
     if name == "pages tiff" and channels != 3:
-        with pytest.raises(ValueError, match=f"expected {channels} channels, got 3 pages of 1; set CHANNELS=3"):
+        with pytest.raises(
+            ValueError, match=f"expected {channels} channels, got 3 pages of 1; set CHANNELS=3"
+        ):
             decode(blob, channels)
         return
     read = decode(blob, channels).permute(1, 2, 0).double().numpy()
@@ -125,9 +131,13 @@ def test_more_than_eight_bits_are_as_they_were_written(name, channels):
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kind", ["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
+@pytest.mark.parametrize(
+    "kind", ["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
+)
 def test_arrays_of_every_type(tmp_path, kind, order):
-    numbers = (np.arange(3 * 12 * 20).reshape(3, 12, 20) % 100).astype(np.dtype(kind).newbyteorder(order))
+    numbers = (np.arange(3 * 12 * 20).reshape(3, 12, 20) % 100).astype(
+        np.dtype(kind).newbyteorder(order)
+    )
     np.save(tmp_path / "x.npy", numbers)
     scale = {"b1": 1 / 255, "u2": 65535, "i4": 65535}.get(kind, 1)
     read = decode(tmp_path / "x.npy", 3)
@@ -172,7 +182,11 @@ LARGE = made.levels(64, 64)
 # Suffix, content, what is said.
 BROKEN = {
     "nothing": ("jpg", b"", "an empty file, 0 bytes"),
-    "text": ("jpg", b"not a picture", "expected JPEG, .*, got a file that begins with b'not a pictur'"),
+    "text": (
+        "jpg",
+        b"not a picture",
+        "expected JPEG, .*, got a file that begins with b'not a pictur'",
+    ),
     "escapes": ("png", b"\x1b[2Jx", r"begins with b'\\x1b\[2Jx'"),
     "eps": ("jpg", made.EPS, "got PostScript"),
     "dos eps": ("tif", b"\xc5\xd0\xd3\xc6" + bytes(40), "got PostScript"),
@@ -180,15 +194,31 @@ BROKEN = {
     "page": ("jpg", b"<!DOCTYPE html>", "got HTML, XML or SVG"),
     "pointer": ("png", b"version https://git-lfs.github.com/spec/v1\n", "got a pointer of Git LFS"),
     "icon": ("png", made.encoded(LARGE, "ico"), "expected JPEG, .*, got a file that begins"),
-    "jpeg 2000": ("png", made.encoded(LARGE, "jpeg2000"), "expected JPEG, .*, got a file that begins"),
+    "jpeg 2000": (
+        "png",
+        made.encoded(LARGE, "jpeg2000"),
+        "expected JPEG, .*, got a file that begins",
+    ),
     "short jpeg": ("jpg", short(made.encoded(LARGE, "jpeg")), "truncated"),
     "jpeg's first bytes": ("jpg", made.encoded(LARGE, "jpeg")[:20], "cut short|truncated|damaged"),
     "short png": ("png", short(made.encoded(LARGE, "png")), "truncated"),
     "png's first bytes": ("png", made.encoded(LARGE, "png")[:20], "a PNG: Truncated File Read"),
     "png without end": ("png", made.encoded(LARGE, "png")[:33], "truncated|damaged|cut short"),
-    "short deep png": ("png", short(made.deep_png(made.levels(64, 64, dtype=np.uint16))), "truncated"),
-    "short gif": ("gif", short(made.encoded(Image.fromarray(LARGE).quantize(), "gif")), "truncated|damaged"),
-    "short webp": ("webp", short(made.encoded(LARGE, "webp")), "decoder|cut short|truncated|damaged"),
+    "short deep png": (
+        "png",
+        short(made.deep_png(made.levels(64, 64, dtype=np.uint16))),
+        "truncated",
+    ),
+    "short gif": (
+        "gif",
+        short(made.encoded(Image.fromarray(LARGE).quantize(), "gif")),
+        "truncated|damaged",
+    ),
+    "short webp": (
+        "webp",
+        short(made.encoded(LARGE, "webp")),
+        "decoder|cut short|truncated|damaged",
+    ),
     "short bmp": ("bmp", short(made.encoded(LARGE, "bmp")), "truncated"),
     "short ppm": ("ppm", short(made.encoded(LARGE, "ppm")), "truncated"),
     "short tiff": ("tif", short(made.tiff(LARGE, photometric="rgb")), "truncated"),
@@ -202,7 +232,11 @@ BROKEN = {
         short(made.tiff(LARGE.astype(np.uint16), photometric="rgb", compression="lzw")),
         "a TIFF: ",
     ),
-    "tiff's first bytes": ("tif", b"II*\0\x08\0\0\0", "expected a page, got none; it may be cut short"),
+    "tiff's first bytes": (
+        "tif",
+        b"II*\0\x08\0\0\0",
+        "expected a page, got none; it may be cut short",
+    ),
     "short npy": (
         "npy",
         short(made.npy(LARGE)),
@@ -210,7 +244,11 @@ BROKEN = {
     ),
     "empty npy": ("npy", b"", "an empty file, 0 bytes"),
     "objects": ("npy", b"x", "an .npy that .* holds objects: .*Python objects"),
-    "complex npy": ("npy", made.npy(LARGE * 1j), "expected numbers, got complex128; save real ones"),
+    "complex npy": (
+        "npy",
+        made.npy(LARGE * 1j),
+        "expected numbers, got complex128; save real ones",
+    ),
     "words": ("npy", made.npy(np.array([["a", "b"]])), "expected numbers, got <U1"),
     "npz as npy": ("npy", b"PK\x03\x04" + bytes(60), "an .npy that is damaged, .* magic string"),
 }
@@ -229,7 +267,9 @@ def test_what_is_broken_is_said_in_words(tmp_path, name, channels):
         decode(path, channels)
     words = str(error.value)
     assert len(words) > 12 and "\n" not in words and "\x1b" not in words
-    assert not any(word in words for word in ("0x7", "<_io", "index out of range", "allow_pickle", "unpack"))
+    assert not any(
+        word in words for word in ("0x7", "<_io", "index out of range", "allow_pickle", "unpack")
+    )
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm"])

@@ -23,10 +23,16 @@ TAKEN = [  # what is given, the numbers, the names
 @pytest.mark.parametrize(("given", "numbers", "names"), TAKEN)
 @pytest.mark.parametrize("write", [write_parquet, write_arrays])
 def test_labels_of_any_kind(tmp_path, write, given, numbers, names):
-    path = write(tmp_path / {write_parquet: "x.parquet", write_arrays: "x.npz"}[write], np.array(given))
+    path = write(
+        tmp_path / {write_parquet: "x.parquet", write_arrays: "x.npz"}[write], np.array(given)
+    )
     kind = {write_parquet: data.Parquet, write_arrays: data.Array}[write]
     source = kind(path)
-    assert source.labels.tolist() == numbers and source.classes == names and source.labels.dtype == np.int64
+    assert (
+        source.labels.tolist() == numbers
+        and source.classes == names
+        and source.labels.dtype == np.int64
+    )
     assert source[0].label == numbers[0]
 
 
@@ -52,7 +58,9 @@ def test_labels_of_every_type_of_number(tmp_path, dtype):
     ],
 )
 def test_columns_of_labels(tmp_path, make, numbers, names):
-    source = data.Parquet(write_parquet(tmp_path / "x.parquet", make(pytest.importorskip("pyarrow"))))
+    source = data.Parquet(
+        write_parquet(tmp_path / "x.parquet", make(pytest.importorskip("pyarrow")))
+    )
     assert source.labels.tolist() == numbers and source.classes == names
 
 
@@ -62,7 +70,11 @@ def test_columns_of_labels(tmp_path, make, numbers, names):
 def test_labels_that_are_all_missing_are_none(tmp_path, make):
     write_parquet(tmp_path / "x.parquet", make(pytest.importorskip("pyarrow")))
     source = data.open(tmp_path / "x.parquet")
-    assert source.labels is None and source.classes is None and "without labels" in data.describe(source)
+    assert (
+        source.labels is None
+        and source.classes is None
+        and "without labels" in data.describe(source)
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +99,10 @@ def test_a_column_that_is_no_label_is_named(tmp_path, make, kind):
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (np.array([0.9, 1, 2, 3, 4]), "expected whole numbers or words, one a row, got numbers such as 0.9"),
+        (
+            np.array([0.9, 1, 2, 3, 4]),
+            "expected whole numbers or words, one a row, got numbers such as 0.9",
+        ),
         (np.eye(5), r"expected whole numbers or words, one a row, got an array \[5, 5\]"),
         (np.array([0, 1, 2]), r"expected 5 labels, one for each picture, got \[3\]"),
         (np.array(3), r"expected 5 labels, one for each picture, got \[\]"),
@@ -114,12 +129,29 @@ def test_a_column_of_labels_stands_alone(tmp_path):
 
 
 def test_names_in_the_metadata(tmp_path):
-    path = write_parquet(tmp_path / "x.parquet", [1, 0, 2], metadata=names_of_classes("z", "a", "m"))
-    assert data.Parquet(path).classes == ["z", "a", "m"] and data.Parquet(path).labels.tolist() == [1, 0, 2]
-    for broken in ({"huggingface": "{"}, {"huggingface": "[]"}, {"huggingface": '{"info": null}'}, {"x": "y"}):
-        assert data.Parquet(write_parquet(path, [1, 0, 2], metadata=broken)).classes == ["0", "1", "2"]
+    path = write_parquet(
+        tmp_path / "x.parquet", [1, 0, 2], metadata=names_of_classes("z", "a", "m")
+    )
+    assert data.Parquet(path).classes == ["z", "a", "m"] and data.Parquet(path).labels.tolist() == [
+        1,
+        0,
+        2,
+    ]
+    for broken in (
+        {"huggingface": "{"},
+        {"huggingface": "[]"},
+        {"huggingface": '{"info": null}'},
+        {"x": "y"},
+    ):
+        assert data.Parquet(write_parquet(path, [1, 0, 2], metadata=broken)).classes == [
+            "0",
+            "1",
+            "2",
+        ]
     write_parquet(path, [1, 0, 3], metadata=names_of_classes("z", "a", "m"))
-    with pytest.raises(DataError, match="expected labels below 3, the number of names in the metadata, got 3"):
+    with pytest.raises(
+        DataError, match="expected labels below 3, the number of names in the metadata, got 3"
+    ):
         data.Parquet(path)
 
 
@@ -128,11 +160,21 @@ def test_files_of_one_split_agree_by_name(tmp_path):
     write_parquet(tmp_path / "1.parquet", [0, 1], metadata=names_of_classes("dog", "cat"))
     write_parquet(tmp_path / "2.parquet", ["dog", "ant"])
     source = data.Parquet(sorted(tmp_path.glob("*.parquet")))
-    assert [source.classes[label] for label in source.labels] == ["cat", "dog", "dog", "cat", "dog", "ant"]
+    assert [source.classes[label] for label in source.labels] == [
+        "cat",
+        "dog",
+        "dog",
+        "cat",
+        "dog",
+        "ant",
+    ]
     numbers = [write_parquet(tmp_path / "n" / f"{i}.parquet", [i, i]) for i in range(3)]
     assert data.Parquet(numbers).labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert data.Parquet(numbers).classes == ["0", "1", "2"]
-    assert [data.Parquet(numbers).path(i) for i in (1, 2)] == [f"{numbers[0]}[1]", f"{numbers[1]}[0]"]
+    assert [data.Parquet(numbers).path(i) for i in (1, 2)] == [
+        f"{numbers[0]}[1]",
+        f"{numbers[1]}[0]",
+    ]
 
 
 def folders(root, train, test):
@@ -152,7 +194,9 @@ def words(root, train, test):
 def metadata(root, train, test):
     """The test set's names in another order."""
     write_parquet(root / "train.parquet", range(len(train)), metadata=names_of_classes(*train))
-    write_parquet(root / "test.parquet", range(len(test))[::-1], metadata=names_of_classes(*test[::-1]))
+    write_parquet(
+        root / "test.parquet", range(len(test))[::-1], metadata=names_of_classes(*test[::-1])
+    )
 
 
 def arrays(root, train, test):
@@ -183,7 +227,8 @@ def test_a_test_set_is_numbered_by_the_training_sets_names(tmp_path, write, test
 def test_a_test_set_of_other_classes_is_refused(tmp_path, write):
     write(tmp_path, ["ant", "bee"], ["Ant", "Bee"])
     with pytest.raises(
-        DataError, match=r"expected the training set's classes \(ant, bee\), got others \((Ant, Bee|Bee, Ant)\)"
+        DataError,
+        match=r"expected the training set's classes \(ant, bee\), got others \((Ant, Bee|Bee, Ant)\)",
     ):
         data.open(tmp_path, "test")
 

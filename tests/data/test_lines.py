@@ -20,7 +20,13 @@ def both(path):
 
 
 def test_of_pictures_in_folders(tmp_path):
-    plant(tmp_path, *each(["train/cat", "train/dog"], 6), *each(["test/cat"], 3), "train/readme.txt", "test/x.txt")
+    plant(
+        tmp_path,
+        *each(["train/cat", "train/dog"], 6),
+        *each(["test/cat"], 3),
+        "train/readme.txt",
+        "test/x.txt",
+    )
     train, test = both(tmp_path)
     assert train == (
         f"trains on 12 pictures of 2 classes (6 each) in 12 files of {tmp_path}/train; "
@@ -42,7 +48,12 @@ def test_of_what_is_held_out(tmp_path):
 
 
 def test_of_parquet_files(tmp_path):
-    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001", "extra-00000-of-00001"):
+    for name in (
+        "train-00000-of-00002",
+        "train-00001-of-00002",
+        "test-00000-of-00001",
+        "extra-00000-of-00001",
+    ):
         write_parquet(tmp_path / f"{name}.parquet", [0, 1, 1])
     (tmp_path / "README.md").touch()
     train, test = both(tmp_path)
@@ -51,15 +62,22 @@ def test_of_parquet_files(tmp_path):
         "train-00001-of-00002.parquet); left out: 1 of another kind or place, or of no split (README.md), "
         "1 of the split extra (extra-00000-of-00001.parquet)"
     )
-    assert test == (f"evaluates on 3 pictures of 2 classes (1 to 2 each) in {tmp_path}/test-00000-of-00001.parquet")
+    assert test == (
+        f"evaluates on 3 pictures of 2 classes (1 to 2 each) in {tmp_path}/test-00000-of-00001.parquet"
+    )
 
 
 def test_of_nothing_to_evaluate_on(tmp_path):
     plant(tmp_path, "0.png", "1.png")
     train, test = both(tmp_path)
-    assert "2 pictures without labels in 2 files" in train and "no classes, as there are no folders" in train
+    assert (
+        "2 pictures without labels in 2 files" in train
+        and "no classes, as there are no folders" in train
+    )
     assert test == "evaluates on nothing: no test set and no labels"
-    assert evaluates_on(data.open(tmp_path), None).startswith("evaluates on nothing: no train.Trainer.evaluate")
+    assert evaluates_on(data.open(tmp_path), None).startswith(
+        "evaluates on nothing: no train.Trainer.evaluate"
+    )
     assert evaluates_on(data.open(tmp_path), SimpleNamespace()) == "evaluates by SimpleNamespace"
 
 
@@ -95,6 +113,8 @@ def test_the_log_is_printable(caplog):
 def test_a_broken_picture_is_named_harmlessly(tmp_path, name, caplog):
     plant(tmp_path, "0.png", "1.png", "2.png")
     (tmp_path / name).touch()
-    loader = data.Loader(tmp_path, lambda images, *_: images[0][None].expand(4, -1, -1, -1), batch=4, workers=0)
+    loader = data.Loader(
+        tmp_path, lambda images, *_: images[0][None].expand(4, -1, -1, -1), batch=4, workers=0
+    )
     next(loader.batches(0, 1))
     assert "skipped" in caplog.text and name not in caplog.text

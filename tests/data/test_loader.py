@@ -26,7 +26,11 @@ def batches(first=0, last=3, **arguments):
 
 
 def same(a, b):
-    return torch.equal(a.index, b.index) and torch.equal(a.label, b.label) and torch.equal(a.views[0], b.views[0])
+    return (
+        torch.equal(a.index, b.index)
+        and torch.equal(a.label, b.label)
+        and torch.equal(a.views[0], b.views[0])
+    )
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than processors
@@ -48,10 +52,14 @@ def test_ranks_share_the_global_batch():
 
 def test_every_epoch_shows_every_picture_once_and_anew():
     seen = torch.cat([batch.index for batch in batches(0, 25, batch=4)]).view(2, 50)
-    assert torch.equal(seen.sort(1).values, torch.arange(50).expand(2, 50)) and not torch.equal(*seen)
+    assert torch.equal(seen.sort(1).values, torch.arange(50).expand(2, 50)) and not torch.equal(
+        *seen
+    )
     both = [batch.views[0] for batch in batches(0, 2, batch=50)]
     rows = [i.argsort() for i in seen]
-    assert not any(torch.equal(a, b) for a, b in zip(both[0][rows[0]], both[1][rows[1]], strict=True))
+    assert not any(
+        torch.equal(a, b) for a, b in zip(both[0][rows[0]], both[1][rows[1]], strict=True)
+    )
 
 
 @given(st.integers(0, 2**63), st.integers(1, 40), st.integers(0, 300), st.integers(1, 60))
@@ -59,7 +67,9 @@ def test_every_epoch_shows_every_picture_once_and_anew():
 def test_the_order_is_one_stream_of_epochs(seed, length, first, count):
     index, epoch = order.at(seed, first, count, length)
     everything, _ = order.at(seed, 0, first + count, length)
-    assert (everything[first:] == index).all() and (epoch == np.arange(first, first + count) // length).all()
+    assert (everything[first:] == index).all() and (
+        epoch == np.arange(first, first + count) // length
+    ).all()
     assert len({*zip(index.tolist(), epoch.tolist(), strict=True)}) == count
 
 
@@ -88,7 +98,13 @@ GROUPS = np.random.default_rng(0).permutation(np.repeat(np.arange(5), SIZES))
 def test_every_group_is_served_equally_often():
     index, _ = served(balanced(GROUPS))
     times = np.bincount(GROUPS[index], minlength=5)
-    assert times.tolist() == [12, 12, 12, 0, 12]  # 48 places; natural sizes would give 29 to the third
+    assert times.tolist() == [
+        12,
+        12,
+        12,
+        0,
+        12,
+    ]  # 48 places; natural sizes would give 29 to the third
 
 
 def test_a_picture_comes_again_only_when_its_group_is_used_up_and_looks_different():
@@ -103,7 +119,9 @@ def test_pictures_in_no_group_never_come():
     groups = np.where(np.arange(50) % 2, GROUPS, -1)
     index, _ = served(balanced(groups), epochs=3)
     assert (index % 2 == 1).all()
-    with pytest.raises(ValueError, match="Balanced: groups: expected a picture in a group, got none"):
+    with pytest.raises(
+        ValueError, match="Balanced: groups: expected a picture in a group, got none"
+    ):
         balanced([-1, -1])
 
 
@@ -117,7 +135,11 @@ def test_balanced_epochs_differ_and_follow_seed_and_groups_alone():
 @pytest.mark.parametrize("workers", [0, 2])
 def test_groups_told_between_epochs_are_followed(workers):
     loader = data.Loader(
-        data.Digits(length=50), views.Pretrain(16), batch=16, workers=workers, order=order.Balanced()
+        data.Digits(length=50),
+        views.Pretrain(16),
+        batch=16,
+        workers=workers,
+        order=order.Balanced(),
     )
     made, seen = loader.batches(0, 6), []
     for step in range(6):
@@ -132,7 +154,11 @@ def test_groups_told_between_epochs_are_followed(workers):
 def test_balanced_batches_are_shared_by_ranks_and_resumed():
     def indices(first, **arguments):
         loader = data.Loader(
-            data.Digits(length=50), views.Pretrain(16), batch=16, order=balanced(GROUPS), **arguments
+            data.Digits(length=50),
+            views.Pretrain(16),
+            batch=16,
+            order=balanced(GROUPS),
+            **arguments,
         )
         return [batch.index for batch in loader.batches(first, 5)]
 
@@ -201,7 +227,9 @@ if __name__ == "__main__":
 
 def alive(group):
     status = [
-        path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()
+        path.read_text().rpartition(")")[2].split()
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if path.exists()
     ]
     return sum(fields[2] == str(group) and fields[0] != "Z" for fields in status)
 
@@ -246,4 +274,9 @@ def test_the_run_ends_though_its_workers_were_never_told_to(tmp_path):
     script = tmp_path / "unfinished.py"
     script.write_text(UNFINISHED)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    assert subprocess.run([sys.executable, str(script)], env=environment, timeout=120, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, str(script)], env=environment, timeout=120, check=False
+        ).returncode
+        == 0
+    )

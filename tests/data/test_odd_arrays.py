@@ -24,7 +24,10 @@ def npy(array, **options):
 
 def header(shape, descr="'|u1'"):
     """The head of an .npy file, and nothing behind it."""
-    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    text = (
+        f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode()
+        + b"\n"
+    )
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
 
 
@@ -88,11 +91,20 @@ NPZ = {
     "an .npy": (npy(PIXELS), "expected named arrays in .*, got one; call it .npy"),
     "text": (b"text", "no file of numpy's"),
     "nothing": (npz(), "expected an array images in .*, got none"),
-    "other names": (npz(a=npy(PIXELS), b=npy(PIXELS)), "expected an array images in .*, got a, b; rename one"),
-    "objects": (npz(images=npy(np.array([{}], object), allow_pickle=True)), "neither numbers nor text"),
+    "other names": (
+        npz(a=npy(PIXELS), b=npy(PIXELS)),
+        "expected an array images in .*, got a, b; rename one",
+    ),
+    "objects": (
+        npz(images=npy(np.array([{}], object), allow_pickle=True)),
+        "neither numbers nor text",
+    ),
     "a cut array": (npz(images=npy(PIXELS)[:-40]), "cut short|cannot be read"),
     "no array": (npz(images=b"text"), "cannot be read|expected"),
-    "larger than the memory": (npz(images=header((10**9, 1000, 1000, 3))), "larger than the memory|cut short"),
+    "larger than the memory": (
+        npz(images=header((10**9, 1000, 1000, 3))),
+        "larger than the memory|cut short",
+    ),
     "one number": (npz(images=npy(np.array(3))), rf"{SHAPE}\[\]"),
     "a broken note": (npz(images=npy(PIXELS), note=npy(np.arange(5))[:-4]), "cannot be read"),
 }

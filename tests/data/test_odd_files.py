@@ -23,10 +23,16 @@ PARQUET = {
     "no bytes": (lambda p: p.touch(), "expected a parquet file"),
     "text": (lambda p: p.write_text("no parquet file, only text"), "expected a parquet file"),
     "a picture": (lambda p: p.write_bytes(png()), "expected a parquet file"),
-    "cut": (lambda p: p.write_bytes(write_parquet(p).read_bytes()[:-20]), "expected a parquet file"),
+    "cut": (
+        lambda p: p.write_bytes(write_parquet(p).read_bytes()[:-20]),
+        "expected a parquet file",
+    ),
     "damaged": (lambda p: damaged(write_parquet(p)), "expected a parquet file|got no rows"),
     "no rows": (lambda p: write_parquet(p, rows=0), "got no rows"),
-    "no pictures": (lambda p: write_parquet(p, text=["a"], number=[1]), "got text: string, number: int64"),
+    "no pictures": (
+        lambda p: write_parquet(p, text=["a"], number=[1]),
+        "got text: string, number: int64",
+    ),
     "many columns": (lambda p: write_parquet(p, **{f"c{i}": [i] for i in range(9)}), "c8: int64"),
 }
 
@@ -53,23 +59,44 @@ def empty(root):
 FOLDER = {
     "classes": (lambda r: plant(r, *each("ab")), (8, 8, 0)),
     "deep": (lambda r: plant(r, *each(["a/x y/é", "b"])), (8, 8, 0)),
-    "classes called like values": (lambda r: plant(r, *each(["2024", "True", "None"])), (12, 12, 0)),
+    "classes called like values": (
+        lambda r: plant(r, *each(["2024", "True", "None"])),
+        (12, 12, 0),
+    ),
     "empty": (empty, "expected pictures in .*, got none; it looks for"),
-    "empty folders": (lambda r: (r / "a" / "b").mkdir(parents=True), "expected pictures in .*, got none"),
+    "empty folders": (
+        lambda r: (r / "a" / "b").mkdir(parents=True),
+        "expected pictures in .*, got none",
+    ),
     "text only": (
         lambda r: plant(r, "a.txt", "b.md"),
         r"got none \(left out: 2 that are no pictures \(a.txt, b.md\)\)",
     ),
     "hidden only": (lambda r: plant(r, ".a.png"), "got none"),
-    "a text called .png": (lambda r: [plant(r, "a.png"), (r / "b.png").write_text("text")], (2, 0, 1)),
-    "no bytes": (lambda r: [plant(r, "a.png"), (r / "b.png").touch()], (2, 0, 1)),
-    "a .png called .JPG": (lambda r: [plant(r, "a.png"), (r / "a.png").rename(r / "a.JPG")], (1, 0, 0)),
-    "a number as picture": (lambda r: [plant(r, "a.png"), np.save(r / "b.npy", np.array(3))], (2, 0, 1)),
-    "objects as picture": (
-        lambda r: [plant(r, "a.png"), np.save(r / "b.npy", np.array([{}], object), allow_pickle=True)],
+    "a text called .png": (
+        lambda r: [plant(r, "a.png"), (r / "b.png").write_text("text")],
         (2, 0, 1),
     ),
-    "a link to nothing": (lambda r: [plant(r, "a.png"), (r / "b.png").symlink_to(r / "c")], (1, 0, 0)),
+    "no bytes": (lambda r: [plant(r, "a.png"), (r / "b.png").touch()], (2, 0, 1)),
+    "a .png called .JPG": (
+        lambda r: [plant(r, "a.png"), (r / "a.png").rename(r / "a.JPG")],
+        (1, 0, 0),
+    ),
+    "a number as picture": (
+        lambda r: [plant(r, "a.png"), np.save(r / "b.npy", np.array(3))],
+        (2, 0, 1),
+    ),
+    "objects as picture": (
+        lambda r: [
+            plant(r, "a.png"),
+            np.save(r / "b.npy", np.array([{}], object), allow_pickle=True),
+        ],
+        (2, 0, 1),
+    ),
+    "a link to nothing": (
+        lambda r: [plant(r, "a.png"), (r / "b.png").symlink_to(r / "c")],
+        (1, 0, 0),
+    ),
     "a fifo": (lambda r: [plant(r, "a.png"), os.mkfifo(r / "b.png")], (1, 0, 0)),
 }
 
@@ -107,7 +134,10 @@ def test_a_path_with_escapes_is_printed_harmlessly(tmp_path):
     name = "\x1b[31mred\x1b[0m\r\n\u202egnp.exe\x07"
     with pytest.raises(DataError) as error:
         data.open(tmp_path / name)
-    assert "\\x1b[31mred\\x1b[0m\\r\\n\\u202egnp.exe\\x07" in str(error.value) and str(error.value).isprintable()
+    assert (
+        "\\x1b[31mred\\x1b[0m\\r\\n\\u202egnp.exe\\x07" in str(error.value)
+        and str(error.value).isprintable()
+    )
     plant(tmp_path / "d", *each(["a", f"b{name}"]), f"{name}.txt")
     described = data.describe(data.open(tmp_path / "d"))
     assert described.isprintable() and "\\x1b[31m" in described

@@ -42,14 +42,24 @@ class Noted:
 
 def pairs(first=0, last=9, source=None, table=TABLE, **arguments):
     shown = [PLAIN, views.Partner(PLAIN), views.Pretrain(8, like=1, statistics="half")]
-    loader = data.Loader(source or data.Digits(length=50), shown, **{"batch": 8, "seed": 1, **arguments})
+    loader = data.Loader(
+        source or data.Digits(length=50), shown, **{"batch": 8, "seed": 1, **arguments}
+    )
     loader.pair(table)
     return list(loader.batches(first, last))
 
 
 def everything(batch):
-    drawn = {f"{k}{name}": value for k, each in enumerate(batch.drawn) for name, value in each.items()}
-    return {**drawn, **batch.notes, **dict(enumerate(batch.views)), "index": batch.index, "label": batch.label}
+    drawn = {
+        f"{k}{name}": value for k, each in enumerate(batch.drawn) for name, value in each.items()
+    }
+    return {
+        **drawn,
+        **batch.notes,
+        **dict(enumerate(batch.views)),
+        "index": batch.index,
+        "label": batch.label,
+    }
 
 
 def same(a, b):
@@ -60,8 +70,15 @@ def same(a, b):
 def test_a_partner_is_one_of_the_table_and_all_of_them_come():
     for batch in (found := pairs(0, 60)):
         others = batch.drawn[1]["partner"].numpy()
-        assert (TABLE[batch.index] == others[:, None]).any(1).all() and batch.views[1].shape == (8, 3, 16, 16)
-    seen = {*zip(*(torch.cat(x).tolist() for x in zip(*((b.index, b.drawn[1]["partner"]) for b in found))))}  # noqa: B905
+        assert (TABLE[batch.index] == others[:, None]).any(1).all() and batch.views[1].shape == (
+            8,
+            3,
+            16,
+            16,
+        )
+    index = torch.cat([b.index for b in found]).tolist()
+    partner = torch.cat([b.drawn[1]["partner"] for b in found]).tolist()
+    seen = {*zip(index, partner, strict=True)}
     assert len(seen) > 0.8 * 200  # of 50 pictures with 4 partners, in 9.6 epochs
 
 
@@ -72,7 +89,9 @@ def test_a_partner_is_shown_by_its_own_pixels():
     pictures = source.take(drawn["partner"].numpy())
     assert torch.equal(batch.views[1], resample(pictures, drawn["box"], (16, 16)))
     assert not torch.equal(batch.drawn[0]["box"], drawn["box"])
-    assert torch.equal(batch.views[0], resample(source.take(batch.index.numpy()), batch.drawn[0]["box"], (16, 16)))
+    assert torch.equal(
+        batch.views[0], resample(source.take(batch.index.numpy()), batch.drawn[0]["box"], (16, 16))
+    )
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -113,26 +132,35 @@ def test_a_broken_partner_gives_way_to_the_next():
     loader = data.Loader(source, [PLAIN, views.Partner(PLAIN)], batch=8, workers=0)
     loader.pair(np.full((50, 1), 11))
     (batch,) = loader.batches(0, 1)
-    assert batch.drawn[1]["partner"].tolist() == [12] * 8 and loader.broken == {"picture 11": "torn"}
+    assert batch.drawn[1]["partner"].tolist() == [12] * 8 and loader.broken == {
+        "picture 11": "torn"
+    }
 
 
 def test_pairs_that_cannot_be_are_refused():
     alone = data.Loader(data.Digits(length=50), PLAIN, batch=8)
     with pytest.raises(
-        ConfigError, match=r"Loader: views: expected one that shows partners, got none; add views.Par"
+        ConfigError,
+        match=r"Loader: views: expected one that shows partners, got none; add views.Par",
     ):
         alone.pair(TABLE)
     for table in (TABLE[:40], TABLE + 1, TABLE[:, :0]):
-        with pytest.raises(ValueError, match=r"Loader.pair: table: expected numbers of pictures \[50 k\], 0 to 49"):
+        with pytest.raises(
+            ValueError, match=r"Loader.pair: table: expected numbers of pictures \[50 k\], 0 to 49"
+        ):
             pairs(table=table)
-    with pytest.raises(ConfigError, match=r"Partner: pairs: expected Loader.pair to have said them, got none"):
+    with pytest.raises(
+        ConfigError, match=r"Partner: pairs: expected Loader.pair to have said them, got none"
+    ):
         list(data.Loader(data.Digits(length=50), views.Partner(PLAIN), batch=8).batches(0, 1))
     with pytest.raises(ValueError, match="Partner: view: expected one with a crop of its own"):
         views.Partner(views.Pretrain(8, like=0))
 
 
 def one(*shown, source=None):
-    return next(data.Loader(source or data.Digits(length=50), shown, batch=8, workers=0).batches(0, 1))
+    return next(
+        data.Loader(source or data.Digits(length=50), shown, batch=8, workers=0).batches(0, 1)
+    )
 
 
 @pytest.mark.parametrize("source", [None, Noted()])
@@ -142,18 +170,24 @@ def test_a_view_like_another_has_its_crop_and_flip(source):
         views.Pretrain(16, like=0, scale=(0.9, 1), statistics="none"),
     )
     batch = one(first, views.Pretrain(16, statistics="none"), twin, source=source)
-    assert torch.equal(batch.views[0], batch.views[2]) and not torch.equal(batch.views[0], batch.views[1])
+    assert torch.equal(batch.views[0], batch.views[2]) and not torch.equal(
+        batch.views[0], batch.views[1]
+    )
     assert torch.equal(batch.drawn[0]["box"], batch.drawn[2]["box"])
     small = one(first, views.Pretrain(8, like=0, statistics="half"), source=source)
     pictures = [(source or data.Digits(length=50))[i].image for i in small.index.tolist()]
-    assert torch.allclose(small.views[1], resample(pictures, small.drawn[0]["box"], (8, 8)) * 2 - 1, atol=0.02)
+    assert torch.allclose(
+        small.views[1], resample(pictures, small.drawn[0]["box"], (8, 8)) * 2 - 1, atol=0.02
+    )
 
 
 def test_changes_are_the_same_where_asked():
     changes = (views.Jitter(p=1), views.Solarise())
     first = views.Pretrain(16, changes=changes, statistics="none")
     alike, own = (
-        one(first, views.Pretrain(16, changes=changes, statistics="none", like=0, same_changes=same))
+        one(
+            first, views.Pretrain(16, changes=changes, statistics="none", like=0, same_changes=same)
+        )
         for same in (True, False)
     )
     assert torch.equal(*alike.views) and not torch.equal(*own.views)
@@ -173,31 +207,45 @@ def test_a_view_of_ones_own_needs_nothing_but_a_call():
 
 def test_views_like_one_that_is_not_there_are_refused():
     twin = views.Pretrain(8, like=1, statistics="half")
-    with pytest.raises(ValueError, match=r"expected Pretrain.like of view 1 to be an earlier view, 0 to 0, got 1"):
+    with pytest.raises(
+        ValueError, match=r"expected Pretrain.like of view 1 to be an earlier view, 0 to 0, got 1"
+    ):
         one(PLAIN, twin)
     with pytest.raises(ValueError, match=r"of view 0 to be None, as it is the first view, got 1"):
         one(twin, PLAIN)
-    with pytest.raises(ValueError, match=r"expected view 0 to draw first and show then, as Pretrain.like names it"):
+    with pytest.raises(
+        ValueError, match=r"expected view 0 to draw first and show then, as Pretrain.like names it"
+    ):
         one(lambda images, index, draw: images, views.Pretrain(8, like=0))
 
 
 def test_notes_follow_their_pictures_through_whatever_wraps_the_source():
     source = Noted()
     batch = one(PLAIN, source=source)
-    assert batch.notes["time"].tolist() == (batch.index * 10.0).tolist() and batch.notes["box"].shape == (8, 2)
+    assert batch.notes["time"].tolist() == (batch.index * 10.0).tolist() and batch.notes[
+        "box"
+    ].shape == (8, 2)
     half = subset(source, np.arange(0, 50, 2))
     assert noted(half, np.array([3]))["time"].tolist() == [60.0]
     assert noted(Memory(half, (3, 20, 24)), np.array([3, 1]))["time"].tolist() == [60.0, 20.0]
     assert noted(data.Digits(length=5), np.arange(2)) == {}
     source.notes = lambda index: {"time": np.zeros(3)}
-    with pytest.raises(DataError, match=r"Noted.notes: time: expected one row for each of 2 pictures, got \[3\]"):
+    with pytest.raises(
+        DataError, match=r"Noted.notes: time: expected one row for each of 2 pictures, got \[3\]"
+    ):
         noted(source, np.arange(2))
 
 
 def test_arrays_beside_the_pictures_are_notes(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8)
-    others = {"time": np.arange(10) / 10, "where": np.ones((10, 2), np.float32), "names": np.array(["a"] * 10)}
-    np.savez(tmp_path / "some.npz", images=pictures, labels=np.arange(10) % 2, size=np.array(3), **others)
+    others = {
+        "time": np.arange(10) / 10,
+        "where": np.ones((10, 2), np.float32),
+        "names": np.array(["a"] * 10),
+    }
+    np.savez(
+        tmp_path / "some.npz", images=pictures, labels=np.arange(10) % 2, size=np.array(3), **others
+    )
     source = data.open(tmp_path / "some.npz")
     notes = noted(source, np.array([3, 0]))
     assert notes.keys() == {"time", "where"}
@@ -207,14 +255,18 @@ def test_arrays_beside_the_pictures_are_notes(tmp_path):
 def test_a_batch_is_split_moved_and_kept_whole(tmp_path):
     batch = pairs(0, 1, source=Noted(), workers=0)[0]
     pieces = batch.to(torch.device("cpu")).split(3)
-    assert [len(piece.index) for piece in pieces] == [3, 3, 2] and all(isinstance(p, Batch) for p in pieces)
+    assert [len(piece.index) for piece in pieces] == [3, 3, 2] and all(
+        isinstance(p, Batch) for p in pieces
+    )
     whole = everything(batch)
     for name in whole:
         assert torch.equal(torch.cat([everything(piece)[name] for piece in pieces]), whole[name])
     with pytest.raises(Diverged, match="at step 5"):
         replay.keep_and_raise(Folder(tmp_path), batch, 5, 0, 0, {}, "the loss is nan")
     kept = load_file(tmp_path / "nan" / "step-00000005-rank-0.safetensors")
-    assert torch.equal(kept["notes/time"], batch.notes["time"]) and torch.equal(kept["view2"], batch.views[2])
+    assert torch.equal(kept["notes/time"], batch.notes["time"]) and torch.equal(
+        kept["view2"], batch.views[2]
+    )
     assert torch.equal(kept["drawn2/box"], batch.drawn[1]["box"])
 
 

@@ -26,7 +26,11 @@ def test_thumbnails_beside_videos(tmp_path, pictures, kind):
         write_video(tmp_path / f"{name}.mp4", 2)
     source = data.open(plant(tmp_path, *pictures), clip=data.Clip(1, 1), memory=0)
     assert isinstance(source, kind) and len(source) == (2 if kind is data.Videos else len(pictures))
-    left = f"{len(pictures)} that are no videos" if kind is data.Videos else "2 that are no pictures (a.mp4, b.mp4)"
+    left = (
+        f"{len(pictures)} that are no videos"
+        if kind is data.Videos
+        else "2 that are no pictures (a.mp4, b.mp4)"
+    )
     assert left in data.describe(source)
 
 
@@ -34,13 +38,19 @@ def test_pictures_at_the_top_of_classes_have_no_class(tmp_path):
     plant(tmp_path, *each("ab"), "stray.png", "z.png")
     train, test = data.open(tmp_path), data.open(tmp_path, "test")
     assert train.classes == ["a", "b"] and train.labels.tolist() == [0] * 4 + [1] * 4 + [-1] * 2
-    assert test.labels.tolist() == [0, 1] and "of 2 classes (4 each, 2 without a class)" in data.describe(train)
+    assert test.labels.tolist() == [
+        0,
+        1,
+    ] and "of 2 classes (4 each, 2 without a class)" in data.describe(train)
 
 
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        (["0.png", "1.png", "2.png", "3.png", "a/0.png", "b/0.png"], "most files lie beside the folders"),
+        (
+            ["0.png", "1.png", "2.png", "3.png", "a/0.png", "b/0.png"],
+            "most files lie beside the folders",
+        ),
         (each(["only"]), "all folders lie in one, only"),
         (["0.png"], "there are no folders"),
     ],
@@ -66,7 +76,10 @@ def test_parquet_beside_pictures(tmp_path):
     assert len(data.open(plant(tmp_path / "hub", "logo.png", "README.md"))) == 3
     write_parquet(tmp_path / "tree" / "meta" / "rows.parquet", text=["x"], n=[1])
     source = data.open(plant(tmp_path / "tree", *each("ab")))
-    assert source.classes == ["a", "b"] and "1 that are no pictures (meta/rows.parquet)" in data.describe(source)
+    assert source.classes == [
+        "a",
+        "b",
+    ] and "1 that are no pictures (meta/rows.parquet)" in data.describe(source)
     write_parquet(tmp_path / "top" / "x.parquet", rows=3)
     write_parquet(tmp_path / "top" / "old" / "x.parquet", rows=3)
     source = data.open(tmp_path / "top")
@@ -94,17 +107,27 @@ def columns(a, *names):
         "single": a.array([[{"bytes": png(i), "path": None}] for i in range(3)]),
         "words": a.array([f"pictures/{i}.png" for i in range(3)]),
         "paths": a.array([{"bytes": None, "path": f"pictures/{i}.png"} for i in range(3)]),
-        "mixed": a.array([{"bytes": png(i) if i else None, "path": f"pictures/{i}.png"} for i in range(3)]),
+        "mixed": a.array(
+            [{"bytes": png(i) if i else None, "path": f"pictures/{i}.png"} for i in range(3)]
+        ),
     }
 
 
 @pytest.mark.parametrize("name", columns(pytest.importorskip("pyarrow")))
 def test_columns_of_pictures(tmp_path, name):
     plant(tmp_path / "pictures", "0.png", "1.png", "2.png")
-    path = write_parquet(tmp_path / "x.parquet", [1, 0, 1], image=columns(pytest.importorskip("pyarrow"))[name])
+    path = write_parquet(
+        tmp_path / "x.parquet", [1, 0, 1], image=columns(pytest.importorskip("pyarrow"))[name]
+    )
     source = data.open(path)
-    assert [int(source[i].image.max()) for i in range(3)] == [0, 1, 2] and source.labels.tolist() == [1, 0, 1]
-    assert isinstance(source, data.memory.Memory) and torch.equal(source.take(np.array([2]))[0], source[2].image)
+    assert [int(source[i].image.max()) for i in range(3)] == [
+        0,
+        1,
+        2,
+    ] and source.labels.tolist() == [1, 0, 1]
+    assert isinstance(source, data.memory.Memory) and torch.equal(
+        source.take(np.array([2]))[0], source[2].image
+    )
 
 
 def test_pictures_are_read_only_below_the_parquet_file(tmp_path):
@@ -125,8 +148,14 @@ def test_pictures_are_read_only_below_the_parquet_file(tmp_path):
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (lambda a: a.array([[{"bytes": png(), "path": None}] * 2] * 3), "one picture a row, got list<.*>, several"),
-        (lambda a: a.array(["https://x/0.png"] * 3), "names no file beside it, such as https://x/0.png"),
+        (
+            lambda a: a.array([[{"bytes": png(), "path": None}] * 2] * 3),
+            "one picture a row, got list<.*>, several",
+        ),
+        (
+            lambda a: a.array(["https://x/0.png"] * 3),
+            "names no file beside it, such as https://x/0.png",
+        ),
         (lambda a: a.array(["../out.png"] * 3), "names no file beside it, such as ../out.png"),
         (lambda a: a.array([[0, 1]] * 3), "got image: list<.*: int64>"),
         (lambda a: a.array([1, 2, 3]), "got image: int64"),

@@ -42,7 +42,9 @@ def batch_of(rank=0, world=1, order=None):
 def hidden(batch, policy="uniform"):
     torch.manual_seed(0)
     encoder = encoders.ViT(12, 1, 2, image=16, patch=2)
-    method = Method(encoder, [Objective(targets.Pixels, TINY, losses.MSE())], POLICIES[policy], seed=5)
+    method = Method(
+        encoder, [Objective(targets.Pixels, TINY, losses.MSE())], POLICIES[policy], seed=5
+    )
     return method(batch, 3).mask.boolean(64)
 
 

@@ -101,14 +101,19 @@ def test_a_broken_picture_in_memory_is_replaced(tmp_path):
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
-    with pytest.raises(DataError, match=r"Folder: path: expected pictures in .*, got none") as error:
+    with pytest.raises(
+        DataError, match=r"Folder: path: expected pictures in .*, got none"
+    ) as error:
         data.open(tmp_path)
     assert error.value.exit_code == 4
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("nowhere", "expected a file, a folder or one of digits"), ("x.txt", "expected a file .parquet")],
+    [
+        ("nowhere", "expected a file, a folder or one of digits"),
+        ("x.txt", "expected a file .parquet"),
+    ],
 )
 def test_what_is_no_data_is_an_error(tmp_path, name, message):
     (tmp_path / "x.txt").touch()
@@ -135,7 +140,9 @@ def test_sixteen_bits_are_kept(tmp_path):
     levels = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
     Image.fromarray(levels).save(tmp_path / "x.png")
     read = data.Folder(tmp_path, 1)[0].image
-    assert torch.allclose(read, torch.from_numpy(levels.astype(np.float32) / 65535)[None], atol=1e-7)
+    assert torch.allclose(
+        read, torch.from_numpy(levels.astype(np.float32) / 65535)[None], atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("layout", [(0, 1, 2), (1, 2, 0)])
@@ -175,7 +182,11 @@ def write_parquet(path, pictures, label=None, **columns):
         file = io.BytesIO()
         image.save(file, "png")
         rows.append({"bytes": file.getvalue(), "path": None})
-    columns = {"image": pyarrow.array(rows, pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()}))}
+    columns = {
+        "image": pyarrow.array(
+            rows, pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+        )
+    }
     parquet.write_table(pyarrow.table(columns | ({} if label is None else {"label": label})), path)
 
 
@@ -204,11 +215,19 @@ def test_a_parquet_file_without_pictures_is_an_error(tmp_path):
 
 def test_digits_are_the_same_every_time_and_split():
     train, test = data.open("digits"), data.open("digits", "test")
-    assert len(train) == 50_000 and len(test) == 10_000 and train.classes == [str(d) for d in range(10)]
+    assert (
+        len(train) == 50_000
+        and len(test) == 10_000
+        and train.classes == [str(d) for d in range(10)]
+    )
     assert not set(train.ids.tolist()) & set(test.ids.tolist())
     some = np.array([5, 40_000, 5])
     taken = train.take(some)
-    assert taken.shape == (3, 3, 32, 32) and taken.dtype == torch.uint8 and torch.equal(taken[0], taken[2])
+    assert (
+        taken.shape == (3, 3, 32, 32)
+        and taken.dtype == torch.uint8
+        and torch.equal(taken[0], taken[2])
+    )
     assert torch.equal(data.Digits()[40_000].image, taken[1]) and train.labels[5] == train[5].label
     assert not torch.equal(data.Digits(seed=1)[5].image, taken[0])
     assert np.bincount(train.labels).min() > 4000
@@ -229,7 +248,9 @@ def test_statistics_are_those_of_all_pixels(tmp_path, capsys):
     mean, std = statistics(data.Array(tmp_path / "a.npy", 4))
     np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)) / 255, rtol=1e-3)
     np.testing.assert_allclose(std, pixels.std((0, 1, 2)) / 255, rtol=1e-3)
-    assert main([str(tmp_path / "a.npy"), "4"]) == 0 and "STATISTICS = ((" in capsys.readouterr().out
+    assert (
+        main([str(tmp_path / "a.npy"), "4"]) == 0 and "STATISTICS = ((" in capsys.readouterr().out
+    )
     assert main([str(tmp_path / "b")]) == 4
 
 
@@ -237,12 +258,16 @@ def test_data_are_normalised_by_their_own_statistics(tmp_path):
     for name in opening.NAMES:
         assert data.measured(name) == name
         views.Normalise(name)
-    with pytest.raises(ValueError, match=r"expected one of none, half.*, got None; leave STATISTICS out"):
+    with pytest.raises(
+        ValueError, match=r"expected one of none, half.*, got None; leave STATISTICS out"
+    ):
         views.Normalise(None)
     pixels = np.random.default_rng(0).normal(100, 20, (60, 5, 8, 8)) + np.arange(5)[:, None, None]
     np.save(tmp_path / "cells.npy", pixels.astype(np.uint16))
     normalise = views.Normalise(data.measured(str(tmp_path / "cells.npy"), 5))
-    images = normalise(data.load(data.Array(tmp_path / "cells.npy", 5), lambda x, *_: x.float(), 60)[0])
+    images = normalise(
+        data.load(data.Array(tmp_path / "cells.npy", 5), lambda x, *_: x.float(), 60)[0]
+    )
     np.testing.assert_allclose(images.mean((0, 2, 3)), 0, atol=0.1)
     np.testing.assert_allclose(images.std((0, 2, 3)), 1, atol=0.1)
 

@@ -39,7 +39,9 @@ def test_folders_of_splits(tmp_path, folders, train, test, classes):
     for split, expected in (("train", train), ("test", test)):
         source = data.open(tmp_path, split)
         assert source.classes == classes and len(source) == 5 * len(classes or "1")
-        assert {path.split("/cat")[0].split("/dog")[0] for path in tops(source, tmp_path)} == set(expected)
+        assert {path.split("/cat")[0].split("/dog")[0] for path in tops(source, tmp_path)} == set(
+            expected
+        )
 
 
 @pytest.mark.parametrize(
@@ -67,14 +69,23 @@ def test_training_pictures_may_stand_alone(tmp_path, name):
     train, test = data.open(tmp_path), data.open(tmp_path, "test")
     assert train.classes == ["a", "b"] and len(train) == 8 and len(test) == 2
     described = data.describe(train)
-    assert "1 beside the splits (logo.png)" in described and "1 that are no pictures (readme.txt)" in described
+    assert (
+        "1 beside the splits (logo.png)" in described
+        and "1 that are no pictures (readme.txt)" in described
+    )
 
 
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        (["train", "training", "test"], "expected one folder of the train split in .*, got train, training"),
-        (["a", "b", "test/a", "test/b"], "expected test beside a folder of another split in .*beside a, b"),
+        (
+            ["train", "training", "test"],
+            "expected one folder of the train split in .*, got train, training",
+        ),
+        (
+            ["a", "b", "test/a", "test/b"],
+            "expected test beside a folder of another split in .*beside a, b",
+        ),
         (["a", "b", "train/a", "train/b"], "expected train beside a folder of another split"),
     ],
 )
@@ -86,9 +97,14 @@ def test_folders_that_could_be_either_are_refused(tmp_path, folders, message):
 
 def test_pictures_whose_own_names_say_their_split(tmp_path):
     flat = plant(tmp_path / "flat", "a_train_0.png", "a_train_1.png", "COCO_val2014_7.png")
-    assert [path.split("/")[-1] for path in paths(data.open(flat))] == ["a_train_0.png", "a_train_1.png"]
+    assert [path.split("/")[-1] for path in paths(data.open(flat))] == [
+        "a_train_0.png",
+        "a_train_1.png",
+    ]
     assert len(data.open(flat, "test")) == 1
-    nested = plant(tmp_path / "nested", *each(["cat/train", "cat/test", "dog/train", "dog/test"], 3))
+    nested = plant(
+        tmp_path / "nested", *each(["cat/train", "cat/test", "dog/train", "dog/test"], 3)
+    )
     for split in ("train", "test"):
         source = data.open(nested, split)
         assert source.classes == ["cat", "dog"] and len(source) == 6
@@ -149,8 +165,14 @@ def test_arrays_of_splits(tmp_path, suffix, names):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a/train-0", "a/test-0", "b/train-0", "b/test-0"], "files of one configuration, got 2: a/, b/;"),
-        (["cifar10_train", "cifar10_test", "cifar100_train", "cifar100_test"], "got 2: cifar100_, cifar10_;"),
+        (
+            ["a/train-0", "a/test-0", "b/train-0", "b/test-0"],
+            "files of one configuration, got 2: a/, b/;",
+        ),
+        (
+            ["cifar10_train", "cifar10_test", "cifar100_train", "cifar100_test"],
+            "got 2: cifar100_, cifar10_;",
+        ),
         (["validation-0", "test-0"], "expected a file for training beside"),
     ],
 )
@@ -164,7 +186,9 @@ def test_several_configurations_are_refused(tmp_path, names, message):
 def test_several_arrays_of_one_split_are_refused(tmp_path):
     write_arrays(tmp_path / "a.npz")
     write_arrays(tmp_path / "b.npz")
-    with pytest.raises(DataError, match=r"expected one file for each split in .*, got a.npz, b.npz"):
+    with pytest.raises(
+        DataError, match=r"expected one file for each split in .*, got a.npz, b.npz"
+    ):
         data.open(tmp_path)
 
 

@@ -70,7 +70,9 @@ def test_the_command_prints_what_it_can_use(tmp_path, capsys):
 def test_a_pixel_that_is_not_finite_is_refused_by_name(wrong):
     pictures = list(noise(40, 3, 8, 8))
     pictures[7][1, 2, 3] = wrong
-    with pytest.raises(DataError, match=f"statistics: picture 7: expected finite pixels, got {wrong:g}; mend or"):
+    with pytest.raises(
+        DataError, match=f"statistics: picture 7: expected finite pixels, got {wrong:g}; mend or"
+    ):
         statistics(Values(pictures))
 
 
@@ -94,7 +96,9 @@ def test_a_sample_is_of_every_kind_in_turn(period):
     assert deviation == pytest.approx((mean * (1 - mean)) ** 0.5, rel=1e-3)
 
 
-@pytest.mark.parametrize(("mean", "deviation"), [(101_325.0, 5.0), (288.15, 0.3), (1e6, 0.7), (-40.0, 0.02)])
+@pytest.mark.parametrize(
+    ("mean", "deviation"), [(101_325.0, 5.0), (288.15, 0.3), (1e6, 0.7), (-40.0, 0.02)]
+)
 def test_what_varies_little_far_from_zero_is_scaled_as_it_should_be(mean, deviation):
     pixels = np.random.default_rng(0).normal(mean, deviation, (50, 1, 16, 16))
     found = statistics(Values([torch.from_numpy(picture) for picture in pixels]))
@@ -139,7 +143,9 @@ def test_another_run_measures_anew(tmp_path):
     for value in (0, 200):
         np.save(tmp_path / "a.npy", np.full((4, 8, 8, 3), value, np.uint8))
         moments.forget()
-        assert moments.measured(str(tmp_path / "a.npy"))[0] == pytest.approx((value / 255,) * 3, rel=1e-3)
+        assert moments.measured(str(tmp_path / "a.npy"))[0] == pytest.approx(
+            (value / 255,) * 3, rel=1e-3
+        )
 
 
 KINDS = {
@@ -164,8 +170,16 @@ def test_changes_of_colour_and_pictures_go_by_the_range(kind):
     make, right = KINDS[kind]
     unit = ends(12, 3, 16, 16)
     found, judge = statistics(Values(list(make(unit)))), statistics(Values(list(unit)))
-    assert (found[2] if len(found) == 3 else None) == (right and pytest.approx(right, abs=1e-3)) and len(judge) == 2
-    changes = (views.Jitter(p=1), views.Grey(p=0.5), views.Blur(p=0.5), views.Solarise(p=0.5), views.Operations(1))
+    assert (found[2] if len(found) == 3 else None) == (
+        right and pytest.approx(right, abs=1e-3)
+    ) and len(judge) == 2
+    changes = (
+        views.Jitter(p=1),
+        views.Grey(p=0.5),
+        views.Blur(p=0.5),
+        views.Solarise(p=0.5),
+        views.Operations(1),
+    )
     named = torch.arange(12), Draw(0, 0, 0)
     for change in changes:
         ours, theirs = (
@@ -175,9 +189,16 @@ def test_changes_of_colour_and_pictures_go_by_the_range(kind):
         made, wanted = ours(make(unit), *named), theirs(unit, *named)
         shown = ours.normalise.undo(made)
         near = (shown - theirs.normalise.undo(wanted)).abs() < 0.02
-        assert near.float().mean() > 0.97, change  # a threshold, or a step, may round to either side
+        assert near.float().mean() > 0.97, (
+            change
+        )  # a threshold, or a step, may round to either side
         assert (made - wanted).abs()[near].max() < 0.1
-    assert ours.normalise.undo(ours.normalise(make(unit).float() / (255 if kind == "8 bits" else 1))).max() < 1.01
+    assert (
+        ours.normalise.undo(
+            ours.normalise(make(unit).float() / (255 if kind == "8 bits" else 1))
+        ).max()
+        < 1.01
+    )
 
 
 def test_colours_of_an_unknown_range_are_refused():
@@ -187,10 +208,14 @@ def test_colours_of_an_unknown_range_are_refused():
     assert plain(pictures, *named).isfinite().all()  # nothing goes by the range
     view = views.Pretrain(8, changes=(views.Jitter(),), statistics=measured[:2])
     for images in (pictures, list(pictures)):
-        with pytest.raises(ConfigError, match=r"changes: expected pixels on \[0, 1\], or a range.* to 25"):
+        with pytest.raises(
+            ConfigError, match=r"changes: expected pixels on \[0, 1\], or a range.* to 25"
+        ):
             view(images, *named)
     assert view(pictures / 255, *named).isfinite().all()
-    with pytest.raises(ValueError, match=r"Normalise: statistics: expected a range \(low, high\), .* got \(1, 0\)"):
+    with pytest.raises(
+        ValueError, match=r"Normalise: statistics: expected a range \(low, high\), .* got \(1, 0\)"
+    ):
         views.Normalise(((0.0,), (1.0,), (1, 0)))
 
 
@@ -206,7 +231,11 @@ def test_an_array_of_any_type_has_its_range(tmp_path, dtype):
 def test_a_source_may_state_its_range():
     source = Values(list(noise(10, 1, 8, 8) * 100))
     source.range = (-1024, 3071)
-    assert statistics(source)[2] == statistics(data.source.subset(source, [0, 1, 2]))[2] == (-1024, 3071)
+    assert (
+        statistics(source)[2]
+        == statistics(data.source.subset(source, [0, 1, 2]))[2]
+        == (-1024, 3071)
+    )
 
 
 def test_fine_tuning_shows_views_of_a_known_range():

@@ -40,7 +40,13 @@ def hamilton(counts, size):
 
 @pytest.mark.parametrize(
     ("counts", "size"),
-    [([5000] * 10, 5000), ([100, 50, 25], 30), ([997, 1, 2], 10), ([61, 23, 7, 3, 2], 11), ([9, 8, 7], 23)],
+    [
+        ([5000] * 10, 5000),
+        ([100, 50, 25], 30),
+        ([997, 1, 2], 10),
+        ([61, 23, 7, 3, 2], 11),
+        ([9, 8, 7], 23),
+    ],
 )
 def test_each_class_has_its_share(counts, size):
     labels = rows(counts)
@@ -53,7 +59,9 @@ def test_shares_are_those_of_scikit_learn():
     for seed, counts in enumerate(([500, 300, 200], [137, 463, 251, 149], [33, 67, 150])):
         labels = rows(counts, seed)
         index = sample.stratified(labels, 100)
-        theirs, _ = next(StratifiedShuffleSplit(1, train_size=100, random_state=0).split(labels, labels))
+        theirs, _ = next(
+            StratifiedShuffleSplit(1, train_size=100, random_state=0).split(labels, labels)
+        )
         assert np.abs(np.bincount(labels[index]) - np.bincount(labels[theirs])).max() <= 1
 
 
@@ -97,7 +105,9 @@ def test_rows_without_a_label_and_huge_labels():
     labels = np.where(np.arange(300) % 3 == 0, -1, (np.arange(300) % 2 + 1) * 10**15)
     index = sample.stratified(labels, 20)
     assert np.unique(labels[index], return_counts=True)[1].tolist() == [10, 10]
-    assert (labels[sample.stratified(labels, 1000)] >= 0).all() and len(sample.stratified(labels, 1000)) == 200
+    assert (labels[sample.stratified(labels, 1000)] >= 0).all() and len(
+        sample.stratified(labels, 1000)
+    ) == 200
     assert len(sample.stratified(np.full(10, -1), 5)) == 0
 
 
@@ -113,7 +123,9 @@ def test_so_many_of_each_class():
 @pytest.mark.parametrize("size", [0, -1, 0.5, float("nan"), "all", None, True])
 def test_sizes_that_are_none_are_refused(size):
     for draw in (lambda: sample.drawn(10, size), lambda: sample.stratified(IN_TURN, size)):
-        with pytest.raises(ValueError, match="sample: size: expected a whole number, 1 or more, got"):
+        with pytest.raises(
+            ValueError, match="sample: size: expected a whole number, 1 or more, got"
+        ):
             draw()
 
 
@@ -123,7 +135,9 @@ def test_loaded_pictures_are_of_every_class():
     assert label.bincount().tolist() == [50] * 10
     assert torch.equal(images, torch.stack([source[c].image for c in label.tolist()]))
     source = Labelled(np.where(np.arange(40) < 10, -1, np.arange(40) % 3))
-    assert (data.load(source, as_it_is, 100)[1] >= 0).all() and len(data.load(source, as_it_is, 100)[1]) == 30
+    assert (data.load(source, as_it_is, 100)[1] >= 0).all() and len(
+        data.load(source, as_it_is, 100)[1]
+    ) == 30
     unlabelled, none = data.load(Labelled(None, count=40), as_it_is, 10)
     assert len(unlabelled) == 10 and none.tolist() == [-1] * 10
 

@@ -29,7 +29,9 @@ def test_pages_of_a_tiff_are_channels(caplog, dtype, compression):
     np.testing.assert_allclose(read.numpy(), planes / scale, rtol=1e-6)
     assert caplog.messages == ["a TIFF of 8 pages is one picture, its pages are its channels"]
     for channels in (1, 3):
-        with pytest.raises(ValueError, match=f"expected {channels} channels, got 8 pages of 1; set CHANNELS=8, or"):
+        with pytest.raises(
+            ValueError, match=f"expected {channels} channels, got 8 pages of 1; set CHANNELS=8, or"
+        ):
             decode(blob, channels)
 
 
@@ -47,7 +49,9 @@ def test_pages_of_several_sizes_are_refused():
     with tifffile.TiffWriter(file) as writer:
         writer.write(made.levels(48, 64), photometric="rgb")
         writer.write(made.levels(24, 32), photometric="rgb")
-    with pytest.raises(ValueError, match=r"expected pages of one size, got \[48, 64, 3\], \[24, 32, 3\]; save one"):
+    with pytest.raises(
+        ValueError, match=r"expected pages of one size, got \[48, 64, 3\], \[24, 32, 3\]; save one"
+    ):
         decode(file.getvalue(), 3)
 
 
@@ -60,7 +64,9 @@ def test_bands_without_a_meaning_are_kept(planar):
         extra = ["unspecified"] * (bands - 3)
         blob = made.tiff(given, photometric="rgb", planarconfig=planar, extrasamples=extra)
         assert np.array_equal(rows(decode(blob, bands)), pixels)
-        with pytest.raises(ValueError, match=f"expected 3 channels, got {bands}; set CHANNELS={bands}"):
+        with pytest.raises(
+            ValueError, match=f"expected 3 channels, got {bands}; set CHANNELS={bands}"
+        ):
             decode(blob, 3)
 
 
@@ -87,4 +93,6 @@ def test_white_may_be_zero_in_a_tiff():
     for dtype, top in ((np.uint8, 255), (np.uint16, 65535)):
         pixels = made.levels(bands=1, dtype=dtype)
         read = rows(decode(made.tiff(pixels, photometric="miniswhite"), 1)).astype(float)
-        np.testing.assert_allclose(read * (65535 if top > 255 else 1), top - pixels.astype(float), atol=0.01)
+        np.testing.assert_allclose(
+            read * (65535 if top > 255 else 1), top - pixels.astype(float), atol=0.01
+        )

@@ -80,7 +80,9 @@ def test_a_broken_video_is_replaced_and_listed(folder):
     (folder / "b.mp4").write_bytes(b"no video")
     whole = (folder / "d.mkv").read_bytes()
     (folder / "d.mkv").write_bytes(whole[: len(whole) // 8])
-    loader = data.Loader(folder, views.Center(16), batch=5, workers=0, clip=data.Clip(4, 15), tolerate=0.5)
+    loader = data.Loader(
+        folder, views.Center(16), batch=5, workers=0, clip=data.Clip(4, 15), tolerate=0.5
+    )
     batch = next(loader.batches(0, 1))
     assert batch.views[0].shape == (5, 3, 4, 16, 16)
     assert {Path(path).name for path in loader.broken} == {"b.mp4", "d.mkv"}
@@ -89,7 +91,9 @@ def test_a_broken_video_is_replaced_and_listed(folder):
 
 def test_moments_change_by_epoch_and_not_by_worker(folder):
     def batch_of(step, workers=0):
-        loader = data.Loader(folder, views.Center(16), batch=5, workers=workers, clip=data.Clip(4, 2))
+        loader = data.Loader(
+            folder, views.Center(16), batch=5, workers=workers, clip=data.Clip(4, 2)
+        )
         return next(loader.batches(step, step + 1))
 
     first, second = batch_of(0), batch_of(1)
@@ -102,14 +106,19 @@ def test_class_folders_give_labels_and_a_test_set(tmp_path):
     for name in ("jump", "run"):
         for number in range(5):
             write_video(tmp_path / name / f"{number}.mp4", 8 + number)
-    train, test = data.open(tmp_path, clip=data.Clip(2, 1)), data.open(tmp_path, "test", clip=data.Clip(2, 1))
+    train, test = (
+        data.open(tmp_path, clip=data.Clip(2, 1)),
+        data.open(tmp_path, "test", clip=data.Clip(2, 1)),
+    )
     assert train.classes == ["jump", "run"] and train.labels.tolist() == [0] * 4 + [1] * 4
     assert test.labels.tolist() == [0, 1]
     assert test.clip(1, 0.0).shape == test[1].image.shape == (3, 2, 48, 64)
 
 
 def test_a_folder_without_videos_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"Videos: path: expected videos in .*, got none; it looks for \.mp4"):
+    with pytest.raises(
+        DataError, match=r"Videos: path: expected videos in .*, got none; it looks for \.mp4"
+    ):
         data.Videos(tmp_path)
 
 
@@ -142,7 +151,9 @@ def test_the_label_is_the_motion():
     source = data.MovingDigits(frames=5)
     index = np.arange(400)
     random = torch.rand(400, 4)
-    path = source._path(random[:, :2], 32 - (12 + 6 * random[:, 2]), random[:, 3], source.labels[index])
+    path = source._path(
+        random[:, :2], 32 - (12 + 6 * random[:, 2]), random[:, 3], source.labels[index]
+    )
     path = path.view(400, 5, 2)
     assert torch.equal((path[:, -1] - path[:, 0]).sign().long(), DIRECTIONS[source.labels[index]])
     assert (path >= -1e-4).all() and (path.amax((1, 2)) <= 32 - 12).all()

@@ -23,10 +23,21 @@ def forbid(monkeypatch, *folders):
 
 
 def test_names_are_in_their_order_and_hidden_ones_are_passed_over(tmp_path):
-    names = ["b/2.png", "b/10.png", "a.png", "a/é ü.png", "B/x.png", ".hidden.png", ".git/x.png", "b/.x.png"]
+    names = [
+        "b/2.png",
+        "b/10.png",
+        "a.png",
+        "a/é ü.png",
+        "B/x.png",
+        ".hidden.png",
+        ".git/x.png",
+        "b/.x.png",
+    ]
     plant(tmp_path, *names)
     found = walk(tmp_path)
-    assert found.names == sorted(name for name in names if "/." not in f"/{name}") and not found.left
+    assert (
+        found.names == sorted(name for name in names if "/." not in f"/{name}") and not found.left
+    )
 
 
 @pytest.mark.parametrize("links", [["a/up"], ["a/up", "b/up"], ["up"]])
@@ -67,7 +78,10 @@ def test_what_is_no_regular_file_is_left_out(tmp_path):
     (tmp_path / "folder.png").mkdir()
     found = walk(tmp_path)
     assert found.names == ["a/0.png"]
-    assert sum(len(names) for names in found.left.values()) == 3 and "pipe.png" in found.left[IRREGULAR]
+    assert (
+        sum(len(names) for names in found.left.values()) == 3
+        and "pipe.png" in found.left[IRREGULAR]
+    )
     assert len(data.open(tmp_path)) == 1
 
 
@@ -86,7 +100,9 @@ def test_an_unreadable_folder_of_a_split_is_said(tmp_path, monkeypatch):
 
 def test_a_root_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
     forbid(monkeypatch, tmp_path.name)
-    with pytest.raises(DataError, match=rf"expected a folder that can be read, got {tmp_path}: Permission denied"):
+    with pytest.raises(
+        DataError, match=rf"expected a folder that can be read, got {tmp_path}: Permission denied"
+    ):
         data.open(tmp_path)
 
 

@@ -37,7 +37,11 @@ def write_parquet(path, label=None, rows=5, metadata=None, **columns):
     struct = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
     rows = len(label) if label is not None else rows
     if not columns:
-        columns = {"image": pyarrow.array([{"bytes": png(i), "path": f"{i}.png"} for i in range(rows)], struct)}
+        columns = {
+            "image": pyarrow.array(
+                [{"bytes": png(i), "path": f"{i}.png"} for i in range(rows)], struct
+            )
+        }
     if label is not None:
         columns["label"] = label
     table = pyarrow.table(columns)
@@ -48,7 +52,11 @@ def write_parquet(path, label=None, rows=5, metadata=None, **columns):
 
 def names_of_classes(*names, label="label"):
     """The hub's metadata of a column of labels with names."""
-    return {"huggingface": json.dumps({"info": {"features": {label: {"names": names, "_type": "ClassLabel"}}}})}
+    return {
+        "huggingface": json.dumps(
+            {"info": {"features": {label: {"names": names, "_type": "ClassLabel"}}}}
+        )
+    }
 
 
 def write_arrays(path, label=None, count=5):

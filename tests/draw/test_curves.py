@@ -49,4 +49,8 @@ def test_probes_are_in_percent_beside_their_baselines(panels, tmp_path):
         (tmp_path / "evaluation" / f"step-{step:08d}.json").write_text(json.dumps(found))
     probes = panels({step: {"loss": 2.0} for step in (20, 40)})[3]
     drawn = {line.get_label(): list(line.get_ydata()) for line in probes.lines}
-    assert drawn["knn"] == [25, 50] and drawn["linear"][1] == 75 and drawn["knn, untrained"] == [12.5, 12.5]
+    assert (
+        drawn["knn"] == [25, 50]
+        and drawn["linear"][1] == 75
+        and drawn["knn, untrained"] == [12.5, 12.5]
+    )

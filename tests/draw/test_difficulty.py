@@ -17,7 +17,9 @@ from pymim.schedule import Linear
 from tests.asking import ask
 from tests.test_method import TINY, make_batch, make_method
 
-RANKER = functools.partial(PredictedLoss, predictor=TINY, momentum=functools.partial(Momentum, momentum=0.9))
+RANKER = functools.partial(
+    PredictedLoss, predictor=TINY, momentum=functools.partial(Momentum, momentum=0.9)
+)
 RISING = masks.Ranked(0.75, Linear(0, 0.5), steps=100)
 
 
@@ -30,16 +32,26 @@ def nothing(view):
 def test_any_ranked_method_is_drawn(tmp_path, sides, channels):
     clip = len(sides) == 3
     method = make_method(
-        channels, sides, (2, 4, 4) if clip else 4, mask=masks.Repeated(RISING) if clip else RISING, ranker=RANKER
+        channels,
+        sides,
+        (2, 4, 4) if clip else 4,
+        mask=masks.Repeated(RISING) if clip else RISING,
+        ranker=RANKER,
     )
-    made = difficulty.draw(method, make_batch(3, channels, sides), 100, tmp_path / "picture.png", nothing)
+    made = difficulty.draw(
+        method, make_batch(3, channels, sides), 100, tmp_path / "picture.png", nothing
+    )
     assert made
     assert (tmp_path / "picture.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("slots", [{}, {"ranker": functools.partial(RANKER, momentum=None), "mask": RISING}])
+@pytest.mark.parametrize(
+    "slots", [{}, {"ranker": functools.partial(RANKER, momentum=None), "mask": RISING}]
+)
 def test_nothing_is_drawn_where_no_ranker_has_an_opinion(tmp_path, slots):
-    assert not difficulty.draw(make_method(**slots), make_batch(), 100, tmp_path / "picture.png", nothing)
+    assert not difficulty.draw(
+        make_method(**slots), make_batch(), 100, tmp_path / "picture.png", nothing
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -54,7 +66,9 @@ class Edges(torch.nn.Module):
 
 
 @pytest.mark.parametrize("ranker", [functools.partial(Sampler, heads=2), Edges])
-@pytest.mark.parametrize("mask", [masks.Weighted(0.75), masks.Several((masks.Weighted(0.75), masks.Ranked(0.5)))])
+@pytest.mark.parametrize(
+    "mask", [masks.Weighted(0.75), masks.Several((masks.Weighted(0.75), masks.Ranked(0.5)))]
+)
 def test_any_ranker_with_an_opinion_is_drawn(tmp_path, ranker, mask):
     draws = getattr(mask, "draws", 1)
     several = functools.partial(Objective, targets.Pixels, TINY, losses.MSE())
@@ -68,12 +82,16 @@ def test_any_ranker_with_an_opinion_is_drawn(tmp_path, ranker, mask):
 def test_objectives_without_a_loss_of_each_hidden_patch_are_passed_over(tmp_path):
     whole = Objective(targets.Pixels, TINY, losses.MSE(), on="all", name="whole")
     ranked = functools.partial(make_method, mask=masks.Weighted(0.75), ranker=Edges)
-    assert not difficulty.draw(ranked(objectives=[whole]), make_batch(), 10, tmp_path / "picture.png", nothing)
+    assert not difficulty.draw(
+        ranked(objectives=[whole]), make_batch(), 10, tmp_path / "picture.png", nothing
+    )
     hidden = Objective(targets.Pixels, TINY, losses.MSE(), name="hidden")
     whole = Objective(targets.Pixels, TINY, losses.MSE(), on="all", name="whole")
     method = ranked(objectives=[whole, hidden])
     assert difficulty.draw(method, make_batch(), 10, tmp_path / "picture.png", nothing)
-    bare = ranked(objectives=[Objective(targets.Pixels, TINY, losses.MSE())], mask=masks.ByView((), None))
+    bare = ranked(
+        objectives=[Objective(targets.Pixels, TINY, losses.MSE())], mask=masks.ByView((), None)
+    )
     assert not difficulty.draw(bare, make_batch(), 10, tmp_path / "none.png", nothing)
 
 
@@ -82,7 +100,9 @@ def test_padding_does_not_count():
     torch.manual_seed(0)
     encoder = ViT(24, 1, 2, image=56, patch=4, hidden="token")
     raw = functools.partial(targets.Pixels, normalise="none")
-    method = Method(encoder, [Objective(raw, predictors.Linear, losses.MSE())], masks.RaggedBlock(0.385))
+    method = Method(
+        encoder, [Objective(raw, predictors.Linear, losses.MSE())], masks.RaggedBlock(0.385)
+    )
     with torch.no_grad():
         method.objectives[0].predictor.head.weight.zero_()
     batch = make_batch(2, sides=(56, 56))

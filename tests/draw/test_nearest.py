@@ -44,7 +44,11 @@ def test_too_few_pictures_leave_white(tmp_path):
     run = trainer()
     view = nearest.Center(16, statistics="none")
     strip = nearest._strip(run.loader.source, torch.tensor([3, 7]), view, as_it_is)
-    assert strip.shape == (16, 10 * 17, 3) and (strip[:, 34:] == 1).all() and not (strip[:, :33] == 1).all()
+    assert (
+        strip.shape == (16, 10 * 17, 3)
+        and (strip[:, 34:] == 1).all()
+        and not (strip[:, :33] == 1).all()
+    )
     picture = run.loader.source.images[3].permute(1, 2, 0).numpy() / 255
     np.testing.assert_allclose(strip[:, :16], picture, atol=1e-6)
 

@@ -42,7 +42,16 @@ def test_normalised_predictions_come_back_as_pixels():
     view = torch.randn(2, 3, 8, 12)
     objective.predictor.view = view
     mask = Uniform(0.5)(torch.arange(2), (2, 3), Draw(0, 0, 0))
-    branch = Branch(Source(0), view, torch.arange(len(view)), Draw(0, 0), (2, 3), mask, None, encoder(view, mask))
+    branch = Branch(
+        Source(0),
+        view,
+        torch.arange(len(view)),
+        Draw(0, 0),
+        (2, 3),
+        mask,
+        None,
+        encoder(view, mask),
+    )
     shown = unpatchify(_everywhere(objective, objective.target, branch), (2, 3), (4, 4))
     torch.testing.assert_close(shown, view, atol=1e-4, rtol=1e-4)
 
@@ -55,7 +64,9 @@ def test_what_the_encoder_saw_is_shown(hidden):
     objective = Objective(RAW, functools.partial(Transformer, dim=16, depth=1, heads=2), MSE())
     objective.build(encoder, {})
     view, mask = torch.rand(2, 3, 8, 12), Uniform(0.5)(torch.arange(2), (2, 3), Draw(0, 0, 0))
-    branch = Branch(Source(0), view, torch.arange(2), Draw(0, 0), (2, 3), mask, None, encoder(view, mask))
+    branch = Branch(
+        Source(0), view, torch.arange(2), Draw(0, 0), (2, 3), mask, None, encoder(view, mask)
+    )
     columns = _columns(encoder, objective, objective.target, branch, lambda pixels: pixels)
     name = "seen" if hidden == "altered" else "visible"
     assert list(columns) == ["input", name, "prediction", "pasted"]
@@ -64,8 +75,12 @@ def test_what_the_encoder_saw_is_shown(hidden):
         for patch in range(6):
             at = (image, slice(None), *(slice(4 * k, 4 * k + 4) for k in divmod(patch, 3)))
             covered = patch in mask.hidden[image].tolist()
-            assert torch.equal(columns[name][at], torch.full((3, 4, 4), grey) if covered else view[at])
-            assert torch.equal(columns["pasted"][at], columns["prediction" if covered else "input"][at])
+            assert torch.equal(
+                columns[name][at], torch.full((3, 4, 4), grey) if covered else view[at]
+            )
+            assert torch.equal(
+                columns["pasted"][at], columns["prediction" if covered else "input"][at]
+            )
 
 
 def test_an_objective_at_a_tap_is_drawn_from_there():
@@ -85,7 +100,9 @@ def test_any_channel_count_and_clips_can_be_shown():
     clip = torch.arange(16.0).view(1, 16, 1, 1).expand(3, 16, 4, 4) / 15
     strip = to_picture(clip)
     assert strip.shape == (4, 32, 3)
-    torch.testing.assert_close(strip[0, ::4, 0] * 15, torch.tensor([0.0, 2, 4, 6, 9, 11, 13, 15]).numpy())
+    torch.testing.assert_close(
+        strip[0, ::4, 0] * 15, torch.tensor([0.0, 2, 4, 6, 9, 11, 13, 15]).numpy()
+    )
     assert to_picture(clip, frames=2).shape == (4, 8, 3)
 
 
@@ -104,6 +121,9 @@ def test_a_picture_whose_encoder_s_file_is_gone_is_left_out_and_said(tmp_path, c
     run = trainer()
     Pictures(4)(run, Folder(tmp_path), 3)
     told = capsys.readouterr().err
-    assert "pictures: clusters is left out: Frozen: path: expected a file, got none; export a run\n" in told
+    assert (
+        "pictures: clusters is left out: Frozen: path: expected a file, got none; export a run\n"
+        in told
+    )
     assert "pictures: features and curves in" in told
     assert {path.name for path in (tmp_path / "pictures").iterdir()} >= {"features-00000003.png"}

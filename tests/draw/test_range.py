@@ -9,7 +9,9 @@ from pymim.views import Normalise
 PIXELS = torch.linspace(0, 1, 48).view(1, 3, 4, 4)
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 255.0), (-1024.0, 3071.0), (0.0, 1.0), (0.0, 65535.0)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 255.0), (-1024.0, 3071.0), (0.0, 1.0), (0.0, 65535.0)]
+)
 @pytest.mark.parametrize("known", [True, False])
 def test_pixels_of_any_range_are_drawn_from_black_to_white(low, high, known, capsys):
     view = PIXELS * (high - low) + low

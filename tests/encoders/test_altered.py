@@ -37,7 +37,11 @@ def given(encoder):
 
 @pytest.mark.parametrize("value", ["mean", 0.25])
 def test_hidden_patches_are_filled_with_one_colour(value):
-    encoder, view, mask = make(how=functools.partial(Fill, value=value)), torch.randn(2, 3, 16, 24), draw()
+    encoder, view, mask = (
+        make(how=functools.partial(Fill, value=value)),
+        torch.randn(2, 3, 16, 24),
+        draw(),
+    )
     expected = view.clone()
     for image in range(2):
         for patch in mask.hidden[image].tolist():
@@ -52,12 +56,16 @@ def test_a_learned_colour_learns():
     encoder, mask = make(how=functools.partial(Fill, value="learned")), draw()
     encoder(torch.randn(2, 3, 16, 24), mask).tokens.square().sum().backward()
     assert (encoder.how.colour.grad != 0).all()
-    with pytest.raises(ValueError, match="Fill: value: expected mean, learned or a number, got 'grey'"):
+    with pytest.raises(
+        ValueError, match="Fill: value: expected mean, learned or a number, got 'grey'"
+    ):
         make(how=functools.partial(Fill, value="grey"))
 
 
 def test_views_of_any_side_are_filled_for_convolutions():
-    encoder = make(ResNet, depths=(1, 1), dim=4, stem="small", image=7, how=functools.partial(Fill, value=9.0))
+    encoder = make(
+        ResNet, depths=(1, 1), dim=4, stem="small", image=7, how=functools.partial(Fill, value=9.0)
+    )
     every = torch.arange(16).expand(1, -1)
     corner = Mask(every[:, :15], every[:, 15:], every[:, 15:])
     seen = encoder.seen(torch.zeros(1, 3, 7, 7), corner)
@@ -80,7 +88,9 @@ def test_a_trunk_that_adds_a_token_gets_the_mask_besides():
     calls = given(encoder)
     encoder(view, mask)
     assert calls[0][1] is mask
-    with pytest.raises(ValueError, match=r"Altered: trunk: expected hidden 'none', .* got 'token', which would"):
+    with pytest.raises(
+        ValueError, match=r"Altered: trunk: expected hidden 'none', .* got 'token', which would"
+    ):
         make(hidden="token")
 
 
@@ -119,9 +129,15 @@ def method(encoder, mask, on="all"):
 
 @pytest.mark.parametrize("trunk", [ViT, ResNet])
 def test_convolutions_and_transformers_learn_under_altered_pixels(trunk):
-    options = {"depths": (1, 1, 1), "dim": 4, "stem": "small", "image": (16, 24)} if trunk is ResNet else {}
+    options = (
+        {"depths": (1, 1, 1), "dim": 4, "stem": "small", "image": (16, 24)}
+        if trunk is ResNet
+        else {}
+    )
     composed = method(make(trunk, **options), masks.Uniform(0.5), on="predicted")
-    composed(Batch([torch.randn(4, 3, 16, 24)], torch.arange(4), torch.full((4,), -1)), 0).loss.backward()
+    composed(
+        Batch([torch.randn(4, 3, 16, 24)], torch.arange(4), torch.full((4,), -1)), 0
+    ).loss.backward()
     assert not [name for name, p in composed.named_parameters() if p.grad is None]
 
 
@@ -133,12 +149,22 @@ def test_convolutions_and_transformers_learn_under_altered_pixels(trunk):
             masks.Uniform(0.5),
             r"Filter: mask: expected one whose extra has filtered\(pixels\), got",
         ),
-        ({"hidden": "token"}, masks.Band(), r"Method: mask: expected one that hides patches, as ViT\.hidden is"),
-        ({"hidden": "mix"}, masks.Uniform(0.5), r"Method: mask: expected one whose extra has project\(tokens\)"),
+        (
+            {"hidden": "token"},
+            masks.Band(),
+            r"Method: mask: expected one that hides patches, as ViT\.hidden is",
+        ),
+        (
+            {"hidden": "mix"},
+            masks.Uniform(0.5),
+            r"Method: mask: expected one whose extra has project\(tokens\)",
+        ),
     ],
 )
 def test_masks_that_do_not_fit_are_refused_when_built(encoder, mask, reason):
-    made = make(**encoder) if "how" in encoder else ViT(24, 1, 2, image=(16, 24), patch=4, **encoder)
+    made = (
+        make(**encoder) if "how" in encoder else ViT(24, 1, 2, image=(16, 24), patch=4, **encoder)
+    )
     with pytest.raises((ValueError, ConfigError), match=reason):
         method(made, mask)
 
@@ -166,5 +192,7 @@ def test_wrappers_hand_on_what_their_trunk_says():
     projected = Projected(trunk, (5,))
     assert projected.bare is trunk and Sobel(trunk).bare is not trunk
     assert projected.embedding == 5 and projected.ended(1).embedding == 24  # a tap is not projected
-    predictor = predictors.Cross(projected, 7, dim=8, depth=1, heads=2, positions="rotary", embed=False)
+    predictor = predictors.Cross(
+        projected, 7, dim=8, depth=1, heads=2, positions="rotary", embed=False
+    )
     assert predictor.rotary.placed == 4

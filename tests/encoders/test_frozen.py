@@ -37,28 +37,39 @@ def test_the_file_is_read_when_the_encoder_is_first_called(folder):
 def test_a_run_reads_it_when_it_begins(folder):
     frozen = encoders.Frozen(vit(), folder)
     frozen.before_run(None)
-    assert torch.equal(frozen.module.cls_token, load_file(folder / "model.safetensors")["cls_token"])
+    assert torch.equal(
+        frozen.module.cls_token, load_file(folder / "model.safetensors")["cls_token"]
+    )
 
 
 def test_a_file_that_is_gone_is_one_line(folder):
     frozen = encoders.Frozen(vit(), folder)
     (folder / "model.safetensors").unlink()
     for needs in (frozen.check, frozen.read, lambda: frozen(VIEW)):
-        with pytest.raises(ConfigError, match=f"Frozen: path: .*, got {folder}, where there is none; set enc"):
+        with pytest.raises(
+            ConfigError, match=f"Frozen: path: .*, got {folder}, where there is none; set enc"
+        ):
             needs()
 
 
 def test_the_checksum_is_of_the_tensors_whatever_the_file(folder):
-    first, other = encoders.Frozen(vit(), folder), encoders.Frozen(vit(), folder / "other.safetensors")
+    first, other = (
+        encoders.Frozen(vit(), folder),
+        encoders.Frozen(vit(), folder / "other.safetensors"),
+    )
     first.read()
     tensors = load_file(folder / "model.safetensors")
-    save_file(dict(reversed(tensors.items())), folder / "other.safetensors", metadata={"of": "somebody"})
+    save_file(
+        dict(reversed(tensors.items())), folder / "other.safetensors", metadata={"of": "somebody"}
+    )
     other.checksum = first.checksum  # as a checkpoint sets it
     other.read()
     save_file(tensors | {"cls_token": tensors["cls_token"] + 1}, folder / "other.safetensors")
     changed = encoders.Frozen(vit(), folder / "other.safetensors")
     changed.checksum = first.checksum
-    with pytest.raises(ConfigError, match=r"expected the tensors that the run began with, got others in .*other"):
+    with pytest.raises(
+        ConfigError, match=r"expected the tensors that the run began with, got others in .*other"
+    ):
         changed.read()
 
 

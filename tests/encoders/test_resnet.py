@@ -26,7 +26,12 @@ def test_sizes_are_those_of_18_34_and_50_layers(arguments, count):
 
 def test_names_are_those_of_timm():
     names = set(ResNet((1, 1, 1, 1), dim=4, bottleneck=True).state_dict())
-    assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv3.weight", "layer4.0.bn3.weight"} <= names
+    assert {
+        "conv1.weight",
+        "bn1.running_mean",
+        "layer1.0.conv3.weight",
+        "layer4.0.bn3.weight",
+    } <= names
     assert {"layer2.0.downsample.0.weight", "layer2.0.downsample.1.running_var"} <= names
     assert "layer1.0.downsample.0.weight" not in ResNet((1, 1, 1, 1), dim=4).state_dict()
 
@@ -38,11 +43,15 @@ def test_any_channel_count_and_side(channels, stem, grid):
     view = torch.randn(2, channels, 40, 66)
     out = encoder(view)
     assert encoder.grid(view.shape) == grid
-    assert out.tokens.shape == (2, grid[0] * grid[1], 32) and encoder.width == encoder.embedding == 32
+    assert (
+        out.tokens.shape == (2, grid[0] * grid[1], 32) and encoder.width == encoder.embedding == 32
+    )
     assert out.prefix.shape == (2, 0, 32)
     torch.testing.assert_close(out.pooled, out.pyramid[-1].mean((2, 3)))
     torch.testing.assert_close(out.tokens.mT.unflatten(2, grid), out.pyramid[-1])
-    with pytest.raises(ValueError, match=r"ResNet: view: expected \d+ channels, got 7; set ResNet.channels = 7"):
+    with pytest.raises(
+        ValueError, match=r"ResNet: view: expected \d+ channels, got 7; set ResNet.channels = 7"
+    ):
         encoder(torch.randn(2, 7, 32, 32))
 
 
@@ -68,7 +77,9 @@ def test_masks_and_unknown_stems_are_refused():
 def test_a_token_is_added_to_hidden_cells_of_a_stage(at, side):
     """A hidden patch of the last map is 4 x 4 cells of the first stage's."""
     torch.manual_seed(0)
-    encoder = ResNet((1, 1, 1), dim=4, stem="small", image=8, hidden="add", at=at, taps=(at,)).eval()
+    encoder = ResNet(
+        (1, 1, 1), dim=4, stem="small", image=8, hidden="add", at=at, taps=(at,)
+    ).eval()
     view, every = torch.randn(1, 3, 8, 8), torch.arange(4)[None]
     mask = Mask(every[:, :3], every[:, 3:], every[:, 3:])
     stage = encoder(view, mask).taps[at] - encoder(view).taps[at]
@@ -87,7 +98,9 @@ def test_sides_that_do_not_divide_have_their_hidden_cells_too():
 
 
 def test_unknown_ways_to_hide_are_refused():
-    with pytest.raises(ValueError, match="ResNet: hidden: expected one of none, add, got 'sparse'; there are no"):
+    with pytest.raises(
+        ValueError, match="ResNet: hidden: expected one of none, add, got 'sparse'; there are no"
+    ):
         ResNet((1, 1), dim=4, hidden="sparse")
     with pytest.raises(ValueError, match="ResNet: at: expected a stage from 1 to 2, got 3"):
         ResNet((1, 1), dim=4, hidden="add")
@@ -98,7 +111,10 @@ def test_sizes_at_a_tap_are_those_of_its_map():
     features = encoder(torch.randn(2, 3, 9, 16))
     for tap in (1, 2, 3):
         ended, at = encoder.ended(tap), features.at(tap)
-        assert (at.tokens.shape[1], at.tokens.shape[2]) == (ended.base[0] * ended.base[1], ended.width)
+        assert (at.tokens.shape[1], at.tokens.shape[2]) == (
+            ended.base[0] * ended.base[1],
+            ended.width,
+        )
         assert at.pooled.shape == (2, ended.embedding) and at.prefix.shape == (2, 0, ended.width)
     assert encoder.ended(3).base == encoder.base and encoder.ended(1).base == (9, 16)
 
@@ -119,7 +135,11 @@ PEER = [
 def test_transformers_gives_the_same(bottleneck):
     transformers = pytest.importorskip("transformers")
     expansion, kind = (4, "bottleneck") if bottleneck else (1, "basic")
-    sizes = {"embedding_size": 8, "hidden_sizes": [8 * expansion * 2**i for i in range(3)], "depths": [2, 1, 2]}
+    sizes = {
+        "embedding_size": 8,
+        "hidden_sizes": [8 * expansion * 2**i for i in range(3)],
+        "depths": [2, 1, 2],
+    }
     peer = transformers.ResNetModel(transformers.ResNetConfig(layer_type=kind, **sizes)).eval()
     renamed = {}
     for name, value in peer.state_dict().items():
@@ -134,7 +154,9 @@ def test_transformers_gives_the_same(bottleneck):
     with torch.no_grad():
         expected, found = peer(view), encoder(view)
     torch.testing.assert_close(found.pyramid[-1], expected.last_hidden_state, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found.pooled, expected.pooler_output[:, :, 0, 0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        found.pooled, expected.pooler_output[:, :, 0, 0], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_projection_has_both_signs_and_leaves_tokens_alone():
@@ -151,7 +173,9 @@ def test_projection_has_both_signs_and_leaves_tokens_alone():
     unit = Projected(trunk, (32, 6), norm="none", unit=True)(view).pooled
     torch.testing.assert_close(unit.norm(dim=1), torch.ones(64))
     assert Projected(ViT(12, 1, 2, image=8, patch=4), (5,))(view).pooled.shape == (64, 5)
-    with pytest.raises(ValueError, match="Projected: norm: expected one of batch, layer, none, got 'group'"):
+    with pytest.raises(
+        ValueError, match="Projected: norm: expected one of batch, layer, none, got 'group'"
+    ):
         Projected(trunk, norm="group")
 
 
@@ -189,5 +213,7 @@ for threads in (3, 5, 2):
 
 def test_a_narrow_network_writes_into_its_own_memory_alone():
     """In channels last this process aborts, by "double free or corruption" or another of malloc's complaints."""
-    done = subprocess.run([sys.executable, "-c", NARROW], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", NARROW], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

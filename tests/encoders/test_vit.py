@@ -7,9 +7,13 @@ from pymim.contracts import Draw, Mask
 from pymim.encoders import ViT
 from pymim.masks import Uniform
 
-BLOCK = [f"{part}.{kind}" for part in ("norm1", "attn.qkv", "attn.proj") for kind in ("weight", "bias")]
+BLOCK = [
+    f"{part}.{kind}" for part in ("norm1", "attn.qkv", "attn.proj") for kind in ("weight", "bias")
+]
 BLOCK += ["ls1.gamma"]
-BLOCK += [f"{part}.{kind}" for part in ("norm2", "mlp.fc1", "mlp.fc2") for kind in ("weight", "bias")]
+BLOCK += [
+    f"{part}.{kind}" for part in ("norm2", "mlp.fc1", "mlp.fc2") for kind in ("weight", "bias")
+]
 BLOCK += ["ls2.gamma"]
 
 
@@ -23,8 +27,17 @@ def draw(b, grid, ratio=0.5):
 
 
 def test_parameters_bear_timm_names():
-    names = ["cls_token", "reg_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"]
-    names += [f"blocks.{n}.{part}" for n in range(2) for part in BLOCK] + ["norm.weight", "norm.bias"]
+    names = [
+        "cls_token",
+        "reg_token",
+        "pos_embed",
+        "patch_embed.proj.weight",
+        "patch_embed.proj.bias",
+    ]
+    names += [f"blocks.{n}.{part}" for n in range(2) for part in BLOCK] + [
+        "norm.weight",
+        "norm.bias",
+    ]
     encoder = make(registers=3, layer_scale=1e-5, positions="learned")
     assert [name for name, _ in encoder.named_parameters()] == names
     assert sorted(make(registers=3, layer_scale=1e-5).state_dict()) == sorted(names)
@@ -37,7 +50,9 @@ def test_parameters_bear_timm_names():
 )
 @pytest.mark.parametrize("hidden", ["drop", "token"])
 def test_shapes(channels, image, patch, grid, hidden):
-    encoder = make(channels=channels, image=image, patch=patch, registers=2, hidden=hidden, taps=(1,))
+    encoder = make(
+        channels=channels, image=image, patch=patch, registers=2, hidden=hidden, taps=(1,)
+    )
     view = torch.randn(3, channels, *image)
     mask = draw(3, grid)
     assert encoder.grid(view.shape) == grid
@@ -52,7 +67,9 @@ def test_shapes(channels, image, patch, grid, hidden):
         assert features.pooled.shape == (3, 24)
 
 
-@pytest.mark.parametrize("positions", ["sincos", "learned", "interleaved", "rotary", "rotary-coupled", "none"])
+@pytest.mark.parametrize(
+    "positions", ["sincos", "learned", "interleaved", "rotary", "rotary-coupled", "none"]
+)
 def test_visible_order_only_permutes_the_outputs(positions):
     encoder, view = make(positions=positions), torch.randn(2, 3, 16, 24)
     mask, order = draw(2, (4, 6)), torch.randperm(12)
@@ -66,7 +83,9 @@ def test_hidden_pixels_are_never_seen():
     view = torch.randn(2, 3, 16, 24, requires_grad=True)
     mask = draw(2, (4, 6))
     for hidden in ("drop", "token"):
-        (gradient,) = torch.autograd.grad(make(hidden=hidden)(view, mask).tokens.square().sum(), view)
+        (gradient,) = torch.autograd.grad(
+            make(hidden=hidden)(view, mask).tokens.square().sum(), view
+        )
         seen = gradient.view(2, 3, 4, 4, 6, 4).abs().sum((1, 3, 5)).flatten(1) > 0
         assert torch.equal(seen, ~mask.boolean(24))
 
@@ -92,7 +111,9 @@ def test_initial_weights():
     patch = encoder.patch_embed.proj.weight
     assert 0.062 < patch.abs().max() <= (6 / (768 + 768)) ** 0.5 == 0.0625
     assert encoder.blocks[0].attn.qkv.weight.abs().max() <= (6 / (4 * 768)) ** 0.5
-    assert all((bias == 0).all() for name, bias in encoder.named_parameters() if name.endswith("bias"))
+    assert all(
+        (bias == 0).all() for name, bias in encoder.named_parameters() if name.endswith("bias")
+    )
     assert abs(encoder.reg_token.std() - 0.02) < 1e-3
     assert encoder.norm.eps == encoder.blocks[0].norm1.eps == 1e-6
 
@@ -110,7 +131,9 @@ def test_separable_positions_are_sums():
     encoder = make(image=(4, 8, 8), patch=(2, 4, 4), positions="separable")
     table, part = encoder.positions((2, 2, 2))[1], encoder.pos_embed
     assert torch.equal(table[0, 5], part.temporal[0, 1, 0] + part.spatial[0, 0, 1])
-    assert {f"pos_embed.{name}" for name in ("temporal", "spatial", "prefix")} <= set(encoder.state_dict())
+    assert {f"pos_embed.{name}" for name in ("temporal", "spatial", "prefix")} <= set(
+        encoder.state_dict()
+    )
 
 
 def test_drop_path_acts_in_training_only():
@@ -135,7 +158,10 @@ def test_rms_norm_and_no_bias():
         ({"norm": "batch"}, "norm: kind: expected one of layer, rms, got 'batch'"),
         ({"heads": 5}, "Attention: heads: expected a divisor of dim 24, got 5"),
         ({"dim": 26}, "sincos: dim: expected a multiple of 4, got 26"),
-        ({"image": (16, 25)}, r"patches: view: expected sides divisible by \(4, 4\), got \(16, 25\)"),
+        (
+            {"image": (16, 25)},
+            r"patches: view: expected sides divisible by \(4, 4\), got \(16, 25\)",
+        ),
     ],
 )
 def test_bad_options_are_refused(options, message):
@@ -144,12 +170,16 @@ def test_bad_options_are_refused(options, message):
 
 
 def test_wrong_channels_are_refused():
-    with pytest.raises(ValueError, match=r"ViT: view: expected 3 channels, got 4; set ViT.channels = 4"):
+    with pytest.raises(
+        ValueError, match=r"ViT: view: expected 3 channels, got 4; set ViT.channels = 4"
+    ):
         make()(torch.randn(1, 4, 16, 24))
 
 
 def test_placed_registers_follow_the_visible_patches():
-    encoder = make(positions="rotary", class_token=False, registers=4, place_registers=True, pool="mean")
+    encoder = make(
+        positions="rotary", class_token=False, registers=4, place_registers=True, pool="mean"
+    )
     loose = make(positions="rotary", class_token=False, registers=4, pool="mean")
     loose.load_state_dict(encoder.state_dict())
     view, corner = torch.randn(1, 3, 16, 24), torch.tensor([[0, 1, 6, 7]])
@@ -171,7 +201,9 @@ def test_bias_free_blocks_and_a_plain_final_norm():
 def test_subset_drop_path_has_one_rate_in_every_block():
     encoder = make(depth=3, drop_path=0.2, drop="subset")
     assert [block.drop_path.rate for block in encoder.blocks] == [0.2, 0.2, 0.2]
-    assert [block.drop_path.rate for block in make(depth=3, drop_path=0.2).blocks] == pytest.approx([0, 0.1, 0.2])
+    assert [block.drop_path.rate for block in make(depth=3, drop_path=0.2).blocks] == pytest.approx(
+        [0, 0.1, 0.2]
+    )
     view = torch.randn(8, 3, 16, 24)
     assert not torch.equal(encoder(view).tokens, encoder(view).tokens)
     assert torch.equal(encoder.eval()(view).tokens, encoder(view).tokens)
@@ -213,5 +245,7 @@ def test_tokens_are_mixed_before_they_have_places():
     patches = mixing.patch_embed(view)
     expected = (patches + patches.roll(1, 1)) / 2 + mixing.pos_embed[:, 1:]
     torch.testing.assert_close(embedded[0][:, 1:], expected)
-    torch.testing.assert_close(embedded[0][:, :1], mixing.cls_token.expand(2, -1, -1) + mixing.pos_embed[:, :1])
+    torch.testing.assert_close(
+        embedded[0][:, :1], mixing.cls_token.expand(2, -1, -1) + mixing.pos_embed[:, :1]
+    )
     assert "mask_token" not in mixing.state_dict()

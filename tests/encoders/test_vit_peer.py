@@ -20,11 +20,18 @@ def carried_over(state, depth):
     names = {"patch_embed.proj": "embeddings.patch_embeddings.projection", "norm": "layernorm"}
     for n in range(depth):
         names |= {f"blocks.{n}.{ours}": f"layers.{n}.{theirs}" for ours, theirs in PARTS.items()}
-    out = {f"{theirs}.{k}": state[f"{ours}.{k}"] for ours, theirs in names.items() for k in ("weight", "bias")}
+    out = {
+        f"{theirs}.{k}": state[f"{ours}.{k}"]
+        for ours, theirs in names.items()
+        for k in ("weight", "bias")
+    }
     for n in range(depth):
         for kind in ("weight", "bias"):
             parts = state[f"blocks.{n}.attn.qkv.{kind}"].chunk(3)
-            out |= {f"layers.{n}.attention.{k}_proj.{kind}": v for k, v in zip("qkv", parts, strict=True)}
+            out |= {
+                f"layers.{n}.attention.{k}_proj.{kind}": v
+                for k, v in zip("qkv", parts, strict=True)
+            }
     out["embeddings.cls_token"] = state["cls_token"]
     return out | {"embeddings.position_embeddings": state["pos_embed"]}
 
@@ -51,4 +58,6 @@ def test_equals_transformers():
     features = ours(view)
     with torch.no_grad():
         expected = theirs(view).last_hidden_state
-    torch.testing.assert_close(torch.cat([features.prefix, features.tokens], 1), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        torch.cat([features.prefix, features.tokens], 1), expected, rtol=1e-5, atol=1e-5
+    )

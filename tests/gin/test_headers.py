@@ -12,7 +12,10 @@ from tests.launch import BARE
 from tests.test_gin import USED_BY, small_of
 
 ROOT = Path(__file__).parent.parent.parent
-TUNING = {"finetune", "probe"}  # their commands are run by tests/test_tune.py, behind a run of its own
+TUNING = {
+    "finetune",
+    "probe",
+}  # their commands are run by tests/test_tune.py, behind a run of its own
 FILES = [path for path in sorted((ROOT / "gin").rglob("*.gin")) if path.parent.name not in TUNING]
 WORD = r"""(?:'[^']*'|"[^"]*"|[^\s'"])+"""
 INSTRUCTION = re.compile(rf"((?:--gin +[\w./]+\.gin\b *)*)((?: *-b +{WORD})*)")
@@ -40,7 +43,11 @@ def instructions(path):
     for text in comments(path):
         for found in INSTRUCTION.finditer(text):
             files = [word for word in found[1].split() if word != "--gin"]
-            bindings = [re.sub(r"(?<!\.)[.,:;]$", "", word) for word in shlex.split(found[2]) if word != "-b"]
+            bindings = [
+                re.sub(r"(?<!\.)[.,:;]$", "", word)
+                for word in shlex.split(found[2])
+                if word != "-b"
+            ]
             if files or bindings:
                 yield tuple(files), tuple(bindings)
 
@@ -57,7 +64,9 @@ def words(path, files, bindings):
     name = "gin/mae.gin" if path.stem == "base" and alone else name
     given = [ANYTHING.sub("=somewhere", binding) for binding in bindings]
     needed = (
-        [] if paper is None else [*more, "IMAGE=224", *(["DATA=somewhere"] if path.parent.name == "data" else [])]
+        []
+        if paper is None
+        else [*more, "IMAGE=224", *(["DATA=somewhere"] if path.parent.name == "data" else [])]
     )
     taken = {binding.partition("=")[0] for binding in given}
     needed = [binding for binding in needed if binding.partition("=")[0] not in taken]
@@ -74,25 +83,39 @@ def named(value):
 @pytest.mark.parametrize(("path", "files", "bindings"), GIVEN, ids=named)
 def test_what_a_comment_says_to_give_is_explained(path, files, bindings, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert main([*words(path, files, bindings), "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    assert (
+        main([*words(path, files, bindings), "--mode", "explain", "--workdir", str(tmp_path)]) == 0
+    )
 
 
-LOOK = ["Evaluation.probes=(@probes.KNN(),)", "Evaluation.train_images=20", "Evaluation.test_images=10", BARE[1]]
+LOOK = [
+    "Evaluation.probes=(@probes.KNN(),)",
+    "Evaluation.train_images=20",
+    "Evaluation.test_images=10",
+    BARE[1],
+]
 TRAINED = [
     (path, files, bindings)
     for path, files, bindings in GIVEN
-    if path.parent.name == "gin" and path.stem != "base" and bindings and not any(map(ANYTHING.search, bindings))
+    if path.parent.name == "gin"
+    and path.stem != "base"
+    and bindings
+    and not any(map(ANYTHING.search, bindings))
 ]
 
 
 @pytest.mark.parametrize(("path", "files", "bindings"), TRAINED, ids=named)
-def test_what_a_comment_of_a_small_run_says_to_give_trains_a_step(path, files, bindings, tmp_path, monkeypatch):
+def test_what_a_comment_of_a_small_run_says_to_give_trains_a_step(
+    path, files, bindings, tmp_path, monkeypatch
+):
     monkeypatch.chdir(ROOT)
     taken = {binding.partition("=")[0] for binding in bindings}
     taken |= {"DIM", "DEPTH", "HEADS"} if "TRUNK=@encoders.ResNet()" in bindings else set()
     looks = LOOK if any("evaluate" in binding for binding in bindings) else BARE
     less = [binding for binding in small_of(path.stem) if binding.partition("=")[0] not in taken]
-    given = [re.sub("^((STAGE_)?STEPS)=.*", r"\1=1", binding) for binding in [*bindings, *less, *looks]]
+    given = [
+        re.sub("^((STAGE_)?STEPS)=.*", r"\1=1", binding) for binding in [*bindings, *less, *looks]
+    ]
     assert main([*words(path, files, tuple(given)), "--workdir", str(tmp_path)]) == 0
 
 
@@ -111,4 +134,6 @@ def test_an_instruction_is_written_as_it_is_given(path):
     """Not as prose, which nothing can run: include this file, set that name to this."""
     for text in comments(path):
         prose = INSTRUCTION.sub(" ", text)
-        assert not re.search(r"\binclude |(?<!gin/)\bmodel/\w+\.gin|\b[A-Z][A-Z_0-9]+ ?= ?\S", prose), prose
+        assert not re.search(
+            r"\binclude |(?<!gin/)\bmodel/\w+\.gin|\b[A-Z][A-Z_0-9]+ ?= ?\S", prose
+        ), prose

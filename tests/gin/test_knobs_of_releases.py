@@ -11,12 +11,20 @@ from pymim import config
 
 GIN = Path(__file__).parent.parent.parent / "gin"
 RECIPES = sorted(path.stem for path in (GIN / "recipe").glob("*.gin"))
-VIDEO = {"mae_video", "hpm_video", "adamae", "sigma", "sigma_dino"}  # they share one model file's start
+VIDEO = {
+    "mae_video",
+    "hpm_video",
+    "adamae",
+    "sigma",
+    "sigma_dino",
+}  # they share one model file's start
 APART = {"mae_st", "capi"}
 TOGETHER = {"swav", "swav_256", "deepcluster_v2", "dino"}
 # Everything else is bicubic: MAE, HPM, CAPI, DINO, MFM and LocalMIM name it in their code.
 KERNELS = {
-    **dict.fromkeys(("simmim", "ijepa", "swav", "swav_256", "deepcluster_v2", "clusterfit"), "bilinear"),
+    **dict.fromkeys(
+        ("simmim", "ijepa", "swav", "swav_256", "deepcluster_v2", "clusterfit"), "bilinear"
+    ),
     **dict.fromkeys(("deepcluster", "deepcluster_vgg16", *VIDEO), "bilinear"),
     "mae_st": "bilinear-aliased",
     "scan": "bicubic",  # its second stage resamples nothing
@@ -39,7 +47,9 @@ def method_of(recipe, *words):
 def test_weights_start_as_released(recipe):
     loaded(recipe)
     predictor = "predictors.Cross" if recipe == "capi" else "predictors.Transformer"
-    assert config.value("encoders.ViT", "qkv_init", "joint") == ("apart" if recipe in APART else "joint")
+    assert config.value("encoders.ViT", "qkv_init", "joint") == (
+        "apart" if recipe in APART else "joint"
+    )
     assert config.value(predictor, "qkv_init", "joint") == ("apart" if recipe in APART else "joint")
     start = "torch" if recipe in VIDEO else "xavier"
     assert config.value("encoders.ViT", "patch_init", "xavier") == start
@@ -53,7 +63,9 @@ def test_weights_start_as_released(recipe):
 def test_views_resample_as_released(recipe):
     loaded(recipe)
     with torch.device("meta"):
-        kernels = {view.kernel for view in config.parts("data.Loader", "views") if hasattr(view, "kernel")}
+        kernels = {
+            view.kernel for view in config.parts("data.Loader", "views") if hasattr(view, "kernel")
+        }
     assert kernels == {KERNELS.get(recipe, "bicubic")}
 
 
@@ -88,8 +100,14 @@ def instructed():
     ],
 )
 def test_other_sizes_of_clips_are_those_of_the_release(size, encoder, decoder):
-    words = [word.removeprefix("gin/") for word in shlex.split(instructed()[size]) if word not in ("--gin", "-b")]
-    method = method_of("mae_video", *(str(GIN / word) if word.endswith(".gin") else word for word in words))
+    words = [
+        word.removeprefix("gin/")
+        for word in shlex.split(instructed()[size])
+        if word not in ("--gin", "-b")
+    ]
+    method = method_of(
+        "mae_video", *(str(GIN / word) if word.endswith(".gin") else word for word in words)
+    )
     assert sizes(method) == [encoder, decoder]
     assert method.encoder.base == (8, 14, 14)
 

@@ -63,7 +63,9 @@ def test_clips_are_cropped_at_several_scales(recipe):
     assert value("data.Clip", "short") == 320
 
 
-@pytest.mark.parametrize(("fps", "wanted"), [(60, [0, 8, 16, 24]), (30, [0, 4, 8, 12]), (15, [0, 2, 4, 6])])
+@pytest.mark.parametrize(
+    ("fps", "wanted"), [(60, [0, 8, 16, 24]), (30, [0, 4, 8, 12]), (15, [0, 2, 4, 6])]
+)
 def test_frames_are_taken_at_thirty_a_second_whatever_the_file_has(fps, wanted, tmp_path):
     assert av
     loaded("mae_st")
@@ -100,7 +102,9 @@ def test_another_trunk_sees_the_same_channels(trunk, tmp_path):
     """Edges are two channels, whichever network is included after the recipe."""
     more = {"vit": ["TRUNK=@encoders.ViT()"], "resnet18": ["TRUNK=@encoders.ResNet()"]}
     more["resnet50"] = more["resnet18"]
-    words = config.flags(["gin/recipe/deepcluster.gin", f"gin/model/{trunk}.gin", *more.get(trunk, [])])
+    words = config.flags(
+        ["gin/recipe/deepcluster.gin", f"gin/model/{trunk}.gin", *more.get(trunk, [])]
+    )
     assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 0
 
 
@@ -113,7 +117,9 @@ def test_nothing_is_dropped_before_the_first_layer_behind_vgg():
     assert dropped("deepcluster") == [0.5, 0.5]
     assert dropped("deepcluster_vgg16") == [0.0, 0.5]
     convolutions = [
-        p for p in method_of("gin/recipe/deepcluster_vgg16.gin").encoder.trunk.parameters() if p.ndim == 4
+        p
+        for p in method_of("gin/recipe/deepcluster_vgg16.gin").encoder.trunk.parameters()
+        if p.ndim == 4
     ]
     assert [len(p) for p in convolutions] == [64, 64, 128, 128, *[256] * 3, *[512] * 6]
 
@@ -121,10 +127,14 @@ def test_nothing_is_dropped_before_the_first_layer_behind_vgg():
 @pytest.mark.parametrize("recipe", ["deepcluster_v2", "swav", "swav_256"])
 def test_crops_of_one_size_are_one_batch_and_all_are_one_before_the_projection(recipe):
     """Each crop by itself would give the small ones 82 % of the running statistics; in two batches it is 53 %."""
-    method = method_with(recipe, "IMAGE=32", "small/views.Pretrain.size=16", "encoders.ResNet.dim=8").train()
+    method = method_with(
+        recipe, "IMAGE=32", "small/views.Pretrain.size=16", "encoders.ResNet.dim=8"
+    ).train()
     large, small = torch.full((2, 3, 32, 32), 4.0), torch.full((2, 3, 16, 16), -4.0)
     crops = [*[large] * 2, *[small] * 6]
-    for norm in (part for part in method.modules() if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)):
+    for norm in (
+        part for part in method.modules() if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)
+    ):
         norm.reset_running_stats()
     norms, of_head = method.encoder.trunk.bn1, method.encoder.head[2]
     with torch.no_grad():
@@ -132,7 +142,9 @@ def test_crops_of_one_size_are_one_batch_and_all_are_one_before_the_projection(r
         batch = Batch(crops, torch.arange(2), torch.full((2,), -1), {}, [{}] * 8)
         method.start(batch, 0)
     assert norms.num_batches_tracked == 2 and of_head.num_batches_tracked == 1
-    torch.testing.assert_close(norms.running_mean, 0.09 * alone[0] + 0.1 * alone[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        norms.running_mean, 0.09 * alone[0] + 0.1 * alone[1], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_second_deepcluster_is_in_float32():
@@ -147,9 +159,9 @@ def test_the_teacher_is_what_is_evaluated(recipe):
 
 def test_weights_start_as_released():
     head = method_with("deepcluster", "encoders.Projected.layers=(64, 64)", "IMAGE=64").encoder.head
-    assert [part.weight.std().item() for part in head if isinstance(part, torch.nn.Linear)] == pytest.approx(
-        [0.01, 0.01], rel=0.1
-    )
+    assert [
+        part.weight.std().item() for part in head if isinstance(part, torch.nn.Linear)
+    ] == pytest.approx([0.01, 0.01], rel=0.1)
     small = ("DIM=64", "DEPTH=1", "HEADS=2", "CLUSTERS=8")
     joint, apart = math.sqrt(6 / (64 + 3 * 64)), math.sqrt(6 / (64 + 64))
     for recipe, bound in (("capi", apart), ("mae_st", apart), ("mae", joint)):
@@ -158,4 +170,6 @@ def test_weights_start_as_released():
         assert weight.abs().max().item() == pytest.approx(bound, rel=0.01), recipe
     clips = method_with("mae_video", *small[:3], "predictors.Transformer.dim=48")
     assert clips.objectives[0].predictor.embed.bias is None
-    assert clips.encoder.patch_embed.proj.weight.abs().max().item() == pytest.approx(1536**-0.5, rel=0.01)
+    assert clips.encoder.patch_embed.proj.weight.abs().max().item() == pytest.approx(
+        1536**-0.5, rel=0.01
+    )

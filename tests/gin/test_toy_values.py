@@ -27,7 +27,9 @@ def chosen(path):
     """The files of gin/model and gin/data that a recipe includes, or a recipe that it includes does."""
     found = set()
     for name in re.findall(r"^include '(.*)'", path.read_text(), re.M):
-        inner = next(place for place in (path.parent / name, GIN / name) if place.exists()).resolve()
+        inner = next(
+            place for place in (path.parent / name, GIN / name) if place.exists()
+        ).resolve()
         if inner.parent != GIN:
             found |= {inner, *chosen(inner)}
     return found
@@ -47,14 +49,19 @@ def taken(name):
     mine = {path.resolve(), *chosen(path)}
     if stage:
         entry = stages.Stage.of(1, config.build("train.Trainer", "stages").files[0], Path("run"))
-        passed = [*(word for word in entry.words if word not in entry.files), *stages.passed(entry, text, [])]
+        passed = [
+            *(word for word in entry.words if word not in entry.files),
+            *stages.passed(entry, text, []),
+        ]
         config.load(entry.files, passed)
         path, mine = GIN / entry.files[0], set()
         own = {binding.key for binding in written.on_line(passed)}
     last = {binding.key: binding for binding in written.in_file(path.resolve())}
     read = reads("train.Trainer")
     used = {
-        (bound.scope, use.selector, name) for use, bounds in read.uses.items() for name, bound in bounds.items()
+        (bound.scope, use.selector, name)
+        for use, bounds in read.uses.items()
+        for name, bound in bounds.items()
     }
     found = {}
     for key, binding in last.items():
@@ -91,7 +98,9 @@ def listed():
         elif match := re.fullmatch(r"([^#:]+): (.+)", line):
             who, source = match[1].split(), match[2]
         else:
-            assert not line or line.startswith("#"), f"{line!r}: neither [file], recipes: source, nor a binding"
+            assert not line or line.startswith("#"), (
+                f"{line!r}: neither [file], recipes: source, nor a binding"
+            )
     return found
 
 

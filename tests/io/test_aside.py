@@ -16,7 +16,11 @@ def run(tmp_path):
     for step in (10, 20, 30, 40):
         checkpoint.save(tmp_path / "checkpoints", step, *trained(), {"branch": "old"}, keep=9)
     write_rows(tmp_path / "metrics.jsonl", [{"step": step} for step in range(1, 41)])
-    for name in ("evaluation/step-{:08d}.json", "evaluation/head-{:08d}.json", "pictures/patch-rank-{:08d}.png"):
+    for name in (
+        "evaluation/step-{:08d}.json",
+        "evaluation/head-{:08d}.json",
+        "pictures/patch-rank-{:08d}.png",
+    ):
         for step in (10, 40):
             (tmp_path / name.format(step)).parent.mkdir(exist_ok=True)
             (tmp_path / name.format(step)).write_text("")
@@ -40,8 +44,14 @@ def save(run, step, keep=2):
 def test_what_is_of_later_steps_is_set_aside_and_nothing_else(run):
     before = names(run)
     said = aside.move(run, 10)
-    late = {"evaluation/step-00000040.json", "evaluation/head-00000040.json", "pictures/patch-rank-00000040.png"}
-    late |= {f"checkpoints/step-000000{step}" for step in (20, 30, 40)} | {"30 rows of metrics.jsonl"}
+    late = {
+        "evaluation/step-00000040.json",
+        "evaluation/head-00000040.json",
+        "pictures/patch-rank-00000040.png",
+    }
+    late |= {f"checkpoints/step-000000{step}" for step in (20, 30, 40)} | {
+        "30 rows of metrics.jsonl"
+    }
     assert set(said) == late
     assert checkpoints(run) == [10] and checkpoints(run / "aside") == [20, 30, 40]
     assert [row["step"] for row in read(run / "metrics.jsonl")] == list(range(1, 11))
@@ -79,9 +89,13 @@ def test_a_checkpoint_from_elsewhere_takes_its_place(run, tmp_path_factory):
     (path,) = checkpoint.begun(other / "checkpoints")
     assert aside.adopt(run, path, 10) == ["checkpoints/step-00000010"]
     assert json.loads((run / "checkpoints/step-00000010/meta.json").read_text())["branch"] == "new"
-    assert checkpoint.check(run / "checkpoints/step-00000010") == 10 and checkpoints(run / "aside") == [10]
+    assert checkpoint.check(run / "checkpoints/step-00000010") == 10 and checkpoints(
+        run / "aside"
+    ) == [10]
     assert aside.adopt(run, run / "checkpoints/step-00000010", 10) == []
-    assert aside.adopt(other, run / "checkpoints/step-00000020", 20) == [] and checkpoints(other) == [10, 20]
+    assert aside.adopt(other, run / "checkpoints/step-00000020", 20) == [] and checkpoints(
+        other
+    ) == [10, 20]
 
 
 def test_the_branch_that_was_left_can_be_taken_up_again(run):

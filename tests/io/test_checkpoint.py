@@ -29,7 +29,9 @@ def rewrite(path, tensors):
     """Another state in an older checkpoint, which has no checksums."""
     save_file(tensors, path / "state.safetensors")
     meta = json.loads((path / "meta.json").read_text())
-    (path / "meta.json").write_text(json.dumps({k: v for k, v in meta.items() if k not in ("files", "checksum")}))
+    (path / "meta.json").write_text(
+        json.dumps({k: v for k, v in meta.items() if k not in ("files", "checksum")})
+    )
 
 
 def test_resumed_training_equals_uninterrupted(tmp_path):
@@ -86,7 +88,10 @@ def save_with_a_late_leader(rank, folder):
 def test_a_late_leader_removes_nothing_of_the_others(tmp_path):
     (tmp_path / "checkpoints/.writing-step-00000003/left by a kill").mkdir(parents=True)
     torch.multiprocessing.spawn(save_with_a_late_leader, (tmp_path,), nprocs=2)
-    assert {path.name for path in checkpoint.newest(tmp_path).iterdir()} == {"meta.json", "state.safetensors"}
+    assert {path.name for path in checkpoint.newest(tmp_path).iterdir()} == {
+        "meta.json",
+        "state.safetensors",
+    }
     assert not (checkpoint.newest(tmp_path) / "left by a kill").exists()
 
 
@@ -99,7 +104,9 @@ def test_another_configuration_is_refused(tmp_path):
 def state(frozen=None):
     """A trainer's modules, and its optimiser, as 0.1 and later ones have them."""
     torch.manual_seed(1)
-    parts = {"encoder": nn.Linear(4, 3), "head": nn.Linear(3, 2)} | ({"teacher": frozen} if frozen else {})
+    parts = {"encoder": nn.Linear(4, 3), "head": nn.Linear(3, 2)} | (
+        {"teacher": frozen} if frozen else {}
+    )
     whole = nn.ModuleDict({"method": nn.ModuleDict(parts), "average": nn.Linear(4, 3)})
     return whole, torch.optim.AdamW(whole["method"]["encoder"].parameters(), lr=0.1)
 
@@ -107,8 +114,14 @@ def state(frozen=None):
 def test_names_are_those_of_the_modules(tmp_path):
     whole, optimizer = state()
     checkpoint.materialise(optimizer)
-    names = set(load_file(checkpoint.save(tmp_path, 1, whole, optimizer, {}, keep=1) / "state.safetensors"))
-    assert {"method.encoder.weight", "average.bias", "optimizer.state.method.encoder.bias.exp_avg"} <= names
+    names = set(
+        load_file(checkpoint.save(tmp_path, 1, whole, optimizer, {}, keep=1) / "state.safetensors")
+    )
+    assert {
+        "method.encoder.weight",
+        "average.bias",
+        "optimizer.state.method.encoder.bias.exp_avg",
+    } <= names
     assert all(name.split(".")[:2] != ["method", "method"] for name in names)
 
 
@@ -117,14 +130,19 @@ def test_a_checkpoint_with_the_names_of_0_1_is_read(tmp_path, caplog):
     checkpoint.materialise(optimizer)
     path = checkpoint.save(tmp_path, 1, whole, optimizer, {}, keep=1)
     saved = load_file(path / "state.safetensors")
-    old = {name if name.startswith("optimizer.") else f"method.{name}": value for name, value in saved.items()}
+    old = {
+        name if name.startswith("optimizer.") else f"method.{name}": value
+        for name, value in saved.items()
+    }
     rewrite(path, old)
     again, fresh = state()
     for parameter in again.parameters():
         nn.init.zeros_(parameter)
     checkpoint.load(path, again, fresh)
     assert f"{path}: was saved without checksums" in caplog.text
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
+    assert all(
+        torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items()
+    )
 
 
 def test_a_parameter_without_a_gradient_yet_is_resumed_without_a_state(tmp_path):
@@ -148,7 +166,9 @@ def test_a_parameter_without_a_gradient_yet_is_resumed_without_a_state(tmp_path)
         group["lr"], group["weight_decay"] = 0.1, 0.01
     for module, its in ((whole, optimizer), (again, fresh)):
         step(module, its, [("encoder", 4), ("head", 3)])
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
+    assert all(
+        torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items()
+    )
 
 
 def test_a_state_that_lacks_a_part_is_refused(tmp_path):
@@ -156,7 +176,9 @@ def test_a_state_that_lacks_a_part_is_refused(tmp_path):
     saved = load_file(path / "state.safetensors")
     del saved["optimizer.state.weight.exp_avg_sq"]
     rewrite(path, saved)
-    with pytest.raises(ConfigError, match=r"expected optimizer.state.weight.exp_avg_sq of shape .*, got nothing"):
+    with pytest.raises(
+        ConfigError, match=r"expected optimizer.state.weight.exp_avg_sq of shape .*, got nothing"
+    ):
         checkpoint.load(path, *trained(steps=0))
 
 

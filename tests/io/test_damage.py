@@ -49,7 +49,11 @@ DAMAGES = {
     "cut": (STATE, cut, "bytes, and had"),
     "empty": (STATE, empty, "has 0 bytes, and had"),
     "missing": (STATE, lambda file: file.unlink(), "is missing"),
-    "a folder": (STATE, lambda file: (file.unlink(), file.mkdir()), "cannot be read (Is a directory)"),
+    "a folder": (
+        STATE,
+        lambda file: (file.unlink(), file.mkdir()),
+        "cannot be read (Is a directory)",
+    ),
     "mixed up": (STATE, of_step_2, "is changed: its checksum is"),
     "cut, without sums": (STATE, without_sums, "is cut short or changed"),
     "meta cut": (META, cut, "is cut short or changed: it is not JSON"),
@@ -81,7 +85,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(what, run, ca
     assert str(refused.value).startswith(f"{file}: ") and said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert torch.equal(module.weight, before) and not optimizer.state
-    taken = checkpoint.restore_newest(run, lambda path: checkpoint.load(path, module, optimizer)["step"])
+    taken = checkpoint.restore_newest(
+        run, lambda path: checkpoint.load(path, module, optimizer)["step"]
+    )
     assert taken == (run / "checkpoints/step-00000002", 2) and checkpoint.newest(run) == taken[0]
     assert torch.equal(module.weight, load_file(taken[0] / STATE)["weight"])
     assert f"{refused.value}; the checkpoint before it is tried" in caplog.text
@@ -90,7 +96,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(what, run, ca
 def test_where_none_is_whole_the_first_reason_is_given(run):
     for step in (1, 2, 3):
         cut(run / f"checkpoints/step-{step:08d}" / STATE)
-    with pytest.raises(ConfigError, match=r"no whole checkpoint, of 3: .*step-00000003/state.safetensors: has"):
+    with pytest.raises(
+        ConfigError, match=r"no whole checkpoint, of 3: .*step-00000003/state.safetensors: has"
+    ):
         checkpoint.newest(run)
 
 

@@ -36,7 +36,10 @@ def small(tmp_path):
 
 def fill(folder):
     block = bytes(4096)
-    with (folder / "filler").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+    with (
+        (folder / "filler").open("wb", buffering=0) as file,
+        pytest.raises(OSError, match="No space left"),
+    ):
         while file.write(block):
             pass
 
@@ -55,7 +58,9 @@ def saved(folder):
 
 WRITERS = {
     "pictures/curves.png": picture,
-    "evaluation/step-00000001.json": lambda folder: Folder(folder).write_json("evaluation/step-00000001.json", {}),
+    "evaluation/step-00000001.json": lambda folder: Folder(folder).write_json(
+        "evaluation/step-00000001.json", {}
+    ),
     "table.md": lambda folder: Folder(folder).write("table.md", "x" * 5000),
     "export/model.safetensors": encoder,
     "checkpoints/step-00000003": saved,
@@ -68,7 +73,9 @@ def test_a_full_disk_is_told_with_the_file_and_the_sizes(name, small):
     with pytest.raises(Unwritable) as refused:
         WRITERS[name](small)
     said = str(refused.value)
-    assert re.search(rf"{small / name}: could not be written \(No space left on device: [\d,.]+ (MB|bytes)", said)
+    assert re.search(
+        rf"{small / name}: could not be written \(No space left on device: [\d,.]+ (MB|bytes)", said
+    )
     assert "wanted, 0 bytes free" in said and "make room" in said and "\n" not in said
     assert refused.value.exit_code == 6
     assert [path.name for path in small.rglob("*") if path.is_file()] == ["filler"]
@@ -84,7 +91,8 @@ def test_a_row_of_metrics_is_whole_or_not_there(small):
     fill(small)
     before = (small / "metrics.jsonl").read_bytes()
     with pytest.raises(
-        Unwritable, match=r"metrics.jsonl: could not be written \(No space left.*8,0\d\d bytes wanted"
+        Unwritable,
+        match=r"metrics.jsonl: could not be written \(No space left.*8,0\d\d bytes wanted",
     ):
         metrics.write(2, text="x" * 8000)
     assert (small / "metrics.jsonl").read_bytes() == before
@@ -103,16 +111,24 @@ def dump(folder):
 
 def test_a_batch_that_diverged_is_said_to_be_lost_where_the_disk_is_full(small):
     with pytest.raises(
-        Diverged, match=r"nan at step 3; the batch is lost: .*: 39\d,\d\d\d bytes wanted, [\d,]+ bytes"
+        Diverged,
+        match=r"nan at step 3; the batch is lost: .*: 39\d,\d\d\d bytes wanted, [\d,]+ bytes",
     ):
         dump(small)
     assert [path.suffix for path in (small / "nan").iterdir()] == [".json"]
 
 
 def test_a_batch_that_diverged_is_kept(tmp_path):
-    with pytest.raises(Diverged, match=r"the batch is in .*nan/step-00000003-rank-0.safetensors; lower"):
+    with pytest.raises(
+        Diverged, match=r"the batch is in .*nan/step-00000003-rank-0.safetensors; lower"
+    ):
         dump(tmp_path)
-    assert load_file(tmp_path / "nan/step-00000003-rank-0.safetensors")["view0"].shape == (8, 3, 64, 64)
+    assert load_file(tmp_path / "nan/step-00000003-rank-0.safetensors")["view0"].shape == (
+        8,
+        3,
+        64,
+        64,
+    )
 
 
 def gone(folder, tmp_path):
@@ -124,7 +140,9 @@ def test_a_runs_folder_that_is_gone_is_said_and_not_made_again(write, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     gone(folder, tmp_path)
-    with pytest.raises(Unwritable, match=r"run/.*: could not be written.* is gone.*deleted or renamed"):
+    with pytest.raises(
+        Unwritable, match=r"run/.*: could not be written.* is gone.*deleted or renamed"
+    ):
         write(folder)
     assert not folder.exists()
 
@@ -175,7 +193,13 @@ def test_a_file_and_a_folder_are_on_the_disk_before_they_have_their_names(tmp_pa
     calls.clear()
     checkpoint.save(tmp_path / "checkpoints", 3, *trained(), {}, 2)
     beside = ".writing-step-00000003"
-    assert calls == ["state.safetensors", "meta.json", beside, f"{beside} -> step-00000003", "checkpoints"]
+    assert calls == [
+        "state.safetensors",
+        "meta.json",
+        beside,
+        f"{beside} -> step-00000003",
+        "checkpoints",
+    ]
 
 
 def test_a_file_system_that_syncs_no_folders_is_served(tmp_path, monkeypatch):

@@ -26,7 +26,9 @@ def encoder(**more):
     made = ViT(32, 2, 4, **({"image": (16, 24), "patch": 4} | more)).eval()
     with torch.no_grad():
         for value in made.parameters():
-            value.add_(0.05 * torch.randn(value.shape))  # biases, norms and gains are not what they begin as
+            value.add_(
+                0.05 * torch.randn(value.shape)
+            )  # biases, norms and gains are not what they begin as
     return made
 
 
@@ -68,11 +70,19 @@ def test_timm_answers_as_our_evaluation_does(tmp_path, name, pool):
     tokens, pooled = timm_vit(tmp_path, view)
     with torch.no_grad():
         features = ours(view)
-    right = {"encoder": features.pooled, "mean": features.tokens.mean(1), "class": features.prefix[:, :1].mean(1)}
+    right = {
+        "encoder": features.pooled,
+        "mean": features.tokens.mean(1),
+        "class": features.prefix[:, :1].mean(1),
+    }
     torch.testing.assert_close(tokens[:, ours.prefix :], features.tokens, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(pooled, right[pool], atol=1e-5, rtol=1e-4)
     cfg = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
-    assert cfg["crop_pct"] == 0.875 and cfg["interpolation"] == "bicubic" and cfg["crop_mode"] == "center"
+    assert (
+        cfg["crop_pct"] == 0.875
+        and cfg["interpolation"] == "bicubic"
+        and cfg["crop_mode"] == "center"
+    )
     assert cfg["input_size"] == [ours.channels, 16, 24] and cfg["mean"] == [0.5] * ours.channels
     assert math.floor(224 / cfg["crop_pct"]) == 256
 
@@ -100,25 +110,44 @@ def test_what_neither_library_has_is_refused_with_the_reason(tmp_path, name):
     ("made", "shown", "library", "reason"),
     [
         ({"registers": 2}, {}, "transformers", "its ViT has a class token and no registers"),
-        ({"class_token": False, "pool": "mean"}, {}, "transformers", "its ViT has a class token and no registers"),
+        (
+            {"class_token": False, "pool": "mean"},
+            {},
+            "transformers",
+            "its ViT has a class token and no registers",
+        ),
         ({"layer_scale": 0.1}, {}, "transformers", "its ViT has no layer scale"),
         ({"pool": "mean-norm"}, {}, "transformers", "its ViT has a norm before the pooling"),
         ({"norm_affine": False}, {}, "timm", "its last norm has weights"),
         ({}, {"layer": 1}, "timm", "it gives what comes last, and the evaluation reads layer 1"),
-        ({}, {"layer": 1}, "transformers", "it gives what comes last, and the evaluation reads layer 1"),
+        (
+            {},
+            {"layer": 1},
+            "transformers",
+            "it gives what comes last, and the evaluation reads layer 1",
+        ),
         ({}, {"size": (32, 32)}, "timm", r"it resamples positions in another way, from \[16, 24\]"),
         ({}, {"kernel": "bilinear-aliased"}, "timm", "its processor smooths where it shrinks"),
-        ({"image": 16}, {"kernel": "bilinear-aliased"}, "transformers", "its processor smooths where it shrinks"),
+        (
+            {"image": 16},
+            {"kernel": "bilinear-aliased"},
+            "transformers",
+            "its processor smooths where it shrinks",
+        ),
     ],
 )
-def test_what_one_library_has_not_is_refused_with_the_reason(tmp_path, made, shown, library, reason):
+def test_what_one_library_has_not_is_refused_with_the_reason(
+    tmp_path, made, shown, library, reason
+):
     _, said = written(encoder(**made), tmp_path, Shown(HALF, HALF, **shown))
     assert re.match(reason, said[library])
     assert (tmp_path / "config.json").exists() == (said["timm"] == "loads it")
     assert (tmp_path / "transformers").exists() == ("its processor" in said["transformers"])
 
 
-@pytest.mark.parametrize(("kernel", "number"), [("bilinear", Image.BILINEAR), ("bicubic", Image.BICUBIC)])
+@pytest.mark.parametrize(
+    ("kernel", "number"), [("bilinear", Image.BILINEAR), ("bicubic", Image.BICUBIC)]
+)
 def test_the_kernel_of_the_view_is_that_of_the_libraries(tmp_path, kernel, number):
     written(encoder(image=16), tmp_path, Shown(HALF, HALF, kernel=kernel))
     cfg = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
@@ -150,7 +179,8 @@ def test_transformers_answers_as_our_evaluation_does(tmp_path, name):
     assert said["transformers"] == "loads it"
     folder = tmp_path / "transformers"
     prepare, theirs = (
-        getattr(transformers, kind).from_pretrained(folder) for kind in ("AutoImageProcessor", "AutoModel")
+        getattr(transformers, kind).from_pretrained(folder)
+        for kind in ("AutoImageProcessor", "AutoModel")
     )
     image = torch.randint(0, 256, (channels, 70, 50), dtype=torch.uint8) // 2 + 64
     pixels = image.permute(1, 2, 0).numpy() if channels == 3 else image[0].numpy()
@@ -174,13 +204,17 @@ def test_timm_has_our_residual_networks(tmp_path, depths, bottleneck):
         if isinstance(part, torch.nn.BatchNorm2d):
             part.running_mean.normal_()
             part.running_var.uniform_(0.5, 2)
-    folders, said = written(Projected(ours, (8, 4)), tmp_path, Shown(HALF, HALF, (64, 64), 0.875, "mean"))
+    folders, said = written(
+        Projected(ours, (8, 4)), tmp_path, Shown(HALF, HALF, (64, 64), 0.875, "mean")
+    )
     assert said["timm"] == "loads it" and folders == [tmp_path]
     assert json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]["crop_pct"] == 0.875
     view = torch.randn(2, 3, 64, 64)
     pooled = Reading("mean").all(ours, view, (), 2)["pooled"]
     found = timm_resnet(tmp_path, view)
-    torch.testing.assert_close(found, pooled, atol=0.05 * float(pooled.abs().max()), rtol=0.05)  # bf16
+    torch.testing.assert_close(
+        found, pooled, atol=0.05 * float(pooled.abs().max()), rtol=0.05
+    )  # bf16
     torch.testing.assert_close(found, ours(view).pooled, atol=1e-4, rtol=1e-3)
 
 
@@ -205,7 +239,11 @@ def test_every_encoder_carries_what_must_be_known_beside_its_weights(tmp_path, n
     assert not (tmp_path / "config.json").exists()
     known = json.loads((tmp_path / "pymim.json").read_text())
     assert known["mean"] == [0.5] * 3 and known["deviation"] == [0.2] * 3 and known["channels"] == 3
-    assert known["size"] == [32, 32] and known["share of the shorter side"] == 0.875 and known["pool"] == "mean"
+    assert (
+        known["size"] == [32, 32]
+        and known["share of the shorter side"] == 0.875
+        and known["pool"] == "mean"
+    )
     edges = "Sobel edges of the mean of the channels"
     assert known.get("sees") == (edges if "edges" in name else None)
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
@@ -224,14 +262,21 @@ def test_exported_weights_are_the_encoders_own(tmp_path):
 
 def test_an_export_is_shown_what_the_evaluation_shows(tmp_path):
     """Its view and its pool are written, not the training's."""
-    bindings = ("STEPS=2", "views.Center.share=0.75", "evaluate.Evaluation.pool='class'", "STATISTICS='half'")
+    bindings = (
+        "STEPS=2",
+        "views.Center.share=0.75",
+        "evaluate.Evaluation.pool='class'",
+        "STATISTICS='half'",
+    )
     config.load(["gin/mae.gin"], list(bindings))
     ours = encoder(image=32)
     shown = _shown(ours)
     assert shown == Shown([0.5], [0.5], (32, 32), 0.75, "class", None)
     written(ours, tmp_path, shown)
     made = json.loads((tmp_path / "config.json").read_text())
-    assert made["model_args"]["global_pool"] == "token" and made["pretrained_cfg"]["crop_pct"] == 0.75
+    assert (
+        made["model_args"]["global_pool"] == "token" and made["pretrained_cfg"]["crop_pct"] == 0.75
+    )
     config.load(["gin/mae.gin"], ["STEPS=2", "STATISTICS='half'", "train.Trainer.evaluate=None"])
     assert _shown(ours) == Shown([0.5], [0.5], None, 1.0, "encoder", None)
 
@@ -242,8 +287,15 @@ def test_a_picture_that_is_not_square_is_cropped_alike(tmp_path):
     cfg = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]
     image = torch.randint(0, 256, (3, 90, 61), dtype=torch.uint8) // 2 + 64
     side, least = cfg["input_size"][1], math.floor(cfg["input_size"][1] / cfg["crop_pct"])
-    scaled = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((least, int(least * 90 / 61)), Image.BICUBIC)
+    scaled = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(
+        (least, int(least * 90 / 61)), Image.BICUBIC
+    )
     left, top = (round((extent - side) / 2) for extent in scaled.size)
-    pixels = np.asarray(scaled.crop((left, top, left + side, top + side)), np.float32).transpose(2, 0, 1) / 255
+    pixels = (
+        np.asarray(scaled.crop((left, top, left + side, top + side)), np.float32).transpose(2, 0, 1)
+        / 255
+    )
     theirs = (torch.from_numpy(pixels) - 0.5) / 0.5
-    torch.testing.assert_close(views.Center(32, 0.875, "half")([image])[0], theirs, atol=2.01 / 127, rtol=0)
+    torch.testing.assert_close(
+        views.Center(32, 0.875, "half")([image])[0], theirs, atol=2.01 / 127, rtol=0
+    )

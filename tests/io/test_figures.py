@@ -29,10 +29,15 @@ class Run:
 
 
 def evaluation(noise=0.3, probes=None, view=None, labels=TURN, **options):
-    splits = {name: Labelled(labels, noise, seed=seed) for seed, name in enumerate(("train", "test"))}
+    splits = {
+        name: Labelled(labels, noise, seed=seed) for seed, name in enumerate(("train", "test"))
+    }
     options = {"train_images": 80, "test_images": 40} | options
     return Evaluation(
-        lambda split: splits[split], view or views.Center(8, 1, "none"), probes or [KNN(k=3)], **options
+        lambda split: splits[split],
+        view or views.Center(8, 1, "none"),
+        probes or [KNN(k=3)],
+        **options,
     )
 
 
@@ -52,12 +57,18 @@ def rows(folder):
 def test_a_figure_carries_what_it_was_measured_with(folder):
     evaluation(probes=[KNN(k=3), Linear(iterations=7)], pool="encoder")(Run(seed=5), folder, 3)
     found = written(folder, "step-00000003")["protocol"]
-    assert found["train"]["count"] == 80 and found["test"]["count"] == 40 and found["train"]["classes"] == 4
+    assert (
+        found["train"]["count"] == 80
+        and found["test"]["count"] == 40
+        and found["train"]["classes"] == 4
+    )
     assert "KNN(k=3" in found["probes"] and "iterations=7" in found["probes"]
     assert found["view"].startswith("Center(size=(8, 8)") and found["pool"] == "encoder"
     assert found["seed"] == 5 and found["device"] == World.current().device.type
     assert found.keys() >= {"pymim", "torch", "source", "layer", "head", "precision"}
-    assert [row["protocol"]["train"] for row in written(folder, "baselines")] == [found["train"]] * 2
+    assert [row["protocol"]["train"] for row in written(folder, "baselines")] == [
+        found["train"]
+    ] * 2
 
 
 BOTH, ENCODER = ["untrained", "pixels"], ["untrained"]
@@ -108,7 +119,10 @@ DAMAGED = {
     "empty": (lambda _: "", "is cut short or changed"),
     "no rows": (lambda _: "[1, 2]", "is cut short or changed"),
     "a row without figures": (lambda _: '[{"name": "pixels"}]', "is cut short or changed"),
-    "older": (lambda _: '{"pixels": {"knn": 0.5}}', "does not say what its figures were measured with"),
+    "older": (
+        lambda _: '{"pixels": {"knn": 0.5}}',
+        "does not say what its figures were measured with",
+    ),
 }
 
 
@@ -137,9 +151,14 @@ def test_evaluating_again_writes_beside_and_over_nothing(folder, capsys):
     ):
         before = {path: path.read_bytes() for path in (folder / "evaluation").glob("eval-*")}
         evaluation(**options).again(Run(), folder, 3)
-        assert f"evaluation: written to {folder.path}/evaluation/{name}00000003.json" in capsys.readouterr().err
+        assert (
+            f"evaluation: written to {folder.path}/evaluation/{name}00000003.json"
+            in capsys.readouterr().err
+        )
         assert all(path.read_bytes() == content for path, content in before.items())
-        assert written(folder, f"{name}00000003")["protocol"]["test"]["count"] == options.get("test_images", 40)
+        assert written(folder, f"{name}00000003")["protocol"]["test"]["count"] == options.get(
+            "test_images", 40
+        )
     assert (folder / "evaluation/step-00000003.json").read_bytes() == own
     assert [each["step"] for each in evaluations(folder.path)] == [3]
 
@@ -154,7 +173,11 @@ def test_an_evaluation_that_is_damaged_is_left_out_and_said(folder, caplog):
 
 def test_a_part_is_described_by_its_settings():
     assert described([KNN(k=3)]).startswith("(KNN(k=3")
-    assert described(np.mean) == "numpy.mean" and described("a b") == "'a b'" and described(None) == "None"
+    assert (
+        described(np.mean) == "numpy.mean"
+        and described("a b") == "'a b'"
+        and described(None) == "None"
+    )
     assert described({"a": torch.tensor([1, 2])}) == "{a: [1, 2]}"
     large = torch.zeros(20)
     assert described(large) == f"[20] {digest([large])}" != described(large + 1)
@@ -162,8 +185,12 @@ def test_a_part_is_described_by_its_settings():
 
 def test_a_digest_tells_numbers_apart():
     images = torch.arange(24.0).reshape(2, 3, 2, 2)
-    same = images.transpose(0, 1).contiguous().transpose(0, 1)  # the same numbers in another order of memory
+    same = (
+        images.transpose(0, 1).contiguous().transpose(0, 1)
+    )  # the same numbers in another order of memory
     assert digest([images]) == digest([same]) and digest([images]) != digest([images.flip(0)])
-    assert digest([images.bfloat16(), torch.tensor(True)]) != digest([images.bfloat16(), torch.tensor(False)])
+    assert digest([images.bfloat16(), torch.tensor(True)]) != digest(
+        [images.bfloat16(), torch.tensor(False)]
+    )
     assert difference({"a": {"b": 1}, "c": 2}, {"a": {"b": 1}, "c": 2}) == ""
     assert difference({"a": {"b": 1}}, {"a": {"b": 1}, "c": 2}) == "c none then, 2 now"

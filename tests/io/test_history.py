@@ -30,7 +30,16 @@ def go_on(folder, *bindings, resume="auto"):
 def whole(tmp_path_factory):
     """A run of four steps at a rate of 0.01."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    words = ["-b", "STEPS=4", "-b", "WORKERS=0", "-b", "train.Trainer.keep=9", "-b", "optim.AdamW.rate=0.01"]
+    words = [
+        "-b",
+        "STEPS=4",
+        "-b",
+        "WORKERS=0",
+        "-b",
+        "train.Trainer.keep=9",
+        "-b",
+        "optim.AdamW.rate=0.01",
+    ]
     assert main(bare(folder, *words)) == 0
     return folder
 
@@ -49,10 +58,19 @@ def test_what_is_bound_at_a_resume_runs_from_then_on(run, capsys):
     assert bound(run / "config.gin") == ("0.002", "8")
     assert bound(run / "config.until-00000006.gin") == ("0.002", "6")
     assert bound(run / "config.until-00000004.gin") == ("0.01", "4")
-    assert [bound(history.at(run, step))[1] for step in (0, 4, 5, 6, 7, 8)] == ["4", "4", "6", "6", "8", "8"]
+    assert [bound(history.at(run, step))[1] for step in (0, 4, 5, 6, 7, 8)] == [
+        "4",
+        "4",
+        "6",
+        "6",
+        "8",
+        "8",
+    ]
     assert "rate = 0.01" in (run / "operative_config.until-00000004.gin").read_text()
     rates = {row["step"]: row["rate"] for row in read(run / "metrics.jsonl")}
-    assert rates[2] > 5 * rates[6]  # of one schedule, a fifth of the rate: with the old one it would be alike
+    assert (
+        rates[2] > 5 * rates[6]
+    )  # of one schedule, a fifth of the rate: with the old one it would be alike
 
 
 def test_a_resume_without_bindings_keeps_what_runs(run, capsys):
@@ -88,7 +106,10 @@ def test_a_branch_has_what_ran_before_it(run):
     early = run / "checkpoints/step-00000002"
     assert go_on(run, "STEPS=5", "train.Trainer.save_every=1", resume=early) == 0
     assert files(run) == ["config.gin", "config.until-00000002.gin"]
-    assert bound(run / "config.gin") == ("0.002", "5") and bound(run / "config.until-00000002.gin")[0] == "0.01"
+    assert (
+        bound(run / "config.gin") == ("0.002", "5")
+        and bound(run / "config.until-00000002.gin")[0] == "0.01"
+    )
     assert files(run / "aside") == ["config.gin", "config.until-00000004.gin"]
     assert bound(run / "aside/config.gin") == ("0.002", "6")
     old = run / "aside/checkpoints/step-00000006"
@@ -117,7 +138,9 @@ def test_what_begins_from_another_run_keeps_what_that_ran(run, tmp_path):
 def test_a_kill_between_two_files_loses_neither(tmp_path):
     folder, texts = Folder(tmp_path), {"config": "B\n"}
     history.write(folder, 0, {}, {"config": "A\n"})
-    (tmp_path / "config.until-00000010.gin").write_text("A\n")  # killed before config.gin was written
+    (tmp_path / "config.until-00000010.gin").write_text(
+        "A\n"
+    )  # killed before config.gin was written
     assert history.texts(tmp_path, 10) == {"config": "A\n"}
     history.write(folder, 10, history.texts(tmp_path, 10), texts)
     assert (tmp_path / "config.gin").read_text() == "B\n"

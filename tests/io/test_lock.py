@@ -69,7 +69,9 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with Lock(tmp_path):
-        assert "has no locks ([Errno 37] No locks available): start no run in it twice" in caplog.text
+        assert (
+            "has no locks ([Errno 37] No locks available): start no run in it twice" in caplog.text
+        )
 
 
 def test_one_that_was_removed_in_between_is_not_taken_for_the_lock(tmp_path, monkeypatch):
@@ -89,5 +91,8 @@ def test_one_that_was_removed_in_between_is_not_taken_for_the_lock(tmp_path, mon
 
 def test_a_folder_that_cannot_be_made_is_a_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="expected a folder that can be written"), Lock(tmp_path / "file/run"):
+    with (
+        pytest.raises(ConfigError, match="expected a folder that can be written"),
+        Lock(tmp_path / "file/run"),
+    ):
         pass

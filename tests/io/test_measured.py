@@ -16,7 +16,15 @@ from pymim.io import measured
 from pymim.run import main
 from tests.launch import BARE
 
-SMALL = ["DIM=12", "DEPTH=1", "BATCH=4", "STEPS=2", "predictors.Transformer.dim=12", "WORKERS=0", *BARE]
+SMALL = [
+    "DIM=12",
+    "DEPTH=1",
+    "BATCH=4",
+    "STEPS=2",
+    "predictors.Transformer.dim=12",
+    "WORKERS=0",
+    *BARE,
+]
 
 
 def pictures(folder, name, count, low, high):
@@ -59,9 +67,14 @@ def test_a_resumed_run_has_it_though_the_data_have_changed(trained, run, tmp_pat
     shutil.copytree(trained / "my photos", tmp_path / "more")
     pictures(tmp_path / "more", "white", 30, 250, 255)
     again = ["--workdir", str(run), "--resume", "auto"]
-    for words in (again, [*again, *config.flags(["gin/mae.gin", *SMALL])]):  # by its own file, and by the first
+    for words in (
+        again,
+        [*again, *config.flags(["gin/mae.gin", *SMALL])],
+    ):  # by its own file, and by the first
         assert main([*words, *config.flags([f"DATA={tmp_path / 'more'}", "STEPS=3"])]) == 0
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pixels: ")]
+        (line,) = [
+            line for line in capsys.readouterr().err.splitlines() if line.startswith("pixels: ")
+        ]
         assert line.startswith(f"pixels: mean {eval(known(run))[0][0]:.4g} ")
 
 
@@ -73,7 +86,9 @@ def test_it_is_exported_where_the_data_are_absent(trained, run, tmp_path, monkey
     assert shown["mean"] == pytest.approx(mean) and shown["std"] == pytest.approx(deviation)
     saved = load_file(next(run.glob("checkpoints/*2/state.safetensors")))
     out = load_file(tmp_path / "out" / "model.safetensors")
-    assert out and all(torch.equal(value, saved[f"method.encoder.{name}"]) for name, value in out.items())
+    assert out and all(
+        torch.equal(value, saved[f"method.encoder.{name}"]) for name, value in out.items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +112,9 @@ def test_weights_of_another_size_are_refused_by_their_shapes(run, tmp_path, caps
 
 
 def test_of_embedded_data_nothing_is_written(tmp_path):
-    words = config.flags(["gin/mae.gin", *SMALL, "DATA=@data.Digits", "data.Digits.length=8", "STATISTICS=half"])
+    words = config.flags(
+        ["gin/mae.gin", *SMALL, "DATA=@data.Digits", "data.Digits.length=8", "STATISTICS=half"]
+    )
     assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
     assert "known" not in (tmp_path / "run" / "config.gin").read_text()
 
@@ -115,5 +132,7 @@ def test_the_range_is_kept_with_mean_and_deviation(tmp_path):
     (tmp_path / "x.npy").unlink()
     view = config.parts("data.Loader", "views")[0]
     assert view.normalise.range == between and view.changes
-    shown = view.normalise.undo(view(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(12), Draw(0, 0)))
+    shown = view.normalise.undo(
+        view(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.arange(12), Draw(0, 0))
+    )
     assert 0.2 < shown.mean() < 0.8 and shown.std() > 0.1

@@ -14,7 +14,9 @@ from pymim.io.export import export
 
 def vit(seed=0, **options):
     torch.manual_seed(seed)
-    return ViT(**{"dim": 32, "depth": 2, "heads": 4, "image": (16, 24), "patch": 4} | options).eval()
+    return ViT(
+        **{"dim": 32, "depth": 2, "heads": 4, "image": (16, 24), "patch": 4} | options
+    ).eval()
 
 
 VIEW = torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -33,14 +35,18 @@ def save_run(folder, average=False, step=3):
     state = torch.nn.ModuleDict({"method": torch.nn.ModuleDict({"encoder": encoder})})
     if average:
         state["average"] = Average(vit(1))
-    checkpoint.save(folder / "checkpoints", step, state, torch.optim.SGD(encoder.parameters(), 0.1), {}, keep=2)
+    checkpoint.save(
+        folder / "checkpoints", step, state, torch.optim.SGD(encoder.parameters(), 0.1), {}, keep=2
+    )
     return folder
 
 
 def test_features_are_those_of_a_vit_of_transformers(exported):
     """The judge is another library, which reads another file of the same encoder."""
     transformers = pytest.importorskip("transformers")
-    theirs = transformers.ViTModel.from_pretrained(exported / "transformers", add_pooling_layer=False).eval()
+    theirs = transformers.ViTModel.from_pretrained(
+        exported / "transformers", add_pooling_layer=False
+    ).eval()
     ours = vit()
     fit = weights.load(ours, exported)
     total = len(fit.loaded)
@@ -51,7 +57,9 @@ def test_features_are_those_of_a_vit_of_transformers(exported):
         torch.testing.assert_close(theirs(VIEW).last_hidden_state, found, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("form", ["file", "folder", "run", "checkpoint", "average", "old run", "wrapped"])
+@pytest.mark.parametrize(
+    "form", ["file", "folder", "run", "checkpoint", "average", "old run", "wrapped"]
+)
 def test_every_form_gives_the_same_features(exported, tmp_path, form):
     path = {"file": exported / "model.safetensors", "folder": exported}.get(form)
     if form in ("run", "checkpoint", "average"):
@@ -60,7 +68,9 @@ def test_every_form_gives_the_same_features(exported, tmp_path, form):
     if form in ("old run", "wrapped"):
         prefix = "method.method.encoder." if form == "old run" else "method.encoder.trunk."
         path = tmp_path / "other.safetensors"
-        save_file({prefix + name: value.clone() for name, value in vit(1).state_dict().items()}, path)
+        save_file(
+            {prefix + name: value.clone() for name, value in vit(1).state_dict().items()}, path
+        )
     ours = vit()
     assert not weights.load(ours, path).missing
     assert torch.equal(ours(VIEW).tokens, vit(1)(VIEW).tokens)
@@ -69,9 +79,14 @@ def test_every_form_gives_the_same_features(exported, tmp_path, form):
 def test_a_wrapped_encoder_takes_its_trunk_and_says_what_is_missing(exported):
     ours = Projected(vit(), (8, 4), norm="none")
     fit = weights.load(ours, exported)
-    assert fit.missing == [f"head.{number}.{kind}" for number in (1, 5) for kind in ("weight", "bias")]
+    assert fit.missing == [
+        f"head.{number}.{kind}" for number in (1, 5) for kind in ("weight", "bias")
+    ]
     assert torch.equal(ours(VIEW).tokens, vit(1)(VIEW).tokens)
-    assert "start: 4 missing in the file: head.1.weight, head.1.bias, head.5.weight, head.5.bias" in str(fit)
+    assert (
+        "start: 4 missing in the file: head.1.weight, head.1.bias, head.5.weight, head.5.bias"
+        in str(fit)
+    )
 
 
 def test_what_is_left_over_or_of_another_shape_is_said_by_name(exported):
@@ -92,15 +107,22 @@ def test_what_is_left_over_or_of_another_shape_is_said_by_name(exported):
 def test_many_names_are_counted_and_ten_shown(exported):
     ours = vit(depth=4)
     (line,) = [line for line in str(weights.load(ours, exported)).splitlines() if "missing" in line]
-    assert line.startswith("start: 24 missing in the file: blocks.2.norm1.weight, ") and line.count(", ") == 9
+    assert (
+        line.startswith("start: 24 missing in the file: blocks.2.norm1.weight, ")
+        and line.count(", ") == 9
+    )
     assert line.endswith(" and 14 more")
 
 
 def test_what_does_not_fit_at_all_is_refused(tmp_path):
     save_file({"conv.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(ConfigError, match=r"start: .*expected an encoder's tensors, .*got conv.weight: none fits"):
+    with pytest.raises(
+        ConfigError, match=r"start: .*expected an encoder's tensors, .*got conv.weight: none fits"
+    ):
         weights.match(vit(), tmp_path / "other.safetensors")
-    with pytest.raises(ConfigError, match=r"start: expected a safetensors file.* where there is none"):
+    with pytest.raises(
+        ConfigError, match=r"start: expected a safetensors file.* where there is none"
+    ):
         weights.match(vit(), tmp_path / "nothing")
     (tmp_path / "model.safetensors").write_text(json.dumps({"no": "tensors"}))
     with pytest.raises(ConfigError, match="expected a safetensors file, got: "):

@@ -25,7 +25,9 @@ def timm_vit(folder, view):
     qkv_bias, proj_bias, heads = a.get("qkv_bias", True), a.get("proj_bias", True), a["num_heads"]
     scaled, registers, start = a.get("init_values"), a.get("reg_tokens", 0), []
     assert list(view.shape[2:]) == a["img_size"] and view.shape[1] == a["in_chans"]
-    x = F.conv2d(view, take("patch_embed.proj.weight"), take("patch_embed.proj.bias"), a["patch_size"])
+    x = F.conv2d(
+        view, take("patch_embed.proj.weight"), take("patch_embed.proj.bias"), a["patch_size"]
+    )
     x = x.flatten(2).mT
     start += [take("cls_token")] if a.get("class_token", True) else []
     start += [take("reg_token")] if registers else []

@@ -18,7 +18,9 @@ def made():
     return ResNet((1, 1), dim=8, stem="small", image=8)
 
 
-@pytest.mark.parametrize("options", [{}, {"affine": False}, {"track_running_stats": False}, {"momentum": 0.3}])
+@pytest.mark.parametrize(
+    "options", [{}, {"affine": False}, {"track_running_stats": False}, {"momentum": 0.3}]
+)
 @pytest.mark.parametrize(
     ("kind", "sides"), [(nn.BatchNorm1d, ()), (nn.BatchNorm2d, (5, 5)), (nn.BatchNorm3d, (2,) * 3)]
 )
@@ -33,20 +35,29 @@ def test_a_copy_has_plain_norms_that_do_what_torch_s_do(kind, sides, options):
     assert type(ours[0]) is Norm and type(module[0]) is nn.SyncBatchNorm and module[0].training
     assert ours.state_dict().keys() == plain.state_dict().keys()
     for training in (True, False):
-        torch.testing.assert_close(ours.train(training)[0](values), plain.train(training)[0](values))
+        torch.testing.assert_close(
+            ours.train(training)[0](values), plain.train(training)[0](values)
+        )
     torch.testing.assert_close(ours.state_dict(), plain.state_dict())
     assert not any(p is q for p in ours.parameters() for q in module.parameters())
 
 
 def test_a_lone_norm_and_its_input():
-    assert type(alone(nn.SyncBatchNorm(3))) is Norm and alone(nn.SyncBatchNorm(3).eval()).training is False
-    with pytest.raises(ValueError, match="Norm: input: expected two axes or more, got 1; add a batch axis"):
+    assert (
+        type(alone(nn.SyncBatchNorm(3))) is Norm
+        and alone(nn.SyncBatchNorm(3).eval()).training is False
+    )
+    with pytest.raises(
+        ValueError, match="Norm: input: expected two axes or more, got 1; add a batch axis"
+    ):
         Norm(3)(torch.ones(3))
 
 
 def tune(encoder):
     labels = torch.arange(40) % 2
-    images = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0)) + labels.view(-1, 1, 1, 1)
+    images = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0)) + labels.view(
+        -1, 1, 1, 1
+    )
     return FineTune(labels_per_class=20, steps=3, batch=8)(encoder, images, labels, images, labels)
 
 
@@ -59,7 +70,11 @@ def tune_on_the_first(rank, folder):
             kinds = [type(part) for part in alone(encoder).modules()]
             inner = alone(wrapped)
             inner(torch.ones(1, 2)).sum().backward()
-            found = {"accuracy": tune(encoder), "synced": kinds.count(nn.SyncBatchNorm), "norms": kinds.count(Norm)}
+            found = {
+                "accuracy": tune(encoder),
+                "synced": kinds.count(nn.SyncBatchNorm),
+                "norms": kinds.count(Norm),
+            }
             (folder / "found.json").write_text(json.dumps({**found, "inner": type(inner).__name__}))
 
 

@@ -17,7 +17,9 @@ def plain_attention(layer, tokens):
     return layer.proj(F.scaled_dot_product_attention(*qkv).transpose(1, 2).reshape(b, length, dim))
 
 
-@pytest.mark.parametrize(("b", "length", "dim", "heads"), [(1, 1, 4, 1), (2, 17, 24, 3), (3, 50, 32, 8)])
+@pytest.mark.parametrize(
+    ("b", "length", "dim", "heads"), [(1, 1, 4, 1), (2, 17, 24, 3), (3, 50, 32, 8)]
+)
 def test_attention_equals_torch(b, length, dim, heads, device):
     torch.manual_seed(0)
     layer = Attention(dim, heads).to(device)
@@ -27,7 +29,9 @@ def test_attention_equals_torch(b, length, dim, heads, device):
     expected = plain_attention(layer, tokens)
     torch.testing.assert_close(layer(tokens), expected, rtol=1e-4, atol=1e-5)
     found = torch.autograd.grad((layer(tokens) * up).sum(), weights)
-    torch.testing.assert_close(found, torch.autograd.grad((expected * up).sum(), weights), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        found, torch.autograd.grad((expected * up).sum(), weights), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_attention_gradients_in_double():
@@ -86,7 +90,9 @@ def test_expectation_of_a_block_with_drop_path_is_the_block():
     block, tokens = Block(8, 2, drop_path=0.25, drop_subset=True), torch.randn(64, 3, 8)
     whole = block.eval()(tokens)
     drawn = torch.stack([block.train()(tokens) for _ in range(400)])
-    first = tokens + block.attn(block.norm1(tokens))  # the second branch of what lost its first is another one
+    first = tokens + block.attn(
+        block.norm1(tokens)
+    )  # the second branch of what lost its first is another one
     assert (drawn.mean(0) - whole).abs().mean() < 0.1 * (whole - first).abs().mean()
 
 

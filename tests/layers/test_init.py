@@ -45,7 +45,8 @@ def test_the_bounds_of_the_releases():
 
 
 @pytest.mark.parametrize(
-    ("qkv_init", "wide", "narrow"), [("joint", (3 * DIM, DIM), (96, 96)), ("apart", (DIM, DIM), (48, 96))]
+    ("qkv_init", "wide", "narrow"),
+    [("joint", (3 * DIM, DIM), (96, 96)), ("apart", (DIM, DIM), (48, 96))],
 )
 def test_queries_keys_and_values_start_joint_or_apart(qkv_init, wide, narrow):
     encoder = made(VIT, qkv_init=qkv_init)
@@ -82,7 +83,11 @@ def test_a_first_layer_starts_as_torch_has_it(make, first, own):
     layer = first(made(make, **{own: "torch"}))
     inputs = layer.weight[0].numel()
     again = {nn.Conv2d: nn.Conv2d, nn.Conv3d: nn.Conv3d}.get(type(layer), nn.Linear)
-    sizes = (layer.weight.shape[1], len(layer.weight), *([layer.kernel_size] if again is not nn.Linear else []))
+    sizes = (
+        layer.weight.shape[1],
+        len(layer.weight),
+        *([layer.kernel_size] if again is not nn.Linear else []),
+    )
     bound = float(again(*sizes).weight.detach().abs().max())
     is_uniform(layer.weight, 1 / math.sqrt(inputs))
     assert bound == pytest.approx(1 / math.sqrt(inputs), rel=0.01)
@@ -97,7 +102,9 @@ def test_a_projection_starts_from_a_normal_distribution():
     head = made(Projected, trunk=trunk, layers=(256, 256), norm="none", std=0.01).head
     for layer in (part for part in head if isinstance(part, nn.Linear)):
         weights = layer.weight.detach().flatten()
-        share = float((weights.abs() < 0.01).float().mean())  # erf(1 / sqrt 2): a uniform one has 58 %
+        share = float(
+            (weights.abs() < 0.01).float().mean()
+        )  # erf(1 / sqrt 2): a uniform one has 58 %
         assert float(weights.std()) == pytest.approx(0.01, rel=0.02)
         assert share == pytest.approx(0.6827, abs=0.01)
         assert not layer.bias.any()
@@ -107,9 +114,21 @@ def test_a_projection_starts_from_a_normal_distribution():
     ("make", "options", "message"),
     [
         (VIT, {"qkv_init": "three"}, "ViT: qkv_init: expected one of joint, apart, got 'three'"),
-        (VIT, {"patch_init": "lecun"}, "ViT: patch_init: expected one of xavier, torch, got 'lecun'"),
-        (functools.partial(predictor, Cross), {"qkv_init": "x"}, "Cross: qkv_init: expected one of joint"),
-        (functools.partial(predictor, Transformer), {"embed_init": "x"}, "Transformer: embed_init: expected one"),
+        (
+            VIT,
+            {"patch_init": "lecun"},
+            "ViT: patch_init: expected one of xavier, torch, got 'lecun'",
+        ),
+        (
+            functools.partial(predictor, Cross),
+            {"qkv_init": "x"},
+            "Cross: qkv_init: expected one of joint",
+        ),
+        (
+            functools.partial(predictor, Transformer),
+            {"embed_init": "x"},
+            "Transformer: embed_init: expected one",
+        ),
     ],
 )
 def test_an_unknown_start_is_refused(make, options, message):
@@ -122,5 +141,7 @@ def test_an_unknown_start_is_refused(make, options, message):
 @pytest.mark.parametrize("useless", [{"qkv_init": "apart"}, {"class_token": True}])
 def test_what_acts_in_blocks_is_refused_where_there_are_none(useless):
     dense = ViT(24, 1, 2, image=16, patch=8, hidden="token")
-    with pytest.raises(ValueError, match="Transformer: depth: expected 1 or more with class_token or qkv_init"):
+    with pytest.raises(
+        ValueError, match="Transformer: depth: expected 1 or more with class_token or qkv_init"
+    ):
         Transformer(dense, 5, dim=12, depth=0, heads=1, **useless)

@@ -18,7 +18,9 @@ def test_equals_torch(shape, bias, device):
     expected = F.linear(x, layer.weight, layer.bias)
     torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
     found = torch.autograd.grad(layer(x), inputs, up)
-    torch.testing.assert_close(found, torch.autograd.grad(expected, inputs, up), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        found, torch.autograd.grad(expected, inputs, up), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("bias", [True, False])

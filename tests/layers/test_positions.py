@@ -36,7 +36,9 @@ def test_interleaved_counts_on_in_raster_order():
     torch.testing.assert_close(table[1, :4], expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("old", "new"), [((4, 6), (7, 3)), ((2, 4, 4), (4, 6, 3)), ((14, 14), (24, 24))])
+@pytest.mark.parametrize(
+    ("old", "new"), [((4, 6), (7, 3)), ((2, 4, 4), (4, 6, 3)), ((14, 14), (24, 24))]
+)
 def test_resample_keeps_constants_and_shapes(old, new):
     rows = torch.ones(1, torch.tensor(old).prod(), 8)
     out = resample(rows, old, new)
@@ -95,9 +97,13 @@ def test_a_vit_resamples_as_it_is_told(how):
 
 
 def test_a_resampling_without_a_table_or_a_name_is_refused():
-    with pytest.raises(ValueError, match="resampling: expected one of size, offset, antialias, got 'scale'; name"):
+    with pytest.raises(
+        ValueError, match="resampling: expected one of size, offset, antialias, got 'scale'; name"
+    ):
         ViT(8, 1, 2, image=16, patch=4, resampling="scale")
-    with pytest.raises(ValueError, match="resampling: expected 'size' of rotary positions, which have no table"):
+    with pytest.raises(
+        ValueError, match="resampling: expected 'size' of rotary positions, which have no table"
+    ):
         ViT(8, 1, 2, image=16, patch=4, positions="rotary", resampling="offset")
 
 
@@ -133,13 +139,17 @@ def test_prefix_does_not_turn():
 
 
 def coupled(heads, places):
-    return rotary.rotate(heads, rotary.rotation(rotary.angles(places, heads.shape[-1], "rotary-coupled")))
+    return rotary.rotate(
+        heads, rotary.rotation(rotary.angles(places, heads.shape[-1], "rotary-coupled"))
+    )
 
 
 def test_coupled_form_is_the_released_formula():
     torch.manual_seed(0)
     heads, places = torch.randn(1, 1, 5, 8), torch.rand(5, 2)
-    frequencies = torch.zeros(2, 8)  # two frequencies an axis, each twice; rows on the first half of the channels
+    frequencies = torch.zeros(
+        2, 8
+    )  # two frequencies an axis, each twice; rows on the first half of the channels
     frequencies[0, :4] = frequencies[1, 4:] = 2 * torch.pi * torch.tensor([7, 7e-4, 7, 7e-4])
     turn = places @ frequencies
     half = torch.cat([-heads[..., 4:], heads[..., :4]], -1)
@@ -153,7 +163,9 @@ def test_coupled_form_is_no_rotation_unless_coordinates_are_equal():
     assert ratio.mean() == pytest.approx(0.998, abs=0.003)
     assert ratio.std() == pytest.approx(0.039, abs=0.006)
     equal = places[:, :1].expand(-1, 2)
-    torch.testing.assert_close(coupled(heads, equal).norm(dim=-1), heads.norm(dim=-1), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        coupled(heads, equal).norm(dim=-1), heads.norm(dim=-1), rtol=1e-6, atol=0
+    )
     near = coupled(heads, places) @ coupled(heads, places).mT
     far = coupled(heads, places + 0.3) @ coupled(heads, places + 0.3).mT
     assert (near - far).abs().max() > 5
@@ -161,15 +173,30 @@ def test_coupled_form_is_no_rotation_unless_coordinates_are_equal():
 
 def test_forms_are_told_apart():
     places = torch.tensor([[0.2, 0.7]])
-    assert not torch.allclose(rotary.angles(places, 16), rotary.angles(places, 16, "rotary-coupled"))
-    with pytest.raises(ValueError, match="rotary-coupled: expected 2 axes and heads of 4 n channels, got 3 and 16"):
+    assert not torch.allclose(
+        rotary.angles(places, 16), rotary.angles(places, 16, "rotary-coupled")
+    )
+    with pytest.raises(
+        ValueError, match="rotary-coupled: expected 2 axes and heads of 4 n channels, got 3 and 16"
+    ):
         rotary.angles(torch.rand(4, 3), 16, "rotary-coupled")
 
 
 def test_registers_go_round_the_box_of_the_visible_patches():
     square = rotary.border(8, rotary.coordinates((3, 3)))
-    assert square.tolist() == [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [0.5, 1], [0, 1], [0, 0.5]]
-    corner = torch.tensor([[[0.0, 0.0], [0.2, 0.1]], [[0.8, 0.4], [0.8, 0.9]]])  # the second is a single row
+    assert square.tolist() == [
+        [0, 0],
+        [0.5, 0],
+        [1, 0],
+        [1, 0.5],
+        [1, 1],
+        [0.5, 1],
+        [0, 1],
+        [0, 0.5],
+    ]
+    corner = torch.tensor(
+        [[[0.0, 0.0], [0.2, 0.1]], [[0.8, 0.4], [0.8, 0.9]]]
+    )  # the second is a single row
     placed = rotary.border(8, corner)
     for image, box in enumerate(corner):
         assert (placed[image] >= box.amin(0)).all()

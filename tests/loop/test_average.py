@@ -13,7 +13,9 @@ from tests.test_train import pixels, trainer, vit
 
 
 def followed(momentum=0.5):
-    return functools.partial(targets.Tokens, teacher=functools.partial(encoders.Momentum, momentum=momentum))
+    return functools.partial(
+        targets.Tokens, teacher=functools.partial(encoders.Momentum, momentum=momentum)
+    )
 
 
 def test_what_is_evaluated_and_exported_may_be_the_teacher(tmp_path):
@@ -32,14 +34,20 @@ def test_what_is_evaluated_and_exported_may_be_the_teacher(tmp_path):
     run.run(folder)
     exported = vit(9)
     fit = weights.load(exported, tmp_path / "run", whole=True)
-    assert not fit.missing and all(there.startswith("average.module.") for there in fit.loaded.values())
+    assert not fit.missing and all(
+        there.startswith("average.module.") for there in fit.loaded.values()
+    )
     for name, value in exported.state_dict().items():
         torch.testing.assert_close(value, wanted[name], atol=1e-6, rtol=1e-5)
         assert torch.equal(value, teacher.state_dict()[name])
     weight = "blocks.0.mlp.fc1.weight"
     assert not torch.equal(exported.state_dict()[weight], run.method.encoder.state_dict()[weight])
     names = load_file(tmp_path / "run/checkpoints/step-00000006/state.safetensors")
-    kept = [name for name in names if name.endswith(weight) and not name.startswith(("optimizer", "method.obj"))]
+    kept = [
+        name
+        for name in names
+        if name.endswith(weight) and not name.startswith(("optimizer", "method.obj"))
+    ]
     assert sorted(kept) == [f"average.module.{weight}", f"method.encoder.{weight}"], "saved once"
     again = trainer([pixels(followed())], average="teacher")
     again.run(Folder(tmp_path / "again"), again.restore(tmp_path / "run/checkpoints/step-00000004"))
@@ -49,6 +57,8 @@ def test_what_is_evaluated_and_exported_may_be_the_teacher(tmp_path):
 
 @pytest.mark.parametrize("average", ["teacher", "momentum"])
 def test_a_teacher_that_there_is_not_is_refused(average):
-    message = {"teacher": "expected a method with a momentum copy", "momentum": "expected a share"}[average]
+    message = {"teacher": "expected a method with a momentum copy", "momentum": "expected a share"}[
+        average
+    ]
     with pytest.raises(ConfigError, match=f"Trainer: average: {message}.*, got .*; "):
         trainer(average=average)

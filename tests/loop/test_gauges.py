@@ -20,7 +20,9 @@ from tests.test_method import Labels, make_batch, make_method
 def test_effective_rank_counts_directions():
     torch.manual_seed(0)
     assert effective_rank(torch.randn(5000, 6)).item() == pytest.approx(6, rel=1e-2)
-    assert effective_rank(torch.randn(5000, 2) @ torch.eye(2, 6)).item() == pytest.approx(2, rel=1e-2)
+    assert effective_rank(torch.randn(5000, 2) @ torch.eye(2, 6)).item() == pytest.approx(
+        2, rel=1e-2
+    )
     assert effective_rank(torch.randn(5000, 1) * torch.ones(6)).item() == pytest.approx(1, rel=1e-2)
     assert effective_rank(torch.ones(50, 6)).item() == 0
     assert effective_rank(torch.randn(500, 6).bfloat16() + 100).dtype == torch.float32
@@ -84,7 +86,9 @@ def test_every_objective_says_what_it_knows():
         method.objectives[0].predictor.head.weight.zero_()
     output, gauges = method(make_batch(), 0), Gauges()
     gauges.see(method, output)
-    values = gauges.values(method, ALONE, {name: loss.mean().item() for name, loss in output.losses.items()})
+    values = gauges.values(
+        method, ALONE, {name: loss.mean().item() for name, loss in output.losses.items()}
+    )
     assert gauges.values(method, ALONE, {}) == {}, "what was seen is forgotten"
     assert set(values) == {
         "features/rank",

@@ -35,7 +35,9 @@ def test_the_peak_is_this_process_own():
     blocks = [np.ones(1 << 20) for _ in range(32)]  # 256 MiB
     assert memory.peak() >= 2**28 and memory.peak() >= had
     script = "from pymim.loop.memory import peak; print(peak())"
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
     assert int(done.stdout) < sum(block.nbytes for block in blocks)
 
 

@@ -18,9 +18,25 @@ from pymim.train import Trainer
 from tests.launch import BARE
 
 ROOT = Path(__file__).parent.parent.parent
-SURVEYED = {"deepcluster", "deepcluster_v2", "clusterfit", "scan"}  # their labels come from a pass over the data
-PAPERS = sorted(path.stem for path in (ROOT / "gin").glob("*.gin") if path.stem not in {"base", *SURVEYED})
-SMALL = ["DIM=24", "DEPTH=2", "HEADS=2", "BATCH=8", "STEPS=2", "DATA=@data.Digits", "data.Digits.length=32", *BARE]
+SURVEYED = {
+    "deepcluster",
+    "deepcluster_v2",
+    "clusterfit",
+    "scan",
+}  # their labels come from a pass over the data
+PAPERS = sorted(
+    path.stem for path in (ROOT / "gin").glob("*.gin") if path.stem not in {"base", *SURVEYED}
+)
+SMALL = [
+    "DIM=24",
+    "DEPTH=2",
+    "HEADS=2",
+    "BATCH=8",
+    "STEPS=2",
+    "DATA=@data.Digits",
+    "data.Digits.length=32",
+    *BARE,
+]
 PARTS = {  # by the component that a file uses
     "predictors.Transformer": ["predictors.Transformer.dim=24", "predictors.Transformer.heads=2"],
     "predictors.Cross": ["predictors.Cross.depth=1"],
@@ -31,13 +47,17 @@ PARTS = {  # by the component that a file uses
 
 def whole(path):
     text = path.read_text()
-    return text + "".join(whole(ROOT / "gin" / name) for name in re.findall(r"^include '(.*)'", text, re.M))
+    return text + "".join(
+        whole(ROOT / "gin" / name) for name in re.findall(r"^include '(.*)'", text, re.M)
+    )
 
 
 def small(paper):
     """The trainer of a paper's file, made small."""
     text = whole(ROOT / f"gin/{paper}.gin")
-    more = {b.split("=")[0]: b for name, bindings in PARTS.items() if name in text for b in bindings}
+    more = {
+        b.split("=")[0]: b for name, bindings in PARTS.items() if name in text for b in bindings
+    }
     if "digits_moving" in text:
         more["data.Digits.length"] = "data.MovingDigits.length=32"
     bindings = {binding.split("=")[0]: binding for binding in SMALL} | more
@@ -77,7 +97,10 @@ def method_of(name):
     pixels = Objective(targets.Pixels, TINY, losses.MSE())
     predicted = functools.partial(targets.Predicted, width=5)
     online = functools.partial(
-        targets.Online, teacher=encoders.Momentum, transport=clusters.Transport(by="position"), clusters=5
+        targets.Online,
+        teacher=encoders.Momentum,
+        transport=clusters.Transport(by="position"),
+        clusters=5,
     )
     confident = functools.partial(targets.Confident, clusters=5, of="first")
     resnet = encoders.ResNet((1, 1), dim=4, stem="small", image=16)
@@ -94,7 +117,9 @@ def method_of(name):
         "batch norm": lambda: Method(
             resnet, [Objective(predicted, predictors.Heads, losses.Agreement(), **POOLED)]
         ),
-        "contrast": lambda: Method(vit(), [Objective(predicted, predictors.Heads, losses.Contrast(), **POOLED)]),
+        "contrast": lambda: Method(
+            vit(), [Objective(predicted, predictors.Heads, losses.Contrast(), **POOLED)]
+        ),
         "a part of a sum": lambda: Method(
             vit(),
             [
@@ -107,10 +132,18 @@ def method_of(name):
             ],
         ),
         "confident": lambda: Method(
-            vit(), [first, Objective(confident, "first", losses.CrossEntropy(), on="pooled", source=0, to=1)]
+            vit(),
+            [
+                first,
+                Objective(confident, "first", losses.CrossEntropy(), on="pooled", source=0, to=1),
+            ],
         ),
-        "agreement": lambda: Method(vit(), [Objective(predicted, predictors.Heads, losses.Agreement(), **POOLED)]),
-        "swapped": lambda: Method(vit(), [Objective(targets.Pixels, TINY, losses.Swapped(5))], hide),
+        "agreement": lambda: Method(
+            vit(), [Objective(predicted, predictors.Heads, losses.Agreement(), **POOLED)]
+        ),
+        "swapped": lambda: Method(
+            vit(), [Objective(targets.Pixels, TINY, losses.Swapped(5))], hide
+        ),
     }[name]()
 
 
@@ -175,7 +208,11 @@ def run_of(name, **options):
             "micro-batches of 12: transport is balanced over 12 images; of the whole batch with "
             "train.Trainer.micro = None",
         ),
-        ("batch norm", 6, "micro-batches of 6: BatchNorm sees 6 images at a time; of the whole batch with"),
+        (
+            "batch norm",
+            6,
+            "micro-batches of 6: BatchNorm sees 6 images at a time; of the whole batch with",
+        ),
         ("transport", None, None),
         ("transport", 24, None),
         ("pixels", 12, None),
@@ -189,10 +226,22 @@ def test_the_run_says_what_its_pieces_change(name, micro, words):
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("pixels", {}, "lower train.Trainer.micro, or set train.Trainer.recompute = True, or take a smaller DIM"),
+        (
+            "pixels",
+            {},
+            "lower train.Trainer.micro, or set train.Trainer.recompute = True, or take a smaller DIM",
+        ),
         ("pixels", {"micro": 1, "recompute": True}, "take a smaller DIM, or a smaller BATCH"),
-        ("transport", {}, "set train.Trainer.recompute = True, or take a smaller DIM, or a smaller BATCH"),
-        ("batch norm", {}, "set train.Trainer.recompute = True, or take a smaller DIM, or a smaller BATCH"),
+        (
+            "transport",
+            {},
+            "set train.Trainer.recompute = True, or take a smaller DIM, or a smaller BATCH",
+        ),
+        (
+            "batch norm",
+            {},
+            "set train.Trainer.recompute = True, or take a smaller DIM, or a smaller BATCH",
+        ),
         ("batch norm", {"compile": True}, "take a smaller DIM, or a smaller BATCH"),
     ],
 )
@@ -201,16 +250,41 @@ def test_out_of_memory_advises_what_leaves_the_result_alone(name, options, words
 
 
 def test_what_pieces_of_a_batch_change_is_said(tmp_path, capsys):
-    small = ["DIM=12", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=1", "DATA=@data.Digits", "data.Digits.length=16"]
-    words = config.flags(["gin/capi.gin", *small, "predictors.Cross.depth=1", "train.Trainer.micro=2", *BARE])
+    small = [
+        "DIM=12",
+        "DEPTH=1",
+        "HEADS=2",
+        "BATCH=8",
+        "STEPS=1",
+        "DATA=@data.Digits",
+        "data.Digits.length=16",
+    ]
+    words = config.flags(
+        ["gin/capi.gin", *small, "predictors.Cross.depth=1", "train.Trainer.micro=2", *BARE]
+    )
     assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
     told = capsys.readouterr().err.splitlines()
-    assert sum("micro-batches of 2: transport is balanced over 2 images;" in line for line in told) == 1
+    assert (
+        sum("micro-batches of 2: transport is balanced over 2 images;" in line for line in told)
+        == 1
+    )
 
 
 def test_recomputing_what_has_no_blocks_is_refused_before_there_is_a_folder(tmp_path, capsys):
-    small = ["encoders.Stacked.layers=((8, 3, 2, 1), (8, 3, 2, 1))", "TRUNK=@encoders.Stacked()", "STEPS=1"]
-    words = config.flags(["gin/deepcluster.gin", *small, "gin/model/alexnet.gin", "TRUNK_CHANNELS=2", *BARE])
-    assert main([*words, "-b", "train.Trainer.recompute=True", "--workdir", str(tmp_path / "run")]) == 2
-    assert "recompute: expected False, as Projected has no blocks to recompute" in capsys.readouterr().err
+    small = [
+        "encoders.Stacked.layers=((8, 3, 2, 1), (8, 3, 2, 1))",
+        "TRUNK=@encoders.Stacked()",
+        "STEPS=1",
+    ]
+    words = config.flags(
+        ["gin/deepcluster.gin", *small, "gin/model/alexnet.gin", "TRUNK_CHANNELS=2", *BARE]
+    )
+    assert (
+        main([*words, "-b", "train.Trainer.recompute=True", "--workdir", str(tmp_path / "run")])
+        == 2
+    )
+    assert (
+        "recompute: expected False, as Projected has no blocks to recompute"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "run/config.gin").exists()

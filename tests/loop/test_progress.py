@@ -13,7 +13,11 @@ def rows(folder):
 
 
 def run(folder, first=0, log_every=1, **options):
-    made = trainer([pixels(name="first"), pixels(weight=late_weight, steps=7, name="second")], steps=7, **options)
+    made = trainer(
+        [pixels(name="first"), pixels(weight=late_weight, steps=7, name="second")],
+        steps=7,
+        **options,
+    )
     made.log_every = log_every
     made.run(Folder(folder), made.restore(first) if first else 0)
     return made
@@ -57,27 +61,38 @@ def test_a_resumed_run_goes_on_with_the_mean(each, stop, tmp_path):
     """Bit for bit, wherever between two lines it stopped."""
     run(tmp_path / "whole", log_every=5, save_every=2, keep=9)
     run(tmp_path / "again", tmp_path / f"whole/checkpoints/step-{stop:08d}", log_every=5)
-    whole, again = ({row["step"]: shown(row) for row in rows(tmp_path / n)} for n in ("whole", "again"))
+    whole, again = (
+        {row["step"]: shown(row) for row in rows(tmp_path / n)} for n in ("whole", "again")
+    )
     assert again == {step: row for step, row in whole.items() if step > stop}
 
 
 def test_an_epoch_is_a_pass_over_the_pictures(each):
     """50 pictures in batches of 16: three whole steps are not all of them, and what is left comes in the next."""
     assert [row["images"] for row in each] == [16 * step for step in range(1, 8)]
-    assert [row["epoch"] for row in each] == pytest.approx([16 * step / 50 for step in range(1, 8)], abs=1e-4)
+    assert [row["epoch"] for row in each] == pytest.approx(
+        [16 * step / 50 for step in range(1, 8)], abs=1e-4
+    )
 
 
 def test_images_are_counted_by_the_batch_that_each_step_had(tmp_path):
     run(tmp_path / "whole", save_every=4, keep=9)
     made = run(tmp_path / "again", tmp_path / "whole/checkpoints/step-00000004", batch=8)
-    assert [row["images"] for row in rows(tmp_path / "again")] == [4 * 16 + 8 * n for n in (1, 2, 3)]
+    assert [row["images"] for row in rows(tmp_path / "again")] == [
+        4 * 16 + 8 * n for n in (1, 2, 3)
+    ]
     assert made.images == 88 and made.epoch == 88 / 50
     assert rows(tmp_path / "again")[-1]["epoch"] == 1.76
 
 
 @pytest.mark.parametrize("micro", [None, 4])
 def test_gauges_change_no_weights(micro, tmp_path):
-    plain, gauged = (run(tmp_path / str(n), gauges=g, micro=micro) for n, g in enumerate((None, Gauges())))
+    plain, gauged = (
+        run(tmp_path / str(n), gauges=g, micro=micro) for n, g in enumerate((None, Gauges()))
+    )
     states = [made.state.state_dict() for made in (plain, gauged)]
     assert all((states[0][name] == value).all() for name, value in states[1].items())
-    assert "features/rank" in rows(tmp_path / "1")[-1] and "features/rank" not in rows(tmp_path / "0")[-1]
+    assert (
+        "features/rank" in rows(tmp_path / "1")[-1]
+        and "features/rank" not in rows(tmp_path / "0")[-1]
+    )

@@ -33,13 +33,17 @@ class Colours(nn.Module):
 
 def residual(**options):
     torch.manual_seed(0)
-    objective = Objective(Colours, predictors.Heads, losses.CrossEntropy(), on="pooled", source=(0, 1))
+    objective = Objective(
+        Colours, predictors.Heads, losses.CrossEntropy(), on="pooled", source=(0, 1)
+    )
     return Method(encoders.ResNet(**SIZES, **options), [objective])
 
 
 def projected():
     torch.manual_seed(0)
-    objective = Objective(Colours, predictors.Heads, losses.CrossEntropy(), on="pooled", source=(0, 1))
+    objective = Objective(
+        Colours, predictors.Heads, losses.CrossEntropy(), on="pooled", source=(0, 1)
+    )
     return Method(encoders.Projected(encoders.ResNet(**SIZES), (8, 6)), [objective], together=True)
 
 
@@ -80,7 +84,9 @@ def trained(method, recompute):
     return grads, list(method.state_dict().values()), len(runs)
 
 
-@pytest.mark.parametrize("make", [residual, functools.partial(residual, bottleneck=True), projected, transformer])
+@pytest.mark.parametrize(
+    "make", [residual, functools.partial(residual, bottleneck=True), projected, transformer]
+)
 def test_gradients_and_running_statistics_are_those_of_a_plain_pass(make):
     plain, again = trained(make(), False), trained(make(), True)
     for mine, theirs in zip(again[:2], plain[:2], strict=True):
@@ -132,7 +138,11 @@ def test_in_evaluation_nothing_is_counted_and_norms_are_those_that_were_kept():
 
 
 def test_what_cannot_be_recomputed_is_refused():
-    with pytest.raises(ConfigError, match="Trainer: compile: expected False, as batch norms in recomputed blocks"):
+    with pytest.raises(
+        ConfigError, match="Trainer: compile: expected False, as batch norms in recomputed blocks"
+    ):
         wrap(residual(), ALONE, True, True)
-    with pytest.raises(ConfigError, match="Trainer: recompute: expected False, as Stacked has no blocks to recomp"):
+    with pytest.raises(
+        ConfigError, match="Trainer: recompute: expected False, as Stacked has no blocks to recomp"
+    ):
         wrap(stacked(), ALONE, False, True)

@@ -73,7 +73,11 @@ def as_one_of_two(rank, folder):
         found = {}
         for step in range(4):
             learn(forward, batch_of(rows_of(step)[4 * rank : 4 * rank + 4]), step)
-            found |= {f"{step} {n}": p.grad.clone() for n, p in method.named_parameters() if p.grad is not None}
+            found |= {
+                f"{step} {n}": p.grad.clone()
+                for n, p in method.named_parameters()
+                if p.grad is not None
+            }
             method.zero_grad(set_to_none=True)
         torch.save(found, folder / f"{rank}.pt")
         forward = wrap(Whole(3, 3), World(rank, 2, torch.device("cpu")), False, False)

@@ -25,8 +25,12 @@ def logits(*rows):
 
 def test_agreement_by_hand():
     agree = losses.Agreement()
-    found = agree(logits((0.9, 0.1), (0.5, 0.5), (1.0, 0.0)), logits((0.8, 0.2), (0.3, 0.7), (1.0, 0.0)))
-    assert found[0].tolist() == pytest.approx([-math.log(0.9 * 0.8 + 0.1 * 0.2), -math.log(0.5), 0], abs=1e-6)
+    found = agree(
+        logits((0.9, 0.1), (0.5, 0.5), (1.0, 0.0)), logits((0.8, 0.2), (0.3, 0.7), (1.0, 0.0))
+    )
+    assert found[0].tolist() == pytest.approx(
+        [-math.log(0.9 * 0.8 + 0.1 * 0.2), -math.log(0.5), 0], abs=1e-6
+    )
 
 
 def test_agreement_is_the_binary_cross_entropy_of_the_product_with_one():
@@ -47,7 +51,9 @@ def test_agreement_is_finite_where_products_are_rounded_to_nothing():
 def test_mean_entropy_by_hand():
     spread = logits((1.0, 0.0)), logits((0.0, 1.0))
     assert losses.MeanEntropy()(torch.cat(spread)).item() == pytest.approx(math.log(2))
-    assert losses.MeanEntropy()(torch.cat([spread[0], spread[0]])).item() == pytest.approx(0, abs=1e-6)
+    assert losses.MeanEntropy()(torch.cat([spread[0], spread[0]])).item() == pytest.approx(
+        0, abs=1e-6
+    )
     third = torch.cat([logits((0.5, 0.5)), logits((0.9, 0.1))])
     wanted = -0.7 * math.log(0.7) - 0.3 * math.log(0.3)
     assert losses.MeanEntropy()(third).item() == pytest.approx(wanted)
@@ -61,7 +67,9 @@ def test_each_head_has_its_own_mean_and_pairs_share_theirs():
         both = heads[:, [head, head + 3]].softmax(-1).flatten(0, 1).mean(0)
         entropy = torch.special.entr(both).sum()
         torch.testing.assert_close(found[0, [head, head + 3]], entropy.expand(2))
-    with pytest.raises(ConfigError, match=r"MeanEntropy: sets: expected .* a divisor of 6, got 4; set both alike"):
+    with pytest.raises(
+        ConfigError, match=r"MeanEntropy: sets: expected .* a divisor of 6, got 4; set both alike"
+    ):
         losses.MeanEntropy(sets=4)(heads)
 
 
@@ -93,11 +101,17 @@ def test_the_sum_is_the_papers_loss_head_by_head():
 
 def in_a_process(rank, folder, results):
     with one_of_two(rank, folder):
-        prediction, target = (side[rank * 4 : rank * 4 + 4].requires_grad_() for side in pairs_of_logits())
+        prediction, target = (
+            side[rank * 4 : rank * 4 + 4].requires_grad_() for side in pairs_of_logits()
+        )
         loss = scan()
         value = loss(prediction, target).mean()
         value.backward()
-        results[rank] = prediction.grad / 2, loss.means, value.item()  # DDP takes the mean over processes
+        results[rank] = (
+            prediction.grad / 2,
+            loss.means,
+            value.item(),
+        )  # DDP takes the mean over processes
 
 
 def test_two_processes_learn_as_one(tmp_path):
@@ -117,7 +131,9 @@ def test_two_processes_learn_as_one(tmp_path):
 
 def test_the_best_head_has_the_lowest_loss_by_the_weights_of_the_judge():
     sure, flat = torch.eye(4)[None].repeat(3, 1, 1).transpose(0, 1) * 9, torch.zeros(4, 3, 4)
-    prediction = torch.stack([flat[:, 0], sure[:, 0], sure[:1, 0].expand(4, -1)], 1)  # head 1: sure, and all used
+    prediction = torch.stack(
+        [flat[:, 0], sure[:, 0], sure[:1, 0].expand(4, -1)], 1
+    )  # head 1: sure, and all used
     loss = scan()
     assert loss.best is None
     for _ in range(3):
@@ -202,7 +218,9 @@ def test_parts_are_built_once_and_their_hooks_are_called_once():
 
 
 def test_parts_that_do_not_go_together_are_refused():
-    with pytest.raises(ConfigError, match="Sum: parts: expected predictions of one width, got built 96, mse 48"):
+    with pytest.raises(
+        ConfigError, match="Sum: parts: expected predictions of one width, got built 96, mse 48"
+    ):
         method(losses.Sum((Built(96), losses.MSE())))
     with pytest.raises(ValueError, match="Sum: weights: expected one for each of 2 parts, got 1"):
         losses.Sum((losses.MSE(), losses.L1()), (1,))
@@ -211,7 +229,9 @@ def test_parts_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match="Sum: weights: expected one for each of 0 parts"):
         losses.Sum(())
     early = losses.Sum((losses.MSE(), lambda prediction, target: prediction.mean()))
-    with pytest.raises(ConfigError, match=r"Sum: parts: expected one number per patch, \[2, 3\], got \[\] from"):
+    with pytest.raises(
+        ConfigError, match=r"Sum: parts: expected one number per patch, \[2, 3\], got \[\] from"
+    ):
         early(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4))
 
 
@@ -226,5 +246,7 @@ def test_what_a_target_hands_on_reaches_the_parts_that_take_it():
     values = torch.zeros(2, 3, 4)
     losses.Sum((Taking(), losses.L1()))(values, values, grid=(1, 3))
     assert seen == {"grid": (1, 3)}
-    with pytest.raises(ConfigError, match="Sum: parts: expected one that takes turns, as the target hands it on"):
+    with pytest.raises(
+        ConfigError, match="Sum: parts: expected one that takes turns, as the target hands it on"
+    ):
         losses.Sum((Taking(), losses.L1()))(values, values, grid=(1, 3), turns=1)

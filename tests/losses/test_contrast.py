@@ -22,8 +22,14 @@ def plain(first, second, temperature):
     for i in range(count):
         pair = []
         for a, b in ((i, i + count), (i + count, i)):
-            others = [math.exp(float(vectors[a] @ x) / temperature) for j, x in enumerate(vectors) if j != a]
-            pair.append(-math.log(math.exp(float(vectors[a] @ vectors[b]) / temperature) / sum(others)))
+            others = [
+                math.exp(float(vectors[a] @ x) / temperature)
+                for j, x in enumerate(vectors)
+                if j != a
+            ]
+            pair.append(
+                -math.log(math.exp(float(vectors[a] @ vectors[b]) / temperature) / sum(others))
+            )
         losses.append(sum(pair) / 2)
     return losses
 
@@ -38,7 +44,9 @@ def test_it_is_the_sum_written_out_in_each_column():
 
 
 def test_by_hand():
-    axes = torch.eye(3)[:2, None]  # two pictures, each alike in both views, at right angles to the other
+    axes = torch.eye(3)[
+        :2, None
+    ]  # two pictures, each alike in both views, at right angles to the other
     wanted = -math.log(math.e / (math.e + 2))
     assert Contrast(1.0)(axes * 7, axes)[:, 0].tolist() == pytest.approx([wanted] * 2)
 

@@ -11,7 +11,10 @@ from pymim import losses
     [
         (losses.MSE(), lambda d: d.square().mean(-1)),
         (losses.L1(), lambda d: d.abs().mean(-1)),
-        (losses.SmoothL1(2.0), lambda d: torch.where(d.abs() < 2, d.square() / 4, d.abs() - 1).mean(-1)),
+        (
+            losses.SmoothL1(2.0),
+            lambda d: torch.where(d.abs() < 2, d.square() / 4, d.abs() - 1).mean(-1),
+        ),
     ],
 )
 def test_distances(loss, expected):
@@ -21,16 +24,22 @@ def test_distances(loss, expected):
 
 def test_cosine():
     target = torch.randn(2, 3, 8)
-    torch.testing.assert_close(losses.Cosine()(3 * target, target), torch.zeros(2, 3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        losses.Cosine()(3 * target, target), torch.zeros(2, 3), rtol=0, atol=1e-6
+    )
     torch.testing.assert_close(losses.Cosine()(-target, target), torch.full((2, 3), 2.0))
 
 
 def test_cross_entropy_of_ids_and_of_shares():
     scores, ids = torch.randn(2, 3, 5), torch.randint(5, (2, 3))
-    expected = torch.nn.functional.cross_entropy(scores.flatten(0, 1) / 0.1, ids.flatten(), reduction="none")
+    expected = torch.nn.functional.cross_entropy(
+        scores.flatten(0, 1) / 0.1, ids.flatten(), reduction="none"
+    )
     loss = losses.CrossEntropy(0.1)
     torch.testing.assert_close(loss(scores, ids), expected.view(2, 3))
-    torch.testing.assert_close(loss(scores, torch.nn.functional.one_hot(ids, 5)), expected.view(2, 3))
+    torch.testing.assert_close(
+        loss(scores, torch.nn.functional.one_hot(ids, 5)), expected.view(2, 3)
+    )
 
 
 def test_an_id_below_zero_is_no_class():

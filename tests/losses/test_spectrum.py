@@ -38,7 +38,9 @@ def released(prediction, target, inside, radius, gamma, by_image):
                     distance = (row - rows // 2) ** 2 + (column - columns // 2) ** 2
                     if inside is None or (distance < radius**2) != inside[image]:
                         difference = spectra[0][row, column] - spectra[1][row, column]
-                        total += np.sqrt(difference.real**2 + difference.imag**2 + 1e-12) ** gamma / 3
+                        total += (
+                            np.sqrt(difference.real**2 + difference.imag**2 + 1e-12) ** gamma / 3
+                        )
                         count += channel == 0
         sums.append(total)
         counts.append(count)
@@ -88,7 +90,9 @@ def test_a_perfect_prediction_has_a_finite_gradient():
 def test_every_image_counts_the_same_by_image_and_hardly_one_by_batch():
     """Of a high-pass image the few frequencies of the disc are missing, of a low-pass one all others."""
     prediction, target = picture(16, 16), picture(16, 16)
-    by_image, by_batch = (loss(prediction, target, [True, False], mean=mean) for mean in ("image", "batch"))
+    by_image, by_batch = (
+        loss(prediction, target, [True, False], mean=mean) for mean in ("image", "batch")
+    )
     ratios = [(each[1].mean() / each[0].mean()).item() for each in (by_image, by_batch)]
     missing = [int((~kept).sum()) for kept in Kept(torch.tensor([True, False]), 2.0).kept(16, 16)]
     assert ratios[0] == pytest.approx(1, abs=0.5)
@@ -97,7 +101,9 @@ def test_every_image_counts_the_same_by_image_and_hardly_one_by_batch():
 
 def test_parts_of_a_picture_and_unknown_means_are_refused():
     patches = torch.randn(2, 3, 48)
-    with pytest.raises(ValueError, match="Spectrum: prediction: expected all 6 patches, got 3; set the objective"):
+    with pytest.raises(
+        ValueError, match="Spectrum: prediction: expected all 6 patches, got 3; set the objective"
+    ):
         Spectrum()(patches, patches, grid=(2, 3), patch=PATCH)
     with pytest.raises(ValueError, match="Spectrum: mean: expected one of image, batch, got 'all'"):
         Spectrum(mean="all")

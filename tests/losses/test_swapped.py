@@ -16,7 +16,11 @@ def make(width=8, clusters=6, **options):
     torch.manual_seed(0)
     loss = Swapped(clusters, **options)
     loss.build(width, None)
-    return loss, torch.randn(4, 9, width, requires_grad=True), torch.randn(4, 9, width, requires_grad=True)
+    return (
+        loss,
+        torch.randn(4, 9, width, requires_grad=True),
+        torch.randn(4, 9, width, requires_grad=True),
+    )
 
 
 def plain_labels(scores, epsilon=0.05, iterations=10):
@@ -57,12 +61,21 @@ def test_who_learns_from_which_term():
         found = torch.autograd.grad(term, parts, retain_graph=True, allow_unused=True)
         assert [grad is not None for grad in found] == learns
     with torch.no_grad():
-        labels = [loss._labels(tokens, scores) for tokens, scores in ((prediction, ours), (target, theirs))]
+        labels = [
+            loss._labels(tokens, scores)
+            for tokens, scores in ((prediction, ours), (target, theirs))
+        ]
     whole = torch.autograd.grad(loss(prediction, target).sum(), parts, retain_graph=True)
-    first = torch.autograd.grad(loss.cross_entropy(theirs, labels[0]).sum(), parts[1:], retain_graph=True)
-    (second,) = torch.autograd.grad(loss.cross_entropy(ours, labels[1]).sum(), parts[:1], retain_graph=True)
+    first = torch.autograd.grad(
+        loss.cross_entropy(theirs, labels[0]).sum(), parts[1:], retain_graph=True
+    )
+    (second,) = torch.autograd.grad(
+        loss.cross_entropy(ours, labels[1]).sum(), parts[:1], retain_graph=True
+    )
     torch.testing.assert_close(whole, (second, *first))
-    loss(prediction, target.detach()).sum().backward()  # a frozen target: the first term teaches prototypes alone
+    loss(
+        prediction, target.detach()
+    ).sum().backward()  # a frozen target: the first term teaches prototypes alone
     assert loss.prototypes.weight.grad.abs().sum() > 0
 
 
@@ -77,7 +90,9 @@ def test_knowing_nothing_costs_chance():
 def test_labels_of_random_tokens_use_the_prototypes():
     loss, _, _ = make(width=32, clusters=100)
     target = torch.randn(50, 80, 32)
-    gauges = {name: tally.value for name, tally in loss.gauges(torch.randn(50, 80, 32), target).items()}
+    gauges = {
+        name: tally.value for name, tally in loss.gauges(torch.randn(50, 80, 32), target).items()
+    }
     assert gauges["used"] > 0.95
     assert gauges["balance"] > 0.97
     assert gauges["agreement"] < 0.05
@@ -109,5 +124,7 @@ def test_half_precision_tokens_give_finite_losses_and_the_same_labels():
 
 
 def test_balance_by_position_is_refused():
-    with pytest.raises(ValueError, match="Swapped: transport: expected one by batch, got 'position'"):
+    with pytest.raises(
+        ValueError, match="Swapped: transport: expected one by batch, got 'position'"
+    ):
         Swapped(transport=Transport(by="position"))

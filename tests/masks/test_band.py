@@ -40,7 +40,9 @@ def test_predictions_are_pasted_into_what_is_kept():
     pasted = torch.fft.rfft2(band.pasted(predicted, pixels))
     kept = band.kept(8, 8)[:, None, None].expand_as(pasted)
     torch.testing.assert_close(pasted[kept], torch.fft.rfft2(pixels)[kept], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(pasted[~kept], torch.fft.rfft2(predicted)[~kept], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        pasted[~kept], torch.fft.rfft2(predicted)[~kept], atol=1e-5, rtol=1e-4
+    )
 
 
 def test_no_patch_is_hidden_and_every_patch_is_predicted():

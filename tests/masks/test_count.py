@@ -33,7 +33,9 @@ def test_count(patches, ratio, rounding, visible):
 def test_every_count_is_in_range():
     for rounding in ("keep-floor", "mask-floor", "ceil", "round"):
         for patches in (0, 1, 49, 196):
-            assert all(0 <= visible_count(patches, tenth / 10, rounding) <= patches for tenth in range(11))
+            assert all(
+                0 <= visible_count(patches, tenth / 10, rounding) <= patches for tenth in range(11)
+            )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ def spectrum(noise):
     return torch.stack([power[ring == r].mean() for r in range(4)])
 
 
-@pytest.mark.parametrize(("band", "loudest"), [("low", {0}), ("high", {2, 3}), ("band", {0, 1}), ("stop", {3})])
+@pytest.mark.parametrize(
+    ("band", "loudest"), [("low", {0}), ("high", {2, 3}), ("band", {0, 1}), ("stop", {3})]
+)
 def test_band(band, loudest):
     noise = patterns(16, 32, band)
     assert noise.shape == (16, 32, 32) and noise.dtype == torch.float32 and noise.isfinite().all()
@@ -33,7 +35,9 @@ def test_stop_is_quiet_where_band_is_loud():
 
 def test_low_pass_masks_are_blobs_and_high_pass_masks_dust():
     def neighbours_alike(band):
-        hidden = mask.filtered(torch.arange(64), patterns(64, 20, band), (14, 14), 49).boolean.view(64, 14, 14)
+        hidden = mask.filtered(torch.arange(64), patterns(64, 20, band), (14, 14), 49).boolean.view(
+            64, 14, 14
+        )
         return (hidden[:, :, 1:] == hidden[:, :, :-1]).float().mean().item()
 
     uniform = 0.75**2 + 0.25**2
@@ -42,7 +46,10 @@ def test_low_pass_masks_are_blobs_and_high_pass_masks_dust():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(dict(band="pink"), "band: expected"), (dict(band="low", sigma=3.0), "sigma: expected 0 < sigma < wide")],
+    [
+        (dict(band="pink"), "band: expected"),
+        (dict(band="low", sigma=3.0), "sigma: expected 0 < sigma < wide"),
+    ],
 )
 def test_bad_input_is_refused(arguments, message):
     with pytest.raises(ValueError, match=f"patterns: {message}"):

@@ -61,7 +61,9 @@ def test_masks_depend_on_seed_step_view_and_index_alone(name):
     assert len(whole.hidden.unique(dim=0)) > 1
     for draw in (Draw(2, 2), Draw(1, 3), Draw(1, 2, 1)):
         other = draw_with(copy.deepcopy(policy), grid, draw)
-        assert other.hidden.shape != whole.hidden.shape or not torch.equal(other.hidden, whole.hidden)
+        assert other.hidden.shape != whole.hidden.shape or not torch.equal(
+            other.hidden, whole.hidden
+        )
 
 
 def test_counts_are_the_papers():
@@ -90,17 +92,23 @@ def test_ranked_hides_the_hard_ones_first():
     hidden = policy(torch.arange(1), (2, 4), Draw(0, 5), scores).hidden
     assert {2, 5, 6} <= set(hidden[0].tolist())
     assert hidden.shape == (1, 6)
-    easiest = masks.Ranked(0.75, 0.5, hide="lowest")(torch.arange(1), (2, 4), Draw(0, 5), scores).hidden
+    easiest = masks.Ranked(0.75, 0.5, hide="lowest")(
+        torch.arange(1), (2, 4), Draw(0, 5), scores
+    ).hidden
     assert {0, 1, 3} <= set(easiest[0].tolist())
 
 
-@pytest.mark.parametrize("share, count", [(0.0, 0), (0.0068, 0), (0.007, 1), (0.25, 36), (0.4999, 73), (0.5, 73)])
+@pytest.mark.parametrize(
+    "share, count", [(0.0, 0), (0.0068, 0), (0.007, 1), (0.25, 36), (0.4999, 73), (0.5, 73)]
+)
 def test_the_hard_share_is_of_the_hidden_and_rounds_down(share, count):
     index, scores = torch.arange(3), torch.rand(3, 196, generator=torch.Generator().manual_seed(0))
     found = masks.Ranked(0.75, share)(index, (14, 14), Draw(5, 7), scores)
     expected = ops.ranked(index, scores, 49, count, seed=5, step=7)
     assert torch.equal(found.hidden, expected.hidden)
-    assert not torch.equal(found.hidden, ops.ranked(index, scores, 49, count + 2, seed=5, step=7).hidden)
+    assert not torch.equal(
+        found.hidden, ops.ranked(index, scores, 49, count + 2, seed=5, step=7).hidden
+    )
 
 
 @pytest.mark.parametrize("name", ["ranked", "weighted", "priority"])
@@ -141,7 +149,9 @@ def test_a_ratio_may_follow_a_schedule(name):
         found = policy(torch.arange(2), (8, 8), draw)
         mask = found[0] if name == "disjoint" else found
         assert mask.hidden.shape == (2, hidden)
-        fixed = RISING[name](ratio=hidden / 64, rounding="keep-floor", steps=8)(torch.arange(2), (8, 8), draw)
+        fixed = RISING[name](ratio=hidden / 64, rounding="keep-floor", steps=8)(
+            torch.arange(2), (8, 8), draw
+        )
         assert torch.equal(mask.hidden, (fixed[0] if name == "disjoint" else fixed).hidden)
     with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0"):
         RISING[name](ratio=Linear(0.25, 0.75))(torch.arange(2), (8, 8), Draw(0, 0))
@@ -151,7 +161,10 @@ def test_blocks_keep_off_the_last_row_and_column_as_released():
     for step in range(40):
         mask = masks.MultiBlock(0.2, edges=False)(torch.arange(4), (14, 14), Draw(0, step))
         rows, columns = mask.predicted // 14, mask.predicted % 14
-        assert max(rows.max(), columns.max(), (mask.visible // 14).max(), (mask.visible % 14).max()) < 13
+        assert (
+            max(rows.max(), columns.max(), (mask.visible // 14).max(), (mask.visible % 14).max())
+            < 13
+        )
 
 
 def test_a_context_may_be_cut_in_raster_order():

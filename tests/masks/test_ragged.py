@@ -80,7 +80,9 @@ def dense(policy, on="predicted"):
     """Predicts pixels of 14 x 14 patches from tokens of all of them."""
     torch.manual_seed(0)
     encoder = encoders.ViT(24, 1, 2, image=56, patch=4, hidden="token")
-    return Method(encoder, [Objective(targets.Pixels, predictors.Linear, losses.MSE(), on=on)], policy)
+    return Method(
+        encoder, [Objective(targets.Pixels, predictors.Linear, losses.MSE(), on=on)], policy
+    )
 
 
 def pictures(count=4):
@@ -126,7 +128,9 @@ def test_an_image_that_hides_nothing_counts_for_nothing(monkeypatch):
 
 def test_hidden_patches_alone_are_replaced():
     method, batch = dense(masks.RaggedBlock(0.385)), pictures()
-    boolean = method(batch, 0).mask.boolean(196).view(4, 1, 14, 1, 14, 1).expand(-1, 3, -1, 4, -1, 4)
+    boolean = (
+        method(batch, 0).mask.boolean(196).view(4, 1, 14, 1, 14, 1).expand(-1, 3, -1, 4, -1, 4)
+    )
     other = torch.where(boolean.reshape(4, 3, 56, 56), 9.0, batch.views[0])
     changed = method(Batch([other], batch.index, batch.label), 0).features.tokens
     torch.testing.assert_close(changed, method(batch, 0).features.tokens)
@@ -153,13 +157,16 @@ def test_encoders_that_drop_and_objectives_on_visible_patches_are_refused():
 
 def test_a_mask_that_could_hide_everything_is_refused():
     with pytest.raises(
-        ConfigError, match="RaggedBlock: ratio: expected one that leaves a patch visible, got 196 of 196"
+        ConfigError,
+        match="RaggedBlock: ratio: expected one that leaves a patch visible, got 196 of 196",
     ):
         drawn(1.0)
 
 
 def test_another_mean_is_refused():
-    with pytest.raises(ValueError, match="RaggedBlock: mean: expected 'patch' or 'image', got 'batch'"):
+    with pytest.raises(
+        ValueError, match="RaggedBlock: mean: expected 'patch' or 'image', got 'batch'"
+    ):
         masks.RaggedBlock(mean="batch")
 
 

@@ -35,9 +35,12 @@ def test_a_method_masks_one_view_and_not_the_other():
 def test_a_view_whose_policy_hides_nothing_cannot_be_predicted_from():
     objective = Objective(targets.Pixels, TINY, losses.MSE(), source=1)
     with pytest.raises(
-        ValueError, match="Objective pixels: on: expected patches to predict, got none, as ByView hid"
+        ValueError,
+        match="Objective pixels: on: expected patches to predict, got none, as ByView hid",
     ):
-        make_method(objectives=[objective], mask=masks.ByView((masks.Uniform(0.75), masks.Uniform(0.0))))
+        make_method(
+            objectives=[objective], mask=masks.ByView((masks.Uniform(0.75), masks.Uniform(0.0)))
+        )
 
 
 def test_policies_of_a_view_agree_in_their_number_of_masks():
@@ -50,7 +53,9 @@ def test_policies_of_a_view_agree_in_their_number_of_masks():
 
 
 def test_several_masks_of_a_view_are_drawn_apart():
-    policy = masks.Several((masks.Uniform(0.5), masks.Uniform(0.5), None, masks.Disjoint(0.5, draws=2)))
+    policy = masks.Several(
+        (masks.Uniform(0.5), masks.Uniform(0.5), None, masks.Disjoint(0.5, draws=2))
+    )
     assert policy.draws == 5
     first, second, whole, third, fourth = policy(INDEX, (8, 8), Draw(1, 2))
     assert whole is None

@@ -44,13 +44,28 @@ def product(features, prototypes, **options):
 # name: (what to call, arguments, who may speak)
 CALLS = {
     "uniform": (mask.uniform, dict(index=INDEX, grid=(3, 4), visible=4, unit=1, **DRAW)),
-    "filtered": (mask.filtered, dict(index=INDEX, bank=torch.rand(2, 8, 8), grid=(3, 4), visible=4, **DRAW)),
-    "disjoint": (mask.disjoint, dict(index=INDEX, patches=12, visible=6, views=2, covered=None, **DRAW)),
+    "filtered": (
+        mask.filtered,
+        dict(index=INDEX, bank=torch.rand(2, 8, 8), grid=(3, 4), visible=4, **DRAW),
+    ),
+    "disjoint": (
+        mask.disjoint,
+        dict(index=INDEX, patches=12, visible=6, views=2, covered=None, **DRAW),
+    ),
     "budget": (mask.budget, dict(index=INDEX, grids=[(3, 4), 5], visible=6, alpha=1.0, **DRAW)),
     "subset": (mask.subset, dict(index=INDEX, ids=torch.arange(20).view(4, 5), count=2, **DRAW)),
-    "expand": (mask.expand, dict(boolean=torch.tensor([[True, False]] * 3), grid=(4, 2), visible=4, unit=(2, 2))),
-    "weighted": (mask.weighted, dict(index=INDEX, weights=SCORES, visible=4, draw="visible", **DRAW)),
-    "ranked": (mask.ranked, dict(index=INDEX, scores=SCORES, visible=4, hard=2, hide="highest", **DRAW)),
+    "expand": (
+        mask.expand,
+        dict(boolean=torch.tensor([[True, False]] * 3), grid=(4, 2), visible=4, unit=(2, 2)),
+    ),
+    "weighted": (
+        mask.weighted,
+        dict(index=INDEX, weights=SCORES, visible=4, draw="visible", **DRAW),
+    ),
+    "ranked": (
+        mask.ranked,
+        dict(index=INDEX, scores=SCORES, visible=4, hard=2, hide="highest", **DRAW),
+    ),
     "priority": (mask.priority, dict(index=INDEX, priority=SCORES, visible=4, **DRAW)),
     "block": (mask.block, dict(index=INDEX, hidden=20, **BLOCKS)),
     "ragged_block": (mask.ragged_block, dict(index=INDEX, hidden=20, **BLOCKS)),
@@ -60,11 +75,28 @@ CALLS = {
     ),
     "multi_block": (
         mask.multi_block,
-        dict(index=INDEX, grid=(8, 8), visible=10, target=(2, 2), context=(6, 6), blocks=2, edges=True, **DRAW),
+        dict(
+            index=INDEX,
+            grid=(8, 8),
+            visible=10,
+            target=(2, 2),
+            context=(6, 6),
+            blocks=2,
+            edges=True,
+            **DRAW,
+        ),
     ),
     "block_size": (
         mask.block_size,
-        dict(grid=(8, 8), share=(0.1, 0.2), aspect=(1.0, 1.0), which=0, together=True, edges=True, **DRAW),
+        dict(
+            grid=(8, 8),
+            share=(0.1, 0.2),
+            aspect=(1.0, 1.0),
+            which=0,
+            together=True,
+            edges=True,
+            **DRAW,
+        ),
     ),
     "relative_loss": (rank.relative_loss, dict(scores=SCORES, losses=SCORES * 2, epsilon=0.0)),
     "relative_sums": (rank.relative_sums, dict(scores=SCORES, losses=SCORES * 2, epsilon=0.0)),
@@ -73,14 +105,37 @@ CALLS = {
     "assign": (kmeans.assign, dict(points=POINTS, centroids=CENTROIDS, metric="l2")),
     "accumulate": (
         kmeans.accumulate,
-        dict(points=POINTS, assignment=FOUND, statistics=statistics(), weights=torch.ones(8), metric="l2"),
+        dict(
+            points=POINTS,
+            assignment=FOUND,
+            statistics=statistics(),
+            weights=torch.ones(8),
+            metric="l2",
+        ),
     ),
-    "update": (kmeans.update, dict(statistics=statistics(), centroids=CENTROIDS, metric="l2", empty="split")),
-    "assign_balanced": (kmeans.assign_balanced, dict(points=POINTS, centroids=CENTROIDS, max_size=5, metric="l2")),
-    "plus_plus": (kmeans.plus_plus, dict(points=POINTS, clusters=3, weights=torch.ones(8), metric="l2", seed=0)),
+    "update": (
+        kmeans.update,
+        dict(statistics=statistics(), centroids=CENTROIDS, metric="l2", empty="split"),
+    ),
+    "assign_balanced": (
+        kmeans.assign_balanced,
+        dict(points=POINTS, centroids=CENTROIDS, max_size=5, metric="l2"),
+    ),
+    "plus_plus": (
+        kmeans.plus_plus,
+        dict(points=POINTS, clusters=3, weights=torch.ones(8), metric="l2", seed=0),
+    ),
     "fit": (
         fit,
-        dict(data=POINTS, weights=torch.ones(8), clusters=2, start="random", iterations=3, restarts=1, rows=5)
+        dict(
+            data=POINTS,
+            weights=torch.ones(8),
+            clusters=2,
+            start="random",
+            iterations=3,
+            restarts=1,
+            rows=5,
+        )
         | dict(tolerance=0.0, empty="split", max_size=None, decay=1.0, seed=0, metric="l2"),
     ),
     "partial_fit": (partial_fit, dict(points=POINTS, weights=torch.ones(8))),
@@ -88,7 +143,15 @@ CALLS = {
     "hierarchy": (hierarchy, dict(data=POINTS, weights=None, top=2, inside=2, iterations=2)),
     "sinkhorn.plan": (
         sinkhorn.plan,
-        dict(scores=SCORES, epsilon=0.05, iterations=3, tolerance=0.0, first="rows", last="rows", domain="log")
+        dict(
+            scores=SCORES,
+            epsilon=0.05,
+            iterations=3,
+            tolerance=0.0,
+            first="rows",
+            last="rows",
+            domain="log",
+        )
         | dict(rows=None, columns=None, mass=None, row_relax=None, column_relax=None),
     ),
     "sinkhorn.labels": (sinkhorn.labels, dict(scores=SCORES)),
@@ -98,12 +161,18 @@ CALLS = {
         dict(scores=SCORES, rows=torch.ones(4), columns=torch.full((12,), 1 / 3)),
     ),
     "sinkhorn.product": (product, dict(features=POINTS, prototypes=CENTROIDS, epsilon=0.05)),
-    "sinkhorn.plan_sums": (sinkhorn.plan_sums, dict(scores=SCORES, potentials=POTENTIALS, epsilon=0.05)),
+    "sinkhorn.plan_sums": (
+        sinkhorn.plan_sums,
+        dict(scores=SCORES, potentials=POTENTIALS, epsilon=0.05),
+    ),
     "doubly_stochastic": (
         sinkhorn.doubly_stochastic,
         dict(affinity=SQUARE, epsilon=1.0, iterations=10, tolerance=1e-4),
     ),
-    "sinkhorn.column_sums": (sinkhorn.column_sums, dict(scores=SCORES[None], row=ROW, epsilon=0.05)),
+    "sinkhorn.column_sums": (
+        sinkhorn.column_sums,
+        dict(scores=SCORES[None], row=ROW, epsilon=0.05),
+    ),
     "sinkhorn.sweep": (
         sinkhorn.sweep,
         dict(scores=SCORES[None], row=ROW, column=COLUMN, log_rows=ROW, epsilon=0.05),
@@ -112,7 +181,10 @@ CALLS = {
         sinkhorn.write_plan,
         dict(scores=SCORES[None], row=ROW, column=COLUMN, epsilon=0.05),
     ),
-    "sinkhorn.write_labels": (sinkhorn.write_labels, dict(scores=SCORES[None], column=COLUMN, epsilon=0.05)),
+    "sinkhorn.write_labels": (
+        sinkhorn.write_labels,
+        dict(scores=SCORES[None], column=COLUMN, epsilon=0.05),
+    ),
 }
 
 # Who speaks for an op, where that is not the op itself: what it is made of.
@@ -123,7 +195,9 @@ SPEAKERS = {
     "expand": ["subset"],
     "plus_plus": ["assign"],
     "doubly_stochastic": ["sinkhorn"],
-    **dict.fromkeys(["fit", "partial_fit", "predict"], ("KMeans", "assign", "accumulate", "update", "plus_plus")),
+    **dict.fromkeys(
+        ["fit", "partial_fit", "predict"], ("KMeans", "assign", "accumulate", "update", "plus_plus")
+    ),
     "hierarchy": ["HierarchicalKMeans", "KMeans", "assign"],
 }
 

@@ -75,25 +75,41 @@ def test_block_equals_reference(grid, hidden, area, aspect, duration, tries, dev
     ragged = ops.ragged_block(indices().to(device), grid, hidden, **law, **DRAW)
     sources = [reference.block.words_of(int(i), **DRAW) for i in indices()]
     check_mask(on_cpu(exact), np.prod(grid) - hidden)
-    check_equals(exact.boolean, [reference.block.block(s, grid, hidden, **law, exact=True) for s in sources])
-    check_equals(ragged.boolean, [reference.block.block(s, grid, hidden, **law, exact=False) for s in sources])
+    check_equals(
+        exact.boolean, [reference.block.block(s, grid, hidden, **law, exact=True) for s in sources]
+    )
+    check_equals(
+        ragged.boolean,
+        [reference.block.block(s, grid, hidden, **law, exact=False) for s in sources],
+    )
     assert torch.equal(ragged.hidden, ragged.boolean.sum(1))
 
 
 @pytest.mark.parametrize(("grid", "visible", "aspect", "roll"), WINDOWS)
 def test_inverse_block_equals_reference(grid, visible, aspect, roll, device):
-    result = ops.inverse_block(indices().to(device), grid, visible, aspect=aspect, roll=roll, **DRAW)
+    result = ops.inverse_block(
+        indices().to(device), grid, visible, aspect=aspect, roll=roll, **DRAW
+    )
     sources = [reference.block.words_of(int(i), **DRAW) for i in indices()]
     check_mask(on_cpu(result), visible)
-    check_equals(result.boolean, [reference.block.inverse_block(s, grid, visible, aspect, roll) for s in sources])
+    check_equals(
+        result.boolean,
+        [reference.block.inverse_block(s, grid, visible, aspect, roll) for s in sources],
+    )
 
 
-@pytest.mark.parametrize(("grid", "visible", "blocks", "target", "context", "edges", "raster"), TARGETS)
-def test_multi_block_equals_reference(grid, visible, blocks, target, context, edges, raster, device):
+@pytest.mark.parametrize(
+    ("grid", "visible", "blocks", "target", "context", "edges", "raster"), TARGETS
+)
+def test_multi_block_equals_reference(
+    grid, visible, blocks, target, context, edges, raster, device
+):
     law = dict(blocks=blocks, target=target, context=context, edges=edges, raster=raster)
     result = ops.multi_block(indices().to(device), grid, visible, **law, **DRAW)
     sources = [reference.block.words_of(int(i), **DRAW) for i in indices()]
-    targets, hide = zip(*(reference.block.multi_block(s, grid, visible, **law) for s in sources), strict=True)
+    targets, hide = zip(
+        *(reference.block.multi_block(s, grid, visible, **law) for s in sources), strict=True
+    )
     check_mask(on_cpu(Mask(*result[:3])), visible)
     check_equals(result.boolean, hide)
     check_equals(result.targets, targets)
@@ -105,7 +121,9 @@ def calls():
         lambda index: ops.block(index, (14, 14), 75, seed=1).boolean,
         lambda index: ops.ragged_block(index, (14, 14), 75, seed=1).boolean,
         lambda index: ops.inverse_block(index, (16, 16), 90, seed=1).boolean,
-        lambda index: ops.multi_block(index, (14, 14), 40, target=(6, 6), context=(13, 13), seed=1).targets,
+        lambda index: (
+            ops.multi_block(index, (14, 14), 40, target=(6, 6), context=(13, 13), seed=1).targets
+        ),
     ]
 
 
@@ -126,40 +144,75 @@ def test_mask_depends_on_the_image_alone(call, device):
 
 def test_masks_of_other_draws_differ():
     index = torch.arange(8)
-    masks = [mask.block(index, (14, 14), 75, seed=a, step=b, view=c).boolean for a, b, c in np.ndindex(2, 2, 2)]
+    masks = [
+        mask.block(index, (14, 14), 75, seed=a, step=b, view=c).boolean
+        for a, b, c in np.ndindex(2, 2, 2)
+    ]
     assert len({tuple(m.flatten().tolist()) for m in masks}) == 8
 
 
 def test_numpy_in_numpy_out():
     assert isinstance(mask.ragged_block(np.arange(4), (14, 14), 75).hidden, np.ndarray)
-    assert isinstance(mask.multi_block(np.arange(4), (4, 4), 2, target=(2, 2), context=(4, 4)).targets, np.ndarray)
+    assert isinstance(
+        mask.multi_block(np.arange(4), (4, 4), 2, target=(2, 2), context=(4, 4)).targets, np.ndarray
+    )
 
 
 REFUSED = [
     (lambda i: ops.block(i, (14, 14), 197), "block: hidden: expected 0 to 196"),
-    (lambda i: ops.block(i, (14, 0), 0), "block: grid: expected at least one patch, got 1 x 14 x 0"),
+    (
+        lambda i: ops.block(i, (14, 0), 0),
+        "block: grid: expected at least one patch, got 1 x 14 x 0",
+    ),
     (lambda i: ops.block(i, (2, 2, 2, 2), 0), "grid: expected 1 to 3 sizes"),
-    (lambda i: ops.block(i, (14, 14), 75, area=(0, 5)), "block: area: expected 1 <= low <= high <= 196"),
+    (
+        lambda i: ops.block(i, (14, 14), 75, area=(0, 5)),
+        "block: area: expected 1 <= low <= high <= 196",
+    ),
     (lambda i: ops.block(i, (14, 14), 75, area=(16, 9)), "block: area: expected 1 <= low"),
-    (lambda i: ops.block(i, (14, 14), 75, area=(16, float("nan"))), "block: area: expected 1 <= low"),
+    (
+        lambda i: ops.block(i, (14, 14), 75, area=(16, float("nan"))),
+        "block: area: expected 1 <= low",
+    ),
     (
         lambda i: ops.block(i, (1, 196), 75),
         r"block: area: expected a smallest block that fits 1 x 195 \(the most on 1 x 196\)",
     ),
-    (lambda i: ops.block(i, (7, 7), 49, area=(43, 49), aspect=(1, 1)), "block: area: .* fits 6 x 6"),
+    (
+        lambda i: ops.block(i, (7, 7), 49, area=(43, 49), aspect=(1, 1)),
+        "block: area: .* fits 6 x 6",
+    ),
     (lambda i: ops.block(i, (7, 7), 49, area=(43, 49)), "block: area: .* fits 6 x 6"),
-    (lambda i: ops.block(i, (7, 9), 49, area=(14, 14), aspect=(3.2, 3.5)), "block: area: .* fits 6 x 8"),
-    (lambda i: ops.block(i, (14, 14), 75, aspect=(2, 1)), "block: aspect: expected 0 < low <= high, got 2 to 1"),
+    (
+        lambda i: ops.block(i, (7, 9), 49, area=(14, 14), aspect=(3.2, 3.5)),
+        "block: area: .* fits 6 x 8",
+    ),
+    (
+        lambda i: ops.block(i, (14, 14), 75, aspect=(2, 1)),
+        "block: aspect: expected 0 < low <= high, got 2 to 1",
+    ),
     (lambda i: ops.block(i, (14, 14), 75, aspect=(0, 1)), "block: aspect: expected 0 < low"),
-    (lambda i: ops.block(i, (14, 14), 75, aspect=(float("nan"), 1)), "block: aspect: expected 0 < low"),
-    (lambda i: ops.block(i, (8, 7, 7), 157, duration=(1, 9)), "block: duration: expected 1 <= low <= high <= 8"),
+    (
+        lambda i: ops.block(i, (14, 14), 75, aspect=(float("nan"), 1)),
+        "block: aspect: expected 0 < low",
+    ),
+    (
+        lambda i: ops.block(i, (8, 7, 7), 157, duration=(1, 9)),
+        "block: duration: expected 1 <= low <= high <= 8",
+    ),
     (lambda i: ops.block(i, (14, 14), 75, tries=0), "block: tries: expected 1 to 2"),
     (lambda i: ops.block(i, (14, 14), 75, step=-1), "block: seed, step, view: expected 0 or more"),
     (lambda i: ops.block(i - 1, (14, 14), 75), "block: index: expected 0 to 2"),
     (lambda i: ops.ragged_block(i, (14, 14), -1), "ragged_block: hidden: expected 0 to 196"),
-    (lambda i: ops.ragged_block(i, (14, 14), 75, view=256), "ragged_block: view: expected below 256"),
+    (
+        lambda i: ops.ragged_block(i, (14, 14), 75, view=256),
+        "ragged_block: view: expected below 256",
+    ),
     (lambda i: ops.inverse_block(i, (16, 16), 257), "inverse_block: visible: expected 0 to 256"),
-    (lambda i: ops.inverse_block(i, (4, 4, 4), 9), "inverse_block: visible: expected as many patches in each of 4"),
+    (
+        lambda i: ops.inverse_block(i, (4, 4, 4), 9),
+        "inverse_block: visible: expected as many patches in each of 4",
+    ),
     (
         lambda i: ops.multi_block(i, (4, 4), 13, target=(2, 2), context=(4, 4)),
         "multi_block: visible: expected at most 12",
@@ -181,7 +234,10 @@ REFUSED = [
         "multi_block: blocks: expected",
     ),
     (lambda i: ops.block_size((14, 14), share=(0.2, 0.1)), "block_size: share: expected 0 < low"),
-    (lambda i: ops.block_size((1, 14), share=(0.1, 0.2), edges=False), "block_size: grid: expected 2 x 2"),
+    (
+        lambda i: ops.block_size((1, 14), share=(0.1, 0.2), edges=False),
+        "block_size: grid: expected 2 x 2",
+    ),
 ]
 
 
@@ -215,5 +271,7 @@ def test_ops_compile_into_one_graph():
     def every(index):
         return [call(index) for call in calls()]
 
-    for compiled, eager in zip(torch.compile(every, fullgraph=True)(index), every(index), strict=True):
+    for compiled, eager in zip(
+        torch.compile(every, fullgraph=True)(index), every(index), strict=True
+    ):
         assert torch.equal(compiled, eager)

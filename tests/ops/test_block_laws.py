@@ -23,7 +23,9 @@ def same_law(ours, theirs):
         np.where(np.isin(theirs, values[counts < 20]), -1, theirs),
     )
     kinds = np.unique(np.concatenate(bins))
-    return stats.chi2_contingency([[np.sum(b == kind) for kind in kinds] for b in bins]).pvalue > 1e-3
+    return (
+        stats.chi2_contingency([[np.sum(b == kind) for kind in kinds] for b in bins]).pvalue > 1e-3
+    )
 
 
 def described(policy, *law, count=1500):
@@ -74,13 +76,17 @@ def test_blocks_follow_the_description(exact):
     ours = policy(IMAGES, (14, 14), 75, **BEIT, tries=10).boolean.view(-1, 14, 14).numpy()
     for statistic in (lambda m: m.sum((1, 2)), lambda m: m[:, 0].sum(1), rows_hit):
         assert same_law(statistic(ours), statistic(theirs))
-    narrow = described(reference.block.block, (1, 14, 14), 75, (16, None), (0.6, 1 / 0.6), (1, 1), 10, exact)[:, 0]
+    narrow = described(
+        reference.block.block, (1, 14, 14), 75, (16, None), (0.6, 1 / 0.6), (1, 1), 10, exact
+    )[:, 0]
     assert not same_law(rows_hit(ours), rows_hit(narrow))  # another law is told apart
 
 
 def test_cubes_last_a_uniform_number_of_frames():
     law = dict(area=(49, 49), aspect=(1, 1), tries=1)
-    three = mask.ragged_block(IMAGES, (8, 8, 8), 3 * 49, **law, duration=(3, 3)).boolean.view(-1, 8, 64)
+    three = mask.ragged_block(IMAGES, (8, 8, 8), 3 * 49, **law, duration=(3, 3)).boolean.view(
+        -1, 8, 64
+    )
     assert torch.equal(three.any(2).sum(1), torch.full((len(IMAGES),), 3))
     assert three.sum((1, 2)).eq(3 * 49).all()
     # The first cube fits where it lasts one frame, and ends the search where it does not.
@@ -99,17 +105,25 @@ def test_a_block_is_lower_and_narrower_than_its_grid():
 def test_along_an_axis_of_one_a_block_has_that_one():
     row = mask.ragged_block(IMAGES, (1, 9), 8, area=(8, 8), aspect=(1 / 8, 1 / 8), tries=1)
     assert row.hidden.eq(8).all()
-    assert not row.boolean.view(-1, 9)[:, 1:8].logical_not().any()  # at the left or at the right end
+    assert (
+        not row.boolean.view(-1, 9)[:, 1:8].logical_not().any()
+    )  # at the left or at the right end
     whole = mask.block(IMAGES, 1, 1, area=(1, 1))
     assert whole.boolean.all()
 
 
 @pytest.mark.parametrize(("side", "visible", "share"), [(16, 90, (0.28, 0.4)), (14, 69, (0, 0))])
 def test_visible_block_is_a_full_rectangle_as_often_as_known(side, visible, share):
-    shown = ~mask.inverse_block(IMAGES, (side, side), visible, roll=False).boolean.view(-1, side, side).numpy()
+    shown = (
+        ~mask.inverse_block(IMAGES, (side, side), visible, roll=False)
+        .boolean.view(-1, side, side)
+        .numpy()
+    )
     assert all(is_block(flags) for flags in shown)
     boxes = [box_of(flags) for flags in shown]
-    full = np.mean([(bottom - top + 1) * (right - left + 1) == visible for top, bottom, left, right in boxes])
+    full = np.mean(
+        [(bottom - top + 1) * (right - left + 1) == visible for top, bottom, left, right in boxes]
+    )
     assert share[0] <= full <= share[1]
 
 
@@ -117,7 +131,9 @@ def test_visible_block_follows_the_description():
     theirs = ~described(reference.block.inverse_block, (1, 16, 16), 90, (0.5, 2), False)[:, 0]
     ours = ~mask.inverse_block(IMAGES, (16, 16), 90, roll=False).boolean.view(-1, 16, 16).numpy()
     for side in range(4):
-        assert same_law(*(np.array([box_of(flags)[side] for flags in shown]) for shown in (ours, theirs)))
+        assert same_law(
+            *(np.array([box_of(flags)[side] for flags in shown]) for shown in (ours, theirs))
+        )
 
 
 @pytest.mark.slow
@@ -143,7 +159,9 @@ def test_corners_of_targets_are_uniform():
 @pytest.mark.parametrize("edges", [False, True])
 def test_context_has_no_target_and_keeps_to_the_edges(edges):
     result = mask.multi_block(IMAGES, (14, 14), 30, target=(5, 6), context=(13, 13), edges=edges)
-    seen = torch.zeros(len(IMAGES), 196, dtype=torch.bool).scatter_(1, result.targets.flatten(1), True)
+    seen = torch.zeros(len(IMAGES), 196, dtype=torch.bool).scatter_(
+        1, result.targets.flatten(1), True
+    )
     assert not (seen & ~result.boolean).any()
     touched = (seen | ~result.boolean).view(-1, 14, 14).any(0)
     assert touched[:13, :13].all()
@@ -152,7 +170,9 @@ def test_context_has_no_target_and_keeps_to_the_edges(edges):
 
 def test_context_cut_in_raster_order_loses_the_last_rows():
     last = [
-        mask.multi_block(IMAGES, (14, 14), 20, target=(5, 6), context=(14, 14), raster=raster).visible[:, -1]
+        mask.multi_block(
+            IMAGES, (14, 14), 20, target=(5, 6), context=(14, 14), raster=raster
+        ).visible[:, -1]
         for raster in (True, False)
     ]
     assert last[0].double().mean() + 28 < last[1].double().mean()
@@ -162,16 +182,24 @@ def test_context_cut_in_raster_order_loses_the_last_rows():
 def test_sizes_of_a_step_are_those_of_the_release(side, context):
     steps = range(300)
     law = dict(edges=False, seed=3)
-    windows = {mask.block_size((side, side), share=(0.85, 1), which=1, step=s, **law) for s in steps}
+    windows = {
+        mask.block_size((side, side), share=(0.85, 1), which=1, step=s, **law) for s in steps
+    }
     assert windows == {(context, context)}
-    sizes = [mask.block_size((side, side), share=(0.15, 0.2), aspect=(0.75, 1.5), step=s, **law) for s in steps]
+    sizes = [
+        mask.block_size((side, side), share=(0.15, 0.2), aspect=(0.75, 1.5), step=s, **law)
+        for s in steps
+    ]
     assert [h for h, w in sorted(sizes)] == sorted(h for h, w in sizes)
     rows, columns = np.array(sizes).T
     assert np.corrcoef(rows, columns)[0, 1] < -0.3  # one number drives both: taller is never wider
     assert sizes == [
-        mask.block_size((side, side), share=(0.15, 0.2), aspect=(0.75, 1.5), step=s, **law) for s in steps
+        mask.block_size((side, side), share=(0.15, 0.2), aspect=(0.75, 1.5), step=s, **law)
+        for s in steps
     ]
-    apart = mask.block_size((side, side), share=(0.15, 0.2), aspect=(0.75, 1.5), together=False, **law)
+    apart = mask.block_size(
+        (side, side), share=(0.15, 0.2), aspect=(0.75, 1.5), together=False, **law
+    )
     assert all(n > 0 for n in apart)
 
 

@@ -18,7 +18,9 @@ def least_side(square):
 
 def sides(rows, columns, visible, aspect):
     """The least and greatest rows and columns of a window, in fractions."""
-    low, high = (min(max(a, Fraction(visible, columns**2)), Fraction(rows**2, visible)) for a in aspect)
+    low, high = (
+        min(max(a, Fraction(visible, columns**2)), Fraction(rows**2, visible)) for a in aspect
+    )
     return [
         (least_side(visible * low), least_side(visible * high)),
         (least_side(visible / high), least_side(visible / low)),
@@ -49,6 +51,8 @@ def test_window_has_whole_sides(rows):
 def test_window_of_one_aspect_is_whole(a, b, side):
     """Of aspect a / b, and a b n^2 patches: a n rows, b n columns."""
     grid = (60, 60)
-    shown = ~mask.inverse_block(torch.arange(4), grid, a * b * side**2, aspect=(a / b, a / b), roll=False).boolean
+    shown = ~mask.inverse_block(
+        torch.arange(4), grid, a * b * side**2, aspect=(a / b, a / b), roll=False
+    ).boolean
     shown = shown.view(-1, *grid)
     assert (shown.any(2).sum(1) == a * side).all() and (shown.any(1).sum(1) == b * side).all()

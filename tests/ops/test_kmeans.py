@@ -71,7 +71,9 @@ def test_assign_is_exact_where_rounded_scores_leave_much_open(spread, dtype, met
     centre = torch.randn(8, 24, generator=torch.Generator().manual_seed(1))
     points, centroids = rows(144, 1280, 24, seed=2)
     points = (centre.repeat(18, 1) + points * spread).to(dtype)
-    points[128:] = torch.randn(16, 24, generator=torch.Generator().manual_seed(3)) * 9  # a block that knows well
+    points[128:] = (
+        torch.randn(16, 24, generator=torch.Generator().manual_seed(3)) * 9
+    )  # a block that knows well
     centroids = centre.repeat(160, 1) + centroids * spread
     result = kmeans.assign(points.to(device), centroids.to(device), metric=metric)
     check_nearest(result, points, centroids, metric)
@@ -104,7 +106,13 @@ def test_zero_rows_and_zero_centroids_are_at_cosine_distance_one(device):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 80), st.integers(1, 40), st.integers(0, 10**6), st.sampled_from(METRICS))
+@given(
+    st.integers(1, 40),
+    st.integers(1, 80),
+    st.integers(1, 40),
+    st.integers(0, 10**6),
+    st.sampled_from(METRICS),
+)
 def test_assign_is_exact_for_lattice_points_with_many_ties(b, k, d, seed, metric):
     generator = torch.Generator().manual_seed(seed)
     points = torch.randint(-2, 3, (b, d), generator=generator).float()
@@ -126,7 +134,9 @@ def test_accumulate_and_update_equal_reference(b, k, d, dtype, metric, device):
     weights = torch.rand(b, generator=torch.Generator().manual_seed(3))
     found = kmeans.assign(points.to(device), centroids.to(device), metric=metric)
     statistics = kmeans.Statistics.zeros(k, d, device)
-    kmeans.accumulate(points.to(device), found, statistics, weights=weights.to(device), metric=metric)
+    kmeans.accumulate(
+        points.to(device), found, statistics, weights=weights.to(device), metric=metric
+    )
     expected = reference.kmeans.accumulate(points, *(t.cpu() for t in found), k, weights, metric)
     for got, want in zip(statistics, expected, strict=True):
         torch.testing.assert_close(got.cpu(), want, rtol=1e-9, atol=1e-9)
@@ -156,7 +166,9 @@ def test_chunks_and_threads_do_not_change_a_bit():
 
 def test_negative_labels_are_left_out(device):
     points = torch.ones(4, 3, device=device)
-    found = kmeans.Assignment(torch.tensor([-100, 0, -1, 1], device=device), torch.ones(4, device=device))
+    found = kmeans.Assignment(
+        torch.tensor([-100, 0, -1, 1], device=device), torch.ones(4, device=device)
+    )
     statistics = kmeans.Statistics.zeros(2, 3, device)
     kmeans.accumulate(points, found, statistics)
     assert statistics.counts.tolist() == [1, 1]
@@ -168,7 +180,9 @@ def test_empty_clusters_split_the_largest_at_any_scale(scale, device):
     points = rows(60, 4, 8)[0] * scale + scale
     labels = torch.cat([torch.zeros(40), torch.ones(19), torch.full((1,), 3)]).long()
     statistics = kmeans.Statistics.zeros(6, 8, device)
-    found = kmeans.Assignment(labels.to(device), points.square().sum(1).to(device))  # from the centroids `old`
+    found = kmeans.Assignment(
+        labels.to(device), points.square().sum(1).to(device)
+    )  # from the centroids `old`
     kmeans.accumulate(points.to(device), found, statistics)
     old = torch.zeros(6, 8, device=device)
     new = kmeans.update(statistics, old)
@@ -176,7 +190,9 @@ def test_empty_clusters_split_the_largest_at_any_scale(scale, device):
     means = kmeans.update(statistics, old, empty="keep")
     assert torch.equal(means[2], old[2])
     # 40 gives to 2 (20, 20), then again, by the lower id, to 4 (10, 10), and 2 to 5
-    torch.testing.assert_close((new[0] + new[4] + new[2] + new[5]) / 4, means[0], rtol=0, atol=scale * 0.2)
+    torch.testing.assert_close(
+        (new[0] + new[4] + new[2] + new[5]) / 4, means[0], rtol=0, atol=scale * 0.2
+    )
     assert torch.equal(new[3], means[3])
     assert torch.equal(new[1], means[1])
 
@@ -185,7 +201,9 @@ def test_two_empty_clusters_get_two_donors(device):
     statistics = kmeans.Statistics(
         torch.tensor([[6.0, 6], [0, 0], [5, 0], [0, 0]], dtype=torch.float64),
         torch.tensor([6.0, 0, 5, 0], dtype=torch.float64),
-        torch.tensor([13.0, 0, 6, 0], dtype=torch.float64),  # 1 more than the rows' mean is from the old centroid
+        torch.tensor(
+            [13.0, 0, 6, 0], dtype=torch.float64
+        ),  # 1 more than the rows' mean is from the old centroid
     )
     statistics = kmeans.Statistics(*(t.to(device) for t in statistics))
     new = kmeans.update(statistics, torch.zeros(4, 2, device=device)).cpu()

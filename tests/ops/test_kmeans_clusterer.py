@@ -46,7 +46,9 @@ def test_lloyd_equals_reference(device):
 def test_objective_is_that_of_scikit_learn():
     points, _ = blobs(10, 100, 16, spread=0.7)
     start = points[:20].clone()
-    theirs = sklearn.cluster.KMeans(20, init=start.numpy(), n_init=1, max_iter=12, tol=0, algorithm="lloyd")
+    theirs = sklearn.cluster.KMeans(
+        20, init=start.numpy(), n_init=1, max_iter=12, tol=0, algorithm="lloyd"
+    )
     theirs.fit(points.numpy())
     ours = KMeans(20, start=start, iterations=12).fit(points)
     assert ours.objective == pytest.approx(theirs.inertia_, rel=1e-3)
@@ -58,7 +60,11 @@ def test_objective_is_that_of_scikit_learn():
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 def test_separated_blobs_are_recovered(start, metric, device):
     points, truth = blobs(20, 60, 24)
-    labels = KMeans(20, start=start, metric=metric, restarts=3, device=device).fit(points).predict(points)
+    labels = (
+        KMeans(20, start=start, metric=metric, restarts=3, device=device)
+        .fit(points)
+        .predict(points)
+    )
     assert nmi(truth, labels.cpu()) > 0.95
     names = torch.randperm(20)
     assert nmi(labels.cpu(), names[labels.cpu()]) == pytest.approx(1)
@@ -69,7 +75,11 @@ def test_separated_blobs_are_recovered(start, metric, device):
 def test_objective_never_rises(metric, seed):
     points = torch.randn(400, 6, generator=torch.Generator().manual_seed(seed))
     weights = torch.rand(400, generator=torch.Generator().manual_seed(seed + 99))
-    history = KMeans(12, metric=metric, empty="keep", start="random", seed=seed).fit(points, weights).history
+    history = (
+        KMeans(12, metric=metric, empty="keep", start="random", seed=seed)
+        .fit(points, weights)
+        .history
+    )
     assert len(history) > 2
     assert all(after <= before * (1 + 1e-6) for before, after in itertools.pairwise(history))
 
@@ -77,7 +87,9 @@ def test_objective_never_rises(metric, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_objective_rises_at_splits_alone(seed):
     points = torch.randn(400, 3, generator=torch.Generator().manual_seed(seed)).round(decimals=1)
-    start = torch.cat([points[:6], points[:2], points[:4] * 50 + 100])  # of twelve, six are nearest to nothing
+    start = torch.cat(
+        [points[:6], points[:2], points[:4] * 50 + 100]
+    )  # of twelve, six are nearest to nothing
     centroids, objectives, split = start, [], []
     for _ in range(12):
         found, statistics = assign(points, centroids), Statistics.zeros(12, 3)
@@ -197,7 +209,9 @@ def test_size_cap_holds_and_is_stable():
     furthest = torch.stack([cost[found.labels == k, k].max() for k in range(8)])
     envy = cost < found.distances[:, None] * (1 - 1e-5)  # clusters a row would rather be in
     assert not (envy & ((sizes < 15) | (cost < furthest * (1 - 1e-5)))).any()
-    assert torch.equal(assign_balanced(points, centroids, 120).labels, assign(points, centroids).labels)
+    assert torch.equal(
+        assign_balanced(points, centroids, 120).labels, assign(points, centroids).labels
+    )
     capped = KMeans(8, max_size=15, iterations=5).fit(points)
     assert capped.counts.max() <= 15
 
@@ -240,10 +254,16 @@ def test_two_processes_give_the_answer_of_one(tmp_path):
 def run_start(rank, folder, points, method):
     with one_of_two(rank, folder):
         group = dist.group.WORLD
-        flat = KMeans(6, start=method, seed=3, iterations=4, group=group).fit(points[rank].split(41))
-        nested = HierarchicalKMeans(3, 4, start=method, seed=2, iterations=4, group=group).fit(points[rank])
+        flat = KMeans(6, start=method, seed=3, iterations=4, group=group).fit(
+            points[rank].split(41)
+        )
+        nested = HierarchicalKMeans(3, 4, start=method, seed=2, iterations=4, group=group).fit(
+            points[rank]
+        )
         labels = nested.predict(points[rank])
-        torch.save((flat.centroids, nested.top.centroids, nested.centroids, labels), f"{folder}/{rank}.pt")
+        torch.save(
+            (flat.centroids, nested.top.centroids, nested.centroids, labels), f"{folder}/{rank}.pt"
+        )
 
 
 @pytest.mark.parametrize("method", ["k-means++", "k-means||", "random"])

@@ -19,18 +19,45 @@ NAN = torch.tensor([[1.0, 2, 3], [1, float("nan"), 3]])
     [
         (POINTS[0], CENTROIDS, ValueError, "assign: points: expected 2 axes, got 1"),
         (POINTS, CENTROIDS[0], ValueError, "assign: centroids: expected 2 axes, got 1"),
-        (POINTS, torch.ones(2, 4), ValueError, r"assign: centroids: expected \[K D\] = \[2 3\], got \[2 4\]"),
+        (
+            POINTS,
+            torch.ones(2, 4),
+            ValueError,
+            r"assign: centroids: expected \[K D\] = \[2 3\], got \[2 4\]",
+        ),
         (POINTS, torch.ones(0, 3), ValueError, "assign: centroids: expected at least one"),
-        (torch.ones(4, 0), torch.ones(2, 0), ValueError, "assign: points: expected at least one column"),
-        (POINTS.double(), CENTROIDS, TypeError, "assign: points: expected dtype float32, got float64"),
-        (POINTS, CENTROIDS.bfloat16(), TypeError, "assign: centroids: expected dtype float32, got bfloat16"),
+        (
+            torch.ones(4, 0),
+            torch.ones(2, 0),
+            ValueError,
+            "assign: points: expected at least one column",
+        ),
+        (
+            POINTS.double(),
+            CENTROIDS,
+            TypeError,
+            "assign: points: expected dtype float32, got float64",
+        ),
+        (
+            POINTS,
+            CENTROIDS.bfloat16(),
+            TypeError,
+            "assign: centroids: expected dtype float32, got bfloat16",
+        ),
         (torch.ones(3, 4).T, CENTROIDS, ValueError, "assign: points: expected a contiguous array"),
-        (NAN, CENTROIDS, ValueError, "assign: points: expected rows .* got row 1 with NaN, infinity"),
+        (
+            NAN,
+            CENTROIDS,
+            ValueError,
+            "assign: points: expected rows .* got row 1 with NaN, infinity",
+        ),
         (POINTS / 0, CENTROIDS, ValueError, "assign: points: expected rows .* got row 0"),
         (POINTS * 1e30, CENTROIDS, ValueError, "assign: points: expected rows .* or an overflow"),
         pytest.param(
             *(POINTS, NAN, ValueError, "assign: centroids: expected rows .* got row 1"),
-            marks=pytest.mark.skipif(_core.emulated, reason="CUDA passes over such a centroid, unrefused"),
+            marks=pytest.mark.skipif(
+                _core.emulated, reason="CUDA passes over such a centroid, unrefused"
+            ),
         ),
         (POINTS, CENTROIDS / 0, ValueError, "assign: centroids: expected rows .* got row 0"),
         ([1, 2], CENTROIDS, TypeError, "assign: points: expected a tensor or array, got list"),
@@ -52,7 +79,10 @@ def test_accumulate_refuses():
 
     refuses("accumulate: metric: expected 'l2' or 'cosine', got 'l1'", metric="l1")
     refuses("accumulate: weights: expected finite and not negative, got -1", weights=-torch.ones(4))
-    refuses("accumulate: weights: expected finite and not negative, got nan", weights=torch.ones(4) * np.nan)
+    refuses(
+        "accumulate: weights: expected finite and not negative, got nan",
+        weights=torch.ones(4) * np.nan,
+    )
     refuses(r"accumulate: weights: expected \[B\] = \[4\], got \[3\]", weights=torch.ones(3))
     refuses(
         "accumulate: labels: expected below 2",
@@ -71,7 +101,9 @@ def test_update_refuses():
     zeros = kmeans.Statistics.zeros(2, 3)
     with pytest.raises(ValueError, match="update: empty: expected 'split' or 'keep', got 'drop'"):
         kmeans.update(zeros, CENTROIDS, empty="drop")
-    with pytest.raises(ValueError, match=r"update: centroids: expected \[K D\] = \[2 3\], got \[4 3\]"):
+    with pytest.raises(
+        ValueError, match=r"update: centroids: expected \[K D\] = \[2 3\], got \[4 3\]"
+    ):
         kmeans.update(zeros, POINTS)
 
 
@@ -79,16 +111,38 @@ def test_update_refuses():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("counts", -1.0, "update: counts: expected finite and not negative, got -1 of cluster 1; start"),
-        ("counts", np.nan, "update: counts: expected finite and not negative, got -?nan of cluster 1"),
+        (
+            "counts",
+            -1.0,
+            "update: counts: expected finite and not negative, got -1 of cluster 1; start",
+        ),
+        (
+            "counts",
+            np.nan,
+            "update: counts: expected finite and not negative, got -?nan of cluster 1",
+        ),
         ("errors", -2.0, "update: errors: expected finite and not negative, got -2 of cluster 1"),
-        ("errors", np.inf, "update: errors: expected finite and not negative, got inf of cluster 1"),
-        ("sums", np.nan, "update: sums: expected means that are finite floats, got another of cluster 1; accum"),
-        ("sums", 1e300, "update: sums: expected means that are finite floats, got another of cluster 1"),
+        (
+            "errors",
+            np.inf,
+            "update: errors: expected finite and not negative, got inf of cluster 1",
+        ),
+        (
+            "sums",
+            np.nan,
+            "update: sums: expected means that are finite floats, got another of cluster 1; accum",
+        ),
+        (
+            "sums",
+            1e300,
+            "update: sums: expected means that are finite floats, got another of cluster 1",
+        ),
     ],
 )
 def test_update_refuses_statistics_that_do_not_fit(name, value, message, empty):
-    statistics = kmeans.Statistics(*(torch.ones(shape, dtype=torch.float64) for shape in ((3, 2), (3,), (3,))))
+    statistics = kmeans.Statistics(
+        *(torch.ones(shape, dtype=torch.float64) for shape in ((3, 2), (3,), (3,)))
+    )
     getattr(statistics, name)[1] = value
     with pytest.raises(ValueError, match=message):
         kmeans.update(statistics, torch.ones(3, 2), empty=empty)
@@ -125,7 +179,9 @@ def test_class_refuses_data():
     refuses("KMeans: data: expected an array or an iterable that starts afresh", iter([POINTS]))
     refuses("KMeans: data: expected 2 axes, got 1", POINTS[0])
     refuses("KMeans: data: expected at least one row, got none", POINTS[:0])
-    refuses("KMeans: data: expected at least one row with a positive weight", POINTS, torch.zeros(4))
+    refuses(
+        "KMeans: data: expected at least one row with a positive weight", POINTS, torch.zeros(4)
+    )
     refuses("KMeans: weights: expected 4", POINTS, torch.ones(3))
     refuses("KMeans: weights: expected None beside an iterable", [POINTS], torch.ones(4))
     refuses(r"KMeans: start: expected \[K D\] = \[2 3\], got \[4 3\]", POINTS, start=POINTS)
@@ -148,7 +204,9 @@ def test_plus_plus_chooses_as_scikit_learn_does():
     for seed in range(1200):
         first, second = kmeans.plus_plus(points, 2, seed=seed).tolist()
         counts[0, first, second] += 1
-        _, theirs = sklearn.cluster.kmeans_plusplus(points.numpy(), 2, random_state=seed, n_local_trials=1)
+        _, theirs = sklearn.cluster.kmeans_plusplus(
+            points.numpy(), 2, random_state=seed, n_local_trials=1
+        )
         counts[1, theirs[0], theirs[1]] += 1
     squares = torch.cdist(points, points).double().square().numpy()
     expected = (squares / squares.sum(1, keepdims=True) / 6).ravel()
@@ -166,15 +224,27 @@ def test_plus_plus_follows_weights_and_repeats_when_rows_run_out():
 
 def test_random_start_is_uniform():
     points = torch.arange(8.0)[:, None]
-    starts = [kmeans.KMeans(3, start="random", iterations=0, seed=s).fit(points).centroids for s in range(400)]
+    starts = [
+        kmeans.KMeans(3, start="random", iterations=0, seed=s).fit(points).centroids
+        for s in range(400)
+    ]
     assert all(len(torch.unique(start)) == 3 for start in starts)
-    assert chisquare(torch.bincount(torch.cat(starts)[:, 0].long(), minlength=8).numpy()).pvalue > 1e-3
+    assert (
+        chisquare(torch.bincount(torch.cat(starts)[:, 0].long(), minlength=8).numpy()).pvalue > 1e-3
+    )
 
 
 def test_registered_ops_are_sound():
     found = kmeans.assign(POINTS, CENTROIDS)
     torch.library.opcheck(steps._assign, (POINTS, CENTROIDS, False))
-    given = (POINTS, found.labels, torch.ones(4), found.distances, True, *kmeans.Statistics.zeros(2, 3))
+    given = (
+        POINTS,
+        found.labels,
+        torch.ones(4),
+        found.distances,
+        True,
+        *kmeans.Statistics.zeros(2, 3),
+    )
     torch.library.opcheck(steps._accumulate, given)
     torch.library.opcheck(steps._update, (*kmeans.Statistics.zeros(2, 3), CENTROIDS, False, True))
 
@@ -186,7 +256,8 @@ def test_registered_ops_are_sound():
     points = torch.randn(9, 3)
     centroids = points[:2].clone()
     assert torch.equal(
-        torch.compile(step, fullgraph=True, backend="aot_eager")(points, centroids), step(points, centroids)
+        torch.compile(step, fullgraph=True, backend="aot_eager")(points, centroids),
+        step(points, centroids),
     )
 
 

@@ -6,7 +6,16 @@ import torch
 from pymim.ops import mask
 from tests.ops.masks import DRAW, REFERENCE, assert_equal, indices, scores, to_numpy
 
-SHAPES = [(1, 1, 0), (1, 1, 1), (3, 7, 2), (5, 196, 49), (2, 33, 33), (2, 1568, 160), (0, 4, 2), (1, 0, 0)]
+SHAPES = [
+    (1, 1, 0),
+    (1, 1, 1),
+    (3, 7, 2),
+    (5, 196, 49),
+    (2, 33, 33),
+    (2, 1568, 160),
+    (0, 4, 2),
+    (1, 0, 0),
+]
 KINDS = ["normal", "constant", "ties", "bfloat16", "float16", "huge", "tiny"]
 UNITS = [
     ((14, 14), 48, (2, 2)),
@@ -19,7 +28,10 @@ UNITS = [
 
 @pytest.mark.parametrize(("b", "n", "v"), SHAPES)
 def test_uniform(b, n, v, device):
-    assert_equal(mask.uniform(indices(b).to(device), n, v, **DRAW), REFERENCE.uniform(indices(b), n, v, **DRAW))
+    assert_equal(
+        mask.uniform(indices(b).to(device), n, v, **DRAW),
+        REFERENCE.uniform(indices(b), n, v, **DRAW),
+    )
 
 
 @pytest.mark.parametrize(("grid", "v", "unit"), UNITS)
@@ -30,15 +42,20 @@ def test_units(grid, v, unit, device):
 
 @pytest.mark.parametrize(("grid", "v", "unit"), UNITS)
 def test_expanded_mask_is_the_mask_of_units(grid, v, unit, device):
-    cells, size = [g // u for g, u in zip(grid, unit, strict=True)], torch.tensor(unit).prod().item()
+    cells, size = (
+        [g // u for g, u in zip(grid, unit, strict=True)],
+        torch.tensor(unit).prod().item(),
+    )
     coarse = mask.uniform(indices(3).to(device), cells, v // size, **DRAW)
     assert_equal(
-        mask.expand(coarse.boolean, grid, v, unit=unit), REFERENCE.units(indices(3), grid, v, unit, **DRAW)
+        mask.expand(coarse.boolean, grid, v, unit=unit),
+        REFERENCE.units(indices(3), grid, v, unit, **DRAW),
     )
 
 
 @pytest.mark.parametrize(
-    ("size", "grid", "v"), [((7, 20, 18), (14, 14), 49), ((1, 3, 5), (3, 5), 4), ((2, 9, 9), (1, 9), 9)]
+    ("size", "grid", "v"),
+    [((7, 20, 18), (14, 14), 49), ((1, 3, 5), (3, 5), 4), ((2, 9, 9), (1, 9), 9)],
 )
 def test_filtered(size, grid, v, device):
     bank = scores(1, size[0] * size[1] * size[2]).view(size)
@@ -48,7 +65,9 @@ def test_filtered(size, grid, v, device):
 
 @pytest.mark.parametrize("draw", ["visible", "hidden"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("b", "n", "v"), [(3, 7, 2), (2, 196, 59), (2, 5, 0), (2, 5, 5), (0, 4, 2)])
+@pytest.mark.parametrize(
+    ("b", "n", "v"), [(3, 7, 2), (2, 196, 59), (2, 5, 0), (2, 5, 5), (0, 4, 2)]
+)
 def test_weighted(b, n, v, kind, draw, device):
     weights = scores(b, n, kind).relu()
     result = mask.weighted(indices(b).to(device), weights.to(device), v, draw=draw, **DRAW)
@@ -58,7 +77,8 @@ def test_weighted(b, n, v, kind, draw, device):
 @pytest.mark.parametrize("hide", ["highest", "lowest"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("b", "n", "v", "hard"), [(3, 7, 2, 3), (2, 196, 49, 73), (2, 5, 0, 5), (2, 5, 5, 0), (2, 9, 3, 6)]
+    ("b", "n", "v", "hard"),
+    [(3, 7, 2, 3), (2, 196, 49, 73), (2, 5, 0, 5), (2, 5, 5, 0), (2, 9, 3, 6)],
 )
 def test_ranked(b, n, v, hard, kind, hide, device):
     values = scores(b, n, kind)
@@ -73,7 +93,9 @@ def test_ranked_rows_of_any_scale_after_each_other(hard, device):
     values = (scores(12, 196).double() * scale).float()
     values[5], values[9, ::2], values[10] = 0, 1e30, torch.linspace(-1, 1, 196).sign()
     result = mask.ranked(indices(12).to(device), values.to(device), 49, hard, **DRAW)
-    assert_equal(result, REFERENCE.ranked(indices(12), to_numpy(values), 49, hard, "highest", **DRAW))
+    assert_equal(
+        result, REFERENCE.ranked(indices(12), to_numpy(values), 49, hard, "highest", **DRAW)
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,18 +120,24 @@ def test_priority(b, n, v, kind, device):
 )
 def test_disjoint(b, n, v, views, covered, device):
     results = mask.disjoint(indices(b).to(device), n, v, views=views, covered=covered, **DRAW)
-    for result, expected in zip(results, REFERENCE.disjoint(indices(b), n, v, views, covered, **DRAW), strict=True):
+    for result, expected in zip(
+        results, REFERENCE.disjoint(indices(b), n, v, views, covered, **DRAW), strict=True
+    ):
         assert_equal(result, expected)
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.5, 1.0, 30.0])
-@pytest.mark.parametrize(("sizes", "v"), [([196, 196, 196], 98), ([4, 9, 1, 0], 12), ([7], 3), ([5, 5], 0)])
+@pytest.mark.parametrize(
+    ("sizes", "v"), [([196, 196, 196], 98), ([4, 9, 1, 0], 12), ([7], 3), ([5, 5], 0)]
+)
 def test_budget(sizes, v, alpha, device):
     result = mask.budget(indices(4).to(device), sizes, v, alpha=alpha, **DRAW)
     assert_equal(result, REFERENCE.budget(indices(4), sizes, v, [alpha] * len(sizes), **DRAW))
 
 
-@pytest.mark.parametrize(("b", "m", "k"), [(3, 166, 8), (2, 5, 5), (2, 5, 0), (2, 130, 77), (0, 3, 1)])
+@pytest.mark.parametrize(
+    ("b", "m", "k"), [(3, 166, 8), (2, 5, 5), (2, 5, 0), (2, 130, 77), (0, 3, 1)]
+)
 def test_subset(b, m, k, device):
     ids = torch.arange(b * m).view(b, m) * 2
     result = mask.subset(indices(b).to(device), ids.to(device), k, **DRAW)

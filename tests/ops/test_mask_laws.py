@@ -19,7 +19,9 @@ def subsets(result):
     return np.unique(codes.numpy(), return_counts=True)[1]
 
 
-@pytest.mark.parametrize("name", ["uniform", "weighted", "ranked", "priority", "disjoint", "budget"])
+@pytest.mark.parametrize(
+    "name", ["uniform", "weighted", "ranked", "priority", "disjoint", "budget"]
+)
 def test_every_subset_is_as_likely(name):
     flat = torch.zeros(len(MANY), 6)
     result = {
@@ -37,11 +39,15 @@ def test_every_subset_is_as_likely(name):
 @pytest.mark.parametrize("name", ["uniform", "filtered", "budget"])
 def test_every_patch_is_as_likely(name):
     hidden = every_policy(torch.arange(5000))[name].boolean.float()
-    if name == "filtered":  # crops of one small bank overlap, so only the flips are tested: left as likely as right
+    if (
+        name == "filtered"
+    ):  # crops of one small bank overlap, so only the flips are tested: left as likely as right
         square = hidden.view(-1, 14, 14).mean(0)
         torch.testing.assert_close(square, square.flip(0), atol=0.06, rtol=0)
         torch.testing.assert_close(square, square.flip(1), atol=0.06, rtol=0)
-    for segment in hidden.split([100, 60, 36], 1) if name == "budget" else [hidden] * (name == "uniform"):
+    for segment in (
+        hidden.split([100, 60, 36], 1) if name == "budget" else [hidden] * (name == "uniform")
+    ):
         counts = segment.sum(0).numpy()
         # Without replacement counts vary less than a multinomial's: only too much spread is a fault.
         assert stats.chisquare(counts).pvalue > 1e-3
@@ -121,10 +127,17 @@ def test_two_disjoint_views_share_a_uniform_part():
 @pytest.mark.parametrize("alpha", [[1.0, 1.0, 1.0], [0.3, 2.0, 5.0]])
 def test_budget_follows_dirichlet(alpha):
     size, v = 1000, 1000
-    seen = (~mask.budget(torch.arange(4000), [size] * 3, v, alpha=alpha).boolean).view(-1, 3, size).sum(2)
+    seen = (
+        (~mask.budget(torch.arange(4000), [size] * 3, v, alpha=alpha).boolean)
+        .view(-1, 3, size)
+        .sum(2)
+    )
     assert (seen.sum(1) == v).all()
     for g in range(3):
         share = stats.beta(alpha[g], sum(alpha) - alpha[g])
         jitter = np.random.default_rng(g).uniform(-0.5, 0.5, len(seen))  # counts are rounded shares
         bins = np.searchsorted(share.ppf([0.5, 0.7, 0.9]), (seen[:, g].numpy() + jitter) / v)
-        assert stats.chisquare(np.bincount(bins), np.array([0.5, 0.2, 0.2, 0.1]) * len(seen)).pvalue > 1e-3
+        assert (
+            stats.chisquare(np.bincount(bins), np.array([0.5, 0.2, 0.2, 0.1]) * len(seen)).pvalue
+            > 1e-3
+        )

@@ -84,15 +84,27 @@ def test_any_counts_are_kept(data):
     hard = data.draw(some.integers(0, n - v))
     index = torch.arange(b)
     values = torch.tensor(
-        data.draw(some.lists(some.sampled_from([0.0, -0.0, 1.0, 2.5, 1e-40, 3e38]), min_size=b * n, max_size=b * n))
+        data.draw(
+            some.lists(
+                some.sampled_from([0.0, -0.0, 1.0, 2.5, 1e-40, 3e38]),
+                min_size=b * n,
+                max_size=b * n,
+            )
+        )
     ).view(b, n)
     certain = (-values).argsort(dim=1, stable=True)[:, :hard]
     ranked = hidden_at(mask.ranked(index, values, v, hard))
     assert np.take_along_axis(ranked, certain.numpy(), 1).all()
-    for result in (mask.weighted(index, values, v), mask.priority(index, values, v), mask.uniform(index, n, v)):
+    for result in (
+        mask.weighted(index, values, v),
+        mask.priority(index, values, v),
+        mask.uniform(index, n, v),
+    ):
         assert hidden_at(result).shape == (b, n)
     covered = data.draw(some.integers(n - v, min(n, 3 * (n - v))))
-    union = np.logical_or.reduce([hidden_at(m) for m in mask.disjoint(index, n, v, views=3, covered=covered)])
+    union = np.logical_or.reduce(
+        [hidden_at(m) for m in mask.disjoint(index, n, v, views=3, covered=covered)]
+    )
     assert (union.sum(1) == covered).all()
 
 
@@ -110,18 +122,27 @@ def test_hidden_are_one_and_visible_the_lowest_as_in_the_papers_example():
     drawn = mask.ranked(torch.zeros(1, dtype=torch.int64), noise, 2, 6)
     assert drawn.visible.tolist() == [[1, 3]]
     assert drawn.boolean.int().tolist() == [[1, 0, 1, 0, 1, 1, 1, 1]]
-    restore = torch.cat([drawn.visible, drawn.hidden], 1).argsort(1)  # where each patch lies in [visible, hidden]
+    restore = torch.cat([drawn.visible, drawn.hidden], 1).argsort(
+        1
+    )  # where each patch lies in [visible, hidden]
     assert restore[0, [1, 3]].tolist() == [0, 1] and drawn.hidden.tolist() == [[0, 2, 4, 5, 6, 7]]
 
 
 @pytest.mark.parametrize("policy", [mask.weighted, partial(mask.ranked, hard=3), mask.priority])
 def test_scores_may_be_a_slice_of_attention_maps_with_a_gradient(policy):
-    attention = torch.rand(4, 3, 17, 17, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    attention = torch.rand(
+        4, 3, 17, 17, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
     of_a_head = attention[:, 1, 0, 1:]
     assert not of_a_head.is_contiguous()
-    ours, expected = policy(torch.arange(4), of_a_head, 5), policy(torch.arange(4), of_a_head.detach().clone(), 5)
+    ours, expected = (
+        policy(torch.arange(4), of_a_head, 5),
+        policy(torch.arange(4), of_a_head.detach().clone(), 5),
+    )
     assert torch.equal(ours.boolean, expected.boolean)
-    assert torch.equal(policy(torch.arange(4), of_a_head.detach().T.clone().T, 5).boolean, expected.boolean)
+    assert torch.equal(
+        policy(torch.arange(4), of_a_head.detach().T.clone().T, 5).boolean, expected.boolean
+    )
     every_other = attention.detach().numpy()[:, 0, 0, 1::2]
     assert policy(np.arange(4), every_other, 5).visible.shape == (4, 5)
 
@@ -136,34 +157,56 @@ def test_numpy_in_numpy_out():
 I4, S = torch.arange(4), torch.ones(4, 16)
 REFUSED = {
     "uniform: visible: expected 0 to 16 .*got 17": lambda: mask.uniform(I4, 16, 17),
-    "uniform: index: expected dtype int64, got float32": lambda: mask.uniform(S[:, 0].clone(), 16, 4),
+    "uniform: index: expected dtype int64, got float32": lambda: mask.uniform(
+        S[:, 0].clone(), 16, 4
+    ),
     "uniform: index: expected 1 axes, got 2": lambda: mask.uniform(I4[None], 16, 4),
     "uniform_mask: index: expected 0 to": lambda: mask.uniform(I4 - 1, 16, 4),
-    "uniform_mask: unit: expected a divisor of 4 .*got 3": lambda: mask.uniform(I4, (4, 4), 3, unit=(3, 1)),
-    "uniform_mask: visible: expected whole units of 4": lambda: mask.uniform(I4, (4, 4), 6, unit=(2, 2)),
+    "uniform_mask: unit: expected a divisor of 4 .*got 3": lambda: mask.uniform(
+        I4, (4, 4), 3, unit=(3, 1)
+    ),
+    "uniform_mask: visible: expected whole units of 4": lambda: mask.uniform(
+        I4, (4, 4), 6, unit=(2, 2)
+    ),
     "uniform: seed, step, view: expected 0 or more": lambda: mask.uniform(I4, 16, 4, seed=-1),
     "uniform: view: expected below 256": lambda: mask.uniform(I4, 16, 4, view=256),
     "uniform_mask: step: expected below 2.48": lambda: mask.uniform(I4, 16, 4, step=2**48),
     "grid: expected 1 to 3 sizes": lambda: mask.uniform(I4, (1, 1, 4, 4), 4),
-    "filtered_mask: bank: expected .*W >= 4": lambda: mask.filtered(I4, torch.ones(2, 4, 3), (4, 4), 4),
-    "weighted_mask: weights: expected finite numbers of 0 or more": lambda: mask.weighted(I4, -S, 4),
-    "weighted_mask: weights: expected .B N. = .4 16., got .3 16.": lambda: mask.weighted(I4, S[:3], 4),
-    "weighted: weights: expected dtype float32, bfloat16 or float16, got float64": lambda: mask.weighted(
-        I4, S.double(), 4
+    "filtered_mask: bank: expected .*W >= 4": lambda: mask.filtered(
+        I4, torch.ones(2, 4, 3), (4, 4), 4
     ),
-    "uniform: index: expected a contiguous array": lambda: mask.uniform(torch.arange(8)[::2], 16, 4),
+    "weighted_mask: weights: expected finite numbers of 0 or more": lambda: mask.weighted(
+        I4, -S, 4
+    ),
+    "weighted_mask: weights: expected .B N. = .4 16., got .3 16.": lambda: mask.weighted(
+        I4, S[:3], 4
+    ),
+    "weighted: weights: expected dtype float32, bfloat16 or float16, got float64": lambda: (
+        mask.weighted(I4, S.double(), 4)
+    ),
+    "uniform: index: expected a contiguous array": lambda: mask.uniform(
+        torch.arange(8)[::2], 16, 4
+    ),
     "weighted: draw: expected 'visible' or 'hidden'": lambda: mask.weighted(I4, S, 4, draw="v"),
     "ranked_mask: scores: expected finite": lambda: mask.ranked(I4, (S / 0).bfloat16(), 4, 3),
     "ranked: hard: expected 0 to 12": lambda: mask.ranked(I4, S, 4, 13),
     "ranked: hide: expected 'highest' or 'lowest'": lambda: mask.ranked(I4, S, 4, 3, hide="hard"),
-    "priority_mask: priority: expected finite": lambda: mask.priority(I4, (S * torch.nan).half(), 4),
+    "priority_mask: priority: expected finite": lambda: mask.priority(
+        I4, (S * torch.nan).half(), 4
+    ),
     "disjoint: views: expected 1 or more": lambda: mask.disjoint(I4, 16, 4, views=0),
     "disjoint_masks: covered: expected 12 .*got 11": lambda: mask.disjoint(I4, 16, 4, covered=11),
     "budget: sizes, alpha: expected": lambda: mask.budget(I4, [9, 9], 4, alpha=[1.0]),
     "budget_mask: alpha: expected 1e-3 to 1e6, got 0": lambda: mask.budget(I4, [9, 9], 4, alpha=0),
-    "subset: count: expected 0 to 5": lambda: mask.subset(I4, torch.ones(4, 5, dtype=torch.int64), 6),
-    "expand_mask: coarse: expected 2 hidden cells": lambda: mask.expand(S > 0, (8, 8), 56, unit=(2, 2)),
-    "expand_mask: coarse: expected 4 cells, got 16": lambda: mask.expand(S > 0, (4, 4), 4, unit=(2, 2)),
+    "subset: count: expected 0 to 5": lambda: mask.subset(
+        I4, torch.ones(4, 5, dtype=torch.int64), 6
+    ),
+    "expand_mask: coarse: expected 2 hidden cells": lambda: mask.expand(
+        S > 0, (8, 8), 56, unit=(2, 2)
+    ),
+    "expand_mask: coarse: expected 4 cells, got 16": lambda: mask.expand(
+        S > 0, (4, 4), 4, unit=(2, 2)
+    ),
 }
 
 
@@ -173,7 +216,9 @@ def test_bad_input_is_refused(message):
         REFUSED[message]()
 
 
-@pytest.mark.skipif(_core.emulated, reason="emulated kernels do not take part in torch.compile's checks")
+@pytest.mark.skipif(
+    _core.emulated, reason="emulated kernels do not take part in torch.compile's checks"
+)
 def test_registered_ops_are_sound():
     boolean = mask.uniform(I4, 16, 4).boolean
     calls = [

@@ -37,11 +37,17 @@ def with_gradient(function, scores, losses, epsilon):
 @pytest.mark.parametrize("spread", [0.01, 1.0, 30.0])
 def test_relative_loss_equals_reference(b, m, epsilon, spread, device):
     scores, losses = some(b, m, spread=spread)
-    loss, gradient = with_gradient(rank.relative_loss, scores.to(device), losses.to(device), epsilon)
-    wanted, wanted_gradient = with_gradient(reference.rank.relative_loss, scores.double(), losses.double(), epsilon)
+    loss, gradient = with_gradient(
+        rank.relative_loss, scores.to(device), losses.to(device), epsilon
+    )
+    wanted, wanted_gradient = with_gradient(
+        reference.rank.relative_loss, scores.double(), losses.double(), epsilon
+    )
     torch.testing.assert_close(loss.cpu().double(), wanted, rtol=2e-6, atol=2e-7)
     largest = wanted_gradient.abs().max().item() if b * m else 0
-    torch.testing.assert_close(gradient.cpu().double(), wanted_gradient, rtol=1e-5, atol=2e-6 * largest)
+    torch.testing.assert_close(
+        gradient.cpu().double(), wanted_gradient, rtol=1e-5, atol=2e-6 * largest
+    )
 
 
 @pytest.mark.parametrize(("b", "m"), SHAPES)
@@ -64,8 +70,12 @@ def test_sums_equal_reference_under_any_weights(b, m, epsilon, device):
 def test_gradcheck(spread, epsilon):
     scores, losses = some(2, 6, spread=spread, dtype=torch.float64)
     scores.requires_grad_()
-    assert torch.autograd.gradcheck(lambda s: rank.relative_loss(s, losses, epsilon=epsilon), scores)
-    assert torch.autograd.gradcheck(lambda s: rank.relative_sums(s, losses, epsilon=epsilon).sums, scores)
+    assert torch.autograd.gradcheck(
+        lambda s: rank.relative_loss(s, losses, epsilon=epsilon), scores
+    )
+    assert torch.autograd.gradcheck(
+        lambda s: rank.relative_sums(s, losses, epsilon=epsilon).sums, scores
+    )
 
 
 def test_numbers_worked_by_hand(device):
@@ -73,9 +83,9 @@ def test_numbers_worked_by_hand(device):
     loss, gradient = with_gradient(rank.relative_loss, torch.zeros_like(losses), losses, 0.0)
     assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
     assert gradient.tolist() == [pytest.approx([1 / 3, 0, -1 / 3], abs=1e-6)]
-    assert rank.relative_loss(torch.zeros_like(losses), losses, epsilon=1e-6).item() == pytest.approx(
-        0.693145, abs=1e-6
-    )
+    assert rank.relative_loss(
+        torch.zeros_like(losses), losses, epsilon=1e-6
+    ).item() == pytest.approx(0.693145, abs=1e-6)
     right = torch.tensor([[0.0, 5.0, 10.0]], device=device)
     assert rank.relative_loss(right, losses).item() == pytest.approx(0.0045, abs=5e-5)
     assert rank.relative_loss(-right, losses, epsilon=1e-6).item() == pytest.approx(6.66, abs=5e-3)
@@ -96,7 +106,9 @@ def test_far_wrong_pairs_stay_finite(dtype, device):
     losses = torch.tensor([[1.0, 2.0]], device=device, dtype=dtype)
     scores = torch.tensor([[0.0, -50.0]], device=device, dtype=dtype)
     assert rank.relative_loss(scores, losses).item() == pytest.approx(50, rel=1e-6)
-    assert rank.relative_loss(scores, losses, epsilon=1e-6).item() == pytest.approx(13.8155, abs=1e-4)
+    assert rank.relative_loss(scores, losses, epsilon=1e-6).item() == pytest.approx(
+        13.8155, abs=1e-4
+    )
     for epsilon in FORMS:
         loss, gradient = with_gradient(rank.relative_loss, scores * 1000, losses, epsilon)
         assert gradient.dtype == dtype and bool(loss.isfinite()) and bool(gradient.isfinite().all())
@@ -104,7 +116,9 @@ def test_far_wrong_pairs_stay_finite(dtype, device):
 
 def test_every_ordered_pair_counts(device):
     scores = torch.randn(2, 147, device=device)
-    assert rank.relative_sums(scores, torch.rand_like(scores)).pairs.sum(1).tolist() == [147 * 146] * 2
+    assert (
+        rank.relative_sums(scores, torch.rand_like(scores)).pairs.sum(1).tolist() == [147 * 146] * 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +135,9 @@ def test_no_pairs_cost_nothing(losses, epsilon, device):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_compared_in_float32(dtype, device):
     scores, losses = some(3, 50, dtype=dtype)
-    half, half_gradient = with_gradient(rank.relative_loss, scores.to(device), losses.to(device), 0.0)
+    half, half_gradient = with_gradient(
+        rank.relative_loss, scores.to(device), losses.to(device), 0.0
+    )
     full, full_gradient = with_gradient(
         rank.relative_loss, scores.float().to(device), losses.float().to(device), 0.0
     )
@@ -139,7 +155,9 @@ patches = st.integers(2, 40).flatmap(
 
 @settings(max_examples=60, deadline=None)
 @given(patches, st.randoms(use_true_random=False), st.sampled_from(FORMS))
-def test_relative_loss_knows_only_the_order_of_losses_and_the_differences_of_scores(drawn, random, epsilon):
+def test_relative_loss_knows_only_the_order_of_losses_and_the_differences_of_scores(
+    drawn, random, epsilon
+):
     scores = torch.tensor([drawn[0]], dtype=torch.float64)
     losses = torch.tensor([drawn[1]], dtype=torch.float64)
     loss, gradient = with_gradient(rank.relative_loss, scores, losses, epsilon)
@@ -165,7 +183,9 @@ def test_order_equals_reference(b, m, descending, dtype, device):
     for k in {0, m // 3, m}:
         wanted = reference.rank.top_k(scores, k, descending)
         assert torch.equal(rank.top_k(scores, k, descending=descending), wanted)
-    assert torch.equal(rank.ranks(scores, descending=descending), reference.rank.ranks(scores, descending))
+    assert torch.equal(
+        rank.ranks(scores, descending=descending), reference.rank.ranks(scores, descending)
+    )
 
 
 def test_equal_scores_rank_by_id(device):
@@ -173,7 +193,9 @@ def test_equal_scores_rank_by_id(device):
     assert rank.ranks(scores).tolist() == [[1, 2, 4, 5, 0, 3]]
     assert rank.ranks(scores, descending=True).tolist() == [[2, 3, 0, 1, 5, 4]]
     assert rank.top_k(scores, 3).tolist() == [[2, 3, 0]]
-    assert rank.top_k(torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]]), 3).tolist() == [[2, 6, 5]]
+    assert rank.top_k(torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]]), 3).tolist() == [
+        [2, 6, 5]
+    ]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the CPU refuses NaN")
@@ -184,7 +206,9 @@ def test_nan_ranks_above_all_numbers_on_cuda():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=60))
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=60)
+)
 def test_ranks_are_those_of_scipy(scores):
     ranks = rank.ranks(np.array([scores], np.float32))
     np.testing.assert_array_equal(
@@ -239,8 +263,13 @@ learn(8)
 
 def test_second_derivatives_are_refused():
     scores = torch.randn(1, 4, requires_grad=True)
-    for loss in (rank.relative_loss(scores, ZEROS_4), rank.relative_sums(scores, ZEROS_4).sums.sum()):
-        with pytest.raises(RuntimeError, match="relative_loss: expected one backward pass, got create_graph"):
+    for loss in (
+        rank.relative_loss(scores, ZEROS_4),
+        rank.relative_sums(scores, ZEROS_4).sums.sum(),
+    ):
+        with pytest.raises(
+            RuntimeError, match="relative_loss: expected one backward pass, got create_graph"
+        ):
             torch.autograd.grad(loss, scores, create_graph=True)
 
 

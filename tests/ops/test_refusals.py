@@ -67,8 +67,14 @@ def test_every_public_function_is_called():
             lambda: kmeans.assign(POINTS.to_sparse(), POINTS),
             "assign: points: .* got torch.sparse_coo; call .to_dense",
         ),
-        (lambda: rank.ranks([[1.0]]), "ranks: scores: expected a tensor or array, got list; convert it first"),
-        (lambda: mask.uniform(torch.arange(2), "abc", 1), "uniform: grid: expected a tuple of numbers, got 'abc'"),
+        (
+            lambda: rank.ranks([[1.0]]),
+            "ranks: scores: expected a tensor or array, got list; convert it first",
+        ),
+        (
+            lambda: mask.uniform(torch.arange(2), "abc", 1),
+            "uniform: grid: expected a tuple of numbers, got 'abc'",
+        ),
         (
             lambda: mask.uniform(torch.arange(2), 9, 2.5),
             "uniform: visible: expected a whole number below 2.63, got 2.5",
@@ -77,8 +83,14 @@ def test_every_public_function_is_called():
             lambda: mask.uniform(torch.arange(2), (1, 2, 3, 4), 1),
             r"uniform: grid: expected 1 to 3 sizes, got \(1, 2",
         ),
-        (lambda: sinkhorn.plan(SCORES, rows=[1, 1]), "sinkhorn: rows: expected a tensor or array, got list"),
-        (lambda: sinkhorn.plan(SCORES, epsilon="x"), "sinkhorn: epsilon: expected a finite number, got 'x'"),
+        (
+            lambda: sinkhorn.plan(SCORES, rows=[1, 1]),
+            "sinkhorn: rows: expected a tensor or array, got list",
+        ),
+        (
+            lambda: sinkhorn.plan(SCORES, epsilon="x"),
+            "sinkhorn: epsilon: expected a finite number, got 'x'",
+        ),
         (
             lambda: sinkhorn.plan(SCORES, iterations=10**9),
             "sinkhorn: iterations: expected at most 10000000, got 10",
@@ -87,8 +99,14 @@ def test_every_public_function_is_called():
             lambda: mask.ragged_block(torch.arange(1), (2**16, 2**15), 9),
             "ragged_block: grid: expected fewer than 2.28",
         ),
-        (lambda: mask.block_size((2**40, 2**40), share=(0.1, 0.2)), "block_size: grid: expected fewer than 2.28"),
-        (lambda: mask.disjoint(torch.arange(1), 10**9, 1), "disjoint: patches: expected fewer than 2.28 patches"),
+        (
+            lambda: mask.block_size((2**40, 2**40), share=(0.1, 0.2)),
+            "block_size: grid: expected fewer than 2.28",
+        ),
+        (
+            lambda: mask.disjoint(torch.arange(1), 10**9, 1),
+            "disjoint: patches: expected fewer than 2.28 patches",
+        ),
         (
             lambda: mask.block(torch.arange(1), 64, 9, area=(4, 0)),
             "block: area: expected None or a greatest area above",
@@ -101,11 +119,20 @@ def test_every_public_function_is_called():
             lambda: kmeans.KMeans(2, restarts=10**9),
             "KMeans: restarts: expected at most 10000, got 1000000000; lower",
         ),
-        (lambda: kmeans.KMeans(2, start=None), "KMeans: start: expected a tensor or array, got NoneType"),
-        (lambda: kmeans.plus_plus(POINTS, 10**15), "plus_plus: clusters: expected at most .* GiB.*, got 10"),
+        (
+            lambda: kmeans.KMeans(2, start=None),
+            "KMeans: start: expected a tensor or array, got NoneType",
+        ),
+        (
+            lambda: kmeans.plus_plus(POINTS, 10**15),
+            "plus_plus: clusters: expected at most .* GiB.*, got 10",
+        ),
         (
             lambda: kmeans.accumulate(
-                POINTS, kmeans.assign(POINTS, POINTS), kmeans.Statistics.zeros(8, 3), weights=POINTS[:0, 0]
+                POINTS,
+                kmeans.assign(POINTS, POINTS),
+                kmeans.Statistics.zeros(8, 3),
+                weights=POINTS[:0, 0],
             ),
             r"accumulate: weights: expected \[B\] = \[8\], got \[0\]",
         ),
@@ -117,7 +144,9 @@ def test_message(call, message):
 
 
 def test_memory_that_is_not_there_is_a_memory_error():
-    with pytest.raises(MemoryError, match=r"disjoint: arguments: expected sizes that memory holds.*ask for less"):
+    with pytest.raises(
+        MemoryError, match=r"disjoint: arguments: expected sizes that memory holds.*ask for less"
+    ):
         mask.disjoint(torch.arange(2**20), 2**27, 2**26, views=2**10)
 
 
@@ -159,7 +188,9 @@ def test_other_ops_name_the_users_row():
         lambda: kmeans.plus_plus(torch.randn(50, 3), 2, weights=weights),
         lambda: kmeans.KMeans(2).fit(torch.randn(50, 3), weights),
     ):
-        with pytest.raises(ValueError, match=r"weights: expected finite and not negative, got -1.0 at row 9"):
+        with pytest.raises(
+            ValueError, match=r"weights: expected finite and not negative, got -1.0 at row 9"
+        ):
             call()
 
 

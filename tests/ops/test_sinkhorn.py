@@ -23,9 +23,13 @@ def assert_as_reference(scores, device, tolerance=2e-5, **options):
     plan, row, column = reference.sinkhorn.solve(scores, **options)
     np.testing.assert_allclose(result.plan.cpu(), plan, rtol=tolerance, atol=1e-7)
     np.testing.assert_allclose(result.potentials.row.cpu(), row, rtol=tolerance, atol=1e-4)
-    np.testing.assert_allclose(result.potentials.column.cpu(), column.clamp_min(-1e30), rtol=tolerance, atol=1e-4)
+    np.testing.assert_allclose(
+        result.potentials.column.cpu(), column.clamp_min(-1e30), rtol=tolerance, atol=1e-4
+    )
     labels = sinkhorn.labels(scores.to(device), **options).cpu()
-    np.testing.assert_allclose(plan.gather(2, labels[:, :, None])[:, :, 0], plan.max(2).values, rtol=1e-4)
+    np.testing.assert_allclose(
+        plan.gather(2, labels[:, :, None])[:, :, 0], plan.max(2).values, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -35,7 +39,9 @@ def test_equals_reference(shape, device):
 
 def test_more_problems_than_a_grid_is_high(device):
     scores = random_scores(65536, 1, 2).to(device)
-    assert torch.equal(sinkhorn.write_labels(scores, torch.zeros(65536, 2, device=device), 1.0), scores.argmax(2))
+    assert torch.equal(
+        sinkhorn.write_labels(scores, torch.zeros(65536, 2, device=device), 1.0), scores.argmax(2)
+    )
 
 
 @pytest.mark.parametrize("first", ["rows", "columns"])
@@ -86,7 +92,9 @@ def test_any_marginals(device):
     np.testing.assert_allclose(plan.sum(2), rows, rtol=1e-5)
     np.testing.assert_allclose(plan.sum(1), columns, rtol=1e-4)
     one_side = sinkhorn.plan(scores, columns=columns[0], iterations=300)
-    np.testing.assert_allclose(one_side.sum(2), columns[0].sum() / 30 * torch.ones(2, 30), rtol=1e-5)
+    np.testing.assert_allclose(
+        one_side.sum(2), columns[0].sum() / 30 * torch.ones(2, 30), rtol=1e-5
+    )
 
 
 def test_a_side_may_want_nothing():
@@ -104,13 +112,20 @@ def test_other_dtypes(dtype, device):
     expected = reference.sinkhorn.solve(scores, iterations=5)[0]
     double = dtype == torch.float64
     assert result.plan.dtype == (torch.float64 if double else torch.float32)
-    np.testing.assert_allclose(result.plan.cpu(), expected, rtol=1e-12 if double else 2e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        result.plan.cpu(), expected, rtol=1e-12 if double else 2e-5, atol=1e-7
+    )
 
 
 def test_released_numbers_of_the_order():
     # CAPI's order, ending on rows, and where it converges to; rows first is another plan.
     plan = sinkhorn.plan(TOY, epsilon=0.5)
-    released = [[0.334562, 0.665438], [0.995094, 0.004906], [0.787911, 0.212089], [0.009125, 0.990875]]
+    released = [
+        [0.334562, 0.665438],
+        [0.995094, 0.004906],
+        [0.787911, 0.212089],
+        [0.009125, 0.990875],
+    ]
     np.testing.assert_allclose(plan, released, atol=1e-6)
     np.testing.assert_allclose(plan.sum(0), [2.126692, 1.873308], atol=1e-6)
     limit = [[0.268941, 0.731059], [0.993307, 0.006693], [0.731059, 0.268941], [0.006693, 0.993307]]
@@ -122,7 +137,9 @@ def test_released_numbers_of_the_order():
 def test_equals_the_released_loop():
     scores = random_scores(128, 40).double()
     np.testing.assert_allclose(
-        sinkhorn.plan(scores, iterations=10), reference.sinkhorn.scaling(scores, 0.05, 10), rtol=1e-11
+        sinkhorn.plan(scores, iterations=10),
+        reference.sinkhorn.scaling(scores, 0.05, 10),
+        rtol=1e-11,
     )
 
 
@@ -132,8 +149,12 @@ def test_positions_are_independent_problems(device):
     assert torch.equal(sinkhorn.plan(scores[3:4].clone()), whole[3:4])
     assert torch.equal(sinkhorn.plan(scores[3].clone()), whole[3])
     order = torch.randperm(256)
-    np.testing.assert_allclose(sinkhorn.plan(scores[:, order]).cpu(), whole[:, order].cpu(), rtol=1e-5, atol=1e-8)
-    biased = scores + torch.randn(10, 1, 40).to(device)  # by position and cluster: absorbed by the column step
+    np.testing.assert_allclose(
+        sinkhorn.plan(scores[:, order]).cpu(), whole[:, order].cpu(), rtol=1e-5, atol=1e-8
+    )
+    biased = scores + torch.randn(10, 1, 40).to(
+        device
+    )  # by position and cluster: absorbed by the column step
     np.testing.assert_allclose(sinkhorn.plan(biased).cpu(), whole.cpu(), rtol=2e-4, atol=1e-7)
 
 
@@ -151,7 +172,9 @@ def test_wide_scores_lose_no_row(first, device):
 def test_half_precision_scores_do_not_overflow():
     scores = torch.nn.functional.normalize(random_scores(400, 64), dim=1) @ torch.eye(64)
     half = sinkhorn.labels(scores.half(), epsilon=0.03, iterations=10)
-    assert (half == sinkhorn.labels(scores.half().float(), epsilon=0.03, iterations=10)).float().mean() >= 0.999
+    assert (
+        half == sinkhorn.labels(scores.half().float(), epsilon=0.03, iterations=10)
+    ).float().mean() >= 0.999
 
 
 def test_uniform_scores_say_nothing():
@@ -178,11 +201,17 @@ def test_labels_are_those_of_the_plan(device):
     labels = sinkhorn.labels(scores, iterations=10)
     assert labels.dtype == torch.int64
     assert torch.equal(labels, sinkhorn.plan(scores, iterations=10).argmax(2))
-    assert torch.equal(sinkhorn.labels(torch.zeros(3, 40, device=device)).cpu(), torch.zeros(3, dtype=torch.int64))
+    assert torch.equal(
+        sinkhorn.labels(torch.zeros(3, 40, device=device)).cpu(), torch.zeros(3, dtype=torch.int64)
+    )
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 70), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+@given(
+    st.integers(1, 40),
+    st.integers(1, 70),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+)
 def test_labels_are_the_plans_also_where_scores_are_nearly_alike(b, k, dtype):
     scores = (random_scores(2, b, k) * 2).round().to(dtype) / 20
     assert torch.equal(sinkhorn.labels(scores), sinkhorn.plan(scores).argmax(2))
@@ -224,7 +253,20 @@ def test_numpy_in_numpy_out():
 
 
 def test_registered_op_is_sound():
-    arguments = (random_scores(2, 5, 4), None, None, 0.05, 3, 0.0, False, True, 1.0, 1.0, 0.0, "plan")
+    arguments = (
+        random_scores(2, 5, 4),
+        None,
+        None,
+        0.05,
+        3,
+        0.0,
+        False,
+        True,
+        1.0,
+        1.0,
+        0.0,
+        "plan",
+    )
     torch.library.opcheck(transport._transport, arguments)
     compiled = torch.compile(lambda x: sinkhorn.plan(x, iterations=2), fullgraph=True)
     scores = random_scores(6, 5)

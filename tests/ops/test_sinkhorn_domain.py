@@ -26,18 +26,30 @@ def random_scores(*shape, spread=0.2):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 def test_domains_agree(shape, dtype, options):
     scores = random_scores(*shape).to(dtype)
-    scaled, logged = sinkhorn.solve(scores, **options), sinkhorn.solve(scores, domain="log", **options)
+    scaled, logged = (
+        sinkhorn.solve(scores, **options),
+        sinkhorn.solve(scores, domain="log", **options),
+    )
     tolerance = 1e-11 if dtype == torch.float64 else 1e-4
     np.testing.assert_allclose(scaled.plan, logged.plan, rtol=tolerance, atol=tolerance * 1e-3)
-    np.testing.assert_allclose(scaled.potentials.row, logged.potentials.row, rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(scaled.potentials.column, logged.potentials.column, rtol=tolerance, atol=tolerance)
-    np.testing.assert_allclose(scaled.potentials.error, logged.potentials.error, atol=10 * tolerance)
+    np.testing.assert_allclose(
+        scaled.potentials.row, logged.potentials.row, rtol=tolerance, atol=tolerance
+    )
+    np.testing.assert_allclose(
+        scaled.potentials.column, logged.potentials.column, rtol=tolerance, atol=tolerance
+    )
+    np.testing.assert_allclose(
+        scaled.potentials.error, logged.potentials.error, atol=10 * tolerance
+    )
 
 
 @pytest.mark.skipif(_core.emulated, reason="the CUDA kernels compute by logarithms always")
 def test_a_problem_out_of_range_is_solved_in_the_log_domain():
     scores = torch.stack([random_scores(60, 40), random_scores(60, 40, spread=20)])
-    either, logged = sinkhorn.solve(scores, epsilon=0.06), sinkhorn.solve(scores, epsilon=0.06, domain="log")
+    either, logged = (
+        sinkhorn.solve(scores, epsilon=0.06),
+        sinkhorn.solve(scores, epsilon=0.06, domain="log"),
+    )
     assert not torch.equal(either.potentials.row[0], logged.potentials.row[0])
     assert torch.equal(either.plan[1], logged.plan[1])
     assert torch.equal(either.potentials.row[1], logged.potentials.row[1])

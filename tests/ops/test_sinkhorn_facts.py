@@ -52,7 +52,9 @@ def test_a_constant_has_no_effect(device):
     # SIGMA's stray factor of the world size, and whatever else scales all exponentials alike.
     scores = random_scores(40, 12).to(device)
     shifted = sinkhorn.plan(scores + 0.05 * math.log(8), iterations=10)
-    np.testing.assert_allclose(shifted.cpu(), sinkhorn.plan(scores, iterations=10).cpu(), rtol=1e-11)
+    np.testing.assert_allclose(
+        shifted.cpu(), sinkhorn.plan(scores, iterations=10).cpu(), rtol=1e-11
+    )
 
 
 def test_half_precision_similarity_of_one(device):
@@ -139,5 +141,7 @@ def test_probabilities_to_the_power_25(device):
 @pytest.mark.parametrize("side", ["rows", "columns"])
 def test_sums_on_another_device_are_refused(side):
     sums = {"rows": torch.ones(4), "columns": torch.ones(4), side: torch.ones(4, device="meta")}
-    with pytest.raises(ValueError, match=f"sinkhorn: {side}: expected sums on cpu, got meta; move them there"):
+    with pytest.raises(
+        ValueError, match=f"sinkhorn: {side}: expected sums on cpu, got meta; move them there"
+    ):
         log_marginals(torch.zeros(0), (1, 4, 4), mass=0.0, **sums)

@@ -39,7 +39,11 @@ FORBIDDEN = torch.tensor([[0.0, -float("inf")], [0.0, 0.0]])
         (SCORES, dict(row_relax=0.0), "row_relax: expected a positive number, got 0.0"),
         (SCORES, dict(column_relax=-2.0), "column_relax: expected a positive number, got -2.0"),
         (SCORES, dict(rows=torch.ones(3)), r"rows: expected sums \[4\] or \[1 4\], got \[3\]"),
-        (SCORES, dict(columns=torch.ones(4)), r"columns: expected sums \[3\] or \[1 3\], got \[4\]"),
+        (
+            SCORES,
+            dict(columns=torch.ones(4)),
+            r"columns: expected sums \[3\] or \[1 3\], got \[4\]",
+        ),
         (SCORES, dict(columns=torch.tensor([1.0, -1, 1])), "columns: expected sums of 0 or more"),
         (SCORES, dict(rows=torch.full((4,), torch.nan)), "rows: expected sums of 0 or more"),
         (
@@ -64,9 +68,13 @@ def test_sums_elsewhere_are_refused():
     elsewhere = torch.ones(3, device="meta")
     for given in (dict(rows=None, columns=elsewhere), dict(rows=elsewhere, columns=None)):
         name = "columns" if given["rows"] is None else "rows"
-        with pytest.raises(ValueError, match=f"sinkhorn: {name}: expected sums on cpu, got meta; move them there"):
+        with pytest.raises(
+            ValueError, match=f"sinkhorn: {name}: expected sums on cpu, got meta; move them there"
+        ):
             log_marginals(SCORES, (1, 3, 3), mass=0.0, **given)
-    with pytest.raises(ValueError, match=r"sinkhorn: columns: expected sums \[3\] or \[1 3\], got \[2, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"sinkhorn: columns: expected sums \[3\] or \[1 3\], got \[2, 2\]"
+    ):
         sinkhorn.plan(SCORES, columns=torch.ones(2, 2))
 
 

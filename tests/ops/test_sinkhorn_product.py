@@ -26,7 +26,10 @@ OPTIONS = [
 def product(s, b, k, d, dtype=torch.float32, shared=False):
     """Unit features, and unit prototypes of each problem or of all."""
     generator = torch.Generator().manual_seed(0)
-    given = torch.randn(s, b, d, generator=generator), torch.randn(1 if shared else s, k, d, generator=generator)
+    given = (
+        torch.randn(s, b, d, generator=generator),
+        torch.randn(1 if shared else s, k, d, generator=generator),
+    )
     features, prototypes = (torch.nn.functional.normalize(each, dim=2).to(dtype) for each in given)
     return sinkhorn.Product(features, prototypes[0] if shared else prototypes)
 
@@ -46,7 +49,9 @@ def assert_as_reference(given, device, tolerance=2e-5, **options):
     np.testing.assert_allclose(result.potentials.row.cpu(), row, rtol=tolerance, atol=1e-4)
     np.testing.assert_allclose(result.potentials.column.cpu(), column, rtol=tolerance, atol=1e-4)
     labels = sinkhorn.labels(to(given, device), **options).cpu()
-    np.testing.assert_allclose(plan.gather(2, labels[:, :, None])[:, :, 0], plan.max(2).values, rtol=1e-4)
+    np.testing.assert_allclose(
+        plan.gather(2, labels[:, :, None])[:, :, 0], plan.max(2).values, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -54,7 +59,9 @@ def assert_as_reference(given, device, tolerance=2e-5, **options):
 def test_equals_reference(shape, dtype, device):
     given = product(*shape, dtype)
     assert_as_reference(given, device)
-    assert sinkhorn.plan(to(given, device)).dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert sinkhorn.plan(to(given, device)).dtype == (
+        torch.float64 if dtype == torch.float64 else torch.float32
+    )
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -79,7 +86,9 @@ def test_many_problems_go_through_all_columns_in_one_part(dtype, device):
 def test_prototypes_of_all_problems(device):
     assert_as_reference(product(3, 20, 30, 16, torch.bfloat16, shared=True), device)
     given = product(1, 20, 30, 16)
-    alone = sinkhorn.plan(sinkhorn.Product(given.features[0].to(device), given.prototypes[0].to(device)))
+    alone = sinkhorn.plan(
+        sinkhorn.Product(given.features[0].to(device), given.prototypes[0].to(device))
+    )
     assert torch.equal(alone, sinkhorn.plan(to(given, device))[0])
 
 
@@ -88,8 +97,12 @@ def test_any_marginals(device):
     rows = torch.rand(2, 30, generator=torch.Generator().manual_seed(1)) + 0.1
     columns = torch.rand(2, 7, generator=torch.Generator().manual_seed(2)) + 0.1
     columns *= rows.sum(1, keepdim=True) / columns.sum(1, keepdim=True)
-    expected = reference.sinkhorn.solve(multiplied(given), rows=rows, columns=columns, iterations=50)[0]
-    plan = sinkhorn.plan(to(given, device), rows=rows.to(device), columns=columns.to(device), iterations=50)
+    expected = reference.sinkhorn.solve(
+        multiplied(given), rows=rows, columns=columns, iterations=50
+    )[0]
+    plan = sinkhorn.plan(
+        to(given, device), rows=rows.to(device), columns=columns.to(device), iterations=50
+    )
     np.testing.assert_allclose(plan.cpu(), expected, rtol=1e-4, atol=1e-7)
     nothing = torch.tensor([0.0, *[5.0] * 6])
     plan = sinkhorn.plan(to(given, device), columns=nothing.to(device)).cpu()
@@ -108,7 +121,9 @@ def test_wide_scores_lose_no_row(device):
 
 def test_tolerance_stops_in_time(device):
     given = product(2, 60, 20, 8)
-    given = sinkhorn.Product(given.features * torch.tensor([0.1, 2.0])[:, None, None], given.prototypes)
+    given = sinkhorn.Product(
+        given.features * torch.tensor([0.1, 2.0])[:, None, None], given.prototypes
+    )
     result = sinkhorn.solve(to(given, device), iterations=500, tolerance=1e-3, epsilon=0.2)
     error, iterations = result.potentials.error.cpu(), result.potentials.iterations.cpu()
     assert (error <= 1e-3).all() and (iterations < 500).all()
@@ -131,7 +146,11 @@ def test_sums_are_those_of_the_plan(mass, device):
         sums = sinkhorn.plan_sums(scores, potentials)
         np.testing.assert_allclose(sums.rows.cpu(), plan.sum(2).cpu(), rtol=1e-4)
         np.testing.assert_allclose(sums.columns.cpu(), plan.sum(1).cpu(), rtol=1e-4)
-        one = scores[0] if isinstance(scores, torch.Tensor) else sinkhorn.Product(*(each[0] for each in scores))
+        one = (
+            scores[0]
+            if isinstance(scores, torch.Tensor)
+            else sinkhorn.Product(*(each[0] for each in scores))
+        )
         alone = sinkhorn.plan_sums(one, sinkhorn.Potentials(*(each[0] for each in potentials)))
         assert torch.equal(alone.rows, sums.rows[0]) or mass is None  # of parts of other lengths
         np.testing.assert_allclose(alone.columns.cpu(), sums.columns[0].cpu(), rtol=1e-5)
@@ -139,10 +158,17 @@ def test_sums_are_those_of_the_plan(mass, device):
 
 def test_two_ranks_are_one():
     given = product(1, 60, 30, 8, torch.float64)
-    parts = [sinkhorn.Product(given.features[0, mine], given.prototypes[0]) for mine in (slice(20), slice(20, 60))]
+    parts = [
+        sinkhorn.Product(given.features[0, mine], given.prototypes[0])
+        for mine in (slice(20), slice(20, 60))
+    ]
     for options in OPTIONS:
-        both = two_ranks(lambda rank, group, o=options: sinkhorn.plan(parts[rank], group=group, **o))
-        np.testing.assert_allclose(torch.cat(both), sinkhorn.plan(given, **options)[0], rtol=1e-9, atol=1e-12)
+        both = two_ranks(
+            lambda rank, group, o=options: sinkhorn.plan(parts[rank], group=group, **o)
+        )
+        np.testing.assert_allclose(
+            torch.cat(both), sinkhorn.plan(given, **options)[0], rtol=1e-9, atol=1e-12
+        )
 
 
 def test_is_made_in_chunks_on_the_cpu():
@@ -154,11 +180,31 @@ def test_is_made_in_chunks_on_the_cpu():
 @pytest.mark.parametrize(
     ("features", "prototypes", "message"),
     [
-        (torch.zeros(4), torch.zeros(2, 4), "scores: expected .B K. or .S B K., got 1 axes, also of features"),
-        (torch.zeros(4, 3), torch.zeros(2, 4), "prototypes: expected .* width 3 on cpu .* got 2 axes, width 4 on"),
-        (torch.zeros(4, 3), torch.zeros(2, 3, device="meta"), "prototypes: expected .* 2 axes, width 3 on meta"),
-        (torch.zeros(4, 3), torch.zeros(1, 2, 3), "prototypes: expected .K D., or .S K D. .* got 3 axes"),
-        (torch.zeros(3, 4, 3), torch.zeros(2, 5, 3), "prototypes: expected those of 3 problems, got 2; pass"),
+        (
+            torch.zeros(4),
+            torch.zeros(2, 4),
+            "scores: expected .B K. or .S B K., got 1 axes, also of features",
+        ),
+        (
+            torch.zeros(4, 3),
+            torch.zeros(2, 4),
+            "prototypes: expected .* width 3 on cpu .* got 2 axes, width 4 on",
+        ),
+        (
+            torch.zeros(4, 3),
+            torch.zeros(2, 3, device="meta"),
+            "prototypes: expected .* 2 axes, width 3 on meta",
+        ),
+        (
+            torch.zeros(4, 3),
+            torch.zeros(1, 2, 3),
+            "prototypes: expected .K D., or .S K D. .* got 3 axes",
+        ),
+        (
+            torch.zeros(3, 4, 3),
+            torch.zeros(2, 5, 3),
+            "prototypes: expected those of 3 problems, got 2; pass",
+        ),
         (torch.zeros(0, 3), torch.zeros(2, 3), "scores: expected at least one row and column"),
         (torch.zeros(4, 3), torch.zeros(0, 3), "scores: expected at least one row and column"),
         (torch.full((4, 3), torch.nan), torch.zeros(2, 3), "scores: expected finite numbers"),
@@ -176,19 +222,24 @@ def test_any_floating_tensors_are_taken(device):
     across = features.mT.contiguous().mT.requires_grad_(), prototypes.float().requires_grad_()
     given = sinkhorn.Product(*across)
     assert torch.equal(sinkhorn.plan(given), plain)
-    with pytest.raises(TypeError, match="sinkhorn: scores: expected features of dtype float32, got torch"):
+    with pytest.raises(
+        TypeError, match="sinkhorn: scores: expected features of dtype float32, got torch"
+    ):
         sinkhorn.plan(sinkhorn.Product(features.long(), prototypes.long()))
 
 
 @pytest.mark.skipif(_core.emulated, reason="the emulated kernels take a product anywhere")
 def test_the_core_alone_refuses_a_product_on_the_cpu():
     with pytest.raises(
-        ValueError, match="sinkhorn_labels: prototypes: expected none on the CPU, got some; multiply"
+        ValueError,
+        match="sinkhorn_labels: prototypes: expected none on the CPU, got some; multiply",
     ):
         sinkhorn.write_labels(torch.zeros(1, 4, 3), torch.zeros(1, 2), 0.1, torch.zeros(1, 2, 3))
 
 
-@pytest.mark.skipif(not _core.emulated and not torch.cuda.is_available(), reason="products are made on CUDA")
+@pytest.mark.skipif(
+    not _core.emulated and not torch.cuda.is_available(), reason="products are made on CUDA"
+)
 def test_registered_ops_are_sound():
     where = "cpu" if _core.emulated else "cuda"
     features, prototypes = to(product(2, 5, 4, 3), where)

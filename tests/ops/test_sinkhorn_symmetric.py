@@ -33,11 +33,15 @@ def test_two_ranks_are_one(shape):
     whole, alone = affinity(*shape), sinkhorn.doubly_stochastic(affinity(*shape), **OPTIONS)
     rows = [slice(17), slice(17, 50)]
     both = two_ranks(
-        lambda rank, g: sinkhorn.doubly_stochastic(whole[..., rows[rank], :].clone(), group=g, **OPTIONS)
+        lambda rank, g: sinkhorn.doubly_stochastic(
+            whole[..., rows[rank], :].clone(), group=g, **OPTIONS
+        )
     )
     for mine, result in zip(rows, both, strict=True):
         np.testing.assert_allclose(result.plan, alone.plan[..., mine, :], rtol=1e-9)
-        np.testing.assert_allclose(result.potentials.row, alone.potentials.row[..., mine], rtol=1e-9)
+        np.testing.assert_allclose(
+            result.potentials.row, alone.potentials.row[..., mine], rtol=1e-9
+        )
         np.testing.assert_allclose(result.potentials.column, alone.potentials.column, rtol=1e-9)
         assert torch.equal(result.potentials.iterations, alone.potentials.iterations)
 
@@ -49,14 +53,22 @@ def test_points_with_themselves_are_their_affinity():
     result = sinkhorn.doubly_stochastic(sinkhorn.Product(given, given), **OPTIONS)
     np.testing.assert_allclose(result.plan, alone.plan, rtol=1e-9)
     parts = [sinkhorn.Product(given[:, mine], given) for mine in (slice(8), slice(8, 30))]
-    both = two_ranks(lambda rank, group: sinkhorn.doubly_stochastic(parts[rank], group=group, **OPTIONS))
+    both = two_ranks(
+        lambda rank, group: sinkhorn.doubly_stochastic(parts[rank], group=group, **OPTIONS)
+    )
     np.testing.assert_allclose(torch.cat([each.plan for each in both], 1), alone.plan, rtol=1e-9)
 
 
 def test_bad_input_is_refused():
     given = points(6, 4)
-    for asymmetric in (torch.arange(4.0).reshape(2, 2), torch.ones(2, 3), sinkhorn.Product(given, given.flip(0))):
-        with pytest.raises(ValueError, match="doubly_stochastic: affinity: expected a symmetric one"):
+    for asymmetric in (
+        torch.arange(4.0).reshape(2, 2),
+        torch.ones(2, 3),
+        sinkhorn.Product(given, given.flip(0)),
+    ):
+        with pytest.raises(
+            ValueError, match="doubly_stochastic: affinity: expected a symmetric one"
+        ):
             sinkhorn.doubly_stochastic(asymmetric)
     with pytest.raises(ValueError, match="doubly_stochastic: iterations: expected at least 1"):
         sinkhorn.doubly_stochastic(torch.eye(2), iterations=0)

@@ -24,7 +24,9 @@ def by_hand(scores, epsilon=0.05, iterations=3):
     exponents = scores.double().numpy().astype(np.longdouble) / epsilon
     row, column = np.zeros((len(scores), 1), np.longdouble), 0
     for _ in range(iterations):
-        column = np.log(len(scores) / scores.shape[1]) - np.logaddexp.reduce(exponents + row, 0, keepdims=True)
+        column = np.log(len(scores) / scores.shape[1]) - np.logaddexp.reduce(
+            exponents + row, 0, keepdims=True
+        )
         row = -np.logaddexp.reduce(exponents + column, 1, keepdims=True)
     return np.exp(exponents + row + column).astype(np.float64)
 
@@ -53,7 +55,9 @@ ENTRIES = {
     "log domain": lambda wide: sinkhorn.plan(random_scores(24, 8, wide=wide), domain="log"),
     "solve": lambda wide: sinkhorn.solve(random_scores(24, 8, wide=wide)).plan,
     "by position": lambda wide: sinkhorn.plan(random_scores(5, 24, 8, wide=wide)),
-    "converged": lambda wide: sinkhorn.plan(random_scores(24, 8, wide=wide), iterations=200, tolerance=1e-3),
+    "converged": lambda wide: sinkhorn.plan(
+        random_scores(24, 8, wide=wide), iterations=200, tolerance=1e-3
+    ),
     "bfloat16": lambda wide: sinkhorn.plan(random_scores(24, 8, wide=wide, dtype=torch.bfloat16)),
     "one problem of two": lambda wide: sinkhorn.plan(one_problem_of_two(wide)),
     "one row": lambda wide: sinkhorn.plan(raised((torch.arange(24) == 7)[:, None], wide)),
@@ -114,9 +118,13 @@ def test_rows_and_columns_of_no_mass_may_be_as_they_are():
 def test_what_is_not_finite_is_named():
     scores = random_scores(24, 8, wide=1)
     scores[7, 2] = torch.nan
-    with pytest.raises(ValueError, match="scores: expected finite numbers, got NaN or infinity in row 7; look"):
+    with pytest.raises(
+        ValueError, match="scores: expected finite numbers, got NaN or infinity in row 7; look"
+    ):
         sinkhorn.plan(scores)
-    with pytest.raises(ValueError, match="scores: expected finite numbers, got NaN or infinity in row 7; look"):
+    with pytest.raises(
+        ValueError, match="scores: expected finite numbers, got NaN or infinity in row 7; look"
+    ):
         sinkhorn.plan(sinkhorn.Product(scores, torch.ones(3, 8)))
 
 
@@ -125,4 +133,6 @@ def test_on_a_gpu_the_plan_is_nan(device):
         pytest.skip("a CPU refuses")
     for first in ("rows", "columns"):
         plan = sinkhorn.plan(one_problem_of_two(1e6).to(device), first=first)
-        assert plan[0].isnan().any(-1).all() and torch.allclose(plan[1].sum(-1).cpu(), torch.ones(24), atol=1e-3)
+        assert plan[0].isnan().any(-1).all() and torch.allclose(
+            plan[1].sum(-1).cpu(), torch.ones(24), atol=1e-3
+        )

@@ -23,7 +23,11 @@ def groups(recipe, toy):
     optimizer = recipe(toy)
     names = {id(p): n for n, p in toy.named_parameters()}
     recipe.set(optimizer, 10, 100, 256)
-    return {names[id(p)]: (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    return {
+        names[id(p)]: (g["lr"], g["weight_decay"])
+        for g in optimizer.param_groups
+        for p in g["params"]
+    }
 
 
 def test_only_parameters_of_one_axis_escape_decay():
@@ -39,7 +43,10 @@ def test_rates_by_depth_and_name():
     assert rates["encoder.blocks.1.weight"] == pytest.approx(top / 2)
     assert rates["encoder.blocks.0.weight"] == pytest.approx(top / 4)
     assert rates["encoder.cls_token"] == pytest.approx(top / 8)
-    slow = {n: r for n, (r, _) in groups(AdamW(warmup=0, multipliers={"patch_embed": 0.2}), Toy()).items()}
+    slow = {
+        n: r
+        for n, (r, _) in groups(AdamW(warmup=0, multipliers={"patch_embed": 0.2}), Toy()).items()
+    }
     assert slow["encoder.patch_embed.weight"] == pytest.approx(0.2 * slow["head.weight"])
 
 
@@ -50,7 +57,11 @@ def test_stages_of_a_residual_network_and_wrapped_blocks_are_depths_too():
     toy.encoder.layer1 = nn.Sequential(nn.Linear(4, 4))
     rates = {n: r for n, (r, _) in groups(AdamW(warmup=0, layer_decay=0.5), toy).items()}
     assert rates["encoder.trunk.blocks.1.weight"] == rates["head.weight"] / 2
-    assert rates["encoder.layer1.0.weight"] == rates["encoder.trunk.blocks.0.weight"] == rates["head.weight"] / 4
+    assert (
+        rates["encoder.layer1.0.weight"]
+        == rates["encoder.trunk.blocks.0.weight"]
+        == rates["head.weight"] / 4
+    )
 
 
 def test_a_group_has_its_own_rate_schedule_and_decay():
@@ -58,18 +69,26 @@ def test_a_group_has_its_own_rate_schedule_and_decay():
     found = groups(recipe := AdamW(warmup=0, groups=(head,)), Toy())
     assert found["head.weight"] == (0.5, 0.01)
     assert found["head.bias"] == (0.5, 0.0)
-    assert found["encoder.blocks.0.weight"] == groups(AdamW(warmup=0), Toy())["encoder.blocks.0.weight"]
+    assert (
+        found["encoder.blocks.0.weight"]
+        == groups(AdamW(warmup=0), Toy())["encoder.blocks.0.weight"]
+    )
     betas = {part["group"]: part["betas"] for part in recipe(Toy()).param_groups}
     assert betas == {0: (0.9, 0.999), 1: (0.9, 0.95)}
 
 
 def test_a_group_scales_its_rate_by_the_batch():
     found = groups(AdamW(warmup=0, groups=(Group("^head", 1e-3, warmup=0, scale_by=128),)), Toy())
-    assert found["head.weight"][0] / found["encoder.cls_token"][0] == pytest.approx(1e-3 / 1.5e-4 * 2)
+    assert found["head.weight"][0] / found["encoder.cls_token"][0] == pytest.approx(
+        1e-3 / 1.5e-4 * 2
+    )
 
 
 def test_a_group_may_decay_its_vectors():
-    groups_of = lambda **more: groups(AdamW(warmup=0, groups=(Group("^head", 1e-3, 0, 0.01, **more),)), Toy())  # noqa: E731
+    def groups_of(**more):
+        head = Group("^head", 1e-3, 0, 0.01, **more)
+        return groups(AdamW(warmup=0, groups=(head,)), Toy())
+
     assert groups_of()["head.bias"][1] == 0
     assert groups_of(vectors=True)["head.bias"][1] == 0.01
 
@@ -82,12 +101,21 @@ def test_the_end_is_scaled_by_the_batch_too():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"no_decay": "wieght"}, "no_decay: expected .* 'wieght', which matches none; did you mean 'weight'?"),
+        (
+            {"no_decay": "wieght"},
+            "no_decay: expected .* 'wieght', which matches none; did you mean 'weight'?",
+        ),
         ({"multipliers": {"patch_embd": 0.2}}, "multipliers: .* none; did you mean 'patch_embed'?"),
-        ({"no_decay": r"encoder\.cls_tokn$"}, "no_decay: .* none; did you mean 'encoder.cls_token'?"),
+        (
+            {"no_decay": r"encoder\.cls_tokn$"},
+            "no_decay: .* none; did you mean 'encoder.cls_token'?",
+        ),
         ({"no_decay": r"(^|\.)maks$|cls_tkoen"}, "no_decay: .* none; did you mean 'cls_token'?"),
         ({"groups": (Group("^haed"),)}, "groups: .* none; did you mean 'head'?"),
-        ({"groups": (Group("zzzz"),)}, "groups: .* 'zzzz', which matches none; the nearest name is '.*'"),
+        (
+            {"groups": (Group("zzzz"),)},
+            "groups: .* 'zzzz', which matches none; the nearest name is '.*'",
+        ),
         ({"groups": (Group(r"\d{9}"),)}, "groups: .* which matches none; the nearest name is '.*'"),
     ],
 )

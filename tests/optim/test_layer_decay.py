@@ -57,7 +57,9 @@ def rates(recipe, model):
 def test_rates_are_those_of_the_table_of_layers(kind):
     encoder, depth = ENCODERS[kind]
     model = Tuned(encoder)
-    expected = {name: 0.75 ** (depth + 1 - numbered(name, depth)) for name, _ in model.named_parameters()}
+    expected = {
+        name: 0.75 ** (depth + 1 - numbered(name, depth)) for name, _ in model.named_parameters()
+    }
     assert rates(AdamW(Constant(1.0), layer_decay=0.75), model) == pytest.approx(expected)
     assert rates(SGD(Constant(1.0), layer_decay=0.75), model) == pytest.approx(expected)
 

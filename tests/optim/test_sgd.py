@@ -26,9 +26,9 @@ def step(model, optimizer):
 
 def test_a_constant_rate_and_decay_of_every_parameter():
     _, optimizer = make()
-    assert {(part["lr"], part["weight_decay"], part["momentum"]) for part in optimizer.param_groups} == {
-        (0.05, 1e-5, 0.9)
-    }
+    assert {
+        (part["lr"], part["weight_decay"], part["momentum"]) for part in optimizer.param_groups
+    } == {(0.05, 1e-5, 0.9)}
     assert sum(len(part["params"]) for part in optimizer.param_groups) == 4
 
 
@@ -46,7 +46,9 @@ def test_a_group_without_momentum_keeps_no_state_and_is_saved(tmp_path):
     head = (Group("^1", Constant(0.05), momentum=0.0),)
     model, optimizer = make(groups=head)
     step(model, optimizer)
-    assert not any(optimizer.state[p].get("momentum_buffer") is not None for p in model[1].parameters())
+    assert not any(
+        optimizer.state[p].get("momentum_buffer") is not None for p in model[1].parameters()
+    )
     path = checkpoint.save(tmp_path, 1, model, optimizer, {}, keep=1)
     other, fresh = make(groups=head)
     checkpoint.load(path, other, fresh)
@@ -68,7 +70,9 @@ def test_trust_makes_steps_as_long_as_the_weights(decay):
         assert p.isfinite().all()
         torch.testing.assert_close(old - p, 0.05 * plain)
         if decay == 0 and old.norm() > 0:
-            assert (old - p).norm().item() == pytest.approx(0.05 * 0.001 * old.norm().item(), rel=1e-3)
+            assert (old - p).norm().item() == pytest.approx(
+                0.05 * 0.001 * old.norm().item(), rel=1e-3
+            )
     assert {part["weight_decay"] for part in optimizer.param_groups} == {decay}
 
 

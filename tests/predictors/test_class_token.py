@@ -37,7 +37,9 @@ def plainly(predictor, features, mask):
     return torch.stack([every[image, ids] for image, ids in enumerate(mask.hidden)])
 
 
-@pytest.mark.parametrize("options", [{}, {"registers": 2}, {"class_token": False, "pool": "mean"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"registers": 2}, {"class_token": False, "pool": "mean"}], ids=str
+)
 def test_it_stands_in_place_of_the_encoder_s_prefix(options):
     torch.manual_seed(0)
     encoder = ViT(24, 2, 2, image=(16, 24), patch=4, **options)

@@ -39,17 +39,30 @@ def test_coarser_is_an_average_pool_of_the_map():
 
 def test_finer_is_two_transposed_convolutions_with_a_norm_between():
     """The release's head, its last two maps as the one linear map that they are."""
-    encoder, predictor = make(functools.partial(predictors.Finer, of=JOINT, by=4, dim=8), width=16 * 5)
+    encoder, predictor = make(
+        functools.partial(predictors.Finer, of=JOINT, by=4, dim=8), width=16 * 5
+    )
     features, mask = features_of(encoder)
     image = predictor.of.everywhere(features, mask, GRID).unflatten(2, (2, 2, 8))
     image = image.unflatten(1, GRID).permute(0, 5, 1, 3, 2, 4).reshape(3, 8, 8, 12)
-    image = nn.functional.gelu(nn.functional.layer_norm(image.movedim(1, -1), (8,), eps=1e-6)).movedim(-1, 1)
+    image = nn.functional.gelu(
+        nn.functional.layer_norm(image.movedim(1, -1), (8,), eps=1e-6)
+    ).movedim(-1, 1)
     weight = predictor.head.weight.view(2, 2, 5, 8).permute(3, 2, 0, 1)
     cells = nn.functional.conv_transpose2d(image, weight, stride=2)  # [B 5 16 24]
-    expected = cells.unflatten(3, (-1, 4)).unflatten(2, (-1, 4)).permute(0, 2, 4, 3, 5, 1).reshape(3, 24, 80)
-    torch.testing.assert_close(predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5)
+    expected = (
+        cells.unflatten(3, (-1, 4))
+        .unflatten(2, (-1, 4))
+        .permute(0, 2, 4, 3, 5, 1)
+        .reshape(3, 24, 80)
+    )
+    torch.testing.assert_close(
+        predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
+    )
     ids = mask.predicted[..., None].expand(-1, -1, 80)
-    torch.testing.assert_close(predictor(features, mask, GRID), expected.gather(1, ids), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        predictor(features, mask, GRID), expected.gather(1, ids), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_finer_counts_cells_as_the_target_does():
@@ -71,7 +84,9 @@ def test_a_norm_in_front_is_the_predictor_of_normed_tokens():
         prefix=nn.functional.layer_norm(features.prefix, (24,), eps=1e-6),
     )
     assert torch.equal(predictor(features, mask, GRID), predictor.of(normed, mask, GRID))
-    assert torch.equal(predictor.everywhere(features, mask, GRID), predictor.of.everywhere(normed, mask, GRID))
+    assert torch.equal(
+        predictor.everywhere(features, mask, GRID), predictor.of.everywhere(normed, mask, GRID)
+    )
     assert (predictor.of(features, mask, GRID) - predictor(features, mask, GRID)).abs().max() > 0.1
     assert predictor.reads == "mask" and isinstance(predictor, PredictsEverywhere)
 
@@ -85,14 +100,22 @@ def test_everything_learns():
         encoder, predictor = make(constructor, width)
         features, mask = features_of(encoder)
         predictor(features, mask, GRID).square().sum().backward()
-        assert not [name for name, p in predictor.named_parameters() if p.grad is None or not p.grad.any()]
+        assert not [
+            name for name, p in predictor.named_parameters() if p.grad is None or not p.grad.any()
+        ]
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ConfigError, match="Coarser: of: expected a predictor that predicts everywhere, got Pooled"):
+    with pytest.raises(
+        ConfigError, match="Coarser: of: expected a predictor that predicts everywhere, got Pooled"
+    ):
         make(functools.partial(predictors.Coarser, of=predictors.Pooled))
-    with pytest.raises(ConfigError, match="Finer: by: expected an even number whose square divides the width 5"):
+    with pytest.raises(
+        ConfigError, match="Finer: by: expected an even number whose square divides the width 5"
+    ):
         make(functools.partial(predictors.Finer, of=JOINT))
     encoder, predictor = make(functools.partial(predictors.Coarser, of=JOINT, by=4))
-    with pytest.raises(ConfigError, match=r"Coarser: by: expected a divisor of the rows .* grid \(4, 6\), got 4"):
+    with pytest.raises(
+        ConfigError, match=r"Coarser: by: expected a divisor of the rows .* grid \(4, 6\), got 4"
+    ):
         predictor(*features_of(encoder), GRID)

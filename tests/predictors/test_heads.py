@@ -35,7 +35,11 @@ def test_cosine_heads_read_directions_times_their_gain(learned):
     _, heads = make(sets=2, kind="cosine", gain=10.0, learned=learned)
     pooled = torch.randn(3, 5)
     rows = heads.head.weight.view(2, 4, 5)
-    angles = torch.einsum("be,ske->bsk", pooled, rows) / pooled.norm(dim=1)[:, None, None] / rows.norm(dim=2)
+    angles = (
+        torch.einsum("be,ske->bsk", pooled, rows)
+        / pooled.norm(dim=1)[:, None, None]
+        / rows.norm(dim=2)
+    )
     torch.testing.assert_close(heads(features(7 * pooled), None, (2, 2)), 10 * angles)
     names = [name for name, _ in heads.named_parameters()]
     assert names == ["head.weight"] + ["head.gain"] * learned
@@ -45,7 +49,9 @@ def test_cosine_heads_read_directions_times_their_gain(learned):
 def test_unit_heads_are_of_unit_length_after_a_step():
     encoder, heads = make(sets=2, kind="unit")
     pooled = torch.randn(3, 5)
-    expected = torch.einsum("be,ske->bsk", normalize(pooled, dim=1), heads.head.weight.view(2, 4, 5))
+    expected = torch.einsum(
+        "be,ske->bsk", normalize(pooled, dim=1), heads.head.weight.view(2, 4, 5)
+    )
     torch.testing.assert_close(heads(features(pooled), None, (2, 2)), expected)
     teacher = functools.partial(encoders.Momentum, momentum=0.9)
     target = functools.partial(targets.Tokens, teacher=teacher)
@@ -59,7 +65,9 @@ def test_unit_heads_are_of_unit_length_after_a_step():
 def test_a_projection_may_come_first():
     _, heads = make(kind="cosine", layers=(7, 6))
     pooled, (first, last) = torch.randn(2, 5), (heads.mlp[0], heads.mlp[2])
-    inside = torch.nn.functional.gelu(pooled @ first.weight.T + first.bias) @ last.weight.T + last.bias
+    inside = (
+        torch.nn.functional.gelu(pooled @ first.weight.T + first.bias) @ last.weight.T + last.bias
+    )
     expected = normalize(inside, dim=1) @ normalize(heads.head.weight, dim=1).T
     torch.testing.assert_close(heads(features(pooled), None, (2, 2))[:, 0], expected)
     assert first.weight.abs().max() < 0.1 and not first.bias.any()
@@ -84,7 +92,11 @@ def test_encoder_and_heads_learn(kind):
 
 
 def test_what_no_kind_has_is_refused():
-    with pytest.raises(ValueError, match="Heads: kind: expected one of linear, cosine, unit, got 'round'"):
+    with pytest.raises(
+        ValueError, match="Heads: kind: expected one of linear, cosine, unit, got 'round'"
+    ):
         make(kind="round")
-    with pytest.raises(ValueError, match="Heads: gain, learned: expected none, as the kind is unit, got 2"):
+    with pytest.raises(
+        ValueError, match="Heads: gain, learned: expected none, as the kind is unit, got 2"
+    ):
         make(kind="unit", gain=2)

@@ -18,7 +18,13 @@ CROSS = functools.partial(predictors.Cross, **SMALL)
 
 WAYS = [(on, hidden) for on in ("predicted", "visible") for hidden in ("drop", "token")]
 PURE = functools.partial(
-    CROSS, positions="rotary-coupled", norm="rms", norm_affine=False, bias=False, embed=False, head="cosine"
+    CROSS,
+    positions="rotary-coupled",
+    norm="rms",
+    norm_affine=False,
+    bias=False,
+    embed=False,
+    head="cosine",
 )
 PLACED = {
     "positions": "rotary-coupled",
@@ -56,13 +62,17 @@ def test_everywhere_agrees_on_the_predicted(constructor):
     features = encoder(torch.randn(3, 3, 16, 24), mask)
     whole = predictor.everywhere(features, mask, GRID)
     ids = mask.predicted[..., None].expand(-1, -1, 5)
-    torch.testing.assert_close(predictor(features, mask, GRID), whole.gather(1, ids), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        predictor(features, mask, GRID), whole.gather(1, ids), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("constructor", [JOINT, CROSS])
 def test_predictions_stay_with_their_patches(constructor):
     encoder, predictor = make(functools.partial(constructor, depth=1))
-    with torch.no_grad():  # blocks pass tokens on, the head reads positions: the prediction is the patch's own row
+    with (
+        torch.no_grad()
+    ):  # blocks pass tokens on, the head reads positions: the prediction is the patch's own row
         for block in predictor.blocks:
             block.attn.proj.weight.zero_()
             block.mlp.fc2.weight.zero_()
@@ -92,7 +102,9 @@ def test_transformer_equals_the_one_that_restores_raster_order():
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
     expected = restored(predictor, features, mask)
-    torch.testing.assert_close(predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_other_patches_can_be_asked_for():
@@ -125,7 +137,9 @@ def test_transformer_takes_every_token_of_a_dense_encoder_at_its_place(positions
     for block in predictor.blocks:
         tokens = block(tokens)
     expected = predictor.head(predictor.norm(tokens))[:, 1:]
-    torch.testing.assert_close(predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
+    )
     for asked in (mask.predicted, mask.visible, mask.predicted[:, ::5]):
         found = predictor(features, mask._replace(predicted=asked), GRID)
         for row in range(3):
@@ -138,9 +152,13 @@ def test_cross_attends_to_every_token_of_a_dense_encoder():
     mask = draw(1)
     features = encoder(torch.randn(1, 3, 16, 24), mask)
     tokens = features.tokens.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(predictor(features._replace(tokens=tokens), mask, GRID).sum(), tokens)
+    (gradient,) = torch.autograd.grad(
+        predictor(features._replace(tokens=tokens), mask, GRID).sum(), tokens
+    )
     assert (gradient.abs().sum(-1) > 0).all()
-    context = predictor.embed(torch.cat([features.prefix, features.tokens], 1)) + predictor.pos_embed
+    context = (
+        predictor.embed(torch.cat([features.prefix, features.tokens], 1)) + predictor.pos_embed
+    )
     queries = predictor.mask_token + predictor.pos_embed[0, 1:][mask.predicted]
     expected = predictor.head(predictor.norm(predictor.blocks[0](queries, context)))
     torch.testing.assert_close(predictor(features, mask, GRID), expected)
@@ -169,13 +187,19 @@ def test_tokens_without_ids_are_refused():
     encoder, predictor = make(JOINT)
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)._replace(ids=None)
-    with pytest.raises(ValueError, match=r"predictor: features: expected ids of 6 tokens on a grid of \(4, 6\)"):
+    with pytest.raises(
+        ValueError, match=r"predictor: features: expected ids of 6 tokens on a grid of \(4, 6\)"
+    ):
         predictor(features, mask, GRID)
-    with pytest.raises(ValueError, match="Transformer: sparse: expected False, as ViT has a token for every"):
+    with pytest.raises(
+        ValueError, match="Transformer: sparse: expected False, as ViT has a token for every"
+    ):
         make(functools.partial(JOINT, sparse=True), hidden="token")
     encoder, predictor = make(JOINT, hidden="token")
     dropping = make(JOINT)[0](torch.randn(3, 3, 16, 24), mask)
-    with pytest.raises(ValueError, match="Transformer: features: expected a token for every patch, as"):
+    with pytest.raises(
+        ValueError, match="Transformer: features: expected a token for every patch, as"
+    ):
         predictor(dropping, mask, GRID)
 
 
@@ -194,7 +218,9 @@ def test_groups_are_predicted_apart(constructor):
     assert both.shape == (1, 8, 5)
     torch.testing.assert_close(both[:, :4], replaced[:, :4], rtol=1e-5, atol=1e-6)
     for block, found in ((first, both[:, :4]), (second, both[:, 4:]), (third, replaced[:, 4:])):
-        torch.testing.assert_close(found, predictor(features, blocks(block), GRID), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            found, predictor(features, blocks(block), GRID), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_mask_tokens_of_one_group_see_each_other():
@@ -244,7 +270,9 @@ def test_everything_may_be_hidden(constructor):
 
 def test_cross_attention_from_one_token_told_apart_by_its_turns():
     encoder, predictor = make(PURE, **PLACED)
-    assert [name for name, _ in predictor.named_parameters() if "bias" in name or "embed" in name] == []
+    assert [
+        name for name, _ in predictor.named_parameters() if "bias" in name or "embed" in name
+    ] == []
     assert predictor.blocks[0].attn.kv.weight.shape == (32, 24)  # straight from the encoder's width
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
@@ -293,7 +321,11 @@ def test_image_vector_is_the_mean_of_the_first_block_over_all_places():
 
 
 def test_impossible_heads_are_refused():
-    with pytest.raises(ValueError, match="Cross: head: expected one of linear, cosine, got 'round'"):
+    with pytest.raises(
+        ValueError, match="Cross: head: expected one of linear, cosine, got 'round'"
+    ):
         make(functools.partial(CROSS, head="round"))
-    with pytest.raises(ValueError, match="Cross: embed: expected True with sincos positions, got False"):
+    with pytest.raises(
+        ValueError, match="Cross: embed: expected True with sincos positions, got False"
+    ):
         make(functools.partial(CROSS, embed=False))

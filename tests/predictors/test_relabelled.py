@@ -36,7 +36,10 @@ def test_it_forgets_and_takes_the_random_state_of_the_moment():
         weights.append(head.head.weight.detach().clone())
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
     assert weights[0].std().item() == pytest.approx(0.01, rel=0.05)
-    assert (head.head.bias == 0).all() and [*map(id, forgotten[:2])] == [id(head.head.weight), id(head.head.bias)]
+    assert (head.head.bias == 0).all() and [*map(id, forgotten[:2])] == [
+        id(head.head.weight),
+        id(head.head.bias),
+    ]
 
 
 def test_scores_are_products_with_every_set():

@@ -32,7 +32,10 @@ class Run:
 def evaluated(folder, train, test, probes=None, run=None, **options):
     """What is said before the training, what at its end, and the measures (None where nothing was)."""
     splits = {"train": train, "test": test}
-    splits = {name: s if s is None or hasattr(s, "labels") else Labelled(s, 0.3) for name, s in splits.items()}
+    splits = {
+        name: s if s is None or hasattr(s, "labels") else Labelled(s, 0.3)
+        for name, s in splits.items()
+    }
     probes = [KNN(k=3), Linear(iterations=20)] if probes is None else probes
     view = options.pop("view", None) or views.Center(8, 1, "none")
     look = Evaluation(lambda split: splits[split], view, probes, **options)
@@ -70,24 +73,53 @@ SKIPPED = [
     (TURN, None, f"left out knn, linear: {NONE}"),
     (TURN, Labelled(None, count=40), f"left out knn, linear: {NONE}"),
     (np.full(40, -1), TURN, "left out knn, linear: no picture of the training set has a label"),
-    (Labelled(None, count=40), TURN, "left out knn, linear: no picture of the training set has a label"),
-    (np.full(40, 3), TURN, "left out knn, linear: all labelled pictures of the training set are of one class, 3"),
-    (TURN, TURN + 10, "no class of the test set (10, 11, 12, 13, 14, ...) is among those of the training set (0,"),
+    (
+        Labelled(None, count=40),
+        TURN,
+        "left out knn, linear: no picture of the training set has a label",
+    ),
+    (
+        np.full(40, 3),
+        TURN,
+        "left out knn, linear: all labelled pictures of the training set are of one class, 3",
+    ),
+    (
+        TURN,
+        TURN + 10,
+        "no class of the test set (10, 11, 12, 13, 14, ...) is among those of the training set (0,",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("train", "test", "message"), SKIPPED)
-def test_what_cannot_be_measured_is_said_before_the_training(train, test, message, tmp_path, capsys):
+def test_what_cannot_be_measured_is_said_before_the_training(
+    train, test, message, tmp_path, capsys
+):
     before, after, found = said(capsys, tmp_path, train, test)
-    assert before == after and before.startswith("evaluation: left out knn, linear: ") and message in before
+    assert (
+        before == after
+        and before.startswith("evaluation: left out knn, linear: ")
+        and message in before
+    )
     assert before.count("\n") == 1 and found is None
 
 
 def test_probes_that_learn_from_no_label_are_measured_all_the_same(tmp_path, capsys):
     probes = [KNN(), Clusters(), FineTune(steps=1)]
-    before, after, found = said(capsys, tmp_path, Labelled(None, count=60), TURN[:50], probes=probes)
-    assert before == "evaluation: left out knn, finetune: no picture of the training set has a label\n"
-    assert before in after and found.keys() == {"step", "nmi", "ari", "matched", "baselines", "protocol"}
+    before, after, found = said(
+        capsys, tmp_path, Labelled(None, count=60), TURN[:50], probes=probes
+    )
+    assert (
+        before == "evaluation: left out knn, finetune: no picture of the training set has a label\n"
+    )
+    assert before in after and found.keys() == {
+        "step",
+        "nmi",
+        "ari",
+        "matched",
+        "baselines",
+        "protocol",
+    }
     assert found["baselines"]["pixels"].keys() == {"nmi", "ari", "matched"}
     scores, truth = torch.eye(10)[torch.from_numpy(TURN[:50])][:, None], torch.from_numpy(TURN[:50])
     assert Assigned(training=True)(scores, torch.full((50,), -1), scores, truth).keys() == {
@@ -103,7 +135,10 @@ def test_rows_without_a_label_are_left_out_and_said(tmp_path, capsys):
         "evaluation: 100 of 400 training images have no label and are left out",
         "evaluation: 5 of 100 test images have no label and are left out",
     ]
-    assert "(300 training images of 10 classes and 95 test images of 10 classes" in after and before in after
+    assert (
+        "(300 training images of 10 classes and 95 test images of 10 classes" in after
+        and before in after
+    )
     assert found["knn"] > 0.9
 
 
@@ -122,9 +157,13 @@ def test_classes_that_training_lacks_count_as_errors_and_are_said(tmp_path, caps
 
 def test_pictures_that_cannot_be_prepared_stop_the_run_before_the_training(tmp_path):
     broken = Labelled(TURN, broken=range(400))
-    with pytest.raises(DataError, match=r"data.load: source: expected pictures, got 8 broken pictures \(picture"):
+    with pytest.raises(
+        DataError, match=r"data.load: source: expected pictures, got 8 broken pictures \(picture"
+    ):
         next(evaluated(tmp_path, TURN, broken))
-    next(evaluated(tmp_path, Labelled(TURN, broken=range(0, 400, 3)), TURN))  # they are told when they are met
+    next(
+        evaluated(tmp_path, Labelled(TURN, broken=range(0, 400, 3)), TURN)
+    )  # they are told when they are met
     four = views.Center(8, 1, ((0.1, 0.2, 0.3, 0.4), (1, 1, 1, 1)))
     with pytest.raises(ValueError, match="Normalise: statistics: expected 3 channels, got 4"):
         next(evaluated(tmp_path, TURN, TURN, view=four))
@@ -172,7 +211,11 @@ def test_a_fifth_of_each_class_is_held_out_and_never_all_of_one():
 
 SMALL = {
     "one picture a class": (np.arange(10), np.arange(10), {"knn", "linear"}),
-    "classes with fewer pictures than folds": (np.arange(25) % 8, np.arange(9) % 8, {"knn", "linear"}),
+    "classes with fewer pictures than folds": (
+        np.arange(25) % 8,
+        np.arange(9) % 8,
+        {"knn", "linear"},
+    ),
     "one test picture": (TURN, TURN[:1], {"knn", "linear"}),
     "two pictures": (np.arange(2), np.arange(2), {"knn", "linear"}),
 }
@@ -194,8 +237,14 @@ def test_what_a_probe_makes_of_few_pictures_is_said():
     labels = torch.tensor([0] * 60 + [1] * 7 + [2] * 50)
     assert KNN().remark(labels) == "" and Clusters().remark(labels) == ""
     assert KNN(k=117).remark(labels) == "k is 117 of 117 training images: all of them vote"
-    assert Clusters(clusters=200).remark(labels) == "200 clusters of 117 training images: some are empty"
-    assert FineTune().remark(labels) == "50 images a class are asked for, there are 7 to 50: it learns from 107"
+    assert (
+        Clusters(clusters=200).remark(labels)
+        == "200 clusters of 117 training images: some are empty"
+    )
+    assert (
+        FineTune().remark(labels)
+        == "50 images a class are asked for, there are 7 to 50: it learns from 107"
+    )
     assert FineTune(labels_per_class=70).remark(torch.arange(30) % 3) == (
         "70 images a class are asked for, there are 10: it learns from 30"
     )
@@ -212,14 +261,22 @@ COUNTS = [  # pictures of each class, how many are drawn, and what fine-tuning l
 
 
 @pytest.mark.parametrize(("sizes", "drawn", "told"), COUNTS)
-def test_fine_tuning_says_how_many_of_a_class_it_learns_from(sizes, drawn, told, tmp_path, capsys, monkeypatch):
+def test_fine_tuning_says_how_many_of_a_class_it_learns_from(
+    sizes, drawn, told, tmp_path, capsys, monkeypatch
+):
     shown = []
     train = lambda self, _, few, named: shown.append(named) or torch.nn.Identity()  # noqa: E731
     monkeypatch.setattr(FineTune, "_train", train)
     monkeypatch.setattr("pymim.probes.finetune.accuracy", lambda *_: 0.0)
     labels = np.repeat(np.arange(len(sizes)), sizes)
     before, after, _ = said(
-        capsys, tmp_path, labels, labels[::5], probes=[FineTune()], train_images=drawn, baselines=False
+        capsys,
+        tmp_path,
+        labels,
+        labels[::5],
+        probes=[FineTune()],
+        train_images=drawn,
+        baselines=False,
     )
     line = f"evaluation: finetune: 50 images a class are asked for, {told}\n" if told else ""
     assert before == line and line in after
@@ -236,7 +293,9 @@ def test_patches_are_taken_from_everywhere_in_a_picture():
     seen = []
     tokens = torch.eye(256).expand(2, 256, 256)
     probe = PatchKNN(k=1)
-    probe._votes = lambda bank, classes, queries: seen.append(queries) or torch.zeros(len(queries), 2)
+    probe._votes = lambda bank, classes, queries: (
+        seen.append(queries) or torch.zeros(len(queries), 2)
+    )
     probe(tokens, torch.tensor([0, 1]), tokens, torch.tensor([0, 1]))
     places = seen[0][:16].argmax(1)
     rows, columns = places // 16, places % 16
@@ -244,7 +303,11 @@ def test_patches_are_taken_from_everywhere_in_a_picture():
 
 
 def test_every_fine_tuned_picture_is_drawn_of_its_class(monkeypatch):
-    images, labels, shown = torch.arange(90.0).view(-1, 1, 1, 1).expand(-1, 3, 8, 8), torch.arange(90) // 30, []
+    images, labels, shown = (
+        torch.arange(90.0).view(-1, 1, 1, 1).expand(-1, 3, 8, 8),
+        torch.arange(90) // 30,
+        [],
+    )
     train = lambda self, _, few, named: shown.append((few, named)) or torch.nn.Identity()  # noqa: E731
     monkeypatch.setattr(FineTune, "_train", train)
     monkeypatch.setattr("pymim.probes.finetune.accuracy", lambda *_: 0.0)
@@ -257,14 +320,24 @@ def test_every_fine_tuned_picture_is_drawn_of_its_class(monkeypatch):
 @pytest.mark.parametrize("wrong", [0, -1, 0.5, float("nan"), None, "all"])
 @pytest.mark.parametrize("name", ["train_images", "test_images", "batch"])
 def test_sizes_that_are_none_are_refused(name, wrong):
-    with pytest.raises(ValueError, match=f"Evaluation: {name}: expected a whole number, 1 or more, got"):
+    with pytest.raises(
+        ValueError, match=f"Evaluation: {name}: expected a whole number, 1 or more, got"
+    ):
         Evaluation("digits", views.Center(8), **{name: wrong})
 
 
 @pytest.mark.parametrize(
     ("probe", "name"),
-    [(KNN, "k"), (PatchKNN, "each"), (PatchKNN, "k"), (Clusters, "clusters"), (FineTune, "labels_per_class")],
+    [
+        (KNN, "k"),
+        (PatchKNN, "each"),
+        (PatchKNN, "k"),
+        (Clusters, "clusters"),
+        (FineTune, "labels_per_class"),
+    ],
 )
 def test_probes_of_no_pictures_are_refused(probe, name):
-    with pytest.raises(ValueError, match=f"{probe.__name__}: {name}: expected a whole number, 1 or more, got 0"):
+    with pytest.raises(
+        ValueError, match=f"{probe.__name__}: {name}: expected a whole number, 1 or more, got 0"
+    ):
         probe(**{name: 0})

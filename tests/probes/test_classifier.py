@@ -40,7 +40,9 @@ def test_class_tokens_of_the_last_blocks_are_each_normed():
     torch.testing.assert_close(both, torch.cat([features.prefix[:, 0], features.tokens.mean(1)], 1))
     assert classifier(pool="class-mean", layers=2).head.in_features == 48
     around = Projected(vit(), (5,)).eval()
-    torch.testing.assert_close(classifier(around, pool="class", layers=3).read(IMAGES), torch.cat(wanted, 1))
+    torch.testing.assert_close(
+        classifier(around, pool="class", layers=3).read(IMAGES), torch.cat(wanted, 1)
+    )
 
 
 def test_without_the_final_norm_the_mean_is_of_the_last_blocks_tokens():
@@ -83,11 +85,18 @@ def test_cells_of_a_layers_map_are_averaged():
     model = classifier(encoder, True, pool="cells", tap=1, cells=(2, 4))
     layer = kept(IMAGES).taps[1].mT.unflatten(2, (8, 8))
     wanted = torch.stack(
-        [layer[:, :, 4 * r : 4 * r + 4, 2 * c : 2 * c + 2].mean((2, 3)) for r in range(2) for c in range(4)], 2
+        [
+            layer[:, :, 4 * r : 4 * r + 4, 2 * c : 2 * c + 2].mean((2, 3))
+            for r in range(2)
+            for c in range(4)
+        ],
+        2,
     )
     torch.testing.assert_close(model.read(IMAGES), wanted.flatten(1))
     assert model.head.in_features == 48 and encoder.taps == ()
-    torch.testing.assert_close(classifier(tap=2).read(IMAGES), vit(taps=(2,))(IMAGES).taps[2][:, 1:].mean(1))
+    torch.testing.assert_close(
+        classifier(tap=2).read(IMAGES), vit(taps=(2,))(IMAGES).taps[2][:, 1:].mean(1)
+    )
 
 
 def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
@@ -101,16 +110,40 @@ def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
 @pytest.mark.parametrize(
     ("encoder", "options", "message"),
     [
-        (vit(class_token=False, pool="mean"), {"pool": "class"}, "pool: expected a class token for 'class'"),
+        (
+            vit(class_token=False, pool="mean"),
+            {"pool": "class"},
+            "pool: expected a class token for 'class'",
+        ),
         (vit(), {"pool": "class", "layers": 5}, "layers: expected at most 4 blocks of ViT, got 5"),
         (vit(), {"layers": 2}, "layers: expected 1 with pool = 'mean', got 2"),
-        (ResNet((1,), dim=4, stem="small", image=8), {"final_norm": False}, "final_norm: expected True, as ResNet"),
-        (ResNet((1,), dim=4, stem="small", image=8), {"drop_path": 0.1}, "drop_path: expected None, as ResNet"),
-        (vit(dim=72), {"pool": "attention"}, "pool: expected a width that 64 divides for 'attention', got 72"),
-        (vit(), {"pool": "cells"}, "cells: expected rows and columns with pool = 'cells' alone, got None"),
+        (
+            ResNet((1,), dim=4, stem="small", image=8),
+            {"final_norm": False},
+            "final_norm: expected True, as ResNet",
+        ),
+        (
+            ResNet((1,), dim=4, stem="small", image=8),
+            {"drop_path": 0.1},
+            "drop_path: expected None, as ResNet",
+        ),
+        (
+            vit(dim=72),
+            {"pool": "attention"},
+            "pool: expected a width that 64 divides for 'attention', got 72",
+        ),
+        (
+            vit(),
+            {"pool": "cells"},
+            "cells: expected rows and columns with pool = 'cells' alone, got None",
+        ),
         (vit(), {"pool": "class", "tap": 2}, "tap: expected None with pool = 'class', got 2"),
         (vit(), {"tap": 5}, "tap: expected one of the 4 layers of ViT, from 1, got 5"),
-        (ResNet((1,), dim=4, stem="small", image=8), {"tap": 2}, "tap: expected one of the 1 layers of ResNet"),
+        (
+            ResNet((1,), dim=4, stem="small", image=8),
+            {"tap": 2},
+            "tap: expected one of the 1 layers of ResNet",
+        ),
         (vit(), {"norm": "rms"}, "norm: expected one of layer, batch, none, got 'rms'"),
     ],
 )
@@ -191,14 +224,20 @@ def test_a_linear_probe_moves_its_head_alone():
     taught = Lesson(Learning(LARS(Constant(0.1))), model)
     before = {name: value.clone() for name, value in taught.model.state_dict().items()}
     taught.step(IMAGES, LABELS.clamp_max(1), 0, 1)
-    moved = {name for name, value in taught.model.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name
+        for name, value in taught.model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
     counted = {"fc_norm.running_mean", "fc_norm.running_var", "fc_norm.num_batches_tracked"}
     assert moved == {"head.weight", "head.bias"} | counted
 
 
 def test_fine_tuning_by_all_of_it_learns():
     labels = torch.arange(80) % 2
-    images = 0.1 * torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0)) + labels.view(-1, 1, 1, 1)
+    images = 0.1 * torch.randn(
+        80, 3, 8, 8, generator=torch.Generator().manual_seed(0)
+    ) + labels.view(-1, 1, 1, 1)
     changes = [
         views.RandAugment(names=("sharpness", "rotate"), statistics="half"),
         views.Erasing(statistics="half"),
@@ -215,5 +254,7 @@ def test_fine_tuning_by_all_of_it_learns():
         readout=Readout("mean", final_norm=False),
     )
     assert probe(vit(2), images[:40], labels[:40], images[40:], labels[40:]) > 0.9
-    with pytest.raises(ConfigError, match="FineTune: view: expected one that normalises, got MultiCrop"):
+    with pytest.raises(
+        ConfigError, match="FineTune: view: expected one that normalises, got MultiCrop"
+    ):
         FineTune(view=views.MultiCrop((views.Pretrain(8),), (1,)))

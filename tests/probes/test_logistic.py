@@ -20,7 +20,9 @@ def handwritten():
 @pytest.mark.parametrize("strength", [1.0, 1e-2, 1e-4])
 def test_equals_scikit_learn(strength, handwritten):
     features, labels = (each[:900] for each in handwritten)
-    theirs = LogisticRegression(C=1 / (strength * 900), solver="newton-cg", tol=1e-6, max_iter=10_000)
+    theirs = LogisticRegression(
+        C=1 / (strength * 900), solver="newton-cg", tol=1e-6, max_iter=10_000
+    )
     theirs.fit(features.double().numpy(), labels.numpy())
     ours = fit(features, labels, 10, strength, tolerance=1e-7)
     assert ours.converged

@@ -24,7 +24,11 @@ def loop(images, targets, share, box=None):
         j = count - 1 - i
         for y in range(height):
             for x in range(width):
-                s = share if box is None else float(not (box[0] <= y < box[1] and box[2] <= x < box[3]))
+                s = (
+                    share
+                    if box is None
+                    else float(not (box[0] <= y < box[1] and box[2] <= x < box[3]))
+                )
                 mixed[i, :, y, x] = s * images[i, :, y, x] + (1 - s) * images[j, :, y, x]
         labels[i] = share * targets[i] + (1 - share) * targets[j]
     return mixed, labels
@@ -62,7 +66,10 @@ def test_switch_and_chance_are_kept_to():
     targets = smoothed(torch.tensor([0, 1]), 2)
     torch.manual_seed(0)
     found = [Mixing(1.0, 1.0, switch=0.25, p=0.5)(images, targets)[0] for _ in range(800)]
-    kinds = ["same" if torch.equal(m, images) else "cut" if m.unique().tolist() == [0, 1] else "mix" for m in found]
+    kinds = [
+        "same" if torch.equal(m, images) else "cut" if m.unique().tolist() == [0, 1] else "mix"
+        for m in found
+    ]
     assert abs(kinds.count("same") / 800 - 0.5) < 0.06  # a cut of nothing is among them
     assert abs(kinds.count("mix") / 800 - 0.375) < 0.06 and kinds.count("cut") > 60
 
@@ -89,7 +96,9 @@ def test_smoothed_labels_are_those_of_torchs_loss():
 
 
 def test_mixing_of_nothing_is_refused():
-    with pytest.raises(ConfigError, match="Mixing: mixup: expected one above 0 of mixup and cutmix, got 0"):
+    with pytest.raises(
+        ConfigError, match="Mixing: mixup: expected one above 0 of mixup and cutmix, got 0"
+    ):
         Mixing(mixup=0, cutmix=0)
     with pytest.raises(ConfigError, match="Mixing: switch: expected a share from 0 to 1, got 2"):
         Mixing(switch=2)

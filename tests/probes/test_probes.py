@@ -19,7 +19,9 @@ def blobs(spread, count=600, width=8, classes=4):
     return features[:half], labels[:half], features[half:], labels[half:]
 
 
-@pytest.mark.parametrize("probe", [KNN(), Linear(), LinearSGD(rate=1.0, lars=False, batch=64, least=300)])
+@pytest.mark.parametrize(
+    "probe", [KNN(), Linear(), LinearSGD(rate=1.0, lars=False, batch=64, least=300)]
+)
 def test_separated_blobs_are_found_and_shuffled_labels_are_not(probe):
     train, labels, test, truth = blobs(0.1)
     assert probe(train, labels, test, truth) == 1.0
@@ -29,8 +31,12 @@ def test_separated_blobs_are_found_and_shuffled_labels_are_not(probe):
 
 def test_clusters_are_classes_where_these_lie_apart():
     train, labels, test, truth = blobs(0.1)
-    assert Clusters()(train, labels, test, truth) == pytest.approx({"nmi": 1, "ari": 1, "matched": 1})
-    assert Clusters()(train, labels.flip(0), test, truth)["nmi"] == pytest.approx(1)  # labels are not looked at
+    assert Clusters()(train, labels, test, truth) == pytest.approx(
+        {"nmi": 1, "ari": 1, "matched": 1}
+    )
+    assert Clusters()(train, labels.flip(0), test, truth)["nmi"] == pytest.approx(
+        1
+    )  # labels are not looked at
     twice = Clusters(clusters=8)(train, labels, test, truth)
     assert 0.5 < twice["nmi"] < 1 and twice["matched"] < 0.8
     noise = Clusters()(torch.randn(300, 8), labels, torch.randn(300, 8), truth)
@@ -43,7 +49,9 @@ def test_linear_equals_scikit_learn():
     mean, std = train.mean(0), train.std(0)
     theirs = LogisticRegression(C=1 / (1e-3 * len(train)), max_iter=1000)
     theirs.fit(((train - mean) / std).numpy(), labels.numpy())
-    assert ours == pytest.approx(theirs.score(((test - mean) / std).numpy(), truth.numpy()), abs=0.01)
+    assert ours == pytest.approx(
+        theirs.score(((test - mean) / std).numpy(), truth.numpy()), abs=0.01
+    )
 
 
 def test_neighbours_equal_scikit_learn_and_chunks_do_not_matter():
@@ -67,9 +75,14 @@ def test_fine_tuning_learns_and_leaves_the_encoder_alone(device):
     encoder = ViT(16, 1, 2, image=8, patch=4).to(device)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     labels = torch.arange(80) % 2
-    images = torch.randn(80, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.1 + labels.view(-1, 1, 1, 1)
+    images = torch.randn(
+        80, 3, 8, 8, generator=torch.Generator().manual_seed(0)
+    ) * 0.1 + labels.view(-1, 1, 1, 1)
     assert (
-        FineTune(labels_per_class=20, steps=40)(encoder, images[:40], labels[:40], images[40:], labels[40:]) > 0.9
+        FineTune(labels_per_class=20, steps=40)(
+            encoder, images[:40], labels[:40], images[40:], labels[40:]
+        )
+        > 0.9
     )
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
@@ -83,7 +96,9 @@ def test_what_is_trained_is_everything_or_the_head(frozen, monkeypatch):
         FineTune, "_train", lambda self, *given: models.append(original(self, *given)) or models[-1]
     )
     labels = torch.arange(40) % 2
-    images = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.1 + labels.view(-1, 1, 1, 1)
+    images = torch.randn(
+        40, 3, 8, 8, generator=torch.Generator().manual_seed(0)
+    ) * 0.1 + labels.view(-1, 1, 1, 1)
     probe = FineTune(steps=60, rate=1e-2, frozen=frozen)
     assert probe(encoder, images, labels, images, labels) > 0.9
     assert probe.name == ("head" if frozen else "finetune")
@@ -108,7 +123,10 @@ def test_trust_ratio():
 
 def test_patches_vote_for_their_image_or_for_themselves():
     train, labels, test, truth = blobs(0.1)
-    bank, queries = train.unflatten(0, (-1, 10)), test.unflatten(0, (-1, 10))  # images of ten patches
+    bank, queries = (
+        train.unflatten(0, (-1, 10)),
+        test.unflatten(0, (-1, 10)),
+    )  # images of ten patches
     named, wanted = labels.unflatten(0, (-1, 10)), truth.unflatten(0, (-1, 10))
     assert PatchKNN(k=3)(bank, named, queries, wanted) == 1.0
     assert PatchKNN(k=3)(bank, named, queries, (wanted + 1) % 4) == 0.0
@@ -128,7 +146,9 @@ def test_the_papers_linear_probe_norms_without_affine_and_learns_its_head_alone(
     train, labels, *_ = blobs(0.1)
     norm, head = LinearSGD(rate=1.0, epochs=2, batch=64, least=1)._train(train, labels)
     assert norm.weight is None and norm.bias is None and norm.eps == 1e-6
-    assert not torch.equal(norm.running_mean, torch.zeros(8)) and not torch.equal(norm.running_var, torch.ones(8))
+    assert not torch.equal(norm.running_mean, torch.zeros(8)) and not torch.equal(
+        norm.running_var, torch.ones(8)
+    )
     assert {name for name, _ in head.named_parameters()} == {"weight", "bias"}
 
 

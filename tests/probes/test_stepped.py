@@ -36,12 +36,16 @@ def test_sgd_reaches_the_optimum_of_what_it_minimises(handwritten):
     exact = Linear(strengths=(1e-6,))(coarse[0], labels, coarse[1], truth)
     assert LinearSGD().least > 1000
     assert abs(LinearSGD(epochs=1, least=1000)(coarse[0], labels, coarse[1], truth) - exact) < 0.01
-    assert LinearSGD(rate=0.1, least=1)(coarse[0], labels, coarse[1], truth) < exact - 0.1  # as it was
+    assert (
+        LinearSGD(rate=0.1, least=1)(coarse[0], labels, coarse[1], truth) < exact - 0.1
+    )  # as it was
 
 
 def test_attention_takes_steps_enough(handwritten):
     train, labels, test, truth = handwritten
-    quarters = [side.view(-1, 2, 4, 2, 4).transpose(2, 3).reshape(-1, 4, 16) for side in (train, test)]
+    quarters = [
+        side.view(-1, 2, 4, 2, 4).transpose(2, 3).reshape(-1, 4, 16) for side in (train, test)
+    ]
     few = Attentive(batch=256, least=1)(quarters[0], labels, quarters[1], truth)  # as it was
     assert Attentive().least > 500
     assert Attentive(epochs=1, least=500)(quarters[0], labels, quarters[1], truth) > few + 0.05

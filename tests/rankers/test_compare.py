@@ -15,7 +15,9 @@ def test_its_mean_is_the_relative_loss():
     for epsilon in (0.0, 1e-6):
         found = Relative(epsilon)(scores, losses)
         assert found.shape == (3, 20)
-        torch.testing.assert_close(found.mean(), rank.relative_loss(scores, losses, epsilon=epsilon))
+        torch.testing.assert_close(
+            found.mean(), rank.relative_loss(scores, losses, epsilon=epsilon)
+        )
 
 
 def test_numbers_worked_by_hand():
@@ -25,8 +27,12 @@ def test_numbers_worked_by_hand():
     value.backward()
     assert value.item() == pytest.approx(math.log(2), abs=1e-5)
     torch.testing.assert_close(scores.grad, torch.tensor([[1 / 3, 0, -1 / 3]]))
-    assert Relative()(torch.tensor([[0.0, 5, 10]]), losses).mean().item() == pytest.approx(0.0045, abs=1e-4)
-    assert Relative()(torch.tensor([[0.0, -5, -10]]), losses).mean().item() == pytest.approx(6.67, abs=0.01)
+    assert Relative()(torch.tensor([[0.0, 5, 10]]), losses).mean().item() == pytest.approx(
+        0.0045, abs=1e-4
+    )
+    assert Relative()(torch.tensor([[0.0, -5, -10]]), losses).mean().item() == pytest.approx(
+        6.67, abs=0.01
+    )
 
 
 def test_equal_losses_and_single_patches_cost_nothing():
@@ -49,5 +55,7 @@ def test_absolute_asks_for_standardised_losses():
     losses = torch.rand(2, 50) * 3 + 1
     wanted = (losses - losses.mean(1, keepdim=True)) / losses.std(1, keepdim=True)
     assert Absolute()(wanted, losses).max() < 1e-6
-    torch.testing.assert_close(Absolute()(wanted + 2, losses), torch.full((2, 50), 4.0), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        Absolute()(wanted + 2, losses), torch.full((2, 50), 4.0), rtol=1e-3, atol=1e-3
+    )
     assert Absolute()(torch.zeros(1, 4), torch.ones(1, 4)).abs().max() == 0

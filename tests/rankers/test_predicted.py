@@ -39,11 +39,15 @@ def test_the_input_is_shared_and_the_rest_is_not():
     assert ours.embed is theirs.embed
     assert ours.mask_token is theirs.mask_token
     assert ours.pos_embed is theirs.pos_embed
-    assert not {id(p) for p in ours.blocks.parameters()} & {id(p) for p in theirs.blocks.parameters()}
+    assert not {id(p) for p in ours.blocks.parameters()} & {
+        id(p) for p in theirs.blocks.parameters()
+    }
     apart = make(functools.partial(RANKER, share=False))
     assert apart.ranker.predictor.embed is not apart.objectives[0].predictor.embed
     other = functools.partial(predictors.Transformer, dim=16, depth=1, heads=2)
-    with pytest.raises(ValueError, match=r"Transformer.share: other: expected a Transformer of the same dim"):
+    with pytest.raises(
+        ValueError, match=r"Transformer.share: other: expected a Transformer of the same dim"
+    ):
         make(functools.partial(RANKER, predictor=other))
 
 
@@ -58,7 +62,11 @@ def test_gradient_of_its_loss_reaches_encoder_and_input_but_not_the_reconstructi
         name
         for name in has
         if name.startswith(
-            ("objectives.0.predictor.blocks", "objectives.0.predictor.norm", "objectives.0.predictor.head")
+            (
+                "objectives.0.predictor.blocks",
+                "objectives.0.predictor.norm",
+                "objectives.0.predictor.head",
+            )
         )
     ]
     assert reconstruction and not any(has[name] for name in reconstruction)
@@ -141,7 +149,9 @@ def test_copies_follow_encoder_and_predictor():
 
 def test_the_first_teacher_is_a_copy_of_the_start():
     method = make()
-    for mine, theirs in zip(method.ranker.teacher.parameters(), method.encoder.parameters(), strict=True):
+    for mine, theirs in zip(
+        method.ranker.teacher.parameters(), method.encoder.parameters(), strict=True
+    ):
         assert torch.equal(mine, theirs)
 
 
@@ -179,14 +189,20 @@ def test_scores_are_float32_under_autocast():
 
 def test_only_branches_with_its_objective_teach_it():
     objectives = [Objective(targets.Pixels, TINY, losses.MSE(), source=source) for source in (0, 1)]
-    out = make(functools.partial(RANKER, of="pixels_1"), objectives=objectives)(make_batch(views=2), 0)
+    out = make(functools.partial(RANKER, of="pixels_1"), objectives=objectives)(
+        make_batch(views=2), 0
+    )
     assert out.losses["ranker"].shape == (4, 18)
 
 
 @pytest.mark.parametrize(
     ("options", "objective", "message"),
     [
-        ({"of": "tokens"}, {}, "PredictedLoss: of: expected one of pixels, got 'tokens'; name an objective"),
+        (
+            {"of": "tokens"},
+            {},
+            "PredictedLoss: of: expected one of pixels, got 'tokens'; name an objective",
+        ),
         (
             {},
             {"on": "visible"},

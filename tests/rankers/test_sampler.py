@@ -52,7 +52,9 @@ def test_the_loss_is_that_of_the_formula():
     expected = torch.tensor([[-0.5 * 2 * math.log(0.2), -0.5 * 5 * math.log(0.4)]])
     torch.testing.assert_close(found, expected)
     found.mean().backward()
-    torch.testing.assert_close(chances.grad, torch.tensor([[0, -0.5 * 2 / 0.2 / 2, 0, -0.5 * 5 / 0.4 / 2]]))
+    torch.testing.assert_close(
+        chances.grad, torch.tensor([[0, -0.5 * 2 / 0.2 / 2, 0, -0.5 * 5 / 0.4 / 2]])
+    )
 
 
 def test_the_gradient_of_the_logits_is_that_of_a_categorical():
@@ -66,19 +68,25 @@ def test_the_gradient_of_the_logits_is_that_of_a_categorical():
     chances = logits.detach().softmax(1)
     shown = torch.tensor([[1.0, 0, 4.0, 0, 0.5]])
     torch.testing.assert_close(logits.grad, 1e-4 / 3 * (chances * 5.5 - shown))
-    assert logits.grad[0, 2] < 0 < logits.grad[0, 3]  # a step makes the hard hidden one likelier to be shown
+    assert (
+        logits.grad[0, 2] < 0 < logits.grad[0, 3]
+    )  # a step makes the hard hidden one likelier to be shown
 
 
 def test_only_the_sampler_and_the_embedding_it_reads_learn_by_it():
     method, batch = make(), make_batch()
     method(batch, 0).losses["ranker"].mean().backward()
-    learning = {name for name, p in method.named_parameters() if p.grad is not None and p.grad.any()}
+    learning = {
+        name for name, p in method.named_parameters() if p.grad is not None and p.grad.any()
+    }
     assert {name for name in learning if name.startswith("encoder")} == {
         "encoder.patch_embed.proj.weight",
         "encoder.patch_embed.proj.bias",
     }
     assert not [name for name in learning if name.startswith("objectives")]
-    assert {name for name, _ in method.ranker.named_parameters(prefix="ranker")} - learning <= {"ranker.head.bias"}
+    assert {name for name, _ in method.ranker.named_parameters(prefix="ranker")} - learning <= {
+        "ranker.head.bias"
+    }
     apart = make(functools.partial(RANKER, share=False))
     apart(batch, 0).losses["ranker"].mean().backward()
     assert all(p.grad is None for p in apart.encoder.parameters())
@@ -98,7 +106,9 @@ def test_losses_are_detached():
     for weight in (0.0, 1.0):
         method = make(functools.partial(RANKER, weight=weight))
         method(make_batch(), 0).loss.backward()
-        grads.append({name: p.grad for name, p in method.named_parameters() if not name.startswith("ranker")})
+        grads.append(
+            {name: p.grad for name, p in method.named_parameters() if not name.startswith("ranker")}
+        )
     different = {name for name in grads[0] if not torch.equal(grads[0][name], grads[1][name])}
     assert different <= {"encoder.patch_embed.proj.weight", "encoder.patch_embed.proj.bias"}
 
@@ -168,7 +178,9 @@ def test_every_branch_is_sampled_by_its_own_view():
     assert not torch.equal(out.branches[Source(0)].difficulty, out.branches[Source(1)].difficulty)
     other = make(
         functools.partial(RANKER, of="pixels_1"),
-        objectives=[Objective(targets.Pixels, TINY, losses.MSE(), source=source) for source in (0, 1)],
+        objectives=[
+            Objective(targets.Pixels, TINY, losses.MSE(), source=source) for source in (0, 1)
+        ],
     )
     assert other.ranker.of == "pixels_1"
 
@@ -187,16 +199,23 @@ def test_a_copied_method_reads_its_own_embedding():
     with torch.no_grad():
         method.encoder.patch_embed.proj.weight.normal_()
     assert torch.equal(other.ranker(batch, Draw(0, 0)), before)
-    assert not [name for name in method.state_dict() if name.startswith("ranker.") and "patch_embed" in name]
+    assert not [
+        name for name in method.state_dict() if name.startswith("ranker.") and "patch_embed" in name
+    ]
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="Sampler: encoder: expected one with a patch embedding, got ResNet"):
+    with pytest.raises(
+        ValueError, match="Sampler: encoder: expected one with a patch embedding, got ResNet"
+    ):
         Sampler(encoders.ResNet(), [])
-    with pytest.raises(ValueError, match="Sampler: of: expected one of pixels, got 'tokens'; name an objective"):
+    with pytest.raises(
+        ValueError, match="Sampler: of: expected one of pixels, got 'tokens'; name an objective"
+    ):
         make(functools.partial(RANKER, of="tokens"))
     with pytest.raises(
-        ValueError, match="Sampler: of: expected an objective on the predicted patches of one branch"
+        ValueError,
+        match="Sampler: of: expected an objective on the predicted patches of one branch",
     ):
         make(objectives=[Objective(targets.Pixels, TINY, losses.MSE(), source=(0, 1), to=0)])
 
@@ -206,5 +225,7 @@ class Losses(Sampler):
 
 
 def test_a_misspelt_loss_is_refused():
-    with pytest.raises(ValueError, match=r"Method: Losses\.losses: expected a ranker's method loss, got losses"):
+    with pytest.raises(
+        ValueError, match=r"Method: Losses\.losses: expected a ranker's method loss, got losses"
+    ):
         make(functools.partial(Losses, heads=2))

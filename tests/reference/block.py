@@ -52,7 +52,11 @@ def block(source, grid, hidden, area, aspect, duration, tries, exact):
         if h > max(1, rows - 1) or w > max(1, columns - 1):
             continue
         d = duration[0] + below(more[0], duration[1] - duration[0] + 1)
-        corner = below(more[1], frames - d + 1), below(words[2], rows - h + 1), below(words[3], columns - w + 1)
+        corner = (
+            below(more[1], frames - d + 1),
+            below(words[2], rows - h + 1),
+            below(words[3], columns - w + 1),
+        )
         box = tuple(slice(at, at + n) for at, n in zip(corner, (d, h, w), strict=True))
         new = mask[box].size - mask[box].sum()
         if 0 < new <= left:
@@ -91,12 +95,17 @@ def multi_block(source, grid, visible, blocks, target, context, edges, raster):
 
     def place(attempt, number, size):
         words = source(TARGET + attempt * (blocks // 2 + 1) + number // 2)[2 * (number % 2) :]
-        at = [below(word, n - size[i] + edges) for i, (word, n) in enumerate(zip(words[:2], grid[1:], strict=True))]
+        at = [
+            below(word, n - size[i] + edges)
+            for i, (word, n) in enumerate(zip(words[:2], grid[1:], strict=True))
+        ]
         box = np.zeros((rows, columns), bool)
         box[at[0] : at[0] + size[0], at[1] : at[1] + size[1]] = True
         return box
 
-    for attempt, apart in [(i, blocks) for i in range(32)] + [(31, s) for s in range(blocks - 1, 0, -1)]:
+    for attempt, apart in [(i, blocks) for i in range(32)] + [
+        (31, s) for s in range(blocks - 1, 0, -1)
+    ]:
         targets = [place(attempt, 1 + (t if t < apart else 0), target) for t in range(blocks)]
         shown = place(attempt, 0, context) & ~np.any(targets, axis=0)
         if shown.sum() >= visible // frames:

@@ -6,7 +6,9 @@ import torch
 def distances(points, centroids, metric="l2"):
     x, c = points.double(), centroids.double()
     if metric == "cosine":
-        return 1 - torch.nn.functional.normalize(x, eps=0) @ torch.nn.functional.normalize(c, eps=0).T
+        return (
+            1 - torch.nn.functional.normalize(x, eps=0) @ torch.nn.functional.normalize(c, eps=0).T
+        )
     return (x[:, None] - c[None]).square().sum(2)
 
 
@@ -38,5 +40,7 @@ def lloyd(points, centroids, iterations):
     for _ in range(iterations):
         labels, found = assign(points, centroids)
         history.append(float(found.sum()))
-        centroids = update(*accumulate(points, labels, found, len(centroids))[:2], centroids).float()
+        centroids = update(
+            *accumulate(points, labels, found, len(centroids))[:2], centroids
+        ).float()
     return centroids, history

@@ -30,16 +30,26 @@ def hide_all_but_smallest(keys, visible):
     return mask
 
 
-NAMES = ["uniform", "filtered", "weighted", "ranked", "priority", "disjoint", "budget", "shares", "subset"]
+NAMES = [
+    "uniform",
+    "filtered",
+    "weighted",
+    "ranked",
+    "priority",
+    "disjoint",
+    "budget",
+    "shares",
+    "subset",
+]
 FIRST = {name: place << 28 for place, name in enumerate(NAMES)}  # where each policy's words begin
 F = np.float32
 
 
 def random(index, count, name, draw):
     """Random words [B, count] of a policy."""
-    return np.reshape([words(int(i), count, first=FIRST[name], **draw) for i in index], (len(index), count)).astype(
-        np.uint32
-    )
+    return np.reshape(
+        [words(int(i), count, first=FIRST[name], **draw) for i in index], (len(index), count)
+    ).astype(np.uint32)
 
 
 def uniform(index, patches, visible, **draw):
@@ -107,7 +117,9 @@ def ranked(index, scores, visible, hard, hide="highest", **draw):
     scores = scores.astype(F)
     certain = ~hide_all_but_smallest(-scores if hide == "highest" else scores, hard)
     hidden = np.ones_like(certain)
-    hidden[~certain] = hide_all_but_smallest(random(index, scores.shape[1] - hard, "ranked", draw), visible).ravel()
+    hidden[~certain] = hide_all_but_smallest(
+        random(index, scores.shape[1] - hard, "ranked", draw), visible
+    ).ravel()
     return hidden
 
 
@@ -157,7 +169,9 @@ def shares(image, sizes, visible, alpha, draw):
     quotas = [F(visible) * part / total for part in parts]
     counts = [min(int(quota), size) for quota, size in zip(quotas, sizes, strict=True)]
     while sum(counts) < visible:
-        lacks = [q - F(c) if c < s else -np.inf for q, c, s in zip(quotas, counts, sizes, strict=True)]
+        lacks = [
+            q - F(c) if c < s else -np.inf for q, c, s in zip(quotas, counts, sizes, strict=True)
+        ]
         counts[int(np.argmax(lacks))] += 1
     return counts
 
@@ -168,7 +182,11 @@ def budget(index, sizes, visible, alpha, **draw):
     for image, row in zip(index, keys, strict=True):
         parts = np.split(row, np.cumsum(sizes)[:-1])
         counts = shares(int(image), sizes, visible, alpha, draw)
-        rows.append(np.concatenate([hide_all_but_smallest([p], c)[0] for p, c in zip(parts, counts, strict=True)]))
+        rows.append(
+            np.concatenate(
+                [hide_all_but_smallest([p], c)[0] for p, c in zip(parts, counts, strict=True)]
+            )
+        )
     return np.reshape(rows, keys.shape)
 
 

@@ -10,7 +10,9 @@ def relative_sums(scores, losses, epsilon=0.0):
     label = losses[:, None, :] > losses[:, :, None]
     valid = losses[:, None, :] != losses[:, :, None]
     right = torch.where(label, d, -d)  # positive where the scores agree with the losses
-    cost = -torch.log(torch.sigmoid(right) + epsilon) if epsilon else softplus(-right, threshold=1e9)
+    cost = (
+        -torch.log(torch.sigmoid(right) + epsilon) if epsilon else softplus(-right, threshold=1e9)
+    )
     return torch.where(valid, cost, 0.0).sum(2), valid.sum(2)
 
 

@@ -12,7 +12,9 @@ CLUSTERS = 5
 
 def make_batch(b=8, crops=3, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    views = [torch.randn(b, 3, side, side, generator=generator) for side in (16, 16, *[8] * (crops - 2))]
+    views = [
+        torch.randn(b, 3, side, side, generator=generator) for side in (16, 16, *[8] * (crops - 2))
+    ]
     return Batch(views, torch.arange(b), torch.full((b,), -1))
 
 

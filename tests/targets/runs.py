@@ -28,7 +28,9 @@ class Pictures:
         return len(self.images)
 
     def __getitem__(self, index):
-        return data.Sample(self.images[index], -1 if self.labels is None else int(self.labels[index]))
+        return data.Sample(
+            self.images[index], -1 if self.labels is None else int(self.labels[index])
+        )
 
     def take(self, index):
         return self.images[torch.from_numpy(index)]
@@ -38,7 +40,9 @@ class Pictures:
 
 
 def pictures(n=50, labels=True):
-    images = torch.randint(256, (n, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    images = torch.randint(
+        256, (n, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
     return Pictures(images, np.arange(n) % 5 if labels else None)
 
 
@@ -48,13 +52,24 @@ def make_encoder(embedding=6):
     return encoders.Projected(trunk, (embedding,))
 
 
-def trainer(source=None, target=None, predictor=predictors.Renewed, encoder=None, crops=1, **options):
+def trainer(
+    source=None, target=None, predictor=predictors.Renewed, encoder=None, crops=1, **options
+):
     """Of batches of 16, so of 3 steps an epoch for 50 pictures."""
     target = target or functools.partial(targets.Epochwise, survey=CENTER, clusters=7)
-    objective = Objective(target, predictor, losses.CrossEntropy(), on="pooled", source=tuple(range(crops)))
+    objective = Objective(
+        target, predictor, losses.CrossEntropy(), on="pooled", source=tuple(range(crops))
+    )
     view = views.Pretrain(16, statistics="half")
-    loader = functools.partial(data.Loader, pictures() if source is None else source, [view] * crops)
-    options = {"steps": 6, "batch": 16, "optimizer": SGD(Constant(0.05)), "precision": "float32"} | options
+    loader = functools.partial(
+        data.Loader, pictures() if source is None else source, [view] * crops
+    )
+    options = {
+        "steps": 6,
+        "batch": 16,
+        "optimizer": SGD(Constant(0.05)),
+        "precision": "float32",
+    } | options
     options["data"] = functools.partial(loader, order=options.pop("order", None))
     return Trainer(Method(encoder or make_encoder(), [objective]), **options)
 

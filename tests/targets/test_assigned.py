@@ -15,7 +15,9 @@ from tests.gauged import gauges_of
 from tests.launch import one_of_two
 from tests.targets.crops import CLUSTERS, counted, make_batch, make_method
 
-PLAIN = functools.partial(targets.Assigned, clusters=CLUSTERS, transport=clusters.Transport(0.05, 3))
+PLAIN = functools.partial(
+    targets.Assigned, clusters=CLUSTERS, transport=clusters.Transport(0.05, 3)
+)
 QUEUED = functools.partial(PLAIN, queue=functools.partial(clusters.Queue, size=12))
 
 
@@ -65,7 +67,9 @@ def test_each_pair_compares_a_prediction_with_the_codes_of_another_view():
 def test_everything_is_made_once():
     method, batch = make_method(PLAIN, crops=4), make_batch(crops=4)
     objective = method.objectives[0]
-    counts = counted({"encoder": method.encoder, "predictor": objective.predictor, "target": objective.target})
+    counts = counted(
+        {"encoder": method.encoder, "predictor": objective.predictor, "target": objective.target}
+    )
     assert len(method(batch, 0).pairs["codes"]) == 6
     assert counts == {"encoder": 4, "predictor": 4, "target": 2}
 
@@ -96,7 +100,9 @@ def test_clusters_learn_by_being_predicted_alone():
 
 
 def test_labels_are_the_largest_shares():
-    soft, hard = (make_method(functools.partial(PLAIN, hard=hard))(make_batch(), 0) for hard in (False, True))
+    soft, hard = (
+        make_method(functools.partial(PLAIN, hard=hard))(make_batch(), 0) for hard in (False, True)
+    )
     for one, other in zip(soft.pairs["codes"], hard.pairs["codes"], strict=True):
         assert torch.equal(one.target.argmax(-1), other.target)
 
@@ -109,8 +115,12 @@ def test_each_set_of_clusters_is_balanced_for_itself():
     pooled = output.branches[Source(1)].features.pooled.detach()
     for number in range(2):
         expected = codes(pooled @ weight[number].detach().T)
-        torch.testing.assert_close(output.pairs["codes"][0].target[:, number], expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="Assigned: transport: expected one by position, as there are 2 sets"):
+        torch.testing.assert_close(
+            output.pairs["codes"][0].target[:, number], expected, rtol=1e-4, atol=1e-5
+        )
+    with pytest.raises(
+        ValueError, match="Assigned: transport: expected one by position, as there are 2 sets"
+    ):
         make_method(PLAIN, sets=2)
 
 
@@ -140,7 +150,9 @@ def test_codes_are_the_same_to_rounding_under_autocast():
         pooled = method.encoder(batch.views[0]).pooled
     target = output.pairs["codes"][1].target[:, 0]
     assert target.dtype == torch.float32  # exp(20) overflows half precision
-    torch.testing.assert_close(target, codes(scores_of(method, pooled).detach()), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        target, codes(scores_of(method, pooled).detach()), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_a_queue_is_used_when_it_is_full_and_its_rows_are_scored_by_the_present_clusters():
@@ -152,7 +164,9 @@ def test_a_queue_is_used_when_it_is_full_and_its_rows_are_scored_by_the_present_
         pooled = {view: method.encoder(batch.views[view]).pooled.detach() for view in (0, 1)}
         made = method(batch, step)
         for pair in made.pairs["codes"]:
-            rows = torch.cat(kept[pair.to])[-12:] if step >= 2 else pooled[pair.to][:0]  # 8, then 16 of 12 rows
+            rows = (
+                torch.cat(kept[pair.to])[-12:] if step >= 2 else pooled[pair.to][:0]
+            )  # 8, then 16 of 12 rows
             every = torch.cat([rows, pooled[pair.to]])
             expected = codes(scores_of(method, every).detach())[-8:]
             torch.testing.assert_close(pair.target[:, 0], expected, rtol=1e-4, atol=1e-5)
@@ -201,11 +215,15 @@ def test_more_rows_than_the_queue_has_leave_the_last():
 
 def test_what_a_queue_cannot_do_is_refused():
     narrow = functools.partial(PLAIN, queue=functools.partial(clusters.Queue, size=8, views=(0,)))
-    with pytest.raises(ConfigError, match=r"Queue: views: expected view 1 among them, got \[0\]; add it"):
+    with pytest.raises(
+        ConfigError, match=r"Queue: views: expected view 1 among them, got \[0\]; add it"
+    ):
         make_method(narrow)(make_batch(), 0)
     target = QUEUED(make_method(PLAIN).encoder)
     linear = predictors.Linear(make_method(PLAIN).encoder, CLUSTERS)
-    with pytest.raises(ValueError, match="Assigned: queue: expected one predictor, of the pooled vector, got Lin"):
+    with pytest.raises(
+        ValueError, match="Assigned: queue: expected one predictor, of the pooled vector, got Lin"
+    ):
         target.follow(linear)
 
 
@@ -217,7 +235,8 @@ def test_a_resumed_run_goes_on_with_its_queue():
     first, second = (learn(method, batch, 2, 3) for method in (whole, resumed))
     assert torch.equal(first.targets["codes"], second.targets["codes"])
     assert all(
-        torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
     )
 
 
@@ -237,7 +256,10 @@ def learn_half(rank, folder):
             optimizer.zero_grad()
             method.after_forward(batch, output)
             method.after_step(step)
-        found = [output.targets["codes"].tolist(), method.objectives[0].predictor.head.weight.tolist()]
+        found = [
+            output.targets["codes"].tolist(),
+            method.objectives[0].predictor.head.weight.tolist(),
+        ]
         found.append(method.objectives[0].target.queue.rows.flatten(0, 1).tolist())
     (folder / f"{rank}.json").write_text(json.dumps(found))
 
@@ -251,5 +273,7 @@ def test_two_processes_assign_as_one_does(tmp_path):
         made, weight, held = map(torch.tensor, json.loads((tmp_path / f"{rank}.json").read_text()))
         expected = output.targets["codes"][4 * rank : 4 * rank + 4]
         torch.testing.assert_close(made, expected, rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(weight, method.objectives[0].predictor.head.weight, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            weight, method.objectives[0].predictor.head.weight, rtol=1e-4, atol=1e-5
+        )
         torch.testing.assert_close(held, rows, rtol=1e-4, atol=1e-5)  # everybody has all rows

@@ -9,7 +9,9 @@ from pymim import clusters, encoders, predictors, targets
 from pymim.contracts import Batch, Branch, Features, Output, Source
 from tests.targets.runs import make_encoder, started, trainer
 
-UNIT = functools.partial(targets.Bank, survey=clusters.Survey(batch=16), clusters=5, sets=3, crops=2)
+UNIT = functools.partial(
+    targets.Bank, survey=clusters.Survey(batch=16), clusters=5, sets=3, crops=2
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,9 @@ def test_set_s_clusters_view_s_modulo_views_by_cosine(tmp_path):
     for number in range(3):
         scores = target.bank[number % 2] @ target.told[number].T
         assert torch.equal(target.labels[number], scores.argmax(1))
-        torch.testing.assert_close(target.distances[number], 1 - scores.amax(1), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            target.distances[number], 1 - scores.amax(1), rtol=1e-4, atol=1e-6
+        )
 
 
 def test_centroids_are_unit_rows_of_the_predictor_and_no_parameters(tmp_path):
@@ -79,7 +83,9 @@ def test_losses_are_of_every_crop_and_set(tmp_path):
     objective = started(run, tmp_path)
     batch = next(run.loader.batches(0, 1))
     out = run.method(batch, 0)
-    scores = [out.branches[view, 0].features.pooled @ objective.predictor.centroids.mT for view in (0, 1)]
+    scores = [
+        out.branches[view, 0].features.pooled @ objective.predictor.centroids.mT for view in (0, 1)
+    ]
     expected = torch.cat([score.transpose(0, 1) for score in scores], 1)
     torch.testing.assert_close(out.predictions["bank"], expected)
     labels = objective.target.labels[:, batch.index].T

@@ -48,15 +48,23 @@ def coloured(n=120):
 
 
 def test_clusters_of_coloured_pictures_have_one_colour(tmp_path):
-    target = functools.partial(targets.Epochwise, survey=CENTER, clusters=12, whitening=clusters.Whitening(3))
+    target = functools.partial(
+        targets.Epochwise, survey=CENTER, clusters=12, whitening=clusters.Whitening(3)
+    )
     run = trainer(coloured(), target, encoder=Corner())
     labels = started(run, tmp_path).target.labels[0].numpy()
     pairs = {*zip(labels.tolist(), run.loader.source.labels.tolist(), strict=True)}
     assert len(pairs) == len(np.unique(labels)) >= 4
     run.step, run.images = 7, 7 * 16
     run.method.before_epoch(run)
-    first, second = (json.loads(line) for line in (tmp_path / "clusters.jsonl").read_text().splitlines())
-    assert first["nmi_labels"] > 0.5 and first["used"] == len(np.unique(labels)) and first["epoch"] == 0
+    first, second = (
+        json.loads(line) for line in (tmp_path / "clusters.jsonl").read_text().splitlines()
+    )
+    assert (
+        first["nmi_labels"] > 0.5
+        and first["used"] == len(np.unique(labels))
+        and first["epoch"] == 0
+    )
     assert "nmi_previous" not in first and second["nmi_previous"] > 0.5
     assert (second["step"], second["epoch"]) == (7, round(7 * 16 / len(run.loader.source), 4))
 
@@ -81,14 +89,18 @@ def test_gauges_say_how_a_batch_uses_the_clusters_and_how_far_the_loss_is_from_c
 
 def test_one_picture_many_times_ends_with_one_cluster_in_use(tmp_path, capsys):
     source = Pictures(torch.full((40, 3, 16, 16), 7, dtype=torch.uint8))
-    target = functools.partial(targets.Epochwise, survey=CENTER, clusters=10, whitening=clusters.Whitening())
+    target = functools.partial(
+        targets.Epochwise, survey=CENTER, clusters=10, whitening=clusters.Whitening()
+    )
     objective = started(trainer(source, target), tmp_path)
     assert objective.target.labels.unique().numel() == 1
     assert "epoch 0, used 1, largest 40" in capsys.readouterr().err
 
 
 def test_more_clusters_than_pictures(tmp_path):
-    objective = started(trainer(target=functools.partial(targets.Epochwise, survey=CENTER, clusters=80)), tmp_path)
+    objective = started(
+        trainer(target=functools.partial(targets.Epochwise, survey=CENTER, clusters=80)), tmp_path
+    )
     assert 40 <= objective.target.labels.unique().numel() <= 50
 
 
@@ -96,11 +108,15 @@ def test_labels_are_the_numbers_of_the_nearest_centroids_where_clusters_are_empt
     """So that centroid k belongs to class k; the released code renumbers those in use."""
     points = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))[torch.arange(60) % 6]
     for empty in ("split", "keep"):
-        found = cluster(Rows(points, torch.arange(60), 60), 30, seed=3, **{**OPTIONS, "empty": empty})
+        found = cluster(
+            Rows(points, torch.arange(60), 60), 30, seed=3, **{**OPTIONS, "empty": empty}
+        )
         used = found.labels.unique()
         assert len(used) < 30 and used.max() >= len(used), "with gaps, or it shows nothing"
         distances = torch.cdist(points, found.centroids)
-        torch.testing.assert_close(distances.gather(1, found.labels[:, None])[:, 0], distances.amin(1))
+        torch.testing.assert_close(
+            distances.gather(1, found.labels[:, None])[:, 0], distances.amin(1)
+        )
         torch.testing.assert_close(found.centroids[found.labels], points)
 
 
@@ -126,7 +142,10 @@ def test_each_epoch_has_a_new_head_and_the_body_keeps_its_momentum(tmp_path):
     run.method.before_epoch(run)
     head = objective.predictor.head
     assert not torch.equal(head.weight, first)
-    assert head.weight.std().item() == pytest.approx(0.01, rel=0.05) and abs(head.weight.mean().item()) < 1e-3
+    assert (
+        head.weight.std().item() == pytest.approx(0.01, rel=0.05)
+        and abs(head.weight.mean().item()) < 1e-3
+    )
     assert (head.bias == 0).all()
     assert head.weight not in run.stepper.state and head.bias not in run.stepper.state
     for name, p in body.items():
@@ -176,7 +195,9 @@ def test_a_random_start_ends_where_scikit_learn_ends_from_the_same_rows(seed):
     values = centres[truth] + torch.randn(600, 24, generator=random)
     found = cluster(Rows(values, torch.arange(600), 600), 10, seed=seed, **OPTIONS)
     start = values[torch.randperm(600, generator=torch.Generator().manual_seed(seed))[:10]].numpy()
-    theirs = KMeans(10, init=start, n_init=1, max_iter=20, tol=0, algorithm="lloyd").fit(values.numpy())
+    theirs = KMeans(10, init=start, n_init=1, max_iter=20, tol=0, algorithm="lloyd").fit(
+        values.numpy()
+    )
     assert found.objective == pytest.approx(theirs.inertia_, rel=1e-5)
     assert mutual_information(found.labels.numpy(), theirs.labels_) == pytest.approx(1)
     assert mutual_information(found.labels.numpy(), truth.numpy()) > 0.7
@@ -184,7 +205,9 @@ def test_a_random_start_ends_where_scikit_learn_ends_from_the_same_rows(seed):
 
 def test_each_epoch_clusters_from_a_start_of_its_own(tmp_path, monkeypatch):
     seeds = []
-    monkeypatch.setattr(targets.Epochwise, "recluster", lambda self, context, seed: seeds.append(seed) or [EMPTY])
+    monkeypatch.setattr(
+        targets.Epochwise, "recluster", lambda self, context, seed: seeds.append(seed) or [EMPTY]
+    )
     for steps in (range(6), [3]):  # the second run begins with the second epoch
         run = trainer()
         run.folder = Folder(tmp_path)
@@ -195,17 +218,27 @@ def test_each_epoch_clusters_from_a_start_of_its_own(tmp_path, monkeypatch):
 
 
 def test_chunks_do_not_change_a_bit(monkeypatch):
-    rows = Rows(torch.randn(300, 5, generator=torch.Generator().manual_seed(0)), torch.arange(300), 300)
+    rows = Rows(
+        torch.randn(300, 5, generator=torch.Generator().manual_seed(0)), torch.arange(300), 300
+    )
     whole = cluster(rows, 12, seed=1, **OPTIONS)
     monkeypatch.setattr("pymim.clusters.rows.CHUNK", 37)
     pieces = cluster(rows, 12, seed=1, **OPTIONS)
-    assert torch.equal(whole.centroids, pieces.centroids) and torch.equal(whole.labels, pieces.labels)
+    assert torch.equal(whole.centroids, pieces.centroids) and torch.equal(
+        whole.labels, pieces.labels
+    )
 
 
 def taught(**options):
     """Labels are made once, of another encoder's features of unit length."""
     teacher = functools.partial(Frozen, model=Corner())
-    made = {"survey": CENTER, "clusters": 7, "whitening": clusters.Unit(), "every": 0, "teacher": teacher}
+    made = {
+        "survey": CENTER,
+        "clusters": 7,
+        "whitening": clusters.Unit(),
+        "every": 0,
+        "teacher": teacher,
+    }
     target = functools.partial(targets.Epochwise, **made | options)
     return trainer(target=target, predictor=predictors.Pooled)
 
@@ -220,7 +253,9 @@ def test_labels_made_once_are_the_clusters_of_another_encoder_s_features(tmp_pat
     labels = objective.target.labels[0].numpy()
     centroids = np.stack([unit[labels == k].mean(0) for k in range(7)])
     theirs = KMeans(7, init=centroids, n_init=1, max_iter=1, tol=0, algorithm="lloyd").fit(unit)
-    assert np.array_equal(theirs.labels_, labels), "it has converged: another iteration changes nothing"
+    assert np.array_equal(theirs.labels_, labels), (
+        "it has converged: another iteration changes nothing"
+    )
     assert theirs.inertia_ == pytest.approx(objective.target.distances.sum().item(), rel=1e-3)
     assert not objective.target.teacher.module.weight.requires_grad
     assert objective.target.teacher.module is not run.method.encoder
@@ -243,4 +278,6 @@ def test_labels_made_once_stay_and_a_resumed_run_keeps_them(tmp_path):
 def test_rows_of_unit_length_and_none_of_zeros_divides_by_zero():
     rows = Rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.arange(2), 2)
     found = clusters.Unit(0.5)(rows, CPU).values
-    torch.testing.assert_close(found, torch.tensor([[3.0, 4.0], [0.0, 0.0]]) / torch.tensor([[5.5], [0.5]]))
+    torch.testing.assert_close(
+        found, torch.tensor([[3.0, 4.0], [0.0, 0.0]]) / torch.tensor([[5.5], [0.5]])
+    )

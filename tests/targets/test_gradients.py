@@ -46,7 +46,9 @@ def test_it_is_a_plain_loop_over_pixels(cells, cell, bins):
     loop = torch.stack([by_pixel(channel, cell, bins) for channel in view[0]], 2)  # [R Q C K]
     inside = max(1, int(cells))
     expected = loop.unflatten(1, (-1, inside)).unflatten(0, (-1, inside)).permute(0, 2, 1, 3, 4, 5)
-    torch.testing.assert_close(values, expected.flatten(2).flatten(0, 1)[None].float(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        values, expected.flatten(2).flatten(0, 1)[None].float(), rtol=1e-4, atol=1e-4
+    )
 
 
 def ramp(degrees, size=32):
@@ -56,7 +58,9 @@ def ramp(degrees, size=32):
     return (math.cos(turn) * places[:, None] + math.sin(turn) * places)[None, None].float()
 
 
-@pytest.mark.parametrize(("degrees", "number"), [(10, 0), (30, 1), (50, 2), (90, 4), (130, 6), (170, 8), (190, 0)])
+@pytest.mark.parametrize(
+    ("degrees", "number"), [(10, 0), (30, 1), (50, 2), (90, 4), (130, 6), (170, 8), (190, 0)]
+)
 @pytest.mark.parametrize("cells", [2, 1])
 def test_all_of_a_ramp_is_in_the_bin_of_its_direction(degrees, number, cells):
     """Bins are 20 degrees wide, and directions 180 degrees apart are one. Cells at a border see its reflection."""
@@ -70,7 +74,9 @@ def test_the_other_convention_counts_from_across_and_takes_plain_differences():
     """As scikit-image: the angle of (down, across) modulo 180 degrees, and the mean over a cell."""
     target = make(1, channels=1, kernel="central", zero="across", normalise="none")
     values = ask(target, ramp(60))  # 30 degrees from across
-    torch.testing.assert_close(values[0, 5], torch.tensor([0.0, 2.0, 0, 0, 0, 0, 0, 0, 0]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        values[0, 5], torch.tensor([0.0, 2.0, 0, 0, 0, 0, 0, 0, 0]), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_gradients_across_a_border_are_nothing():
@@ -123,7 +129,9 @@ def test_bins_may_be_standardised_or_left():
 def test_only_the_predicted_are_asked():
     view, ids = torch.randn(2, 3, 32, 32), torch.tensor([[0, 2], [1, 3]])
     target = make()
-    expected = torch.stack([values[row] for values, row in zip(ask(target, view), ids, strict=True)])
+    expected = torch.stack(
+        [values[row] for values, row in zip(ask(target, view), ids, strict=True)]
+    )
     assert torch.equal(ask(target, view, Mask(ids, ids, ids)), expected)
     assert target.width == expected.shape[2] == 108
 
@@ -159,14 +167,29 @@ def test_float32_without_gradient_under_autocast():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cells": 0.7}, "cells: expected a whole number or 1 over one, got 0.7; give 4, 2, 1 or 1/2"),
+        (
+            {"cells": 0.7},
+            "cells: expected a whole number or 1 over one, got 0.7; give 4, 2, 1 or 1/2",
+        ),
         ({"cells": 1.5}, "cells: expected a whole number or 1 over one, got 1.5"),
         ({"cells": 0}, "cells: expected a whole number or 1 over one, got 0"),
-        ({"cells": 3}, r"cells: expected a divisor of the patch's sides \(8, 8\), got 3; change one"),
-        ({"kernel": "scharr"}, "kernel: expected one of sobel, central, got 'scharr'; name one of them"),
+        (
+            {"cells": 3},
+            r"cells: expected a divisor of the patch's sides \(8, 8\), got 3; change one",
+        ),
+        (
+            {"kernel": "scharr"},
+            "kernel: expected one of sobel, central, got 'scharr'; name one of them",
+        ),
         ({"zero": "up"}, "zero: expected one of down, across, got 'up'; name one of them"),
-        ({"normalise": "l2"}, "normalise: expected one of length, standard, none, got 'l2'; name one of them"),
-        ({"frame": 1}, "frame: expected 0 to 0, of the 1 frames of a patch, got 1; name one of them"),
+        (
+            {"normalise": "l2"},
+            "normalise: expected one of length, standard, none, got 'l2'; name one of them",
+        ),
+        (
+            {"frame": 1},
+            "frame: expected 0 to 0, of the 1 frames of a patch, got 1; name one of them",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):
@@ -176,9 +199,13 @@ def test_what_cannot_be_is_refused(options, message):
 
 def test_views_that_wide_cells_do_not_divide_and_masks_with_weights_are_refused():
     target = make(1 / 2)
-    with pytest.raises(ConfigError, match=r"Gradients: view: expected sides divisible by a cell's \(16, 16\), got"):
+    with pytest.raises(
+        ConfigError, match=r"Gradients: view: expected sides divisible by a cell's \(16, 16\), got"
+    ):
         ask(target, torch.randn(1, 3, 24, 24))
     ids = torch.tensor([[0, 1]])
     weighed = Mask(ids, ids, ids, weight=torch.ones(1, 2))
-    with pytest.raises(ConfigError, match="Gradients: cells: expected 1 or more, as the mask weighs its patches"):
+    with pytest.raises(
+        ConfigError, match="Gradients: cells: expected 1 or more, as the mask weighs its patches"
+    ):
         ask(target, torch.randn(1, 3, 32, 32), weighed)

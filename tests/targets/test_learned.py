@@ -38,7 +38,9 @@ def image_teacher(encoder, patch=4):
 
 
 def test_projection_is_an_mlp_with_a_gelu_between_any_two_layers():
-    target = targets.Projected(ViT(24, 1, 2, image=(16, 224, 224), patch=(2, 16, 16)), of=targets.Pixels)
+    target = targets.Projected(
+        ViT(24, 1, 2, image=(16, 224, 224), patch=(2, 16, 16)), of=targets.Pixels
+    )
     sizes = [tuple(layer.weight.shape) for layer in target.layers if hasattr(layer, "weight")]
     assert sizes == [(1024, 1536), (1024, 1024), (512, 1024), (256, 512)]
     assert [type(layer).__name__ for layer in target.layers] == ["Linear", "GELU"] * 3 + ["Linear"]
@@ -63,7 +65,9 @@ class Weighed(Target):
 
 
 def test_what_a_mapped_target_asks_for_and_gives_is_passed_on():
-    method, batch = make(losses.MSE(), functools.partial(targets.Projected, of=Weighed, widths=(8,)))
+    method, batch = make(
+        losses.MSE(), functools.partial(targets.Projected, of=Weighed, widths=(8,))
+    )
     objective = method.objectives[0]
     assert objective.target.reads == "features" and objective.target.of.met is objective.predictor
     out = method(batch, 0)
@@ -146,13 +150,17 @@ def test_channels_that_hardly_move_are_divided_by_a_little_more():
     with torch.no_grad():
         norm.weight.mul_(scale[0, 0])
         norm.bias.zero_()
-    torch.testing.assert_close(ask(target, view[:1]).std(1), torch.full((1, 12), 0.5), rtol=1e-2, atol=0)
+    torch.testing.assert_close(
+        ask(target, view[:1]).std(1), torch.full((1, 12), 0.5), rtol=1e-2, atol=0
+    )
 
 
 def test_another_grid_is_resampled():
     target = targets.Frames(video(), functools.partial(image_teacher, patch=2), standardise=False)
     view = torch.randn(2, 3, *SIDES)
-    tokens = target.teacher(view[:, :, 0]).tokens.unflatten(1, (4, 2, 4, 2)).mean((2, 4)).flatten(1, 2)
+    tokens = (
+        target.teacher(view[:, :, 0]).tokens.unflatten(1, (4, 2, 4, 2)).mean((2, 4)).flatten(1, 2)
+    )
     torch.testing.assert_close(ask(target, view)[:, :16], tokens)
 
 
@@ -166,18 +174,24 @@ def test_frames_of_the_papers_sizes(patch):
         interpolate(view, scale_factor=1 / patch, mode="area").flatten(2).mT, None, {}, None
     )
     target = targets.Frames(encoder, lambda encoder: teacher, standardise=False)
-    frame, row, column = torch.meshgrid(torch.arange(16.0), torch.arange(224.0), torch.arange(224.0), indexing="ij")
+    frame, row, column = torch.meshgrid(
+        torch.arange(16.0), torch.arange(224.0), torch.arange(224.0), indexing="ij"
+    )
     view = torch.stack([frame, row, column])[None]
     values = ask(target, view)
     assert values.shape == (1, 1568, 3)
     found = values[0].unflatten(0, (8, 14, 14))
     middle = torch.arange(14) * 16 + 7.5
     at = slice(1, -1)  # at the border, bilinear resampling stays inside
-    torch.testing.assert_close(found[..., 0], torch.arange(0, 16, 2.0).view(8, 1, 1).expand(8, 14, 14))
+    torch.testing.assert_close(
+        found[..., 0], torch.arange(0, 16, 2.0).view(8, 1, 1).expand(8, 14, 14)
+    )
     torch.testing.assert_close(found[:, at, :, 1], middle[at].view(1, 12, 1).expand(8, 12, 14))
     torch.testing.assert_close(found[:, :, at, 2], middle[at].view(1, 1, 12).expand(8, 14, 12))
 
 
 def test_an_encoder_of_clips_is_refused():
-    with pytest.raises(ValueError, match="Frames: teacher: expected an encoder of images for one of clips"):
+    with pytest.raises(
+        ValueError, match="Frames: teacher: expected an encoder of images for one of clips"
+    ):
         targets.Frames(video(), lambda encoder: Average(encoder))

@@ -54,7 +54,9 @@ def test_values_are_the_shares_at_predicted_places_of_assignments_of_all():
     expected = shares[torch.arange(8)[:, None], out.mask.predicted]
     torch.testing.assert_close(out.targets["clusters"], expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(out.losses["clusters.target"], own, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(out.loss, out.losses["clusters"].mean() + own.mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        out.loss, out.losses["clusters"].mean() + own.mean(), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_temperatures_are_three():
@@ -74,7 +76,9 @@ def test_who_learns_from_what():
     named = {name: p for name, p in method.named_parameters() if p.requires_grad}
 
     def reached(loss):
-        found = torch.autograd.grad(loss, list(named.values()), retain_graph=True, allow_unused=True)
+        found = torch.autograd.grad(
+            loss, list(named.values()), retain_graph=True, allow_unused=True
+        )
         return {name for name, grad in zip(named, found, strict=True) if grad is not None}
 
     head = {"objectives.0.target.weight", "objectives.0.target.bias"}
@@ -99,7 +103,9 @@ def test_the_teacher_follows_and_its_head_does_not():
 def test_two_heads_of_different_make():
     method, _ = make(k=400)
     target, student = method.objectives[0].target, method.objectives[0].predictor.head
-    assert target.weight.norm(dim=1).mean().item() == pytest.approx(math.sqrt(24), rel=0.05)  # 32 at width 1024
+    assert target.weight.norm(dim=1).mean().item() == pytest.approx(
+        math.sqrt(24), rel=0.05
+    )  # 32 at width 1024
     assert torch.equal(target.bias, torch.zeros(400))
     assert not hasattr(student, "bias")
     assert target.weight.shape == student.weight.shape
@@ -109,7 +115,9 @@ def test_two_heads_of_different_make():
 @pytest.mark.parametrize("by", ["position", "batch"])
 @pytest.mark.parametrize("alike", [True, False])
 @pytest.mark.parametrize("mass", [None, 0.4])
-def test_gradients_are_those_of_plain_torch_whether_losses_count_alike_or_not(by, alike, mass, monkeypatch):
+def test_gradients_are_those_of_plain_torch_whether_losses_count_alike_or_not(
+    by, alike, mass, monkeypatch
+):
     monkeypatch.setattr(transport, "_most", lambda tensor: 5 * 8 * 12)
     method, batch = make(transport=clusters.Transport(0.06, 3, by, mass))
     target, view = method.objectives[0].target, batch.views[0]
@@ -123,7 +131,9 @@ def test_gradients_are_those_of_plain_torch_whether_losses_count_alike_or_not(by
     losses = -(shares * logs).sum(-1)
     torch.testing.assert_close(own, losses)
     for one, other in zip(
-        found, torch.autograd.grad((losses * counts).sum(), [target.weight, target.bias]), strict=True
+        found,
+        torch.autograd.grad((losses * counts).sum(), [target.weight, target.bias]),
+        strict=True,
     ):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
@@ -143,7 +153,12 @@ def test_chunks_give_the_same_values_losses_and_gradients(by, monkeypatch):
         out = method(batch, 0)
         out.loss.backward()
         target = method.objectives[0].target
-        return out.targets["clusters"], out.losses["clusters.target"], target.weight.grad, target.bias.grad
+        return (
+            out.targets["clusters"],
+            out.losses["clusters.target"],
+            target.weight.grad,
+            target.bias.grad,
+        )
 
     whole = run()
     monkeypatch.setattr(transport, "_most", lambda tensor: 5 * 8 * 12)
@@ -206,7 +221,9 @@ def test_two_processes_learn_what_one_does():
     views = torch.randn(8, 3, 16, 16)
     whole = run(views)
     halves = two_ranks(lambda rank, group: run(views[4 * rank : 4 * rank + 4], group))
-    torch.testing.assert_close(torch.cat([half[0] for half in halves]), whole[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        torch.cat([half[0] for half in halves]), whole[0], rtol=1e-4, atol=1e-5
+    )
     for item in (1, 2):
         mean = (halves[0][item] + halves[1][item]) / 2
         torch.testing.assert_close(mean, whole[item], rtol=1e-4, atol=1e-6)
@@ -239,5 +256,7 @@ def test_without_autocast_of_its_own_it_computes_in_float32(monkeypatch):
 
 
 def test_bad_precision_is_refused():
-    with pytest.raises(ValueError, match="Online: precision: expected one of float32, bf16, got 'half'"):
+    with pytest.raises(
+        ValueError, match="Online: precision: expected one of float32, bf16, got 'half'"
+    ):
         make(precision="half")

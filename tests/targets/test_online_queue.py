@@ -57,7 +57,9 @@ def test_rows_of_a_full_queue_are_balanced_beside_the_batch(by, small, monkeypat
         expected = shares[torch.arange(8)[:, None], out.mask.predicted]
         torch.testing.assert_close(out.targets["clusters"], expected, rtol=1e-4, atol=1e-5)
         own = out.losses["clusters.target"]
-        logs = ((normalize(tokens[step], dim=-1) @ target.weight.T + target.bias) / 0.12).log_softmax(-1)
+        logs = (
+            (normalize(tokens[step], dim=-1) @ target.weight.T + target.bias) / 0.12
+        ).log_softmax(-1)
         wanted = -(shares * logs).sum(-1)
         torch.testing.assert_close(own, wanted, rtol=1e-4, atol=1e-5)
         for one, other in zip(
@@ -97,7 +99,11 @@ def test_pieces_of_a_step_and_its_precision():
             (16, 16),
             r"Online: queue: expected one of view 0 alone.*got views \[0, 1\]; set clusters",
         ),
-        ({}, (8, 16), "Online: queue: expected .* in the 8 patches of 16 that the encoder is built for"),
+        (
+            {},
+            (8, 16),
+            "Online: queue: expected .* in the 8 patches of 16 that the encoder is built for",
+        ),
     ],
 )
 def test_a_queue_that_does_not_fit_is_refused(options, view, message):
@@ -118,7 +124,9 @@ def test_a_queue_that_does_not_fit_is_refused(options, view, message):
         ("batch", 513, None, 0, 1, "over 512 patches for 513 clusters"),
     ],
 )
-def test_a_queue_is_advised_where_there_are_fewer_images_than_clusters(by, k, micro, size, processes, told, caplog):
+def test_a_queue_is_advised_where_there_are_fewer_images_than_clusters(
+    by, k, micro, size, processes, told, caplog
+):
     queue = functools.partial(QUEUE, size=size) if size else None
     method, _ = make(k=k, transport=clusters.Transport(0.06, 3, by), queue=queue)
     world = SimpleNamespace(size=processes, leads=True)
@@ -128,9 +136,21 @@ def test_a_queue_is_advised_where_there_are_fewer_images_than_clusters(by, k, mi
 
 
 def test_a_run_with_a_queue_goes_on_as_if_it_had_not_stopped(tmp_path):
-    small = ["DIM=12", "DEPTH=1", "BATCH=8", "WORKERS=0", "DATA=@data.Digits", "data.Digits.length=40", *BARE]
+    small = [
+        "DIM=12",
+        "DEPTH=1",
+        "BATCH=8",
+        "WORKERS=0",
+        "DATA=@data.Digits",
+        "data.Digits.length=40",
+        *BARE,
+    ]
     small += ["predictors.Cross.depth=1", "CLUSTERS=8", "train.Trainer.save_every=2", "STEPS=4"]
-    small += ["targets.Online.queue=@clusters.Queue", "clusters.Queue.size=12", "clusters.Queue.views=(0,)"]
+    small += [
+        "targets.Online.queue=@clusters.Queue",
+        "clusters.Queue.size=12",
+        "clusters.Queue.views=(0,)",
+    ]
     words = ["--gin", "gin/capi.gin", *(word for binding in small for word in ("-b", binding))]
     assert main([*words, "--workdir", str(tmp_path / "a")]) == 0
     last = tmp_path / "a/checkpoints/step-00000004"
@@ -139,4 +159,6 @@ def test_a_run_with_a_queue_goes_on_as_if_it_had_not_stopped(tmp_path):
     shutil.rmtree(last)
     assert main([*words, "--workdir", str(tmp_path / "a"), "--resume", "auto"]) == 0
     again = load_file(last / "state.safetensors")
-    assert again.keys() == whole.keys() and all(torch.equal(again[name], whole[name]) for name in whole)
+    assert again.keys() == whole.keys() and all(
+        torch.equal(again[name], whole[name]) for name in whole
+    )

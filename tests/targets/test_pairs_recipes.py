@@ -15,7 +15,11 @@ def rates(method, step):
     made = optimizer(method)
     steps, batch = (config.value("train.Trainer", name, 0) for name in ("steps", "batch"))
     optimizer.set(made, step, steps, batch)
-    of = {id(p): (part["lr"], part["weight_decay"]) for part in made.param_groups for p in part["params"]}
+    of = {
+        id(p): (part["lr"], part["weight_decay"])
+        for part in made.param_groups
+        for p in part["params"]
+    }
     return {name: of[id(p)] for name, p in method.named_parameters() if p.requires_grad}
 
 
@@ -48,8 +52,17 @@ def test_the_large_batch_has_no_queue_and_the_small_one_has():
 def test_the_last_layer_decay_and_rate_of_self_distillation():
     config.load(["gin/recipe/dino.gin"])
     method = make_method(taught(assignment=clusters.Centred()), kind="cosine")
-    head, weight, bias = "objectives.0.predictor.head.weight", "encoder.head.1.weight", "encoder.head.1.bias"
-    for step, rate, decay in ((0, 0.0, 0.04), (12509, 2e-3, None), (12510, 2e-3, None), (375300, 1e-6, 0.4)):
+    head, weight, bias = (
+        "objectives.0.predictor.head.weight",
+        "encoder.head.1.weight",
+        "encoder.head.1.bias",
+    )
+    for step, rate, decay in (
+        (0, 0.0, 0.04),
+        (12509, 2e-3, None),
+        (12510, 2e-3, None),
+        (375300, 1e-6, 0.4),
+    ):
         found = rates(method, step)
         assert found[weight][0] == pytest.approx(rate)
         assert found[bias][1] == 0.0
@@ -66,6 +79,16 @@ def test_the_teachers_temperature_and_momentum():
     temperature = config.build("clusters.Centred", "temperature")
     momentum = config.build("encoders.Momentum", "momentum")
     epoch = 1251
-    expected = [(0, 0.04), (epoch - 1, 0.04), (epoch, 0.04 + 0.03 / 29), (29 * epoch, 0.07), (steps - 1, 0.07)]
-    assert [at(temperature, step, steps) for step, _ in expected] == pytest.approx([v for _, v in expected])
-    assert [at(momentum, step, steps) for step in (0, steps // 2, steps)] == pytest.approx([0.996, 0.998, 1.0])
+    expected = [
+        (0, 0.04),
+        (epoch - 1, 0.04),
+        (epoch, 0.04 + 0.03 / 29),
+        (29 * epoch, 0.07),
+        (steps - 1, 0.07),
+    ]
+    assert [at(temperature, step, steps) for step, _ in expected] == pytest.approx(
+        [v for _, v in expected]
+    )
+    assert [at(momentum, step, steps) for step in (0, steps // 2, steps)] == pytest.approx(
+        [0.996, 0.998, 1.0]
+    )

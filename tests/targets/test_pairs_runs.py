@@ -10,7 +10,14 @@ from pymim.config import flags
 from pymim.run import main
 
 SMALL = [
-    *("DATA=@data.Digits", "data.Digits.length=70", "IMAGE=16", "BATCH=16", "STEPS=7", "CLUSTERS=6"),
+    *(
+        "DATA=@data.Digits",
+        "data.Digits.length=70",
+        "IMAGE=16",
+        "BATCH=16",
+        "STEPS=7",
+        "CLUSTERS=6",
+    ),
     *("TRUNK=@encoders.ViT()", "DIM=16", "DEPTH=1", "HEADS=2", "small/views.Pretrain.size=8"),
     *("Trainer.log_every=7", "Trainer.save_every=4", "Trainer.evaluate=None", "Trainer.draw=None"),
     "schedule.Delayed.until=2",
@@ -21,7 +28,11 @@ OWN = {
 }
 KEPT = {
     "swav": ["target.queue.rows", "target.queue.count"],
-    "dino": ["target.assignment.centre", "target.head.module.head.weight", "target.teacher.module.cls_token"],
+    "dino": [
+        "target.assignment.centre",
+        "target.head.module.head.weight",
+        "target.teacher.module.cls_token",
+    ],
 }
 
 

@@ -79,10 +79,14 @@ def test_only_the_predicted_are_asked():
     view = torch.randn(2, 3, 32, 32)
     ids = torch.tensor([[0, 2], [1, 3]])
     target = make()
-    expected = torch.stack([values[row] for values, row in zip(call(target, view), ids, strict=True)])
+    expected = torch.stack(
+        [values[row] for values, row in zip(call(target, view), ids, strict=True)]
+    )
     assert torch.equal(call(target, view, Mask(3 - ids, ids, ids)), expected)
     back = target.to_pixels(expected, view, ids)
-    torch.testing.assert_close(back, call(make("none"), view, Mask(ids, ids, ids)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        back, call(make("none"), view, Mask(ids, ids, ids)), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_float32_under_autocast_and_no_overflow():
@@ -94,7 +98,9 @@ def test_float32_under_autocast_and_no_overflow():
 
 
 def test_bad_normalisation_is_refused():
-    with pytest.raises(ValueError, match="Pixels: normalise: expected one of none, patch, channel, got 'image'"):
+    with pytest.raises(
+        ValueError, match="Pixels: normalise: expected one of none, patch, channel, got 'image'"
+    ):
         make("image")
 
 
@@ -103,7 +109,9 @@ def test_pixels_are_mapped_back_before_they_are_normalised():
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)
     view = (image - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     expected = call(make("channel"), image)
-    torch.testing.assert_close(call(make("channel", statistics=(mean, std)), view), expected, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(
+        call(make("channel", statistics=(mean, std)), view), expected, atol=0.02, rtol=0.02
+    )
     assert (call(make("channel"), view) - expected).abs().max() > 0.1
 
 
@@ -129,5 +137,7 @@ def test_the_one_frame_of_a_patch_may_be_its_first():
     torch.testing.assert_close(
         unpatchify(first.to_pixels(values, view, None), (2, 1, 1), (1, 4, 4)), view[:, :, ::2]
     )
-    with pytest.raises(ValueError, match="Pixels: spread: expected every_frame = False with spread = False"):
+    with pytest.raises(
+        ValueError, match="Pixels: spread: expected every_frame = False with spread = False"
+    ):
         make("none", spread=False, image=(4, 4, 4), patch=(2, 4, 4))

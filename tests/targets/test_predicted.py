@@ -51,7 +51,12 @@ def trainer(*objectives, source=None, **options):
     view = views.Pretrain(16, statistics="half")
     shown = (views.Center(16, statistics="half"), view, views.Partner(view))
     loader = functools.partial(data.Loader, source or pictures(), shown)
-    options = {"steps": 6, "batch": 16, "optimizer": SGD(Constant(0.05)), "precision": "float32"} | options
+    options = {
+        "steps": 6,
+        "batch": 16,
+        "optimizer": SGD(Constant(0.05)),
+        "precision": "float32",
+    } | options
     return Trainer(Method(make_encoder(), objectives or [agree()]), loader, **options)
 
 
@@ -123,7 +128,9 @@ def test_the_anchors_alone_are_spread(tmp_path):
 
 
 def asked_of(target, scores):
-    return target(Asked(batch_of(index=torch.arange(len(scores))), 0, None, 0, predict=lambda name: scores))
+    return target(
+        Asked(batch_of(index=torch.arange(len(scores))), 0, None, 0, predict=lambda name: scores)
+    )
 
 
 def by_probability(*rows):
@@ -131,14 +138,22 @@ def by_probability(*rows):
 
 
 def test_sure_labels_and_their_weights_by_hand():
-    scores = by_probability((0.995, 0.005), (0.999, 0.001), (0.992, 0.008), (0.002, 0.998), (0.6, 0.4))
+    scores = by_probability(
+        (0.995, 0.005), (0.999, 0.001), (0.992, 0.008), (0.002, 0.998), (0.6, 0.4)
+    )
     made = asked_of(targets.Confident(None, 2), scores)
     assert made.values[:, 0].tolist() == [0, 0, 0, 1, -1]
     weights = torch.tensor([4 / 3, 4 / 3, 4 / 3, 4.0, 0])  # total over count; relative
     torch.testing.assert_close(made.weight[:, 0], weights / weights.mean())
     plain = asked_of(targets.Confident(None, 2, balance=False), scores)
     torch.testing.assert_close(plain.weight[:, 0], torch.tensor([1.25, 1.25, 1.25, 1.25, 0]))
-    assert asked_of(targets.Confident(None, 2, threshold=0.994), scores).values[:, 0].tolist() == [0, 0, -1, 1, -1]
+    assert asked_of(targets.Confident(None, 2, threshold=0.994), scores).values[:, 0].tolist() == [
+        0,
+        0,
+        -1,
+        1,
+        -1,
+    ]
 
 
 def test_heads_count_alike_and_one_that_is_never_sure_teaches_nothing():
@@ -149,7 +164,9 @@ def test_heads_count_alike_and_one_that_is_never_sure_teaches_nothing():
 
 
 def test_the_loss_is_torchs_weighted_cross_entropy_of_what_is_sure(tmp_path):
-    run = trainer(agree(target=target(targets.Predicted), weight=Steps((0.0,), ()), steps=6), label())
+    run = trainer(
+        agree(target=target(targets.Predicted), weight=Steps((0.0,), ()), steps=6), label()
+    )
     run.loader.pair(torch.arange(50)[:, None].numpy())
     (batch,) = run.loader.batches(0, 1)
     for view in batch.views:
@@ -160,7 +177,9 @@ def test_the_loss_is_torchs_weighted_cross_entropy_of_what_is_sure(tmp_path):
             parameter.mul_(30)
     encoder = run.method.eval().encoder
     weak, strong = (head(encoder(batch.views[k]), None, (1, 1)) for k in (0, 1))
-    threshold = float(weak.detach().softmax(-1).amax(-1).median(0).values.min())  # each head is sure of some
+    threshold = float(
+        weak.detach().softmax(-1).amax(-1).median(0).values.min()
+    )  # each head is sure of some
     run.method.objectives[1].target.threshold = threshold
     output = run.method(batch, 0)
     assert output.pairs.keys() == {"label"}  # the other one weighs 0
@@ -196,7 +215,10 @@ def test_a_stage_is_a_weight_that_switches_on(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert ["agree" in row for row in rows] == [True] * 3 + [False] * 3
     assert ["label" in row for row in rows] == [False] * 3 + [True] * 3
-    assert int(run.method.objectives[0].loss.steps) == 3 and run.method.objectives[0].loss.best is not None
+    assert (
+        int(run.method.objectives[0].loss.steps) == 3
+        and run.method.objectives[0].loss.best is not None
+    )
 
 
 def test_gauges_say_how_clusters_are_used():
@@ -205,7 +227,9 @@ def test_gauges_say_how_clusters_are_used():
     assert found["sure"].value == 0.5 and found["used"].value == pytest.approx(1)
     none = confident.gauges(torch.zeros(2, 1, 4), torch.full((2, 1), -1))
     assert none["sure"].value == 0 and not none["used"].sums.any()
-    one = targets.Neighbours(None, CENTER, 4).gauges(torch.tensor([[[9.0, 0, 0, 0]]] * 8), torch.zeros(8, 1, 4))
+    one = targets.Neighbours(None, CENTER, 4).gauges(
+        torch.tensor([[[9.0, 0, 0, 0]]] * 8), torch.zeros(8, 1, 4)
+    )
     assert one["used"].value == 0.25 and one["balance"].value < 0.1
 
 

@@ -19,9 +19,16 @@ def optimiser(paper, step=0):
     config.load([f"gin/recipe/{paper}.gin"])
     recipe = config.build("train.Trainer", "optimizer")
     target = functools.partial(targets.Epochwise, survey=CENTER, clusters=7)
-    method = Method(make_encoder(), [Objective(target, predictors.Renewed, losses.CrossEntropy(), on="pooled")])
+    method = Method(
+        make_encoder(), [Objective(target, predictors.Renewed, losses.CrossEntropy(), on="pooled")]
+    )
     made = recipe(method)
-    recipe.set(made, step, config.value("train.Trainer", "steps", 0), config.value("train.Trainer", "batch", 0))
+    recipe.set(
+        made,
+        step,
+        config.value("train.Trainer", "steps", 0),
+        config.value("train.Trainer", "batch", 0),
+    )
     return method, made
 
 
@@ -37,7 +44,9 @@ def test_head_and_body_learn_apart_at_a_constant_rate():
 @pytest.mark.parametrize(("step", "rate"), [(0, 0.3), (3120, 4.8), (249600, 0.0048)])
 def test_the_second_version_warms_up_from_above_zero_and_does_not_end_there(step, rate):
     _, made = optimiser("deepcluster_v2", step)
-    assert [part["lr"] for part in made.param_groups] == pytest.approx([rate] * len(made.param_groups))
+    assert [part["lr"] for part in made.param_groups] == pytest.approx(
+        [rate] * len(made.param_groups)
+    )
     assert made.trust == 0.001
 
 
@@ -71,12 +80,18 @@ def test_k_means_is_that_of_the_release():
 def test_clusters_are_fitted_at_the_released_rates(epoch, rate):
     """What is called a warm-up falls in a straight line from 0.25; norms are not decayed, biases are."""
     method, made = optimiser("clusterfit", 5004 * epoch + 5003)
-    assert [part["lr"] for part in made.param_groups] == pytest.approx([rate] * len(made.param_groups))
+    assert [part["lr"] for part in made.param_groups] == pytest.approx(
+        [rate] * len(made.param_groups)
+    )
     decays = {id(p): part["weight_decay"] for part in made.param_groups for p in part["params"]}
     trunk = method.encoder.trunk
     norms = [module for module in trunk.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert {decays[id(p)] for norm in norms for p in norm.parameters()} == {0.0}
-    assert decays[id(trunk.conv1.weight)] == decays[id(method.objectives[0].predictor.head.bias)] == 1e-4
+    assert (
+        decays[id(trunk.conv1.weight)]
+        == decays[id(method.objectives[0].predictor.head.bias)]
+        == 1e-4
+    )
 
 
 def test_clusters_are_fitted_by_the_release_s_numbers():
@@ -85,7 +100,10 @@ def test_clusters_are_fitted_by_the_release_s_numbers():
         method = config.build("train.Trainer", "method")
     target = method.objectives[0].target
     assert (target.width, target.every, target.iterations) == (16000, 0, 50)
-    assert target.whitening.epsilon == 1e-5 and target.teacher.module.embedding == method.encoder.embedding == 2048
+    assert (
+        target.whitening.epsilon == 1e-5
+        and target.teacher.module.embedding == method.encoder.embedding == 2048
+    )
     assert method.objectives[0].predictor.head.out_features == 16000
 
 

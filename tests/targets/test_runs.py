@@ -12,7 +12,14 @@ from pymim.run import main
 from tests.launch import in_two_processes
 
 SMALL = [
-    *("DATA=@data.Digits", "data.Digits.length=70", "IMAGE=16", "BATCH=16", "STEPS=11", "CLUSTERS=6"),
+    *(
+        "DATA=@data.Digits",
+        "data.Digits.length=70",
+        "IMAGE=16",
+        "BATCH=16",
+        "STEPS=11",
+        "CLUSTERS=6",
+    ),
     *("encoders.ResNet.dim=4", "encoders.ResNet.depths=(1, 1)", "clusters.Survey.batch=16"),
     *("Trainer.log_every=1", "Trainer.save_every=6", "Trainer.evaluate=None", "Trainer.draw=None"),
 ]
@@ -61,4 +68,6 @@ def test_two_processes_cluster_as_one_does(paper, tmp_path):
     if paper == "deepcluster_v2":  # each process has remembered what the other one saw
         bank = "method.objectives.0.target.bank"
         assert (second[bank] - first[bank]).norm() < 0.2 * first[bank].norm()
-        torch.testing.assert_close(second[bank].norm(dim=2), torch.ones(2, 70), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            second[bank].norm(dim=2), torch.ones(2, 70), rtol=1e-3, atol=1e-3
+        )

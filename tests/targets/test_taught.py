@@ -48,7 +48,9 @@ def test_centring_and_sharpening_by_hand():
     centred = clusters.Centred(0.75, Linear(2.0, 0.5, until=0.5), steps=100)
     centred.build(1, 2)
     scores = torch.tensor([[[1.0, 3.0]], [[3.0, 1.0]]])
-    assert centred.assign(scores, 0)[0, 0, 1].item() == pytest.approx(1 / (1 + math.exp(-1)))  # 1 and 3 at 2
+    assert centred.assign(scores, 0)[0, 0, 1].item() == pytest.approx(
+        1 / (1 + math.exp(-1))
+    )  # 1 and 3 at 2
     centred.after_forward(None, None)
     assert not centred.centre.any()  # it moves after the step
     centred.after_step(None, 0)
@@ -102,7 +104,12 @@ def test_losses_are_those_of_the_formula():
     objective.target.assignment.centre[:] = torch.randn(1, CLUSTERS) / 10
     student = [logits_of(method.encoder, objective.predictor, view) for view in batch.views]
     output = method(batch, 0)
-    assert [(p.source.view, p.to) for p in output.pairs["codes"]] == [(0, 1), (1, 0), (2, 0), (2, 1)]
+    assert [(p.source.view, p.to) for p in output.pairs["codes"]] == [
+        (0, 1),
+        (1, 0),
+        (2, 0),
+        (2, 1),
+    ]
     expected = []
     for pair in output.pairs["codes"]:  # the copy is the student still
         shares = ((student[pair.to] - objective.target.assignment.centre[0]) / 0.04).softmax(1)
@@ -132,12 +139,21 @@ def test_the_teacher_takes_no_gradient_and_follows():
     objective = method.objectives[0]
     target = objective.target
     method(batch, 0).loss.backward()
-    assert all(p.grad is not None for p in (*method.encoder.parameters(), *objective.predictor.parameters()))
+    assert all(
+        p.grad is not None
+        for p in (*method.encoder.parameters(), *objective.predictor.parameters())
+    )
     assert not any(p.requires_grad for p in target.parameters())
     learned = {id(p) for p in method.parameters() if p.requires_grad}
-    assert learned == {id(p) for p in (*method.encoder.parameters(), *objective.predictor.parameters())}
+    assert learned == {
+        id(p) for p in (*method.encoder.parameters(), *objective.predictor.parameters())
+    }
     before = [
-        p.clone() for p in (target.teacher.module.trunk.blocks[0].mlp.fc1.weight, target.head.module.head.weight)
+        p.clone()
+        for p in (
+            target.teacher.module.trunk.blocks[0].mlp.fc1.weight,
+            target.head.module.head.weight,
+        )
     ]
     with torch.no_grad():
         method.encoder.trunk.blocks[0].mlp.fc1.weight.add_(2)
@@ -171,7 +187,9 @@ def test_patches_are_taught_at_their_places():
     output = method(batch, 0)
     every = objective.predictor(encoder(batch.views[0]), None, (4, 4)).detach() / 0.04
     ids = output.mask.predicted[..., None].expand(-1, -1, CLUSTERS)
-    torch.testing.assert_close(output.targets["taught"], every.gather(1, ids).softmax(-1), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        output.targets["taught"], every.gather(1, ids).softmax(-1), rtol=1e-3, atol=1e-4
+    )
 
 
 def collapsed(method, batch):
@@ -192,13 +210,17 @@ def test_gauges_tell_both_collapses_apart():
 
 
 def test_what_cannot_teach_is_refused():
-    with pytest.raises(ValueError, match=r"Taught: teacher: expected a momentum encoder, .* got Average"):
+    with pytest.raises(
+        ValueError, match=r"Taught: teacher: expected a momentum encoder, .* got Average"
+    ):
         make_method(functools.partial(targets.Taught, clusters=CLUSTERS, teacher=encoders.Average))
     target = make().objectives[0].target
     with pytest.raises(ValueError, match="Taught: expected one predictor, got two"):
         target.follow(predictors.Pooled(make().encoder, CLUSTERS))
     fresh, encoder = taught()(make().encoder), make().encoder
-    with pytest.raises(ValueError, match="Taught: predictor: expected one of pooled vectors or of tokens"):
+    with pytest.raises(
+        ValueError, match="Taught: predictor: expected one of pooled vectors or of tokens"
+    ):
         fresh.follow(predictors.Transformer(encoder, CLUSTERS, dim=24, depth=1, heads=2))
 
 
@@ -242,7 +264,9 @@ def test_two_processes_teach_as_one_does(tmp_path):
     target = method.objectives[0].target
     assert target.assignment.centre.abs().max() > 0.01
     for rank in range(2):
-        centre, made, weight = map(torch.tensor, json.loads((tmp_path / f"{rank}.json").read_text()))
+        centre, made, weight = map(
+            torch.tensor, json.loads((tmp_path / f"{rank}.json").read_text())
+        )
         torch.testing.assert_close(centre, target.assignment.centre, rtol=1e-4, atol=1e-6)
         expected = output.targets["codes"][4 * rank : 4 * rank + 4]
         torch.testing.assert_close(made, expected, rtol=1e-3, atol=1e-4)

@@ -58,7 +58,9 @@ def test_frozen_tokens_come_from_a_file_and_stay(exported):
     source, folder = exported
     frozen = functools.partial(encoders.Frozen, path=folder, model=vit(32))
     method = make_method(
-        objectives=[Objective(functools.partial(targets.Tokens, teacher=frozen), TINY, losses.MSE())]
+        objectives=[
+            Objective(functools.partial(targets.Tokens, teacher=frozen), TINY, losses.MSE())
+        ]
     )
     batch, target = make_batch(), method.objectives[0].target
     torch.testing.assert_close(call(target, batch), source(batch.views[0]).tokens)
@@ -72,7 +74,8 @@ def test_frozen_tokens_come_from_a_file_and_stay(exported):
 def test_a_file_of_another_encoder_is_refused_loudly(exported):
     _, folder = exported
     with pytest.raises(
-        ConfigError, match=r"Frozen: path: expected blocks.0.attn.proj.bias of shape \[24\], got \[32\]"
+        ConfigError,
+        match=r"Frozen: path: expected blocks.0.attn.proj.bias of shape \[24\], got \[32\]",
     ):
         encoders.Frozen(vit(), folder / "model.safetensors").check()
     with pytest.raises(ConfigError, match=r"expected fc_norm.bias of shape \[32\], got nothing"):
@@ -86,7 +89,10 @@ def test_a_file_of_another_encoder_is_refused_loudly(exported):
     [
         ({"positions": "rotary"}, "expected rotary rotary, got rotary-coupled"),
         ({"positions": "none"}, "expected rotary none, got rotary-coupled"),
-        ({"positions": "rotary-coupled", "place_registers": False}, "expected placed registers 0, got 4"),
+        (
+            {"positions": "rotary-coupled", "place_registers": False},
+            "expected placed registers 0, got 4",
+        ),
     ],
 )
 def test_what_weights_do_not_show_is_named_in_the_file_and_refused(tmp_path, options, message):
@@ -116,7 +122,9 @@ def test_what_replaces_hidden_patches_may_be_missing(exported):
     _, folder = exported
     frozen = encoders.Frozen(vit(), folder, vit(32, hidden="token", class_token=True))
     frozen.read()
-    assert torch.equal(frozen.module.norm.weight, load_file(folder / "model.safetensors")["norm.weight"])
+    assert torch.equal(
+        frozen.module.norm.weight, load_file(folder / "model.safetensors")["norm.weight"]
+    )
 
 
 def test_tokens_by_their_unbiased_variance():
@@ -127,25 +135,31 @@ def test_tokens_by_their_unbiased_variance():
     expected = centred / (centred.square().sum(-1, keepdim=True) / 23 + 1e-6).sqrt()
     torch.testing.assert_close(values, expected)
     assert (values - call(targets.Tokens(vit(), HALF, normalise=True), batch)).abs().max() > 0.01
-    with pytest.raises(ValueError, match="Tokens: normalise: expected True, False or 'unbiased', got 'layer'"):
+    with pytest.raises(
+        ValueError, match="Tokens: normalise: expected True, False or 'unbiased', got 'layer'"
+    ):
         targets.Tokens(vit(), HALF, normalise="layer")
 
 
 def taught(teacher, image=(16, 24), patch=4, **objective):
     """A method whose encoder is of this measure."""
     target = functools.partial(targets.Tokens, teacher=lambda encoder: Average(teacher))
-    return make_method(sides=image, patch=patch, objectives=[Objective(target, TINY, losses.MSE(), **objective)])
+    return make_method(
+        sides=image, patch=patch, objectives=[Objective(target, TINY, losses.MSE(), **objective)]
+    )
 
 
 def test_a_teacher_of_another_grid_is_refused_for_the_view_it_is_given():
     """Built for the same number of patches, it would see this view as fewer."""
     method = taught(encoders.ViT(24, 1, 2, image=(8, 12), patch=2))
     with pytest.raises(
-        ConfigError, match=r"Tokens: teacher: expected a grid of \(4, 6\) patches, .* got \(8, 12\) of"
+        ConfigError,
+        match=r"Tokens: teacher: expected a grid of \(4, 6\) patches, .* got \(8, 12\) of",
     ):
         method(make_batch(sides=(16, 24)), 0)
     with pytest.raises(
-        ConfigError, match=r"expected a grid of \(4, 6\) patches.* got \(2, 3\) of a view of \(16, 24\)"
+        ConfigError,
+        match=r"expected a grid of \(4, 6\) patches.* got \(2, 3\) of a view of \(16, 24\)",
     ):
         taught(encoders.ViT(24, 1, 2, image=(32, 48), patch=8))(make_batch(), 0)
 

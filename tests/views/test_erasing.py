@@ -29,15 +29,25 @@ def test_areas_aspects_and_places_are_distributed_as_asked():
     top, left, h, w = found.unbind(1)
     share, aspect = h * w / 5400, (h / w).log()
     assert len(found) > 2950  # ten draws each, of which hardly any has none that fits
-    assert torch.equal(h * w, holes[holes.flatten(1).any(1)].flatten(1).sum(1).double())  # all of it, no more
+    assert torch.equal(
+        h * w, holes[holes.flatten(1).any(1)].flatten(1).sum(1).double()
+    )  # all of it, no more
     assert share.min() > 0.018 and share.max() < 0.345
     assert h.max() < 60 and w.max() < 90
     # Of all draws, the area is uniform and the log of the aspect too; those that do not fit leave both out.
     random = np.random.default_rng(0)
-    area, log = random.uniform(0.02, 1 / 3, 20000), random.uniform(math.log(0.3), math.log(1 / 0.3), 20000)
+    area, log = (
+        random.uniform(0.02, 1 / 3, 20000),
+        random.uniform(math.log(0.3), math.log(1 / 0.3), 20000),
+    )
     fits = (np.sqrt(area * 5400 * np.exp(log)) < 59.5) & (np.sqrt(area * 5400 / np.exp(log)) < 89.5)
-    assert abs(share.mean() - area[fits].mean()) < 0.006 and abs(share.std() - area[fits].std()) < 0.006
-    assert abs(aspect.mean() - log[fits].mean()) < 0.05 and abs(aspect.std() - log[fits].std()) < 0.04
+    assert (
+        abs(share.mean() - area[fits].mean()) < 0.006
+        and abs(share.std() - area[fits].std()) < 0.006
+    )
+    assert (
+        abs(aspect.mean() - log[fits].mean()) < 0.05 and abs(aspect.std() - log[fits].std()) < 0.04
+    )
     for place, room in ((top, 60 - h), (left, 90 - w)):
         where = (place + 0.5) / (room + 1)
         assert abs(where.mean() - 0.5) < 0.02 and abs(where.std() - math.sqrt(1 / 12)) < 0.02
@@ -65,7 +75,11 @@ def test_noise_is_standard_normal_once_normalised():
 def test_a_function_of_the_picture_alone(shape):
     make = views.Erasing(p=0.7, statistics="half")
     out, holes = erased(make, shape)
-    again = make(torch.full((2, *shape[1:]), -9.0), philox.Name(0, np.zeros(2, np.int64), np.arange(3, 5)), 64)
+    again = make(
+        torch.full((2, *shape[1:]), -9.0),
+        philox.Name(0, np.zeros(2, np.int64), np.arange(3, 5)),
+        64,
+    )
     assert torch.equal(out[3:5], again)
     assert torch.equal(holes, holes[:, :1].expand(shape)) and holes.any() and not holes.all()
     if len(shape) == 5:
@@ -82,5 +96,7 @@ def test_as_the_last_change_of_a_view():
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="Erasing: fill: expected one of noise, zero, got 'grey'"):
         views.Erasing(fill="grey")
-    with pytest.raises(ValueError, match=r"Erasing: area: expected two ascending numbers, got \(0.5, 0.1\)"):
+    with pytest.raises(
+        ValueError, match=r"Erasing: area: expected two ascending numbers, got \(0.5, 0.1\)"
+    ):
         views.Erasing(area=(0.5, 0.1))

@@ -27,7 +27,9 @@ def test_aliased_is_torch_s_own_interpolation(size, together, dtype, clip):
     stack = image.expand(len(BOXES), *image.shape) if together else [image] * len(BOXES)
     found = resample(stack, torch.tensor(BOXES), size, kernel="bilinear-aliased")
     for (top, left, h, w), ours in zip(BOXES, found, strict=True):
-        piece = image[..., top : top + h, left : left + w].float() / (255 if dtype == torch.uint8 else 1)
+        piece = image[..., top : top + h, left : left + w].float() / (
+            255 if dtype == torch.uint8 else 1
+        )
         planes = piece.flatten(0, -3)[None]
         theirs = interpolate(planes, size, mode="bilinear", align_corners=False)[0].view(ours.shape)
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
@@ -36,7 +38,9 @@ def test_aliased_is_torch_s_own_interpolation(size, together, dtype, clip):
 def test_aliased_sees_other_pixels_where_it_shrinks_and_the_same_where_it_grows():
     image, box = pixels(1, 3, 40, 48), torch.tensor([(0, 0, 40, 48)])
     for size, same in (((8, 8), False), ((80, 96), True)):
-        one, other = (resample(image, box, size, kernel=kernel) for kernel in ("bilinear", "bilinear-aliased"))
+        one, other = (
+            resample(image, box, size, kernel=kernel) for kernel in ("bilinear", "bilinear-aliased")
+        )
         assert torch.allclose(one, other, atol=1e-5) == same
 
 
@@ -65,6 +69,7 @@ def test_a_view_resamples_by_its_kernel(kernel):
 @pytest.mark.parametrize("make", [views.Pretrain, views.Center])
 def test_an_unknown_kernel_is_refused(make):
     with pytest.raises(
-        ValueError, match="kernel: expected one of bicubic, bilinear, bilinear-aliased, got 'lanczos'"
+        ValueError,
+        match="kernel: expected one of bicubic, bilinear, bilinear-aliased, got 'lanczos'",
     ):
         make(16, kernel="lanczos")

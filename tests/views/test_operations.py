@@ -37,7 +37,9 @@ def enhanced(kind):
 def sheared(x, y):
     def judge(image, strength):
         w, h, amount = *image.size, 0.1 * (2 * strength - 1)
-        return affine(image, (1, x * amount, -x * amount * h / 2, y * amount, 1, -y * amount * w / 2))
+        return affine(
+            image, (1, x * amount, -x * amount * h / 2, y * amount, 1, -y * amount * w / 2)
+        )
 
     return judge
 
@@ -125,7 +127,11 @@ def test_clips_are_changed_frame_by_frame_alike(shape):
 
 
 def test_unknown_operations_are_refused():
-    with pytest.raises(ValueError, match=r"Operations: names: expected some of identity, .* got blur; name others"):
+    with pytest.raises(
+        ValueError, match=r"Operations: names: expected some of identity, .* got blur; name others"
+    ):
         views.Operations(names=("rotate", "blur"))
-    with pytest.raises(ValueError, match="Operations: count: expected a whole number, from 1 to 32, got 0"):
+    with pytest.raises(
+        ValueError, match="Operations: count: expected a whole number, from 1 to 32, got 0"
+    ):
         views.Operations(0)

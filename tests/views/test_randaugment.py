@@ -26,7 +26,9 @@ def solarised_add(image, s):
 
 def posterised(image, s):
     bits = 4 - int(abs(s) * 4 + 1e-9)
-    return ImageOps.posterize(image, bits) if bits else Image.new("RGB", image.size)  # Pillow refuses 0 bits now
+    return (
+        ImageOps.posterize(image, bits) if bits else Image.new("RGB", image.size)
+    )  # Pillow refuses 0 bits now
 
 
 def affine(rows):
@@ -61,7 +63,9 @@ PLACES = {
 
 
 def ours(name, image, strength, **options):
-    found = views.RandAugment(**options).apply(name, tensor(image), torch.tensor([strength], dtype=torch.float64))
+    found = views.RandAugment(**options).apply(
+        name, tensor(image), torch.tensor([strength], dtype=torch.float64)
+    )
     return found[0].permute(1, 2, 0).numpy() * 255
 
 
@@ -98,15 +102,21 @@ def test_how_often_how_strong_and_which_way():
     assert abs((changed > 1).float().mean() - 0.5) < 0.04
     magnitude = (changed - 1).abs() / 0.09
     assert abs(magnitude.mean() - 5) < 0.06 and abs(magnitude.std() - 0.5) < 0.03
-    kept = views.RandAugment(1, 10.0, 0.0, 1.0, ("brightness",), statistics="half")(images, name, 64)
+    kept = views.RandAugment(1, 10.0, 0.0, 1.0, ("brightness",), statistics="half")(
+        images, name, 64
+    )
     assert set(((kept / images).flatten(1).mean(1) * 10).round().tolist()) == {1.0, 19.0}
-    pair = views.RandAugment(1, p=1.0, names=("invert", "solarise"), statistics="half")(images / 9, name, 64)
+    pair = views.RandAugment(1, p=1.0, names=("invert", "solarise"), statistics="half")(
+        images / 9, name, 64
+    )
     assert abs(torch.isclose(pair, 1 - images / 9).flatten(1).all(1).float().mean() - 0.5) < 0.03
 
 
 def test_two_operations_leave_a_quarter_as_it_is():
     images = torch.rand(2000, 3, 5, 7, generator=torch.Generator().manual_seed(0))
-    out = views.RandAugment(2, names=("sharpness", "brightness"))(images, philox.Name(0, 0, np.arange(2000)), 64)
+    out = views.RandAugment(2, names=("sharpness", "brightness"))(
+        images, philox.Name(0, 0, np.arange(2000)), 64
+    )
     same = (out == images).flatten(1).all(1).float().mean()
     assert abs(same - 0.25) < 0.04 and out.min() >= 0 and out.max() <= 1
 
@@ -130,7 +140,9 @@ def test_in_a_view_the_mean_comes_in_from_outside():
     change = views.RandAugment(1, 10.0, 0.0, 1.0, ("translate_x",))
     view = views.Pretrain(20, changes=[change])
     out = view(torch.zeros(6, 3, 20, 20, dtype=torch.uint8), torch.arange(6), Draw(0, 0, 0))
-    black = (torch.zeros(3) - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    black = (torch.zeros(3) - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    )
     filled = out.abs().amax(1) < 1e-5
     assert torch.equal(filled.flatten(1).sum(1), torch.full((6,), 20 * 9))  # 0.45 of 20 columns
     torch.testing.assert_close(out.permute(0, 2, 3, 1)[~filled], black.expand(6 * 220, 3))
@@ -138,11 +150,19 @@ def test_in_a_view_the_mean_comes_in_from_outside():
 
 def test_what_cannot_be_is_refused():
     other = torch.rand(2, 4, 8, 8)
-    with pytest.raises(ConfigError, match="names: expected none of colour, contrast for pictures of 4 channels"):
+    with pytest.raises(
+        ConfigError, match="names: expected none of colour, contrast for pictures of 4 channels"
+    ):
         views.RandAugment(statistics="half")(other, philox.Name(0, 0, np.arange(2)), 64)
-    with pytest.raises(ValueError, match=r"RandAugment: names: expected some of .*, got blur; name others"):
+    with pytest.raises(
+        ValueError, match=r"RandAugment: names: expected some of .*, got blur; name others"
+    ):
         views.RandAugment(names=("blur",))
-    with pytest.raises(ValueError, match="RandAugment: method: expected one of nearest, bilinear, bicubic"):
+    with pytest.raises(
+        ValueError, match="RandAugment: method: expected one of nearest, bilinear, bicubic"
+    ):
         views.RandAugment(method="a")
-    with pytest.raises(ConfigError, match="RandAugment: magnitude: expected a number from 0 to 10, got 30"):
+    with pytest.raises(
+        ConfigError, match="RandAugment: magnitude: expected a number from 0 to 10, got 30"
+    ):
         views.RandAugment(magnitude=30)

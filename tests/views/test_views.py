@@ -22,7 +22,9 @@ PLAIN = (views.Jitter(saturation=0, hue=0), views.Blur(), views.Solarise())
 
 
 def pixels(*shape, seed=0):
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def name(images, seed=0):
@@ -41,7 +43,9 @@ def test_resampling_is_pillows(size, together, kernel):
     result = resample(stack, torch.tensor(BOXES), size, kernel=kernel) * 255
     for (top, left, h, w), ours in zip(BOXES, result, strict=True):
         piece = Image.fromarray(image[:, top : top + h, left : left + w].permute(1, 2, 0).numpy())
-        theirs = torch.from_numpy(np.array(piece.resize(size[::-1], Image.Resampling[kernel.upper()])))
+        theirs = torch.from_numpy(
+            np.array(piece.resize(size[::-1], Image.Resampling[kernel.upper()]))
+        )
         assert (ours.permute(1, 2, 0) - theirs).abs().max() <= 2.01
 
 
@@ -50,21 +54,27 @@ def test_a_negative_width_mirrors(together):
     image = pixels(2, 3, 20, 24)
     stack = image if together else list(image)
     boxes = torch.tensor([(2, 3, 15, 18), (0, 0, 20, 24)])
-    plain, mirrored = (resample(stack, boxes * torch.tensor([1, 1, 1, sign]), (8, 8)) for sign in (1, -1))
+    plain, mirrored = (
+        resample(stack, boxes * torch.tensor([1, 1, 1, sign]), (8, 8)) for sign in (1, -1)
+    )
     assert torch.allclose(plain.flip(-1), mirrored, atol=1e-5)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**40))
 @settings(max_examples=50, deadline=None)
 def test_boxes_lie_in_the_picture(height, width, seed):
-    boxes = random_boxes(torch.tensor([[height, width]] * 20), name(20, seed), (0.2, 1), (3 / 4, 4 / 3))
+    boxes = random_boxes(
+        torch.tensor([[height, width]] * 20), name(20, seed), (0.2, 1), (3 / 4, 4 / 3)
+    )
     top, left, h, w = boxes.unbind(1)
     assert (boxes >= 0).all() and (h > 0).all() and (w > 0).all()
     assert (top + h <= height).all() and (left + w <= width).all()
 
 
 def test_boxes_have_the_asked_areas_and_aspects():
-    top, left, h, w = random_boxes(torch.tensor([[400, 400]] * 5000), name(5000), (0.2, 0.5), (1 / 2, 2)).unbind(1)
+    top, left, h, w = random_boxes(
+        torch.tensor([[400, 400]] * 5000), name(5000), (0.2, 0.5), (1 / 2, 2)
+    ).unbind(1)
     share = h * w / 160_000
     assert share.min() > 0.198 and share.max() < 0.502 and abs(share.mean() - 0.35) < 0.01
     assert (w / h).log().mean().abs() < 0.03 and (w / h).min() > 0.49 and (w / h).max() < 2.02
@@ -78,7 +88,11 @@ def test_any_channels_and_shape(channels, height, width, clip):
     view = views.Pretrain((8, 12), changes=ALL if channels == 3 else PLAIN, statistics="half")
     for images in (pixels(*shape), list(pixels(*shape)), pixels(*shape).float() / 255):
         out = view(images, torch.arange(2), Draw(0, 0, 0))
-        assert out.shape == (*shape[:-2], 8, 12) and out.dtype == torch.float32 and out.isfinite().all()
+        assert (
+            out.shape == (*shape[:-2], 8, 12)
+            and out.dtype == torch.float32
+            and out.isfinite().all()
+        )
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -100,7 +114,9 @@ def test_a_view_depends_on_its_name_alone(together):
 def test_the_frames_of_a_clip_are_treated_alike(together):
     frame = pixels(4, 3, 1, 20, 20)
     clip = frame.expand(-1, -1, 5, -1, -1)
-    out = views.Pretrain(12, changes=ALL)(clip if together else list(clip), torch.arange(4), Draw(0, 0, 0))
+    out = views.Pretrain(12, changes=ALL)(
+        clip if together else list(clip), torch.arange(4), Draw(0, 0, 0)
+    )
     assert torch.equal(out, out[:, :, :1].expand_as(out))
 
 
@@ -115,14 +131,24 @@ def usual(image, size, share):
     """Pillow's picture with a shorter side of size / share, and the middle of it, as torchvision does."""
     least = int(size / share)
     height, width = image.shape[1:]
-    scaled = (least, int(least * width / height)) if height <= width else (int(least * height / width), least)
-    whole = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(scaled[::-1], Image.Resampling.BICUBIC)
+    scaled = (
+        (least, int(least * width / height))
+        if height <= width
+        else (int(least * height / width), least)
+    )
+    whole = Image.fromarray(image.permute(1, 2, 0).numpy()).resize(
+        scaled[::-1], Image.Resampling.BICUBIC
+    )
     top, left = (round((side - size) / 2.0) for side in scaled)
-    return torch.from_numpy(np.array(whole.crop((left, top, left + size, top + size)))).permute(2, 0, 1)
+    return torch.from_numpy(np.array(whole.crop((left, top, left + size, top + size)))).permute(
+        2, 0, 1
+    )
 
 
 @pytest.mark.parametrize(("size", "share"), [(224, 0.875), (96, 0.875), (64, 1.0), (56, 0.9)])
-@pytest.mark.parametrize("shape", [(300, 225), (375, 500), (333, 257), (256, 256), (120, 121), (500, 331)])
+@pytest.mark.parametrize(
+    "shape", [(300, 225), (375, 500), (333, 257), (256, 256), (120, 121), (500, 331)]
+)
 def test_the_centre_is_that_of_resize_and_crop(size, share, shape):
     image = pixels(3, *shape) // 2 + 64  # Pillow clips between its two passes
     right = usual(image, size, share).float()
@@ -133,7 +159,9 @@ def test_the_centre_is_that_of_resize_and_crop(size, share, shape):
     mapped = views.Center(size, share, "none", nearest=(0, 1, 2))([image, image])[1] * 255
     scaled = middle(torch.tensor([shape]), (size, size), share).scaled[0].tolist()
     rows, columns = (
-        torch.tensor([(2 * (round((side - size) / 2) + n) + 1) * length // (2 * side) for n in range(size)])
+        torch.tensor(
+            [(2 * (round((side - size) / 2) + n) + 1) * length // (2 * side) for n in range(size)]
+        )
         for length, side in zip(shape, scaled, strict=True)
     )  # in whole numbers; Pillow's sums round, where two are as near
     assert torch.equal(mapped.round(), image[:, rows[:, None], columns].float())
@@ -141,7 +169,9 @@ def test_the_centre_is_that_of_resize_and_crop(size, share, shape):
 
 def test_the_centre_of_a_picture():
     def box(shape, size, share):
-        return middle(torch.tensor([shape]), size, share).boxes(torch.tensor([shape]), size).tolist()
+        return (
+            middle(torch.tensor([shape]), size, share).boxes(torch.tensor([shape]), size).tolist()
+        )
 
     assert box((256, 320), (224, 224), 0.875) == [[16, 48, 224, 224]]
     assert box((32, 32), (32, 32), 1.0) == [[0, 0, 32, 32]]
@@ -156,7 +186,13 @@ def test_normalising_and_back():
     there = normalise(images.clone())
     assert torch.allclose(there[:, 1], (images[:, 1] - 0.456) / 0.224)
     assert torch.allclose(normalise.undo(there), images, atol=1e-6)
-    assert views.Normalise(([0.5] * 12, [0.1] * 12))(torch.rand(2, 12, 3, 4, 4)).shape == (2, 12, 3, 4, 4)
+    assert views.Normalise(([0.5] * 12, [0.1] * 12))(torch.rand(2, 12, 3, 4, 4)).shape == (
+        2,
+        12,
+        3,
+        4,
+        4,
+    )
 
 
 def test_brightness_contrast_and_saturation():
@@ -167,7 +203,9 @@ def test_brightness_contrast_and_saturation():
     flat = torch.full((64, 3, 8, 8), 0.5)
     assert torch.allclose(views.Jitter(0, 0.9, 0.9, 0, p=1)(flat, name(64), 0), flat)
     changed = views.Jitter(0, 0, 0.9, 0, p=1)(images * 0.2 + 0.4, name(64), 0)
-    assert torch.allclose(change.luminance(changed), change.luminance(images * 0.2 + 0.4), atol=1e-5)
+    assert torch.allclose(
+        change.luminance(changed), change.luminance(images * 0.2 + 0.4), atol=1e-5
+    )
 
 
 @given(st.tuples(*[st.integers(0, 255)] * 3), st.floats(-0.5, 0.5))
@@ -199,13 +237,17 @@ def test_grey_and_solarise_happen_as_often_as_asked():
 def test_multi_crop_is_a_list_of_views():
     large, small = views.Pretrain(16), views.Pretrain(8, scale=(0.05, 0.2))
     assert list(views.MultiCrop([large, small], [2, 3])) == [large, large, small, small, small]
-    with pytest.raises(ValueError, match="MultiCrop: counts: expected one for each of 2 views, got 1"):
+    with pytest.raises(
+        ValueError, match="MultiCrop: counts: expected one for each of 2 views, got 1"
+    ):
         views.MultiCrop([large, small], [2])
 
 
 def test_errors_say_what_to_do():
     images, index, draw = pixels(2, 4, 8, 8), torch.arange(2), Draw(0, 0, 0)
-    with pytest.raises(ValueError, match="Normalise: statistics: expected 4 channels, got 3; measure them"):
+    with pytest.raises(
+        ValueError, match="Normalise: statistics: expected 4 channels, got 3; measure them"
+    ):
         views.Pretrain(8)(images, index, draw)
     with pytest.raises(ValueError, match="Grey: images: expected 3 channels, got 4; leave changes"):
         views.Pretrain(8, changes=[views.Grey()], statistics="half")(images, index, draw)
@@ -259,12 +301,17 @@ def test_what_a_view_draws_is_what_it_shows():
 def test_views_that_cannot_be_are_refused():
     images, index, draw = pixels(2, 3, 8, 8), torch.arange(2), Draw(0, 0, 0)
     with pytest.raises(
-        ConfigError, match=r"Pretrain: channels: expected numbers below 3, .* got 3; set data.Loader.c"
+        ConfigError,
+        match=r"Pretrain: channels: expected numbers below 3, .* got 3; set data.Loader.c",
     ):
         views.Pretrain(8, channels=(3,), statistics="none")(images, index, draw)
-    with pytest.raises(ValueError, match=r"Center: nearest: expected some of the channels \[0, 1\], got \(2,\)"):
+    with pytest.raises(
+        ValueError, match=r"Center: nearest: expected some of the channels \[0, 1\], got \(2,\)"
+    ):
         views.Center(8, channels=2, nearest=(2,))
-    with pytest.raises(ValueError, match="Pretrain: same_changes: expected False without like, got True"):
+    with pytest.raises(
+        ValueError, match="Pretrain: same_changes: expected False without like, got True"
+    ):
         views.Pretrain(8, same_changes=True)
     with pytest.raises(ConfigError, match="Pretrain: like: expected a loader that has view 0 too"):
         views.Pretrain(8, like=0)(images, index, draw)
@@ -290,7 +337,11 @@ def test_cutout_fills_each_channel_as_often_as_asked():
     touched = (cut != 1).flatten(1).any(1)
     assert 250 < touched.sum() < 350
     assert torch.equal(cut[touched][:, :, 4, 4].unique(dim=0), torch.tensor([[0.1, 0.2, 0.3]]))
-    with pytest.raises(ValueError, match="Cutout: fill: expected one value, or 3 for the channels, got 2"):
+    with pytest.raises(
+        ValueError, match="Cutout: fill: expected one value, or 3 for the channels, got 2"
+    ):
         views.Cutout(fill=(0.1, 0.2))(images, name(1000), 0)
-    with pytest.raises(ValueError, match=r"Cutout: side: expected two ascending numbers, got \(4, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"Cutout: side: expected two ascending numbers, got \(4, 2\)"
+    ):
         views.Cutout((4, 2))

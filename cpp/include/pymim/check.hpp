@@ -43,8 +43,9 @@ void check_shape(const char* function, const char* name, const View<T, Rank>& vi
 // All views of one call live on one device.
 template <class First, class... Rest>
 void check_device(const char* function, const First& first, const Rest&... rest) {
-  check(((!rest.present() || rest.device == first.device) && ...), function,
-        ": arguments: expected all on one device, got several; move them to the device of the first");
+  check(
+      ((!rest.present() || rest.device == first.device) && ...), function,
+      ": arguments: expected all on one device, got several; move them to the device of the first");
 }
 
 }  // namespace pymim

@@ -1,5 +1,6 @@
-// Counter-based random bits: a pure function of (seed, step, view, image, draw), the same on CPU and GPU.
-// Philox-4x32-10, from Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+// Counter-based random bits: a pure function of (seed, step, view, image, draw), the same on CPU
+// and GPU. Philox-4x32-10, from Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC
+// 2011).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,8 @@
 
 namespace pymim {
 
-// Which stream of random numbers a call reads. Together with the dataset index it names a mask for ever.
+// Which stream of random numbers a call reads. Together with the dataset index it names a mask for
+// ever.
 struct Draw {
   uint64_t seed = 0;
   uint64_t step = 0;  // below 2^48
@@ -52,6 +54,8 @@ PYMIM_HOST_DEVICE inline uint32_t below(uint32_t word, uint32_t n) {
 }
 
 // Uniform on [0, 1), a multiple of 2^-24.
-PYMIM_HOST_DEVICE inline float unit(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+PYMIM_HOST_DEVICE inline float unit(uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24f;
+}
 
 }  // namespace pymim

@@ -1,4 +1,5 @@
-// View: a pointer and its sizes. The core owns no memory, so every argument of every op is one of these.
+// View: a pointer and its sizes. The core owns no memory, so every argument of every op is one of
+// these.
 #pragma once
 
 #include <array>
@@ -31,7 +32,8 @@ struct Device {
   friend bool operator!=(Device a, Device b) { return !(a == b); }
 };
 
-// A cudaStream_t, opaque here so that a reader of the core needs no CUDA header. Ignored on the CPU.
+// A cudaStream_t, opaque here so that a reader of the core needs no CUDA header. Ignored on the
+// CPU.
 struct Stream {
   void* handle = nullptr;
 };

@@ -8,7 +8,8 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-// Nanoseconds that a patch takes, its ids written too, and that blocks, or one window, take besides.
+// Nanoseconds that a patch takes, its ids written too, and that blocks, or one window, take
+// besides.
 constexpr double kPatch = 0.7, kBlocksTake = 450, kWindowTakes = 90;
 
 // Calls body(image) for every image, on some thread.
@@ -21,8 +22,8 @@ void each_image(int64_t images, double nanoseconds, Body body) {
 
 double patches_take(int64_t patches) { return kPatch * static_cast<double>(patches); }
 
-// Candidates made by the vector, and made again when another number is left. Their words are those of every
-// other block, as those between are only for frames.
+// Candidates made by the vector, and made again when another number is left. Their words are those
+// of every other block, as those between are only for frames.
 struct CandidateVectors : Candidates {
   static constexpr uint32_t kMost = 2 * kBlocks;
   Word words[4 * kMost];
@@ -31,7 +32,8 @@ struct CandidateVectors : Candidates {
   uint32_t first = 0, end = 0;
   int laid_for = 0;
 
-  CandidateVectors(const BlockLaw& law, const Draw& draw, int64_t image) : Candidates{law, draw, image} {}
+  CandidateVectors(const BlockLaw& law, const Draw& draw, int64_t image)
+      : Candidates{law, draw, image} {}
 
   Box operator()(uint32_t k, int left) {
     if (k >= end) draw_from(k);
@@ -77,8 +79,10 @@ void unpack(const Board& board, uint64_t flip, int64_t n, bool* flags) {
     for (int frame = 0; frame < board.frames; ++frame)
       for (int row = 0; row < board.rows; ++row)
         for (int column = 0; column < columns; column += 64) {
-          const int bit = row * row_bits + column, count = columns - column < 64 ? columns - column : 64;
-          unpack_word((board.words[frame * board.frame_words + bit / 64] ^ flip) >> bit % 64, count, flags);
+          const int bit = row * row_bits + column,
+                    count = columns - column < 64 ? columns - column : 64;
+          unpack_word((board.words[frame * board.frame_words + bit / 64] ^ flip) >> bit % 64, count,
+                      flags);
           flags += count;
         }
 }
@@ -87,34 +91,37 @@ void unpack(const Board& board, uint64_t flip, int64_t n, bool* flags) {
 void write_box(const Box& box, const TargetLaw& law, int64_t frames, int64_t* ids) {
   for (int64_t f = 0; f < frames; ++f)
     for (int r = box.row; r < box.row + box.rows; ++r)
-      for (int c = box.column; c < box.column + box.columns; ++c) *ids++ = (f * law.rows + r) * law.columns + c;
+      for (int c = box.column; c < box.column + box.columns; ++c)
+        *ids++ = (f * law.rows + r) * law.columns + c;
 }
 
 }  // namespace
 
-void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint64_t, 2> board, Mask out,
-                Stream) {
+void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint64_t, 2> board,
+                Mask out, Stream) {
   each_image(index[0], kBlocksTake + patches_take(out.boolean[1]), [&](int64_t image) {
     const Row row(out, image);
     const Board bits(board.data + image * board[1], law.frames, law.rows, law.columns);
-    hide_blocks(CandidateVectors(law, draw, index.data[image]), static_cast<int>(row.m), true, bits);
+    hide_blocks(CandidateVectors(law, draw, index.data[image]), static_cast<int>(row.m), true,
+                bits);
     unpack(bits, 0, row.n, row.boolean);
     write_ids(row);
   });
 }
 
 void ragged_block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, int64_t hidden,
-                       View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count, Stream) {
+                       View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count,
+                       Stream) {
   each_image(index[0], kBlocksTake + patches_take(boolean[1]), [&](int64_t image) {
     const Board bits(board.data + image * board[1], law.frames, law.rows, law.columns);
-    count.data[image] =
-        hide_blocks(CandidateVectors(law, draw, index.data[image]), static_cast<int>(hidden), false, bits);
+    count.data[image] = hide_blocks(CandidateVectors(law, draw, index.data[image]),
+                                    static_cast<int>(hidden), false, bits);
     unpack(bits, 0, boolean[1], boolean.data + image * boolean[1]);
   });
 }
 
-void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law, View<uint64_t, 2> board,
-                        Mask out, Stream) {
+void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law,
+                        View<uint64_t, 2> board, Mask out, Stream) {
   const int64_t frames = out.boolean[1] / (law.rows * law.columns);
   each_image(index[0], kWindowTakes + patches_take(out.boolean[1]), [&](int64_t image) {
     const Row row(out, image);
@@ -125,8 +132,8 @@ void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law, 
   });
 }
 
-void multi_block_mask(View<const int64_t, 1> index, Draw draw, TargetLaw law, View<uint64_t, 2> board,
-                      View<int64_t, 3> ids, Mask out, Stream) {
+void multi_block_mask(View<const int64_t, 1> index, Draw draw, TargetLaw law,
+                      View<uint64_t, 2> board, View<int64_t, 3> ids, Mask out, Stream) {
   const int64_t frames = out.boolean[1] / (law.rows * law.columns);
   each_image(index[0], kBlocksTake + patches_take(out.boolean[1]), [&](int64_t image) {
     const Row row(out, image);

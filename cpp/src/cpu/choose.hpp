@@ -1,8 +1,8 @@
 // The rows of a mask, and the ids of a boolean row: what the policies have in common, on the CPU.
 //
-// No scratch: the keys of a row that is too long for the stack live where its ids will be written. The longer
-// of `visible` and `hidden` has room for N keys of 4 bytes, as its ids take 8 bytes and number at least N / 2,
-// and the ids are written last.
+// No scratch: the keys of a row that is too long for the stack live where its ids will be written.
+// The longer of `visible` and `hidden` has room for N keys of 4 bytes, as its ids take 8 bytes and
+// number at least N / 2, and the ids are written last.
 #pragma once
 
 #include "select.hpp"

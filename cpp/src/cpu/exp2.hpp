@@ -15,8 +15,8 @@ auto widen(T x) {
     return to_float(x);
 }
 
-// 2^r for |r| <= 1/2, of numbers or registers of them, in the precision R: minimax polynomials, by Remez, that
-// are exactly 1 at 0.
+// 2^r for |r| <= 1/2, of numbers or registers of them, in the precision R: minimax polynomials, by
+// Remez, that are exactly 1 at 0.
 template <class R, class X>
 inline X exp2_polynomial(X r) {
   if constexpr (std::is_same_v<R, float>) {
@@ -40,14 +40,16 @@ inline X exp2_polynomial(X r) {
   }
 }
 
-// 2^t to 2 ulp; below -126 (-1022) a number smaller than that, from -127 (-1023) on 0; above 127 (1023) that
-// power; NaN for an infinite t.
+// 2^t to 2 ulp; below -126 (-1022) a number smaller than that, from -127 (-1023) on 0; above 127
+// (1023) that power; NaN for an infinite t.
 [[gnu::always_inline]] inline float exp2(float t) {
   float clamped = t < -127.f ? -127.f : t;
   clamped = clamped > 127.f ? 127.f : clamped;
-  const float shifted = clamped + 12582912.f;  // rounds; the integer is in the low bits of the mantissa
+  const float shifted =
+      clamped + 12582912.f;  // rounds; the integer is in the low bits of the mantissa
   const float p = exp2_polynomial<float>(clamped - (shifted - 12582912.f));
-  const uint32_t bits = static_cast<uint32_t>(to_bits(p)) + (static_cast<uint32_t>(to_bits(shifted)) << 23);
+  const uint32_t bits =
+      static_cast<uint32_t>(to_bits(p)) + (static_cast<uint32_t>(to_bits(shifted)) << 23);
   return from_bits(static_cast<int32_t>(bits)) + t * 0.f;
 }
 

@@ -9,27 +9,30 @@ namespace {
 // Some of the rows. Where the error bound of bfloat16 leaves too much open, as for tight clusters
 // far apart, it goes on with float scores; the answer is the same.
 template <class T>
-void assign_range(View<const T, 2> points, const Packed& to, const Block& block, int64_t begin, int64_t end,
-                  int64_t* labels, float* distances) {
+void assign_range(View<const T, 2> points, const Packed& to, const Block& block, int64_t begin,
+                  int64_t end, int64_t* labels, float* distances) {
   const int64_t patience = to.k / 16 + 4;
   int64_t taken = 0, budget = 0;
   Row rows[kRows];
   for (int64_t first = begin; first < end; first += kRows) {
     const int64_t count = end - first < kRows ? end - first : kRows;
     const bool rounded = pairs_supported() && taken <= budget;
-    for (int64_t i = 0; i < count; ++i) rows[i] = prepare(points.data + (first + i) * to.d, to, block, i);
+    for (int64_t i = 0; i < count; ++i)
+      rows[i] = prepare(points.data + (first + i) * to.d, to, block, i);
     taken += nearest(rows, count, to, block, rounded);
     budget += count * patience;
     for (int64_t i = 0; i < count; ++i) {
       labels[first + i] = rows[i].label;
-      distances[first + i] = rows[i].label < 0 ? std::numeric_limits<float>::quiet_NaN() : rows[i].distance;
+      distances[first + i] =
+          rows[i].label < 0 ? std::numeric_limits<float>::quiet_NaN() : rows[i].distance;
     }
   }
 }
 
 // The weight of each row in its cluster's sum: under cosine it is the unit row that is summed.
 template <class T>
-void find_scales(View<const T, 2> points, View<const float, 1> weights, Metric metric, double* scales) {
+void find_scales(View<const T, 2> points, View<const float, 1> weights, Metric metric,
+                 double* scales) {
   const int64_t d = points[1];
   const double one = metric == Metric::l2 ? 2 : kAdd * static_cast<double>(d);
   parallel_for(points[0], one, [&](int64_t begin, int64_t end, int) {
@@ -57,8 +60,8 @@ void accumulate_scalars(View<const int64_t, 1> labels, View<const float, 1> weig
 }
 
 template <class T>
-void accumulate_columns(View<const T, 2> points, View<const int64_t, 1> labels, const double* scales,
-                        const Statistics& out, int64_t begin, int64_t end) {
+void accumulate_columns(View<const T, 2> points, View<const int64_t, 1> labels,
+                        const double* scales, const Statistics& out, int64_t begin, int64_t end) {
   const int64_t d = points[1];
   for (int64_t row = 0; row < points[0]; ++row) {
     if (labels.data[row] < 0) continue;
@@ -81,8 +84,8 @@ void assign_workspace(int64_t b, int64_t k, int64_t d, int64_t& bytes) {
 }
 
 template <class T>
-void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metric, View<uint8_t, 1> workspace,
-            View<int64_t, 1> labels, View<float, 1> distances, Stream) {
+void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metric,
+            View<uint8_t, 1> workspace, View<int64_t, 1> labels, View<float, 1> distances, Stream) {
   const int64_t b = points[0], blocks = (b + kRows - 1) / kRows;
   const int slots = thread_count();
   Arena arena(workspace.data);
@@ -98,8 +101,8 @@ void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metr
       [&](int64_t begin, int64_t end, int worker) {
         Arena own = shared;
         for (int before = 0; before < worker; ++before) Block(own, to.d);
-        assign_range(points, to, Block(own, to.d), begin * kRows, end < blocks ? end * kRows : b, labels.data,
-                     distances.data);
+        assign_range(points, to, Block(own, to.d), begin * kRows, end < blocks ? end * kRows : b,
+                     labels.data, distances.data);
       },
       slots);
 }
@@ -110,19 +113,22 @@ void accumulate_workspace(int64_t b, int64_t, int64_t& bytes) {
   bytes = arena.bytes();
 }
 
-// Each column is summed by one thread in the order of the rows, so neither threads nor chunks change a bit.
+// Each column is summed by one thread in the order of the rows, so neither threads nor chunks
+// change a bit.
 template <class T>
-void accumulate(View<const T, 2> points, View<const int64_t, 1> labels, View<const float, 1> weights,
-                View<const float, 1> distances, Metric metric, View<uint8_t, 1> workspace, Statistics out,
-                Stream) {
+void accumulate(View<const T, 2> points, View<const int64_t, 1> labels,
+                View<const float, 1> weights, View<const float, 1> distances, Metric metric,
+                View<uint8_t, 1> workspace, Statistics out, Stream) {
   constexpr int64_t kGroup = 16;
   const int64_t d = points[1], groups = (d + kGroup - 1) / kGroup;
   double* scales = Arena(workspace.data).take<double>(points[0]);
   find_scales(points, weights, metric, scales);
-  parallel_for(groups, kAdd * static_cast<double>(points[0] * kGroup), [&](int64_t begin, int64_t end, int) {
-    accumulate_columns(points, labels, scales, out, begin * kGroup, end < groups ? end * kGroup : d);
-    if (begin == 0) accumulate_scalars(labels, weights, distances, out);
-  });
+  parallel_for(groups, kAdd * static_cast<double>(points[0] * kGroup),
+               [&](int64_t begin, int64_t end, int) {
+                 accumulate_columns(points, labels, scales, out, begin * kGroup,
+                                    end < groups ? end * kGroup : d);
+                 if (begin == 0) accumulate_scalars(labels, weights, distances, out);
+               });
 }
 
 namespace {
@@ -159,10 +165,12 @@ int64_t find_donor(const Statistics& from) {
 }
 
 // Sets the two halves apart along alternating signs by the root mean square distance in all.
-void split(const Statistics& from, Metric metric, int64_t donor, int64_t empty, View<float, 2> centroids) {
+void split(const Statistics& from, Metric metric, int64_t donor, int64_t empty,
+           View<float, 2> centroids) {
   const int64_t d = centroids[1];
   float *left = centroids.data + donor * d, *right = centroids.data + empty * d;
-  const double spread = std::sqrt(from.errors.data[donor] / from.counts.data[donor]) / static_cast<double>(d);
+  const double spread =
+      std::sqrt(from.errors.data[donor] / from.counts.data[donor]) / static_cast<double>(d);
   for (int64_t i = 0; i < d; ++i) {
     const double least = std::fabs(left[i]) * 0x1p-21,
                  step = (i % 2 ? -1 : 1) * (spread > least ? spread : least);

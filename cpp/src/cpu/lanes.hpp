@@ -109,16 +109,16 @@ int64_t first_greatest(int64_t k, At at) {
 }
 
 #if defined(__AVX512F__)
-// By a table and with masked ends Sinkhorn takes 1 / 1.3 to 1 / 1.4 of the time: these are all that its loops
-// do. 2^(j/32) for j = 0, 1, .. 31, without j in the bits that 2^n is added to.
+// By a table and with masked ends Sinkhorn takes 1 / 1.3 to 1 / 1.4 of the time: these are all that
+// its loops do. 2^(j/32) for j = 0, 1, .. 31, without j in the bits that 2^n is added to.
 alignas(64) constexpr uint32_t kRoots[32] = {
     0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3, 0x3f78f4f0,
     0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6,
     0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be, 0x3f76248c, 0x3f76a81e,
     0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907, 0x3f7ac0c7, 0x3f7be4ba, 0x3f7d257d, 0x3f7e83b3};
 
-// Has x in a register from here on: the compiler would otherwise read it from memory at each of its uses, and
-// what limits these loops is the reading.
+// Has x in a register from here on: the compiler would otherwise read it from memory at each of its
+// uses, and what limits these loops is the reading.
 template <class X>
 inline X in_register(X x) {
   asm("" : "+v"(x));
@@ -126,8 +126,9 @@ inline X in_register(X x) {
 }
 #endif
 
-// exp2(x) gives 2^(x scale) of each lane, to 2 ulp. In AVX-512 floats are 2^-126 or a little more where it is
-// smaller, at least 2^127 where it is larger, and past 1e9 anything: there `checked` gives NaN.
+// exp2(x) gives 2^(x scale) of each lane, to 2 ulp. In AVX-512 floats are 2^-126 or a little more
+// where it is smaller, at least 2^127 where it is larger, and past 1e9 anything: there `checked`
+// gives NaN.
 template <class R>
 class Exp2 {
  public:
@@ -149,8 +150,8 @@ class Exp2 {
 };
 
 #if defined(__AVX512F__)
-// x scale = m/32 + r, where a sum rounds to m in the low bits of its mantissa. 2^(m/32) is a root, from a table
-// in two registers, and an exponent; of 2^r the first terms are enough.
+// x scale = m/32 + r, where a sum rounds to m in the low bits of its mantissa. 2^(m/32) is a root,
+// from a table in two registers, and an exponent; of 2^r the first terms are enough.
 template <>
 class Exp2<float> {
  public:
@@ -164,16 +165,19 @@ class Exp2<float> {
     const __m512 magic = _mm512_set1_ps(393216.f), x = in_register(scores);
     const __m512 sum = _mm512_fmadd_ps(x, scale_, magic);
     const __m512 r = _mm512_fmsub_ps(x, scale_, _mm512_sub_ps(sum, magic));
-    const __m512i least = _mm512_max_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(zero - 126 * 32));
+    const __m512i least =
+        _mm512_max_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(zero - 126 * 32));
     const __m512i m = _mm512_min_epi32(least, _mm512_set1_epi32(zero + 127 * 32));
     const __m512i root = _mm512_permutex2var_epi32(low_, m, high_);
     const __m512 power = _mm512_castsi512_ps(_mm512_add_epi32(root, _mm512_slli_epi32(m, 18)));
-    const __m512 slope = _mm512_fmadd_ps(r, _mm512_set1_ps(0.2402265f), _mm512_set1_ps(0.69315733f));
+    const __m512 slope =
+        _mm512_fmadd_ps(r, _mm512_set1_ps(0.2402265f), _mm512_set1_ps(0.69315733f));
     return _mm512_fmadd_ps(_mm512_mul_ps(power, r), slope, power);
   }
 
   __m512 checked(__m512 x) const {
-    const __mmask16 large = _mm512_cmp_ps_mask(_mm512_abs_ps(x * scale_), _mm512_set1_ps(1e9f), _CMP_GT_OQ);
+    const __mmask16 large =
+        _mm512_cmp_ps_mask(_mm512_abs_ps(x * scale_), _mm512_set1_ps(1e9f), _CMP_GT_OQ);
     return _mm512_mask_mov_ps((*this)(x), large, _mm512_set1_ps(NAN));
   }
 
@@ -190,7 +194,8 @@ class Exp2<double> {
   __m512d operator()(__m512d x) const {
     constexpr int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
     const __m512d t = x * scale_;
-    const __m512d n = _mm512_max_pd(_mm512_maskz_roundscale_pd(0xff, t, nearest), _mm512_set1_pd(-9000.));
+    const __m512d n =
+        _mm512_max_pd(_mm512_maskz_roundscale_pd(0xff, t, nearest), _mm512_set1_pd(-9000.));
     return _mm512_maskz_scalef_pd(0xff, exp2_polynomial<double>(t - n), n);
   }
   __m512d checked(__m512d x) const { return (*this)(x); }

@@ -64,7 +64,8 @@ struct Numbers {
 // Shows the V smallest keys, or hides the M smallest.
 template <class Scale = Even>
 void choose(const Row& row, Drawn side, const Bracket& known) {
-  const Smallest chosen = smallest<Scale>(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, known);
+  const Smallest chosen =
+      smallest<Scale>(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, known);
   if (side == Drawn::visible)
     put_smallest<Put::clear>(row.keys(), row.n, chosen, row.boolean);
   else
@@ -79,15 +80,17 @@ void uniform_mask(Index index, Draw draw, Extent grid, Extent unit, Mask out, St
     const Word* keys = row.draw_keys(draw, index.data[image], Role::uniform, units);
     // Of units larger than a patch there are at most N / 2: their flags fit behind their keys.
     bool* flags = size == 1 ? row.boolean : reinterpret_cast<bool*>(row.keys() + units);
-    put_smallest<Put::clear>(keys, units, smallest(keys, units, row.v / size, anywhere(units)), flags);
+    put_smallest<Put::clear>(keys, units, smallest(keys, units, row.v / size, anywhere(units)),
+                             flags);
     if (size > 1) enlarge(flags, grid, unit, row.boolean);
   });
 }
 
-void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t rows, int64_t columns, Mask out,
-                   Stream) {
+void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t rows, int64_t columns,
+                   Mask out, Stream) {
   fill_rows(out, [&](const Row& row, int64_t image) {
-    const Crop crop(random_words(draw, index.data[image], first_block(Role::filtered)), bank, rows, columns);
+    const Crop crop(random_words(draw, index.data[image], first_block(Role::filtered)), bank, rows,
+                    columns);
     Word* key = row.keys();
     for (int64_t y = 0; y < rows; ++y)
       for (int64_t x = 0; x < columns; ++x) *key++ = descending(crop.at(bank, rows, columns, y, x));
@@ -104,11 +107,13 @@ void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mas
   });
 }
 
-void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out, Stream) {
+void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out,
+                 Stream) {
   const uint32_t reverse = hide == Hide::lowest ? 0xffffffffu : 0u;
   fill_rows(out, [&](const Row& row, int64_t image) {
     Word* keys = row.keys();
-    score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
+    score_keys(scores, image, keys,
+               [=](float score, uint32_t) { return descending(score) ^ reverse; });
     const Smallest hardest = smallest<Numbers>(keys, row.n, hard, spanned(keys, row.n));
     put_smallest<Put::set>(keys, row.n, hardest, row.boolean);
     if (hard == row.m) return;
@@ -172,7 +177,8 @@ void subset_ids(Index index, Draw draw, View<const int64_t, 2> ids, View<int64_t
       uint32_t block = first_block(Role::subset);
       Word words[kWords];
       for (int64_t i = 0, left = k; left > 0; ++i) {
-        if (i % kWords == 0) store_words(draw, index.data[image], block + static_cast<uint32_t>(i / 4), words);
+        if (i % kWords == 0)
+          store_words(draw, index.data[image], block + static_cast<uint32_t>(i / 4), words);
         if (!keeps(words[i % kWords], left, m - i)) continue;
         *to++ = from[i];
         --left;
@@ -189,9 +195,10 @@ void expand_mask(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out,
 
 void find_bad(const PatchScores& scores, bool refuse_negative, bool& bad) {
   const int64_t n = scores.shape[0] * scores.shape[1];
-  bad = scores.type == PatchScores::f32    ? any_bad(scores.data, n, 0x7f800000u, refuse_negative)
-        : scores.type == PatchScores::bf16 ? any_bad(scores.data, n, uint16_t{0x7f80}, refuse_negative)
-                                           : any_bad(scores.data, n, uint16_t{0x7c00}, refuse_negative);
+  bad = scores.type == PatchScores::f32 ? any_bad(scores.data, n, 0x7f800000u, refuse_negative)
+        : scores.type == PatchScores::bf16
+            ? any_bad(scores.data, n, uint16_t{0x7f80}, refuse_negative)
+            : any_bad(scores.data, n, uint16_t{0x7c00}, refuse_negative);
 }
 
 }  // namespace pymim::cpu::PYMIM_ISA

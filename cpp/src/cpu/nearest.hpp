@@ -1,13 +1,15 @@
 // The nearest centroid of each row of a block, exactly, at the speed of an approximate product.
 //
-// Scores t_k = x.c_k - |c_k|^2 / 2 (x.c_k of unit rows under cosine) order the centroids as their distances do,
-// but carry an error: of rounding to bfloat16, |x.c - x'.c'| <= |x - x'| |c| + |x'| |c - c'|, and of summing,
-// which also covers the rounding of the distance itself. A centroid can only be the answer if its score is
-// within both errors of the best, and for those few, often one, the distance is computed by its formula. So the
-// answer does not depend on which product did the scoring. Points are first centred on the mean of the
-// centroids: far from the origin the errors, which grow with |x| |c|, would leave everything open.
+// Scores t_k = x.c_k - |c_k|^2 / 2 (x.c_k of unit rows under cosine) order the centroids as their
+// distances do, but carry an error: of rounding to bfloat16, |x.c - x'.c'| <= |x - x'| |c| + |x'|
+// |c - c'|, and of summing, which also covers the rounding of the distance itself. A centroid can
+// only be the answer if its score is within both errors of the best, and for those few, often one,
+// the distance is computed by its formula. So the answer does not depend on which product did the
+// scoring. Points are first centred on the mean of the centroids: far from the origin the errors,
+// which grow with |x| |c|, would leave everything open.
 //
-// It makes k-means 1.9 times as fast as faiss, at exact answers: an epoch of DeepCluster is made of it.
+// It makes k-means 1.9 times as fast as faiss, at exact answers: an epoch of DeepCluster is made of
+// it.
 #pragma once
 
 #include <limits>
@@ -37,8 +39,8 @@ float squared_norm(const float* x, int64_t d) {
   return sum;
 }
 
-// Sums term(x_i, c_i), as lanes: a simd reduction would add up its lanes one after the other, which for rows of
-// a few vectors takes longer than the row.
+// Sums term(x_i, c_i), as lanes: a simd reduction would add up its lanes one after the other, which
+// for rows of a few vectors takes longer than the row.
 template <class Term>
 float sum_terms(const float* x, const float* c, int64_t d, Term term) {
   Lanes sums[2] = {};
@@ -102,23 +104,26 @@ struct Packed {
 };
 
 void find_mean(const float* centroids, const Packed& to) {
-  parallel_for((to.d + 15) / 16, kAdd * static_cast<double>(16 * to.k), [&](int64_t begin, int64_t end, int) {
-    const int64_t first = begin * 16, last = end * 16 < to.d ? end * 16 : to.d;
-    for (int64_t i = first; i < last; ++i) to.mean[i] = 0;
-    if (to.metric == Metric::cosine) return;
-    const float share = 1 / static_cast<float>(to.k);
-    for (int64_t k = 0; k < to.k; ++k)
-      for (int64_t i = first; i < last; ++i) to.mean[i] += share * centroids[k * to.d + i];
-  });
+  parallel_for((to.d + 15) / 16, kAdd * static_cast<double>(16 * to.k),
+               [&](int64_t begin, int64_t end, int) {
+                 const int64_t first = begin * 16, last = end * 16 < to.d ? end * 16 : to.d;
+                 for (int64_t i = first; i < last; ++i) to.mean[i] = 0;
+                 if (to.metric == Metric::cosine) return;
+                 const float share = 1 / static_cast<float>(to.k);
+                 for (int64_t k = 0; k < to.k; ++k)
+                   for (int64_t i = first; i < last; ++i)
+                     to.mean[i] += share * centroids[k * to.d + i];
+               });
 }
 
-// Writes one centroid, centred or of unit length, into its column of a panel. `row` is scratch [D], `rounded`
-// too.
+// Writes one centroid, centred or of unit length, into its column of a panel. `row` is scratch [D],
+// `rounded` too.
 void pack_column(const float* centroid, int64_t k, const Packed& to) {
   const int64_t panel = k / kWidth, column = k % kWidth, d = to.d;
   float* floats = to.floats + panel * d * kWidth + column;
   auto* pairs =
-      kHasPairs ? reinterpret_cast<uint16_t*>(to.pairs + panel * to.pairs_of_d * kWidth + column) : nullptr;
+      kHasPairs ? reinterpret_cast<uint16_t*>(to.pairs + panel * to.pairs_of_d * kWidth + column)
+                : nullptr;
   double square = 0, lost = 0;
   for (int64_t i = 0; i < d; ++i) {
     const float value = centroid[i] - to.mean[i];
@@ -162,9 +167,10 @@ void pack_panel(const float* centroids, int64_t panel, const Packed& to) {
 bool pack(const float* centroids, Packed& to) {
   if (to.metric == Metric::l2) to.exact = centroids;
   find_mean(centroids, to);
-  parallel_for(to.panels, kPack * static_cast<double>(kWidth * to.d), [&](int64_t begin, int64_t end, int) {
-    for (int64_t panel = begin; panel < end; ++panel) pack_panel(centroids, panel, to);
-  });
+  parallel_for(to.panels, kPack * static_cast<double>(kWidth * to.d),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t panel = begin; panel < end; ++panel) pack_panel(centroids, panel, to);
+               });
   for (int64_t panel = 0; panel < to.panels; ++panel)
     if (!(to.norms[panel] < kInfinity)) return false;
   return true;
@@ -232,21 +238,24 @@ Row prepare(const T* point, const Packed& to, const Block& block, int64_t i) {
   return row;
 }
 
-void score(const Packed& to, const Block& block, int64_t rows, int64_t first, int64_t last, bool rounded) {
+void score(const Packed& to, const Block& block, int64_t rows, int64_t first, int64_t last,
+           bool rounded) {
   for (int64_t panel = first; panel < last; ++panel)
     for (int64_t i = 0; i < rows; i += kTile) {
       float* out = block.scores + i * kColumns + (panel - first) * kWidth;
       const float* start = to.start + panel * kWidth;
       if (rounded)
-        pair_tile(block.pairs + i * to.pairs_of_d, to.pairs_of_d, to.pairs + panel * to.pairs_of_d * kWidth,
-                  start, out, kColumns);
+        pair_tile(block.pairs + i * to.pairs_of_d, to.pairs_of_d,
+                  to.pairs + panel * to.pairs_of_d * kWidth, start, out, kColumns);
       else
-        float_tile(block.centred + i * to.d, to.d, to.floats + panel * to.d * kWidth, start, out, kColumns);
+        float_tile(block.centred + i * to.d, to.d, to.floats + panel * to.d * kWidth, start, out,
+                   kColumns);
     }
 }
 
 // How far the scores of this row in each of these panels can be from the truth.
-void score_errors(const Row& row, const Packed& to, int64_t first, int64_t last, bool rounded, float* errors) {
+void score_errors(const Row& row, const Packed& to, int64_t first, int64_t last, bool rounded,
+                  float* errors) {
   const float summing = 2 * static_cast<float>(to.d + 8) * 0x1p-24f,
               tiny = 4 * static_cast<float>(to.d + 8) * 0x1p-126f;
   const float lost = rounded ? row.residual : 0, kept = rounded ? row.norm + row.residual : 0;
@@ -258,14 +267,17 @@ void score_errors(const Row& row, const Packed& to, int64_t first, int64_t last,
   }
 }
 
-// Computes the distance of each centroid of these panels that can be the nearest; returns how many it took.
-int64_t settle(Row& row, const float* scores, const Packed& to, int64_t first, int64_t last, bool rounded) {
+// Computes the distance of each centroid of these panels that can be the nearest; returns how many
+// it took.
+int64_t settle(Row& row, const float* scores, const Packed& to, int64_t first, int64_t last,
+               bool rounded) {
   float errors[kColumns / kWidth];
   Lanes highest[kColumns / kWidth], least = spread(row.least);
   score_errors(row, to, first, last, rounded, errors);
   for (int64_t panel = 0; panel < last - first; ++panel) {
     Lanes most = load(scores + panel * kWidth);
-    for (int j = 1; j < kVectors; ++j) most = larger(load(scores + panel * kWidth + j * kLanes), most);
+    for (int j = 1; j < kVectors; ++j)
+      most = larger(load(scores + panel * kWidth + j * kLanes), most);
     highest[panel] = most;
     least = larger(most - errors[panel], least);
   }
@@ -275,7 +287,8 @@ int64_t settle(Row& row, const float* scores, const Packed& to, int64_t first, i
     const float bound = row.least - errors[panel];
     if (!at_least(highest[panel], bound)) continue;
     for (int64_t j = 0; j < kWidth; j += kLanes)
-      for (unsigned open = at_least(load(scores + panel * kWidth + j), bound); open; open &= open - 1) {
+      for (unsigned open = at_least(load(scores + panel * kWidth + j), bound); open;
+           open &= open - 1) {
         const int64_t centroid = (first + panel) * kWidth + j + __builtin_ctz(open);
         if (centroid >= to.k) break;
         row.offer(to.distance(row.exact, centroid), centroid);

@@ -1,6 +1,7 @@
-// The pairs of an image, for the relative loss: SIMD across a block of columns, rows streamed past it.
-// A pair costs no exponential and no logarithm: e^(s_j - s_i) is a product of two factors per patch, and the
-// terms 1 + e^x of a patch are multiplied up, their exponent bits moved aside before they overflow.
+// The pairs of an image, for the relative loss: SIMD across a block of columns, rows streamed past
+// it. A pair costs no exponential and no logarithm: e^(s_j - s_i) is a product of two factors per
+// patch, and the terms 1 + e^x of a patch are multiplied up, their exponent bits moved aside before
+// they overflow.
 #pragma once
 
 #include <limits>
@@ -121,8 +122,8 @@ struct Block {
     }
   }
 
-  // +-e^x of the pairs with row i, x = lower score - higher score: positive where this block's score is the
-  // lower, zero where the losses are equal.
+  // +-e^x of the pairs with row i, x = lower score - higher score: positive where this block's
+  // score is the lower, zero where the losses are equal.
   template <bool kFactored>
   Lanes signed_odds(const Image<T>& image, int64_t i, Bits lower, Bits higher) {
     if constexpr (kFactored) {
@@ -140,8 +141,8 @@ struct Block {
     return lower ? odds : negative;
   }
 
-  // Adds the pairs with row i: log(1 + e^x) to the sums, its derivative to the lower score, minus it to the
-  // higher.
+  // Adds the pairs with row i: log(1 + e^x) to the sums, its derivative to the lower score, minus
+  // it to the higher.
   template <bool kFactored, bool kDamped, bool kWeighted>
   void add(const Image<T>& image, int64_t i) {
     const T other = image.losses[i];
@@ -192,7 +193,8 @@ struct Block {
 
   template <bool kFactored, bool kDamped>
   void add_all(const Image<T>& image) {
-    image.weights ? add_all<kFactored, kDamped, true>(image) : add_all<kFactored, kDamped, false>(image);
+    image.weights ? add_all<kFactored, kDamped, true>(image)
+                  : add_all<kFactored, kDamped, false>(image);
   }
 
   void add_all(const Image<T>& image) {
@@ -207,7 +209,8 @@ struct Block {
     for (int64_t lane = 0; lane < count; ++lane) {
       const int64_t j = offset + first + lane;
       if (out.sums.present())
-        out.sums.data[j] = static_cast<T>(exponent[lane]) * ln2 + logarithm(product[lane]) + beyond[lane];
+        out.sums.data[j] =
+            static_cast<T>(exponent[lane]) * ln2 + logarithm(product[lane]) + beyond[lane];
       if (out.pairs.present()) out.pairs.data[j] = pairs[lane];
       if (out.gradient.present()) out.gradient.data[j] = gradient[lane];
     }

@@ -1,10 +1,10 @@
-// Scores of a block of rows against packed centroids: start[k] + x . c_k, by a register tile of a matrix
-// product.
+// Scores of a block of rows against packed centroids: start[k] + x . c_k, by a register tile of a
+// matrix product.
 //
-// A product of our own, where the house rule sends products to a BLAS, because here the product is never
-// stored: the scores of a few rows stay in the cache until the nearest centroid is read off, which a BLAS call
-// cannot do. Centroids lie in panels of kWidth: panel p holds, for each depth, its kWidth centroids side by
-// side, so that one load serves a whole vector of them.
+// A product of our own, where the house rule sends products to a BLAS, because here the product is
+// never stored: the scores of a few rows stay in the cache until the nearest centroid is read off,
+// which a BLAS call cannot do. Centroids lie in panels of kWidth: panel p holds, for each depth,
+// its kWidth centroids side by side, so that one load serves a whole vector of them.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ constexpr int kLanes = 8, kVectors = 2;
 #else
 constexpr int kLanes = 4, kVectors = 2;
 #endif
-constexpr int kTile = 6;  // rows of a register tile: kTile * kVectors sums, leaving registers for the operands
+constexpr int kTile =
+    6;  // rows of a register tile: kTile * kVectors sums, leaving registers for the operands
 constexpr int kWidth = kLanes * kVectors;
 
 typedef float Lanes __attribute__((vector_size(kLanes * 4)));
@@ -60,7 +61,8 @@ inline unsigned at_least(Lanes x, float bound) {
 #if defined(__AVX512F__)
   return _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(bound), _CMP_GE_OQ);
 #elif defined(__AVX2__)
-  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps((__m256)x, _mm256_set1_ps(bound), _CMP_GE_OQ)));
+  return static_cast<unsigned>(
+      _mm256_movemask_ps(_mm256_cmp_ps((__m256)x, _mm256_set1_ps(bound), _CMP_GE_OQ)));
 #else
   unsigned bits = 0;
   for (int j = 0; j < kLanes; ++j) bits |= unsigned{x[j] >= bound} << j;
@@ -69,8 +71,8 @@ inline unsigned at_least(Lanes x, float bound) {
 }
 
 // out[i][j] = start[j] + sum over depth of rows[i][depth] * panel[depth][j], for kTile rows.
-inline void float_tile(const float* rows, int64_t depth, const float* panel, const float* start, float* out,
-                       int64_t stride) {
+inline void float_tile(const float* rows, int64_t depth, const float* panel, const float* start,
+                       float* out, int64_t stride) {
   Lanes sums[kTile][kVectors];
 #pragma GCC unroll 8
   for (int i = 0; i < kTile; ++i)
@@ -90,19 +92,21 @@ inline void float_tile(const float* rows, int64_t depth, const float* panel, con
 #pragma GCC unroll 8
   for (int i = 0; i < kTile; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) std::memcpy(out + i * stride + j * kLanes, &sums[i][j], sizeof(Lanes));
+    for (int j = 0; j < kVectors; ++j)
+      std::memcpy(out + i * stride + j * kLanes, &sums[i][j], sizeof(Lanes));
 }
 
-// The same with bfloat16 operands, two depths to a 32-bit pair, and float sums: `pairs` is the depth over two.
-// Twice the multiplications an instruction.
+// The same with bfloat16 operands, two depths to a 32-bit pair, and float sums: `pairs` is the
+// depth over two. Twice the multiplications an instruction.
 #if defined(__AVX512F__)
 constexpr bool kHasPairs = true;
 
 inline bool pairs_supported() { return __builtin_cpu_supports("avx512bf16"); }
 
 __attribute__((target("avx512bf16"))) inline void pair_tile(const uint32_t* rows, int64_t pairs,
-                                                            const uint32_t* panel, const float* start,
-                                                            float* out, int64_t stride) {
+                                                            const uint32_t* panel,
+                                                            const float* start, float* out,
+                                                            int64_t stride) {
   __m512 sums[kTile][kVectors];
 #pragma GCC unroll 8
   for (int i = 0; i < kTile; ++i)

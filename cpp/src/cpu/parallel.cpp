@@ -27,8 +27,8 @@ Pool& pool() {
   return only;
 }
 
-// The number of threads of the OpenMP that libtorch_cpu links, found by name: nothing is linked. Null without
-// torch.
+// The number of threads of the OpenMP that libtorch_cpu links, found by name: nothing is linked.
+// Null without torch.
 int (*torch_threads())() {
   void* torch = dlopen("libtorch_cpu.so", RTLD_NOLOAD | RTLD_LAZY);
   return torch ? reinterpret_cast<int (*)()>(dlsym(torch, "omp_get_max_threads")) : nullptr;

@@ -1,6 +1,6 @@
-// Random words by the vector: Philox on as many blocks at once as the instruction set has 64-bit lanes. Only
-// the low half of a lane counts, so a round is two widening products, two shifts and two xors, with nothing to
-// mask.
+// Random words by the vector: Philox on as many blocks at once as the instruction set has 64-bit
+// lanes. Only the low half of a lane counts, so a round is two widening products, two shifts and
+// two xors, with nothing to mask.
 #pragma once
 
 #include <cstring>
@@ -14,7 +14,8 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-using Word = uint32_t __attribute__((may_alias));  // keys live in rows that ids will overwrite: see choose.hpp
+using Word = uint32_t
+    __attribute__((may_alias));  // keys live in rows that ids will overwrite: see choose.hpp
 
 #if defined(__AVX2__)
 constexpr int kBlocks = 4;
@@ -55,8 +56,8 @@ inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
 constexpr int64_t kWords = 4 * kBlocks;
 constexpr int kSetsAtOnce = 2;  // as many as there are registers for
 
-// The words of kSets * kBlocks blocks of one image's stream from `first` on, every kStride-th, as random_words
-// gives them. Sets at once hide each other's latency and share the round's keys.
+// The words of kSets * kBlocks blocks of one image's stream from `first` on, every kStride-th, as
+// random_words gives them. Sets at once hide each other's latency and share the round's keys.
 template <int kSets = 1, int kStride = 1>
 inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* out) {
   const Words counter = random_counter(draw, image, 0);
@@ -82,9 +83,11 @@ inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* o
   for (int i = 0; i < kSets; ++i) store(x[i], y[i], z[i], w[i], out + i * kWords);
 }
 
-// The first n words of the role's part of one image's stream; up to kPadding more where there is room for them.
+// The first n words of the role's part of one image's stream; up to kPadding more where there is
+// room for them.
 constexpr int64_t kPadding = kSetsAtOnce * kWords;
-inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n, Word* out, bool padded = false) {
+inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n, Word* out,
+                       bool padded = false) {
   uint32_t block = first_block(role);
   int64_t i = 0;
   for (; i + (padded ? 1 : kPadding) <= n; i += kPadding, block += kSetsAtOnce * kBlocks)

@@ -1,11 +1,11 @@
-// A pool whose threads claim tasks one by one from a counter. One that wakes late, or never, leaves them to the
-// others: the caller waits only for tasks that somebody is at. Threads that must all arrive, as OpenMP's, cost
-// a scheduler's quantum where the cores are busy, and threads that spin for work take from torch's what they
-// gain: these sleep.
+// A pool whose threads claim tasks one by one from a counter. One that wakes late, or never, leaves
+// them to the others: the caller waits only for tasks that somebody is at. Threads that must all
+// arrive, as OpenMP's, cost a scheduler's quantum where the cores are busy, and threads that spin
+// for work take from torch's what they gain: these sleep.
 //
-// Where no core is idle a thread often wakes on the core of the caller who woke it. To work there would only
-// push the caller off it, behind whoever else waits for that core; so it moves to another, or goes back to
-// sleep.
+// Where no core is idle a thread often wakes on the core of the caller who woke it. To work there
+// would only push the caller off it, behind whoever else waits for that core; so it moves to
+// another, or goes back to sleep.
 #pragma once
 
 #if defined(__linux__)
@@ -68,8 +68,9 @@ class Pool {
   // How long a thread looks for what will come in a moment, before it sleeps.
   static constexpr std::chrono::microseconds kPatience{20};
 
-  // The number of the present job, and how many of its tasks nobody has begun. What else a job is gets written
-  // before its number, and read after a task was claimed: from then on it cannot change.
+  // The number of the present job, and how many of its tasks nobody has begun. What else a job is
+  // gets written before its number, and read after a task was claimed: from then on it cannot
+  // change.
   static constexpr uint64_t ticket(uint32_t job, int left) {
     return uint64_t{job} << 32 | static_cast<uint32_t>(left);
   }

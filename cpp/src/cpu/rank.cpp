@@ -1,5 +1,5 @@
-// Ranking on the CPU. The relative loss: threads over blocks of columns, so that an answer never depends on
-// their number. Ranks: threads over images, each a radix sort.
+// Ranking on the CPU. The relative loss: threads over blocks of columns, so that an answer never
+// depends on their number. Ranks: threads over images, each a radix sort.
 #include "../rank.hpp"
 
 #include "pairs.hpp"
@@ -8,7 +8,8 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-// Nanoseconds: to factor one score, to add a row to the pairs of a block, to sort one score by a byte.
+// Nanoseconds: to factor one score, to add a row to the pairs of a block, to sort one score by a
+// byte.
 constexpr double kFactor = 2, kRow = 4, kSort = 2;
 
 template <class T>
@@ -17,8 +18,8 @@ struct Item {
   uint32_t id;
 };
 
-// Sorts by key, a byte at a time from the lowest; equal keys keep their order. Returns whichever of the two
-// arrays holds the answer.
+// Sorts by key, a byte at a time from the lowest; equal keys keep their order. Returns whichever of
+// the two arrays holds the answer.
 template <class T>
 const Item<T>* radix_sort(Item<T>* from, Item<T>* to, int64_t m) {
   constexpr int kPasses = sizeof(T);
@@ -43,22 +44,25 @@ const Item<T>* radix_sort(Item<T>* from, Item<T>* to, int64_t m) {
 }  // namespace
 
 template <class T>
-void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const T, 2> weights, double epsilon,
-                   View<T, 2> scratch, PairSums<T> out, Stream) {
+void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const T, 2> weights,
+                   double epsilon, View<T, 2> scratch, PairSums<T> out, Stream) {
   const int64_t m = scores[1], blocks = (m + Vector<T>::kLanes - 1) / Vector<T>::kLanes;
   if (m == 0) return;
-  const auto image = [&](int64_t b) { return Image<T>(scores, losses, weights, scratch, epsilon, b); };
+  const auto image = [&](int64_t b) {
+    return Image<T>(scores, losses, weights, scratch, epsilon, b);
+  };
   parallel_for(scores[0], kFactor * static_cast<double>(m), [&](int64_t begin, int64_t end, int) {
     for (int64_t b = begin; b < end; ++b) factor(image(b));
   });
-  parallel_for(scores[0] * blocks, kRow * static_cast<double>(m), [&](int64_t begin, int64_t end, int) {
-    for (int64_t task = begin; task < end; ++task) {
-      const Image<T> rows = image(task / blocks);
-      Block<T> block(rows, task % blocks * Vector<T>::kLanes);
-      block.add_all(rows);
-      block.write(out, task / blocks * m);
-    }
-  });
+  parallel_for(scores[0] * blocks, kRow * static_cast<double>(m),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t task = begin; task < end; ++task) {
+                   const Image<T> rows = image(task / blocks);
+                   Block<T> block(rows, task % blocks * Vector<T>::kLanes);
+                   block.add_all(rows);
+                   block.write(out, task / blocks * m);
+                 }
+               });
 }
 
 template <class T>
@@ -76,14 +80,15 @@ void rank(View<const T, 2> scores, bool descending, View<int64_t, 2> scratch, Or
       if (out.ids.present())
         for (int64_t place = 0; place < k; ++place) out.ids.data[b * k + place] = sorted[place].id;
       if (out.ranks.present())
-        for (int64_t place = 0; place < m; ++place) out.ranks.data[b * m + sorted[place].id] = place;
+        for (int64_t place = 0; place < m; ++place)
+          out.ranks.data[b * m + sorted[place].id] = place;
     }
   });
 }
 
-#define PYMIM_INSTANTIATE(T)                                                                            \
-  template void relative_loss(View<const T, 2>, View<const T, 2>, View<const T, 2>, double, View<T, 2>, \
-                              PairSums<T>, Stream);                                                     \
+#define PYMIM_INSTANTIATE(T)                                                                \
+  template void relative_loss(View<const T, 2>, View<const T, 2>, View<const T, 2>, double, \
+                              View<T, 2>, PairSums<T>, Stream);                             \
   template void rank(View<const T, 2>, bool, View<int64_t, 2>, Order, Stream)
 PYMIM_INSTANTIATE(float);
 PYMIM_INSTANTIATE(double);

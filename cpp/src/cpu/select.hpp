@@ -1,8 +1,9 @@
 // Selects the `count` smallest keys of a row.
 //
-// Sorting, or std::nth_element, moves keys and branches on each. Here keys stay where they are: a bound is
-// guessed, the keys below it are counted (a loop that the compiler vectorises), and the guess is improved until
-// exactly `count` keys are below it. A row of N patches takes about four such passes.
+// Sorting, or std::nth_element, moves keys and branches on each. Here keys stay where they are: a
+// bound is guessed, the keys below it are counted (a loop that the compiler vectorises), and the
+// guess is improved until exactly `count` keys are below it. A row of N patches takes about four
+// such passes.
 #pragma once
 
 #include "philox.hpp"
@@ -10,8 +11,8 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-// Says how the chosen keys change the flags of a row: theirs become true and the others false; or the reverse;
-// or theirs are flipped and the others stay.
+// Says how the chosen keys change the flags of a row: theirs become true and the others false; or
+// the reverse; or theirs are flipped and the others stay.
 enum class Put { set, clear, flip };
 
 inline int64_t count_below(const Word* keys, int64_t n, uint32_t bound) {
@@ -70,8 +71,8 @@ uint64_t guess(const Bracket& known, double rank) {
 // Narrows the bracket to one side of a guess, or of its middle.
 template <class Scale>
 void narrow(const Word* keys, int64_t n, int64_t count, bool halve, Bracket& known) {
-  const uint64_t middle =
-      halve ? known.low + (known.high - known.low) / 2 : guess<Scale>(known, static_cast<double>(count));
+  const uint64_t middle = halve ? known.low + (known.high - known.low) / 2
+                                : guess<Scale>(known, static_cast<double>(count));
   const int64_t below_middle = count_below(keys, n, static_cast<uint32_t>(middle));
   if (below_middle <= count) {
     known.low = middle;
@@ -82,14 +83,15 @@ void narrow(const Word* keys, int64_t n, int64_t count, bool halve, Bracket& kno
   }
 }
 
-// Describes the smallest keys of a row: all below `bound`, and the first `ties` of those equal to it.
+// Describes the smallest keys of a row: all below `bound`, and the first `ties` of those equal to
+// it.
 struct Smallest {
   uint32_t bound;
   int64_t ties;
 };
 
-// Finds the `count` smallest of n keys. Only keys that are equal leave ties. From the fifth pass on every other
-// pass halves the bracket, so that 64 passes are enough for any keys.
+// Finds the `count` smallest of n keys. Only keys that are equal leave ties. From the fifth pass on
+// every other pass halves the bracket, so that 64 passes are enough for any keys.
 template <class Scale = Even>
 Smallest smallest(const Word* keys, int64_t n, int64_t count, Bracket known) {
   if (count == n) return {0xffffffffu, n};
@@ -109,7 +111,8 @@ void put_smallest(const Word* keys, int64_t n, Smallest chosen, bool* flags) {
   }
 }
 
-// Hides all but the smallest keys. The keys belong, in order, to the patches whose flags are still false.
+// Hides all but the smallest keys. The keys belong, in order, to the patches whose flags are still
+// false.
 inline void hide_larger(const Word* keys, Smallest chosen, int64_t n, bool* flags) {
   for (int64_t i = 0; i < n; ++i) {
     if (flags[i]) continue;

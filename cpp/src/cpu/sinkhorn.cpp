@@ -5,9 +5,10 @@ namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
 template <class T, class R = Computed<T>>
-void solve_by_potentials(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& schedule,
-                         int64_t s, const Solution<R>& out) {
-  const R *rows = marginals.log_rows.data + s * p.b, *columns = marginals.log_columns.data + s * p.l;
+void solve_by_potentials(const Problem<T>& p, const Marginals<R>& marginals,
+                         const Schedule& schedule, int64_t s, const Solution<R>& out) {
+  const R *rows = marginals.log_rows.data + s * p.b,
+          *columns = marginals.log_columns.data + s * p.l;
   const R row_power = static_cast<R>(marginals.row_power),
           column_power = static_cast<R>(marginals.column_power);
   R *row = out.potentials.row.data + s * p.b, *column = out.potentials.column.data + s * p.l;
@@ -42,10 +43,11 @@ void solve(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& s
     solve_by_potentials(p, marginals, schedule, s, out);
 }
 
-// run(problem, s) for each problem, of `passes` over the scores: a thread a problem where there are enough of
-// them, else all threads on each. A thread keeps to one slot of the scratch.
+// run(problem, s) for each problem, of `passes` over the scores: a thread a problem where there are
+// enough of them, else all threads on each. A thread keeps to one slot of the scratch.
 template <class T, class Run>
-void each_problem(const Scores<T>& scores, int64_t l, int64_t passes, View<Computed<T>, 1> scratch, Run run) {
+void each_problem(const Scores<T>& scores, int64_t l, int64_t passes, View<Computed<T>, 1> scratch,
+                  Run run) {
   const int64_t s = scores.values[0], b = scores.values[1];
   parallel_for(
       s, kTerm * static_cast<double>(passes) * static_cast<double>(b * l),
@@ -59,16 +61,16 @@ void each_problem(const Scores<T>& scores, int64_t l, int64_t passes, View<Compu
 }  // namespace
 
 template <class T>
-void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule schedule, Solution<Computed<T>> out,
-              View<Computed<T>, 1> scratch, Stream) {
+void sinkhorn(Scores<T> scores, Marginals<Computed<T>> marginals, Schedule schedule,
+              Solution<Computed<T>> out, View<Computed<T>, 1> scratch, Stream) {
   if (out.plan.present()) want_large_pages(out.plan.data, out.plan.size());
   each_problem(scores, out.potentials.column[1], schedule.iterations + 1, scratch,
                [&](const Problem<T>& p, int64_t s) { solve(p, marginals, schedule, s, out); });
 }
 
 template <class T>
-void sinkhorn_columns(Scores<T> scores, View<const Computed<T>, 2> row, View<Computed<T>, 2> log_sums,
-                      View<Computed<T>, 1> scratch, Stream) {
+void sinkhorn_columns(Scores<T> scores, View<const Computed<T>, 2> row,
+                      View<Computed<T>, 2> log_sums, View<Computed<T>, 1> scratch, Stream) {
   using R = Computed<T>;
   each_problem(scores, log_sums[1], 1, scratch, [&](const Problem<T>& p, int64_t s) {
     R* out = log_sums.data + s * p.l;
@@ -78,8 +80,9 @@ void sinkhorn_columns(Scores<T> scores, View<const Computed<T>, 2> row, View<Com
 }
 
 template <class T>
-void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals, Potentials<Computed<T>> potentials,
-                    View<Computed<T>, 2> log_sums, View<Computed<T>, 1> scratch, Stream) {
+void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals,
+                    Potentials<Computed<T>> potentials, View<Computed<T>, 2> log_sums,
+                    View<Computed<T>, 1> scratch, Stream) {
   using R = Computed<T>;
   each_problem(scores, log_sums[1], 1, scratch, [&](const Problem<T>& p, int64_t s) {
     R* out = log_sums.data + s * p.l;
@@ -91,8 +94,8 @@ void sinkhorn_sweep(Scores<T> scores, Marginals<Computed<T>> marginals, Potentia
 }
 
 template <class T>
-void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials, View<Computed<T>, 3> plan,
-                   View<Computed<T>, 1> scratch, Stream) {
+void sinkhorn_plan(Scores<T> scores, Potentials<const Computed<T>> potentials,
+                   View<Computed<T>, 3> plan, View<Computed<T>, 1> scratch, Stream) {
   want_large_pages(plan.data, plan.size());
   each_problem(scores, potentials.column[1], 1, scratch, [&](const Problem<T>& p, int64_t s) {
     p.set_column(potentials.column.data + s * p.l);

@@ -1,5 +1,5 @@
-// One problem of Sinkhorn on the CPU: passes over its rows, SIMD over the columns. Potentials are natural
-// logarithms outside and logarithms to base 2 inside, where an exponential is cheapest.
+// One problem of Sinkhorn on the CPU: passes over its rows, SIMD over the columns. Potentials are
+// natural logarithms outside and logarithms to base 2 inside, where an exponential is cheapest.
 #pragma once
 
 #include <limits>
@@ -51,24 +51,26 @@ struct Problem {
   // The sums of all parts, in the place of the first's.
   const R* merged_sums() const {
     R* all = sums(0);
-    parallel_for(width, kSummand * static_cast<double>(parts.count), [&](int64_t begin, int64_t end, int) {
-      for (int64_t part = 1; part < parts.count; ++part) {
-        const R* added = sums(part);
-        for (int64_t c = begin; c < end; ++c) all[c] += added[c];
-      }
-    });
+    parallel_for(width, kSummand * static_cast<double>(parts.count),
+                 [&](int64_t begin, int64_t end, int) {
+                   for (int64_t part = 1; part < parts.count; ++part) {
+                     const R* added = sums(part);
+                     for (int64_t c = begin; c < end; ++c) all[c] += added[c];
+                   }
+                 });
     return all;
   }
 
-  // body(part, room for kRowsAtOnce rows, first row, last row), on as many threads as are free, from the last
-  // part on if `backwards`.
+  // body(part, room for kRowsAtOnce rows, first row, last row), on as many threads as are free,
+  // from the last part on if `backwards`.
   template <class Body>
   void each_part(bool backwards, Body body) const {
     parallel_for(parts.count, kTerm * static_cast<double>(parts.rows * width),
                  [&](int64_t begin, int64_t end, int worker) {
                    for (int64_t i = begin; i < end; ++i) {
                      const int64_t part = backwards ? parts.count - 1 - i : i;
-                     body(part, beside(worker), part * parts.rows, std::min(b, (part + 1) * parts.rows));
+                     body(part, beside(worker), part * parts.rows,
+                          std::min(b, (part + 1) * parts.rows));
                    }
                  });
   }
@@ -81,7 +83,8 @@ bool usable(R sum) {
   return sum > 1 / bound && sum < bound;
 }
 
-// Adds rows 0, 1, .. n of scores, plus `shift`, to running sums of exponentials relative to running maxima.
+// Adds rows 0, 1, .. n of scores, plus `shift`, to running sums of exponentials relative to running
+// maxima.
 template <class T, class R, size_t... n>
 void fold_rows(const T* scores, int64_t k, R scale, const R* shift, R* maxima, R* sums,
                std::index_sequence<n...>) {
@@ -109,13 +112,15 @@ void fold_part(const Problem<T>& p, int64_t first, int64_t last, const R* row, R
     const int64_t n = std::min<int64_t>(N, last - i);
     for (int64_t j = 0; j < n; ++j) shift[j] = row[i + j] * static_cast<R>(kLog2e);
     if (n == int64_t{N})
-      fold_rows(p.scores + i * p.k, p.k, p.scale, shift, maxima, sums, std::make_index_sequence<N>());
+      fold_rows(p.scores + i * p.k, p.k, p.scale, shift, maxima, sums,
+                std::make_index_sequence<N>());
     else
       for (int64_t j = 0; j < n; ++j)
         fold_rows(p.scores + (i + j) * p.k, p.k, p.scale, shift + j, maxima, sums, one);
     if (p.l > p.k) {
       const R zeros[N] = {};
-      for (int64_t j = 0; j < n; ++j) fold_rows(zeros, 1, p.scale, shift + j, maxima + p.k, sums + p.k, one);
+      for (int64_t j = 0; j < n; ++j)
+        fold_rows(zeros, 1, p.scale, shift + j, maxima + p.k, sums + p.k, one);
     }
   }
 }
@@ -171,12 +176,14 @@ R row_maximum(const Problem<T>& p, const T* scores) {
 template <class T, class R = Computed<T>>
 int64_t row_label(const Problem<T>& p, const T* scores) {
   const R scale = p.scale, *column = p.column;
-  return first_greatest<R>(
-      p.k, [=](auto width, int64_t c) { return load(width, scores + c) * scale + load(width, column + c); });
+  return first_greatest<R>(p.k, [=](auto width, int64_t c) {
+    return load(width, scores + c) * scale + load(width, column + c);
+  });
 }
 
-// Scales one row to its sum; leaves in `out` its exponentials and returns what they are to be multiplied by.
-// The old potential is the shift: it keeps the sum near the wanted one; where not, the row's maximum is taken.
+// Scales one row to its sum; leaves in `out` its exponentials and returns what they are to be
+// multiplied by. The old potential is the shift: it keeps the sum near the wanted one; where not,
+// the row's maximum is taken.
 template <class T, class R>
 R scale_row(const Problem<T>& p, const T* scores, R wanted, R power, R* potential, R* out) {
   R shift = *potential * static_cast<R>(kLog2e);
@@ -206,12 +213,13 @@ struct Output {
 template <class R, size_t... n>
 void add_rows(const R* terms, int64_t l, const R* factors, R* sums, std::index_sequence<n...>) {
 #pragma omp simd
-  for (int64_t c = 0; c < l; ++c) sums[c] += ((terms[static_cast<int64_t>(n) * l + c] * factors[n]) + ...);
+  for (int64_t c = 0; c < l; ++c)
+    sums[c] += ((terms[static_cast<int64_t>(n) * l + c] * factors[n]) + ...);
 }
 
 template <class T, class R>
-void sweep_part(const Problem<T>& p, int64_t part, R* terms, int64_t first, int64_t last, const R* wanted,
-                R power, R* row, Output<R> out) {
+void sweep_part(const Problem<T>& p, int64_t part, R* terms, int64_t first, int64_t last,
+                const R* wanted, R power, R* row, Output<R> out) {
   R* sums = p.sums(part);
   std::fill_n(sums, p.l, R(0));
   R factors[kRowsAtOnce];
@@ -231,7 +239,8 @@ void sweep_part(const Problem<T>& p, int64_t part, R* terms, int64_t first, int6
   }
 }
 
-// Scales the rows, then column_sums: from the same exponentials, unless a column's have left the format.
+// Scales the rows, then column_sums: from the same exponentials, unless a column's have left the
+// format.
 template <class T, class R>
 void sweep(const Problem<T>& p, const R* wanted, R power, R* row, R* log_sums, Output<R> out = {}) {
   p.each_part(false, [&](int64_t part, R* terms, int64_t first, int64_t last) {

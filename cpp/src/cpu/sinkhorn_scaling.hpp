@@ -1,8 +1,9 @@
-// The scaling path of one Sinkhorn problem: the plan is u[b] E[b k] v[k] with the kernel E = 2^score as it is,
-// no maxima and no shifts. A kernel that fits in half of a core's cache is made once; a larger one is made anew
-// at each pass, for less than reading it back would take. Where a sum leaves the range in which what vanishes
-// at the ends of the format cannot matter, the problem is left to the log domain (sinkhorn_problem.hpp), the
-// plain way, which this path makes 2 to 3 times as fast.
+// The scaling path of one Sinkhorn problem: the plan is u[b] E[b k] v[k] with the kernel E =
+// 2^score as it is, no maxima and no shifts. A kernel that fits in half of a core's cache is made
+// once; a larger one is made anew at each pass, for less than reading it back would take. Where a
+// sum leaves the range in which what vanishes at the ends of the format cannot matter, the problem
+// is left to the log domain (sinkhorn_problem.hpp), the plain way, which this path makes 2 to 3
+// times as fast.
 #pragma once
 
 #include <atomic>
@@ -94,8 +95,9 @@ class Scaling {
     std::fill(next_ + p_.l, next_ + p_.width, R(0));
   }
 
-  // A row of the kernel, of zero scores beyond K, and its product with v. The first time that scores are read
-  // they are checked: those too large for an exponential make NaN, and the problem one for the log domain.
+  // A row of the kernel, of zero scores beyond K, and its product with v. The first time that
+  // scores are read they are checked: those too large for an exponential make NaN, and the problem
+  // one for the log domain.
   template <bool checked>
   R make_row(const T* scores, R* terms) const {
     constexpr Packed<R> packed;
@@ -125,7 +127,8 @@ class Scaling {
       if (n == kRowsAtOnce)
         dot_rows(terms, v_, p_.width, dots_ + i, kBlock);
       else
-        for (int64_t j = 0; j < n; ++j) dot_rows(terms + j * p_.width, v_, p_.width, dots_ + i + j, kOne);
+        for (int64_t j = 0; j < n; ++j)
+          dot_rows(terms + j * p_.width, v_, p_.width, dots_ + i + j, kOne);
     } else {
       for (int64_t j = 0; j < n; ++j) {
         const T* scores = p_.scores + (i + j) * p_.k;
@@ -136,9 +139,9 @@ class Scaling {
     return terms;
   }
 
-  // Calls done(row, factor(row), terms) of each row of the kernel; adds the rows times their factors to the
-  // columns' sums if `summed`.
-  // Every other time the parts come in the other order: what was read last may still be in a cache.
+  // Calls done(row, factor(row), terms) of each row of the kernel; adds the rows times their
+  // factors to the columns' sums if `summed`. Every other time the parts come in the other order:
+  // what was read last may still be in a cache.
   template <class Factor, class Done>
   void pass(bool summed, Factor factor, Done done) {
     p_.each_part(backwards_, [&](int64_t part, R* beside, int64_t first, int64_t last) {
@@ -149,12 +152,14 @@ class Scaling {
       for (int64_t i = first; i < last; i += at_once) {
         const int64_t n = std::min(at_once, last - i);
         const R* terms = rows(i, n, beside);
-        for (int64_t j = 0; j < n; ++j) done(i + j, factors[j] = factor(i + j), terms + j * p_.width);
+        for (int64_t j = 0; j < n; ++j)
+          done(i + j, factors[j] = factor(i + j), terms + j * p_.width);
         if (!summed) continue;
         if (n == kRowsAtOnce)
           add_rows(terms, p_.width, factors, sums, kBlock);
         else
-          for (int64_t j = 0; j < n; ++j) add_rows(terms + j * p_.width, p_.width, factors + j, sums, kOne);
+          for (int64_t j = 0; j < n; ++j)
+            add_rows(terms + j * p_.width, p_.width, factors + j, sums, kOne);
       }
     });
     made_ = true;
@@ -199,7 +204,8 @@ class Scaling {
       (__builtin_prefetch(scores + static_cast<int64_t>(n) * k + c + kAhead, 0, 2), ...);
       add(c, load(packed, scores + static_cast<int64_t>(n) * k + c)...);
     }
-    for (; c < p_.width; c += lanes) add(c, load(packed, scores + static_cast<int64_t>(n) * k + c, k - c)...);
+    for (; c < p_.width; c += lanes)
+      add(c, load(packed, scores + static_cast<int64_t>(n) * k + c, k - c)...);
   }
 
   void sweep(Output<R> out, bool summed) {
@@ -221,8 +227,8 @@ class Scaling {
     lost_ = lost_ || lost;
   }
 
-  // next_ becomes what the columns are to be scaled by; returns by how much v_ missed. What is read is named
-  // here first, as no loop is vectorised whose stores might change a member.
+  // next_ becomes what the columns are to be scaled by; returns by how much v_ missed. What is read
+  // is named here first, as no loop is vectorised whose stores might change a member.
   R column_step() {
     const R *sums = p_.merged_sums(), *v = v_, *columns = columns_, power = column_power_;
     R *next = next_, missed = 0, total = 0, lost = 0;

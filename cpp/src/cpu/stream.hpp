@@ -8,8 +8,9 @@
 
 namespace pymim::cpu::PYMIM_ISA {
 
-// Asks for large pages behind what is about to be written: memory fresh from the system otherwise costs a fault
-// every 4 KiB, which takes several times as long as the writing. Advice: nothing depends on its being followed.
+// Asks for large pages behind what is about to be written: memory fresh from the system otherwise
+// costs a fault every 4 KiB, which takes several times as long as the writing. Advice: nothing
+// depends on its being followed.
 template <class R>
 inline void want_large_pages(const R* data, int64_t size) {
 #if defined(__linux__)

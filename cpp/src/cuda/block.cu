@@ -1,5 +1,5 @@
-// The block policies on a GPU: a warp an image. Its first lane draws the boxes, by the code that the CPU runs;
-// then all lanes write flags and ids.
+// The block policies on a GPU: a warp an image. Its first lane draws the boxes, by the code that
+// the CPU runs; then all lanes write flags and ids.
 #include "../block.hpp"
 
 #include "../rectangles.hpp"
@@ -11,13 +11,16 @@ namespace {
 constexpr int kWarpsPerBlock = 4;
 
 template <class... Parameters, class... Arguments>
-void launch_warps(void (*kernel)(Parameters...), int64_t images, Stream stream, const Arguments&... arguments) {
+void launch_warps(void (*kernel)(Parameters...), int64_t images, Stream stream,
+                  const Arguments&... arguments) {
   const dim3 grid(static_cast<unsigned>(divide_up(images, kWarpsPerBlock)));
   launch(kernel, grid, dim3(kWarpsPerBlock * kWarp), 0, stream, arguments...);
 }
 
 // The image of this warp.
-__device__ int64_t this_image() { return int64_t{blockIdx.x} * kWarpsPerBlock + threadIdx.x / kWarp; }
+__device__ int64_t this_image() {
+  return int64_t{blockIdx.x} * kWarpsPerBlock + threadIdx.x / kWarp;
+}
 
 // Bits to flags, over and over until all n patches have one.
 __device__ void unpack(const Board& board, bool flip, int64_t n, bool* flags) {
@@ -40,8 +43,8 @@ __device__ void write_box(const Box& box, const TargetLaw& law, int64_t frames, 
   }
 }
 
-__global__ void block_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint64_t, 2> board,
-                             Mask out) {
+__global__ void block_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw law,
+                             View<uint64_t, 2> board, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
@@ -53,7 +56,8 @@ __global__ void block_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw l
 }
 
 __global__ void ragged_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw law, int hidden,
-                              View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count) {
+                              View<uint64_t, 2> board, View<bool, 2> boolean,
+                              View<int64_t, 1> count) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Board bits(board.data + image * board.shape[1], law.frames, law.rows, law.columns);
@@ -62,20 +66,21 @@ __global__ void ragged_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw 
   unpack(bits, false, boolean.shape[1], boolean.data + image * boolean.shape[1]);
 }
 
-__global__ void inverse_kernel(View<const int64_t, 1> index, Draw draw, WindowLaw law, View<uint64_t, 2> board,
-                               Mask out) {
+__global__ void inverse_kernel(View<const int64_t, 1> index, Draw draw, WindowLaw law,
+                               View<uint64_t, 2> board, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
   const int64_t frames = row.n / (law.rows * law.columns);
   const Board bits(board.data + image * board.shape[1], 1, law.rows, law.columns);
-  if (lane_id() == 0) show_window(law, draw, index.data[image], static_cast<int>(row.v / frames), bits);
+  if (lane_id() == 0)
+    show_window(law, draw, index.data[image], static_cast<int>(row.v / frames), bits);
   unpack(bits, true, row.n, row.boolean);
   write_ids(row);
 }
 
-__global__ void multi_kernel(View<const int64_t, 1> index, Draw draw, TargetLaw law, View<uint64_t, 2> board,
-                             View<int64_t, 3> ids, Mask out) {
+__global__ void multi_kernel(View<const int64_t, 1> index, Draw draw, TargetLaw law,
+                             View<uint64_t, 2> board, View<int64_t, 3> ids, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
@@ -84,7 +89,8 @@ __global__ void multi_kernel(View<const int64_t, 1> index, Draw draw, TargetLaw 
   Placement placement{};
   if (lane_id() == 0)
     placement = show_context(law, draw, index.data[image], static_cast<int>(row.v / frames), bits);
-  placement = {__shfl_sync(kAllLanes, placement.attempt, 0), __shfl_sync(kAllLanes, placement.apart, 0)};
+  placement = {__shfl_sync(kAllLanes, placement.attempt, 0),
+               __shfl_sync(kAllLanes, placement.apart, 0)};
   for (int t = 0; t < law.targets; ++t)
     write_box(placement.target(law, draw, index.data[image], t), law, frames,
               ids.data + (image * law.targets + t) * ids.shape[2]);
@@ -94,24 +100,25 @@ __global__ void multi_kernel(View<const int64_t, 1> index, Draw draw, TargetLaw 
 
 }  // namespace
 
-void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint64_t, 2> board, Mask out,
-                Stream stream) {
+void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint64_t, 2> board,
+                Mask out, Stream stream) {
   launch_warps(block_kernel, index[0], stream, index, draw, law, board, out);
 }
 
 void ragged_block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, int64_t hidden,
-                       View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count, Stream stream) {
-  launch_warps(ragged_kernel, index[0], stream, index, draw, law, static_cast<int>(hidden), board, boolean,
-               count);
+                       View<uint64_t, 2> board, View<bool, 2> boolean, View<int64_t, 1> count,
+                       Stream stream) {
+  launch_warps(ragged_kernel, index[0], stream, index, draw, law, static_cast<int>(hidden), board,
+               boolean, count);
 }
 
-void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law, View<uint64_t, 2> board,
-                        Mask out, Stream stream) {
+void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law,
+                        View<uint64_t, 2> board, Mask out, Stream stream) {
   launch_warps(inverse_kernel, index[0], stream, index, draw, law, board, out);
 }
 
-void multi_block_mask(View<const int64_t, 1> index, Draw draw, TargetLaw law, View<uint64_t, 2> board,
-                      View<int64_t, 3> ids, Mask out, Stream stream) {
+void multi_block_mask(View<const int64_t, 1> index, Draw draw, TargetLaw law,
+                      View<uint64_t, 2> board, View<int64_t, 3> ids, Mask out, Stream stream) {
   launch_warps(multi_kernel, index[0], stream, index, draw, law, board, ids, out);
 }
 

@@ -1,5 +1,5 @@
-// The smallest keys of a row, and the ids of a boolean row: what the policies have in common, on a GPU, a warp
-// an image. Keys live where the ids will be written: see cpu/choose.hpp.
+// The smallest keys of a row, and the ids of a boolean row: what the policies have in common, on a
+// GPU, a warp an image. Keys live where the ids will be written: see cpu/choose.hpp.
 #pragma once
 
 #include "pymim/mask.hpp"
@@ -35,10 +35,12 @@ struct Row {
 };
 
 // The first n words of the role's part of one image's stream.
-__device__ inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n, Word* out) {
+__device__ inline void fill_words(const Draw& draw, int64_t image, Role role, int64_t n,
+                                  Word* out) {
   __syncwarp();  // other lanes may still be reading what was there
   for (int64_t first = lane_id() * 4; first < n; first += kWarp * 4) {
-    const Words words = random_words(draw, image, first_block(role) + static_cast<uint32_t>(first / 4));
+    const Words words =
+        random_words(draw, image, first_block(role) + static_cast<uint32_t>(first / 4));
     const uint32_t four[4] = {words.x, words.y, words.z, words.w};
     for (int64_t i = first; i < n && i < first + 4; ++i) out[i] = four[i - first];
   }
@@ -63,7 +65,8 @@ __device__ inline Smallest smallest(const Word* keys, int64_t n, int64_t count) 
   int64_t below_low = 0, below_high = n;
   for (bool halve = false; below_low != count && high - low > 1; halve = !halve) {
     const uint64_t width = high - low;
-    const uint64_t share = static_cast<uint64_t>(count - below_low) * width / (below_high - below_low);
+    const uint64_t share =
+        static_cast<uint64_t>(count - below_low) * width / (below_high - below_low);
     const uint64_t step = halve ? width / 2 : share;
     const uint64_t middle = low + (step < 1 ? 1 : step >= width ? width - 1 : step);
     const int64_t below_middle = count_below(keys, n, static_cast<uint32_t>(middle));
@@ -78,7 +81,8 @@ __device__ inline Smallest smallest(const Word* keys, int64_t n, int64_t count) 
   return {static_cast<uint32_t>(low), count - below_low};
 }
 
-// Whether this lane's key, where it `has` one, is among the smallest; keys are asked for in their order.
+// Whether this lane's key, where it `has` one, is among the smallest; keys are asked for in their
+// order.
 __device__ inline bool takes(Smallest& chosen, bool has, uint32_t key) {
   const bool tie = has && key == chosen.bound;
   const unsigned tied = __ballot_sync(kAllLanes, tie);
@@ -87,8 +91,8 @@ __device__ inline bool takes(Smallest& chosen, bool has, uint32_t key) {
   return first || (has && key < chosen.bound);
 }
 
-// Flips the flags of the `count` smallest keys. Each lane flips flags lane, lane + 32, ...: the same as it sets
-// anywhere else.
+// Flips the flags of the `count` smallest keys. Each lane flips flags lane, lane + 32, ...: the
+// same as it sets anywhere else.
 __device__ inline void flip_smallest(const Word* keys, int64_t n, int64_t count, bool* flags) {
   Smallest chosen = smallest(keys, n, count);
   for (int64_t first = 0; first < n; first += kWarp) {
@@ -98,7 +102,8 @@ __device__ inline void flip_smallest(const Word* keys, int64_t n, int64_t count,
   }
 }
 
-// Keys are of those patches, in their order, whose flags are false: sets the flags of all but the smallest.
+// Keys are of those patches, in their order, whose flags are false: sets the flags of all but the
+// smallest.
 __device__ inline void hide_larger(const Word* keys, Smallest chosen, int64_t n, bool* flags) {
   int64_t rest = 0;
   for (int64_t first = 0; first < n; first += kWarp) {
@@ -124,8 +129,10 @@ __device__ inline void write_ids(const Row& row) {
   for (int64_t first = 0; first < row.n; first += kWarp) {
     const int64_t i = first + lane_id();
     const bool inside = i < row.n, hides = inside && row.boolean[i];
-    const unsigned hide = __ballot_sync(kAllLanes, hides), show = __ballot_sync(kAllLanes, inside && !hides);
-    const int64_t to = hides ? hid + __popc(hide & lanes_below) : shown + __popc(show & lanes_below);
+    const unsigned hide = __ballot_sync(kAllLanes, hides),
+                   show = __ballot_sync(kAllLanes, inside && !hides);
+    const int64_t to =
+        hides ? hid + __popc(hide & lanes_below) : shown + __popc(show & lanes_below);
     if (inside && to < (hides ? row.m : row.v)) (hides ? row.hidden : row.visible)[to] = i;
     hid += __popc(hide);
     shown += __popc(show);
@@ -133,7 +140,8 @@ __device__ inline void write_ids(const Row& row) {
 }
 
 // Cells of a coarse grid, each `unit` cells of a fine one.
-__device__ inline void enlarge(const bool* coarse, const Extent& grid, const Extent& unit, bool* fine) {
+__device__ inline void enlarge(const bool* coarse, const Extent& grid, const Extent& unit,
+                               bool* fine) {
   __syncwarp();
   const int64_t rows = grid[1] / unit[1], columns = grid[2] / unit[2];
   for (int64_t i = lane_id(); i < grid[0] * grid[1] * grid[2]; i += kWarp) {

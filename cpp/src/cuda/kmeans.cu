@@ -1,5 +1,5 @@
-// K-means on a GPU: tensor-core scores to assign; rows sorted by cluster, then summed by segments, to
-// accumulate.
+// K-means on a GPU: tensor-core scores to assign; rows sorted by cluster, then summed by segments,
+// to accumulate.
 #include "../kmeans.hpp"
 
 #include "nearest.cuh"
@@ -11,7 +11,9 @@ constexpr int kWarpsPerBlock = 4;
 constexpr int64_t kDirect = 4;  // with no more centroids than this every distance is computed
 constexpr int kColumns = 128;   // threads that sum one cluster, a column each
 
-unsigned blocks_of(int64_t count, int64_t each) { return static_cast<unsigned>(divide_up(count, each)); }
+unsigned blocks_of(int64_t count, int64_t each) {
+  return static_cast<unsigned>(divide_up(count, each));
+}
 
 __global__ void unit_kernel(View<const float, 2> rows, float* out) {
   const int64_t row = warp_index(), d = rows.shape[1];
@@ -22,8 +24,8 @@ __global__ void unit_kernel(View<const float, 2> rows, float* out) {
 
 // Every distance: for a few centroids the cheapest way.
 template <class T>
-__global__ void direct_kernel(View<const T, 2> points, const float* centroids, int64_t k, Metric metric,
-                              View<int64_t, 1> labels, View<float, 1> distances) {
+__global__ void direct_kernel(View<const T, 2> points, const float* centroids, int64_t k,
+                              Metric metric, View<int64_t, 1> labels, View<float, 1> distances) {
   const int64_t row = warp_index(), d = points.shape[1];
   if (row >= points.shape[0]) return;
   const T* x = points.data + row * d;
@@ -84,7 +86,8 @@ __global__ void scales_kernel(View<const T, 2> points, View<const float, 1> weig
     }
     length = sqrt(warp_sum(square));
   }
-  if (lane_id() == 0) scales[row] = length > 0 ? (weights.data ? weights.data[row] : 1) / length : 0;
+  if (lane_id() == 0)
+    scales[row] = length > 0 ? (weights.data ? weights.data[row] : 1) / length : 0;
 }
 
 __global__ void zero_kernel(int32_t* counts, int64_t size) {
@@ -93,8 +96,8 @@ __global__ void zero_kernel(int32_t* counts, int64_t size) {
     counts[i] = 0;
 }
 
-// Visits the rows of this warp's run in order, with each row's rank among those of its cluster seen so far.
-// With `place` the counters must already hold where the run's rows of each cluster go.
+// Visits the rows of this warp's run in order, with each row's rank among those of its cluster seen
+// so far. With `place` the counters must already hold where the run's rows of each cluster go.
 __global__ void run_kernel(View<const int64_t, 1> labels, int64_t k, Sorting sorting, bool place) {
   const int64_t run = warp_index(), begin = run * sorting.length;
   if (run >= sorting.runs) return;
@@ -147,7 +150,8 @@ __global__ void starts_kernel(int64_t k, Sorting sorting) {
 template <class T>
 __global__ void sum_kernel(View<const T, 2> points, View<const float, 1> weights,
                            View<const float, 1> distances, Sorting sorting, Statistics out) {
-  const int64_t k = blockIdx.x, column = int64_t{blockIdx.y} * kColumns + threadIdx.x, d = points.shape[1];
+  const int64_t k = blockIdx.x, column = int64_t{blockIdx.y} * kColumns + threadIdx.x,
+                d = points.shape[1];
   const int64_t begin = sorting.starts[k], end = sorting.starts[k + 1];
   if (begin == end) return;
   if (column < d) {
@@ -171,8 +175,8 @@ __global__ void sum_kernel(View<const T, 2> points, View<const float, 1> weights
   out.errors.data[k] = error;
 }
 
-// On the tensor cores, then in float where they leave too much open. A block that has nothing to do in the
-// second launch reads one label.
+// On the tensor cores, then in float where they leave too much open. A block that has nothing to do
+// in the second launch reads one label.
 template <class T>
 void search(const Scoring& to, View<const T, 2> points, const float* exact, Metric metric,
             View<int64_t, 1> labels, View<float, 1> distances, Stream stream) {
@@ -182,10 +186,10 @@ void search(const Scoring& to, View<const T, 2> points, const float* exact, Metr
   const dim3 blocks(blocks_of(to.rows.padded, kTileRows)), threads(kTileThreads);
   const Search<T> search{points, exact, metric, to.rows, to.centroids};
   launch(nearest_kernel<T, Tensors, Rows<bfloat16>, Rows<bfloat16>>, blocks, threads,
-         Tensors::bytes(to.rows.width), stream, search, to.rows.values(), to.centroids.values(), true, labels,
-         distances);
-  launch(nearest_kernel<T, Floats, Centred<T>, Centred<float>>, blocks, threads, Floats::bytes(d), stream,
-         search, Centred<T>{points.data, points[0], d, to.rows.scales, to.mean},
+         Tensors::bytes(to.rows.width), stream, search, to.rows.values(), to.centroids.values(),
+         true, labels, distances);
+  launch(nearest_kernel<T, Floats, Centred<T>, Centred<float>>, blocks, threads, Floats::bytes(d),
+         stream, search, Centred<T>{points.data, points[0], d, to.rows.scales, to.mean},
          Centred<float>{exact, to.centroids.count, d, nullptr, to.mean}, false, labels, distances);
 }
 
@@ -198,8 +202,9 @@ void assign_workspace(int64_t b, int64_t k, int64_t d, int64_t& bytes) {
 }
 
 template <class T>
-void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metric, View<uint8_t, 1> workspace,
-            View<int64_t, 1> labels, View<float, 1> distances, Stream stream) {
+void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metric,
+            View<uint8_t, 1> workspace, View<int64_t, 1> labels, View<float, 1> distances,
+            Stream stream) {
   const int64_t b = points[0], k = centroids[0], d = points[1];
   const dim3 threads(kWarpsPerBlock * kWarp);
   Arena arena(workspace.data);
@@ -210,15 +215,16 @@ void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metr
     exact = to.unit;
   }
   if (k <= kDirect) {
-    launch(direct_kernel<T>, dim3(blocks_of(b, kWarpsPerBlock)), threads, 0, stream, points, exact, k, metric,
-           labels, distances);
+    launch(direct_kernel<T>, dim3(blocks_of(b, kWarpsPerBlock)), threads, 0, stream, points, exact,
+           k, metric, labels, distances);
     return;
   }
-  launch(mean_of_centroids_kernel, dim3(blocks_of(d, 128)), dim3(128), 0, stream, centroids, metric, to.mean);
-  launch(round_kernel<float>, dim3(blocks_of(to.centroids.padded, kWarpsPerBlock)), threads, 0, stream,
-         centroids, metric, to.mean, to.centroids);
-  launch(round_kernel<T>, dim3(blocks_of(to.rows.padded, kWarpsPerBlock)), threads, 0, stream, points, metric,
-         to.mean, to.rows);
+  launch(mean_of_centroids_kernel, dim3(blocks_of(d, 128)), dim3(128), 0, stream, centroids, metric,
+         to.mean);
+  launch(round_kernel<float>, dim3(blocks_of(to.centroids.padded, kWarpsPerBlock)), threads, 0,
+         stream, centroids, metric, to.mean, to.centroids);
+  launch(round_kernel<T>, dim3(blocks_of(to.rows.padded, kWarpsPerBlock)), threads, 0, stream,
+         points, metric, to.mean, to.rows);
   search<T>(to, points, exact, metric, labels, distances, stream);
 }
 
@@ -229,22 +235,23 @@ void accumulate_workspace(int64_t b, int64_t k, int64_t& bytes) {
 }
 
 template <class T>
-void accumulate(View<const T, 2> points, View<const int64_t, 1> labels, View<const float, 1> weights,
-                View<const float, 1> distances, Metric metric, View<uint8_t, 1> workspace, Statistics out,
-                Stream stream) {
+void accumulate(View<const T, 2> points, View<const int64_t, 1> labels,
+                View<const float, 1> weights, View<const float, 1> distances, Metric metric,
+                View<uint8_t, 1> workspace, Statistics out, Stream stream) {
   const int64_t b = points[0], k = out.sums[0];
   Arena arena(workspace.data);
   const Sorting sorting(arena, b, k);
   const dim3 threads(kWarpsPerBlock * kWarp), run_blocks(blocks_of(sorting.runs, kWarpsPerBlock));
-  launch(scales_kernel<T>, dim3(blocks_of(b, kWarpsPerBlock)), threads, 0, stream, points, weights, metric,
-         sorting.scales);
+  launch(scales_kernel<T>, dim3(blocks_of(b, kWarpsPerBlock)), threads, 0, stream, points, weights,
+         metric, sorting.scales);
   launch(zero_kernel, dim3(256), dim3(256), 0, stream, sorting.before, k * sorting.runs);
   launch(run_kernel, run_blocks, threads, 0, stream, labels, k, sorting, false);
   launch(earlier_kernel, dim3(blocks_of(k, 128)), dim3(128), 0, stream, k, sorting);
   launch(starts_kernel, dim3(1), dim3(kWarp), 0, stream, k, sorting);
   launch(run_kernel, run_blocks, threads, 0, stream, labels, k, sorting, true);
   const dim3 clusters(static_cast<unsigned>(k), blocks_of(points[1], kColumns));
-  launch(sum_kernel<T>, clusters, dim3(kColumns), 0, stream, points, weights, distances, sorting, out);
+  launch(sum_kernel<T>, clusters, dim3(kColumns), 0, stream, points, weights, distances, sorting,
+         out);
 }
 
 namespace {
@@ -286,10 +293,11 @@ __device__ Donor better(Donor a, Donor b) {
 __device__ int64_t find_donor(const Statistics& from) {
   Donor best{0, -1};
   for (int64_t k = lane_id(); k < from.counts.shape[0]; k += kWarp)
-    if (can_donate(from.counts.data[k], from.errors.data[k])) best = better(best, {from.counts.data[k], k});
+    if (can_donate(from.counts.data[k], from.errors.data[k]))
+      best = better(best, {from.counts.data[k], k});
   for (int offset = kWarp / 2; offset; offset /= 2)
-    best = better(
-        best, {__shfl_xor_sync(kAllLanes, best.count, offset), __shfl_xor_sync(kAllLanes, best.id, offset)});
+    best = better(best, {__shfl_xor_sync(kAllLanes, best.count, offset),
+                         __shfl_xor_sync(kAllLanes, best.id, offset)});
   return best.id;
 }
 
@@ -302,9 +310,11 @@ __device__ void split(const Statistics& from, Metric metric, int64_t donor, int6
                       View<float, 2>& centroids) {
   const int64_t d = centroids.shape[1];
   float *left = centroids.data + donor * d, *right = centroids.data + empty * d;
-  const double spread = sqrt(from.errors.data[donor] / from.counts.data[donor]) / static_cast<double>(d);
+  const double spread =
+      sqrt(from.errors.data[donor] / from.counts.data[donor]) / static_cast<double>(d);
   for (int64_t i = lane_id(); i < d; i += kWarp) {
-    const double least = fabs(left[i]) * 0x1p-21, step = (i % 2 ? -1 : 1) * (spread > least ? spread : least);
+    const double least = fabs(left[i]) * 0x1p-21,
+                 step = (i % 2 ? -1 : 1) * (spread > least ? spread : least);
     right[i] = static_cast<float>(left[i] + step);
     left[i] = static_cast<float>(left[i] - step);
   }
@@ -332,9 +342,10 @@ __global__ void repair_kernel(Statistics from, Metric metric, View<float, 2> cen
 
 }  // namespace
 
-void update(Statistics statistics, Metric metric, Empty empty, View<float, 2> centroids, Stream stream) {
-  launch(mean_kernel, dim3(blocks_of(centroids[0], kWarpsPerBlock)), dim3(kWarpsPerBlock * kWarp), 0, stream,
-         statistics, metric, centroids);
+void update(Statistics statistics, Metric metric, Empty empty, View<float, 2> centroids,
+            Stream stream) {
+  launch(mean_kernel, dim3(blocks_of(centroids[0], kWarpsPerBlock)), dim3(kWarpsPerBlock * kWarp),
+         0, stream, statistics, metric, centroids);
   if (empty == Empty::split)
     launch(repair_kernel, dim3(1), dim3(kWarp), 0, stream, statistics, metric, centroids);
 }

@@ -1,7 +1,9 @@
-// EXPERIMENTAL, as is all of this folder: no kernel has run on a GPU yet, on the CPU by emulation only.
+// EXPERIMENTAL, as is all of this folder: no kernel has run on a GPU yet, on the CPU by emulation
+// only.
 //
-// Launching a kernel, and what every kernel may ask of where it runs. With PYMIM_EMULATE cpp/tests/emulation
-// stands in for the CUDA headers, so the .cu files also run, slowly, on a machine with no GPU.
+// Launching a kernel, and what every kernel may ask of where it runs. With PYMIM_EMULATE
+// cpp/tests/emulation stands in for the CUDA headers, so the .cu files also run, slowly, on a
+// machine with no GPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,15 +17,17 @@ namespace pymim::cuda {
 inline constexpr int kWarp = 32;
 inline constexpr unsigned kAllLanes = 0xffffffffu;
 
-// Starts kernel(arguments...) on `stream`; `shared` is the bytes of dynamic shared memory a block uses.
+// Starts kernel(arguments...) on `stream`; `shared` is the bytes of dynamic shared memory a block
+// uses.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared, Stream stream,
             const Arguments&... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // an empty batch is not an error
   if (shared > 48 * 1024)
-    check_cuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                    cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-               "cudaFuncSetAttribute");
+    check_cuda(
+        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
+        "cudaFuncSetAttribute");
   const auto on = static_cast<cudaStream_t>(stream.handle);
 #if PYMIM_EMULATE
   (void)on;

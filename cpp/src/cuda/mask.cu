@@ -11,20 +11,24 @@ constexpr int kWarpsPerBlock = 4;
 
 // Launches `kernel`(arguments...), with a warp for each of `images`.
 template <class... Parameters, class... Arguments>
-void launch_warps(void (*kernel)(Parameters...), int64_t images, Stream stream, const Arguments&... arguments) {
+void launch_warps(void (*kernel)(Parameters...), int64_t images, Stream stream,
+                  const Arguments&... arguments) {
   const dim3 grid(static_cast<unsigned>(divide_up(images, kWarpsPerBlock)));
   launch(kernel, grid, dim3(kWarpsPerBlock * kWarp), 0, stream, arguments...);
 }
 
 // The image of this warp.
-__device__ int64_t this_image() { return int64_t{blockIdx.x} * kWarpsPerBlock + threadIdx.x / kWarp; }
+__device__ int64_t this_image() {
+  return int64_t{blockIdx.x} * kWarpsPerBlock + threadIdx.x / kWarp;
+}
 
 // keys[i] = key(score i of the image, keys[i]), each lane its own.
 template <class Key>
 __device__ void score_keys(const PatchScores& scores, int64_t image, Word* keys, Key key) {
   const int64_t n = scores.shape[1];
   const auto from = [&](const auto* values) {
-    for (int64_t i = lane_id(); i < n; i += kWarp) keys[i] = key(to_float(values[image * n + i]), keys[i]);
+    for (int64_t i = lane_id(); i < n; i += kWarp)
+      keys[i] = key(to_float(values[image * n + i]), keys[i]);
   };
   if (scores.type == PatchScores::f32) from(static_cast<const float*>(scores.data));
   if (scores.type == PatchScores::bf16) from(static_cast<const bfloat16*>(scores.data));
@@ -58,7 +62,8 @@ __global__ void filtered_kernel(Index index, Draw draw, View<const float, 3> ban
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
-  const Crop crop(random_words(draw, index.data[image], first_block(Role::filtered)), bank, rows, columns);
+  const Crop crop(random_words(draw, index.data[image], first_block(Role::filtered)), bank, rows,
+                  columns);
   for (int64_t i = lane_id(); i < row.n; i += kWarp)
     row.keys()[i] = descending(crop.at(bank, rows, columns, i / columns, i % columns));
   __syncwarp();
@@ -66,7 +71,8 @@ __global__ void filtered_kernel(Index index, Draw draw, View<const float, 3> ban
   write_ids(row);
 }
 
-__global__ void weighted_kernel(Index index, Draw draw, PatchScores weights, Drawn drawn, Mask out) {
+__global__ void weighted_kernel(Index index, Draw draw, PatchScores weights, Drawn drawn,
+                                Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
@@ -77,13 +83,15 @@ __global__ void weighted_kernel(Index index, Draw draw, PatchScores weights, Dra
   write_ids(row);
 }
 
-__global__ void ranked_kernel(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out) {
+__global__ void ranked_kernel(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide,
+                              Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
   const Row row(out, image);
   Word* keys = row.keys();
   const uint32_t reverse = hide == Hide::lowest ? 0xffffffffu : 0u;
-  score_keys(scores, image, keys, [=](float score, uint32_t) { return descending(score) ^ reverse; });
+  score_keys(scores, image, keys,
+             [=](float score, uint32_t) { return descending(score) ^ reverse; });
   set_flags(row.boolean, row.n, false);
   flip_smallest(keys, row.n, hard, row.boolean);
   const int64_t rest = row.n - hard;
@@ -97,7 +105,8 @@ __global__ void priority_kernel(Index index, Draw draw, PatchScores priority, Ma
   if (image >= index.shape[0]) return;
   const Row row(out, image);
   fill_words(draw, index.data[image], Role::priority, row.n, row.keys());
-  score_keys(priority, image, row.keys(), [](float value, uint32_t word) { return priority_key(value, word); });
+  score_keys(priority, image, row.keys(),
+             [](float value, uint32_t word) { return priority_key(value, word); });
   choose(row, Drawn::hidden);
   write_ids(row);
 }
@@ -134,7 +143,8 @@ __global__ void budget_kernel(Index index, Draw draw, Budget budget, Mask out) {
 }
 
 // A thread an image: each choice depends on those before it.
-__global__ void subset_kernel(Index index, Draw draw, View<const int64_t, 2> ids, View<int64_t, 2> out) {
+__global__ void subset_kernel(Index index, Draw draw, View<const int64_t, 2> ids,
+                              View<int64_t, 2> out) {
   const int64_t image = int64_t{blockIdx.x} * kWarp + threadIdx.x;
   if (image >= index.shape[0]) return;
   const int64_t m = ids.shape[1], k = out.shape[1];
@@ -166,16 +176,18 @@ void uniform_mask(Index index, Draw draw, Extent grid, Extent unit, Mask out, St
   launch_warps(uniform_kernel, index[0], stream, index, draw, grid, unit, out);
 }
 
-void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t rows, int64_t columns, Mask out,
-                   Stream stream) {
+void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t rows, int64_t columns,
+                   Mask out, Stream stream) {
   launch_warps(filtered_kernel, index[0], stream, index, draw, bank, rows, columns, out);
 }
 
-void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mask out, Stream stream) {
+void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mask out,
+                   Stream stream) {
   launch_warps(weighted_kernel, index[0], stream, index, draw, weights, drawn, out);
 }
 
-void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out, Stream stream) {
+void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out,
+                 Stream stream) {
   launch_warps(ranked_kernel, index[0], stream, index, draw, scores, hard, hide, out);
 }
 
@@ -191,7 +203,8 @@ void budget_mask(Index index, Draw draw, const Budget& budget, Mask out, Stream 
   launch_warps(budget_kernel, index[0], stream, index, draw, budget, out);
 }
 
-void subset_ids(Index index, Draw draw, View<const int64_t, 2> ids, View<int64_t, 2> out, Stream stream) {
+void subset_ids(Index index, Draw draw, View<const int64_t, 2> ids, View<int64_t, 2> out,
+                Stream stream) {
   const dim3 grid(static_cast<unsigned>(divide_up(index[0], kWarp)));
   launch(subset_kernel, grid, dim3(kWarp), 0, stream, index, draw, ids, out);
 }

@@ -1,8 +1,9 @@
-// The nearest centroid of each row, exactly, from scores that are never stored: the method and its error bounds
-// are those of cpu/nearest.hpp. A block takes 128 rows and goes through the centroids 64 at a time, on the
-// tensor cores; what the bound leaves open a warp settles at once by the distance itself. A block that finds
-// too much left open, as where many centroids lie close together, gives its rows up to a second launch, which
-// scores them in float: that takes longer and leaves all but ties settled. The answer is the same from either.
+// The nearest centroid of each row, exactly, from scores that are never stored: the method and its
+// error bounds are those of cpu/nearest.hpp. A block takes 128 rows and goes through the centroids
+// 64 at a time, on the tensor cores; what the bound leaves open a warp settles at once by the
+// distance itself. A block that finds too much left open, as where many centroids lie close
+// together, gives its rows up to a second launch, which scores them in float: that takes longer and
+// leaves all but ties settled. The answer is the same from either.
 #pragma once
 
 #include "../arena.hpp"
@@ -15,7 +16,9 @@ namespace {
 constexpr float kOutward = 1.001f;
 constexpr int64_t kGivenUp = -2;  // the label of rows for the second launch
 
-__device__ int64_t warp_index() { return int64_t{blockIdx.x} * (blockDim.x / kWarp) + threadIdx.x / kWarp; }
+__device__ int64_t warp_index() {
+  return int64_t{blockIdx.x} * (blockDim.x / kWarp) + threadIdx.x / kWarp;
+}
 
 // 1 / |x|, or zero; NaN where not finite. All lanes of the warp get it.
 template <class T>
@@ -39,14 +42,15 @@ __device__ float distance(const T* x, float scale, const float* c, int64_t d, Me
   return 1 - sum < 0 ? 0 : 1 - sum;  // rounding must not make it negative; NaN stays
 }
 
-// Rows as they are scored: centred, and for the tensor cores rounded to bfloat16, padded with zeros.
+// Rows as they are scored: centred, and for the tensor cores rounded to bfloat16, padded with
+// zeros.
 struct Rounded {
   int64_t count, padded, width;  // rows, as a multiple of a tile's
   bfloat16* rows;                // [padded width]
   float* scales;                 // [padded] what makes the row a unit row under cosine, else 1
   float* norms;                  // [padded]
   float* residuals;              // [padded] norms of what rounding lost
-  float* starts;                 // [padded] -|c|^2 / 2, or zero under cosine; -infinity where padded
+  float* starts;  // [padded] -|c|^2 / 2, or zero under cosine; -infinity where padded
 
   Rounded(Arena& arena, int64_t count, int64_t d, int64_t multiple)
       : count(count), padded(divide_up(count, multiple) * multiple), width(divide_up(d, 8) * 8) {
@@ -73,7 +77,8 @@ struct Centred {
   }
 };
 
-__global__ void mean_of_centroids_kernel(View<const float, 2> centroids, Metric metric, float* mean) {
+__global__ void mean_of_centroids_kernel(View<const float, 2> centroids, Metric metric,
+                                         float* mean) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, d = centroids.shape[1];
   if (i >= d) return;
   const float share = 1 / static_cast<float>(centroids.shape[0]);
@@ -102,16 +107,17 @@ __global__ void round_kernel(View<const T, 2> from, Metric metric, const float* 
   lost = warp_sum(lost);
   if (lane_id()) return;
   to.scales[row] = scale;
-  const bool finite = square < CUDART_INF_F;  // beside a centroid that is not, everything is left open
+  const bool finite =
+      square < CUDART_INF_F;  // beside a centroid that is not, everything is left open
   to.norms[row] = finite ? kOutward * sqrtf(square) : 1e38f;
   to.residuals[row] = finite ? kOutward * sqrtf(lost) : 1e38f;
   to.starts[row] = !real ? -CUDART_INF_F : (metric == Metric::l2 ? -0.5f * square : 0);
 }
 
-// How far scores can be from the truth, with x and c the centred row and centroid, reach = |x| + |c|, and u =
-// 2^-24. Summing in float rounds d times, at u |x| |c| <= u reach^2 / 4 each, and |c|^2 / 2 and the distance,
-// which warps sum, d / 32 + 8 times at u reach^2 / 2; for tensor cores, which truncate, many times that is
-// allowed.
+// How far scores can be from the truth, with x and c the centred row and centroid, reach = |x| +
+// |c|, and u = 2^-24. Summing in float rounds d times, at u |x| |c| <= u reach^2 / 4 each, and
+// |c|^2 / 2 and the distance, which warps sum, d / 32 + 8 times at u reach^2 / 2; for tensor cores,
+// which truncate, many times that is allowed.
 struct Errors {
   float summing, tiny;
 
@@ -142,8 +148,8 @@ struct Search {
   Metric metric;
   Rounded rows, centroids;
 
-  // Computes the distances of the centroids of a panel that can be the nearest; returns how many it took.
-  // `bound` is what a score must reach, for the row of each lane.
+  // Computes the distances of the centroids of a panel that can be the nearest; returns how many it
+  // took. `bound` is what a score must reach, for the row of each lane.
   template <class Tile>
   __device__ int settle(const Tile& tile, int64_t first, int64_t panel, float bound, bool open,
                         Standing& standing) const {
@@ -156,13 +162,15 @@ struct Search {
       const float wanted = __shfl_sync(kAllLanes, bound, lane);
       Standing now{0, __shfl_sync(kAllLanes, standing.distance, lane),
                    __shfl_sync(kAllLanes, standing.label, lane)};
-      const uint64_t lows =
-          __ballot_sync(kAllLanes, tile.at(lane, lane_id()) + low_start >= wanted && low < centroids.count);
-      const uint64_t highs = __ballot_sync(
-          kAllLanes, tile.at(lane, kWarp + lane_id()) + high_start >= wanted && high < centroids.count);
+      const uint64_t lows = __ballot_sync(
+          kAllLanes, tile.at(lane, lane_id()) + low_start >= wanted && low < centroids.count);
+      const uint64_t highs =
+          __ballot_sync(kAllLanes, tile.at(lane, kWarp + lane_id()) + high_start >= wanted &&
+                                       high < centroids.count);
       for (uint64_t near = lows | highs << 32; near; near &= near - 1, ++taken) {
         const int64_t k = panel + __ffsll(static_cast<long long>(near)) - 1;
-        const float other = distance(points.data + row * d, rows.scales[row], exact + k * d, d, metric);
+        const float other =
+            distance(points.data + row * d, rows.scales[row], exact + k * d, d, metric);
         if (other < now.distance) now.distance = other, now.label = k;
       }
       if (lane_id() == lane) standing.distance = now.distance, standing.label = now.label;
@@ -177,8 +185,8 @@ __device__ float largest(const float* values, int64_t panel) {
 }
 
 template <class T, class Tile, class Left, class Right>
-__global__ void nearest_kernel(Search<T> search, Left left, Right right, bool rounded, View<int64_t, 1> labels,
-                               View<float, 1> distances) {
+__global__ void nearest_kernel(Search<T> search, Left left, Right right, bool rounded,
+                               View<int64_t, 1> labels, View<float, 1> distances) {
   const Rounded &rows = search.rows, &centroids = search.centroids;
   const int64_t block = int64_t{blockIdx.x} * kTileRows, row = block + threadIdx.x;
   if (!rounded && labels.data[block] != kGivenUp) return;
@@ -189,14 +197,16 @@ __global__ void nearest_kernel(Search<T> search, Left left, Right right, bool ro
   int taken = 0;
   for (int64_t panel = 0; panel < centroids.padded; panel += kTileColumns) {
     tile.multiply(left, block, right, panel, panel == 0);
-    tile.set_beside(centroids.starts[panel + lane_id()], centroids.starts[panel + kWarp + lane_id()]);
+    tile.set_beside(centroids.starts[panel + lane_id()],
+                    centroids.starts[panel + kWarp + lane_id()]);
     float most = -CUDART_INF_F;
     tile.each([&](int, float score, float start) { most = fmaxf(most, score + start); });
     const float error = errors(own, own_lost, largest(centroids.norms, panel),
                                rounded ? largest(centroids.residuals, panel) : 0);
     standing.least = fmaxf(standing.least, most - error);
     const float bound = standing.least - error;
-    taken += search.settle(tile, row - lane_id(), panel, bound, most >= bound && row < rows.count, standing);
+    taken += search.settle(tile, row - lane_id(), panel, bound, most >= bound && row < rows.count,
+                           standing);
     // A distance takes a warp as long as float scores take it for about one row and 16 centroids.
     const bool much = taken > 256 + kWarp * (panel + kTileColumns) / 16;
     if (rounded && __syncthreads_or(much)) {

@@ -1,5 +1,6 @@
-// Ranking on a GPU: a thread a patch, the other patches of its image passing through shared memory in tiles.
-// One launch each, and no atomics: every sum is one thread's, in the order of the patches.
+// Ranking on a GPU: a thread a patch, the other patches of its image passing through shared memory
+// in tiles. One launch each, and no atomics: every sum is one thread's, in the order of the
+// patches.
 #include "../rank.hpp"
 
 #include "launch.cuh"
@@ -47,16 +48,18 @@ struct Sums {
 };
 
 template <class T>
-__global__ void relative_loss_kernel(View<const T, 2> scores, View<const T, 2> losses, View<const T, 2> weights,
-                                     T epsilon, PairSums<T> out) {
+__global__ void relative_loss_kernel(View<const T, 2> scores, View<const T, 2> losses,
+                                     View<const T, 2> weights, T epsilon, PairSums<T> out) {
   T* tile = dynamic_shared<T>();
   T *tile_scores = tile, *tile_losses = tile + kTile, *tile_weights = tile + 2 * kTile;
   const int64_t m = scores.shape[1];
   const Place place(m);
   const int64_t row = place.image * m, own = row + (place.patch < m ? place.patch : m - 1);
-  const T score = scores.data[own], loss = losses.data[own], weight = weights.data ? weights.data[own] : T{1};
+  const T score = scores.data[own], loss = losses.data[own],
+          weight = weights.data ? weights.data[own] : T{1};
   Sums<T> sums;
-  sums.cost = 0 * (score + loss);  // NaN where either is not finite: without a pair it would not show
+  sums.cost =
+      0 * (score + loss);  // NaN where either is not finite: without a pair it would not show
   for (int64_t first = 0; first < m; first += kTile) {
     const int count = static_cast<int>(m - first < kTile ? m - first : kTile),
               lane = static_cast<int>(threadIdx.x);
@@ -81,8 +84,8 @@ __global__ void relative_loss_kernel(View<const T, 2> scores, View<const T, 2> l
   if (out.gradient.data) out.gradient.data[own] = sums.gradient;
 }
 
-// A patch's place is the number of those before it. Keys are a total order, so places are a permutation
-// whatever the scores are.
+// A patch's place is the number of those before it. Keys are a total order, so places are a
+// permutation whatever the scores are.
 template <class T>
 __global__ void rank_kernel(View<const T, 2> scores, bool descending, Order out) {
   using Key = decltype(sort_key(T{}));
@@ -101,7 +104,8 @@ __global__ void rank_kernel(View<const T, 2> scores, bool descending, Order out)
               lane = static_cast<int>(threadIdx.x);
     if (lane < count) tile[lane] = key_of(first + lane);
     __syncthreads();
-    for (int i = 0; i < count; ++i) before += tile[i] < own || (tile[i] == own && first + i < place.patch);
+    for (int i = 0; i < count; ++i)
+      before += tile[i] < own || (tile[i] == own && first + i < place.patch);
     __syncthreads();
   }
   if (place.patch >= m) return;
@@ -113,20 +117,21 @@ __global__ void rank_kernel(View<const T, 2> scores, bool descending, Order out)
 }  // namespace
 
 template <class T>
-void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const T, 2> weights, double epsilon,
-                   View<T, 2>, PairSums<T> out, Stream stream) {
-  launch(relative_loss_kernel<T>, tiles(scores), dim3(kTile), 3 * kTile * sizeof(T), stream, scores, losses,
-         weights, static_cast<T>(epsilon), out);
+void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const T, 2> weights,
+                   double epsilon, View<T, 2>, PairSums<T> out, Stream stream) {
+  launch(relative_loss_kernel<T>, tiles(scores), dim3(kTile), 3 * kTile * sizeof(T), stream, scores,
+         losses, weights, static_cast<T>(epsilon), out);
 }
 
 template <class T>
 void rank(View<const T, 2> scores, bool descending, View<int64_t, 2>, Order out, Stream stream) {
-  launch(rank_kernel<T>, tiles(scores), dim3(kTile), kTile * sizeof(T), stream, scores, descending, out);
+  launch(rank_kernel<T>, tiles(scores), dim3(kTile), kTile * sizeof(T), stream, scores, descending,
+         out);
 }
 
-#define PYMIM_INSTANTIATE(T)                                                                            \
-  template void relative_loss(View<const T, 2>, View<const T, 2>, View<const T, 2>, double, View<T, 2>, \
-                              PairSums<T>, Stream);                                                     \
+#define PYMIM_INSTANTIATE(T)                                                                \
+  template void relative_loss(View<const T, 2>, View<const T, 2>, View<const T, 2>, double, \
+                              View<T, 2>, PairSums<T>, Stream);                             \
   template void rank(View<const T, 2>, bool, View<int64_t, 2>, Order, Stream)
 PYMIM_INSTANTIATE(float);
 PYMIM_INSTANTIATE(double);

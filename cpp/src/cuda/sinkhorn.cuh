@@ -37,8 +37,8 @@ __device__ R lowest() {
   return std::is_same_v<R, double> ? R(-8e307) : R(-1.7e38f);
 }
 
-// A potential, of a row or column that is to sum to exp(wanted): NaN where its fractions are lost, beyond 2^14
-// in float. It would make sums that are not those wanted.
+// A potential, of a row or column that is to sum to exp(wanted): NaN where its fractions are lost,
+// beyond 2^14 in float. It would make sums that are not those wanted.
 template <class R>
 __device__ R with_fractions(R potential, R wanted) {
   constexpr R most = std::is_same_v<R, double> ? R(0x1p43) : R(0x1p14f);
@@ -52,8 +52,9 @@ struct Problems {
   using R = Computed<T>;
 
   const T* scores;
-  const T* prototypes;         // where the scores are products: `scores` are then the features
-  int64_t width, own_vectors;  // of the products; how many prototypes lie between those of two problems
+  const T* prototypes;  // where the scores are products: `scores` are then the features
+  int64_t width,
+      own_vectors;  // of the products; how many prototypes lie between those of two problems
   int64_t s, b, k, l, part_rows, parts, slot;
   R scale;
   R* scratch;
@@ -79,7 +80,9 @@ struct Problems {
   __device__ R* column() const { return scratch + blockIdx.x * slot; }
   __device__ R* sums(int64_t part) const { return column() + (1 + (1 + kRowsAtOnce) * part) * l; }
   __device__ R* beside(int64_t part) const { return sums(part) + l; }
-  __device__ R& lost() const { return column()[slot - 2]; }  // a column left the format: take its sum again
+  __device__ R& lost() const {
+    return column()[slot - 2];
+  }  // a column left the format: take its sum again
   __device__ R& done() const { return column()[slot - 1]; }
   __device__ R term(const T* scores, int64_t c) const {
     return (c < k ? widen(scores[c]) * scale : R(0)) + column()[c];
@@ -128,13 +131,15 @@ __global__ void finish_kernel(Problems<T> p, R* column) {
     column[blockIdx.x * p.l + c] = p.column()[c] * static_cast<R>(kLn2);
 }
 
-// Running sums of exponentials relative to running maxima; `always`, or where a problem has lost a column.
+// Running sums of exponentials relative to running maxima; `always`, or where a problem has lost a
+// column.
 template <class T, class R>
 __global__ void fold_kernel(Problems<T> p, const R* row, bool always) {
   if (!always && (p.done() > 0 || !(p.lost() > 0))) return;
   const int64_t c = int64_t{blockIdx.y} * blockDim.x + threadIdx.x, part = blockIdx.z;
   if (c >= p.l) return;
-  const int64_t first = part * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
+  const int64_t first = part * p.part_rows,
+                last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
   R top = lowest<R>(), sum = 0;
   for (int64_t i = first; i < last; ++i) {
     const R shift = row[blockIdx.x * p.b + i] * static_cast<R>(kLog2e);
@@ -170,7 +175,8 @@ __device__ R exponentials(const Problems<T>& p, const T* scores, R shift, R* out
 }
 
 template <class T, class R>
-__device__ R scale_row(const Problems<T>& p, const T* scores, R wanted, R power, R* potential, R* out) {
+__device__ R scale_row(const Problems<T>& p, const T* scores, R wanted, R power, R* potential,
+                       R* out) {
   R shift = *potential * static_cast<R>(kLog2e);
   R sum = exponentials(p, scores, shift, out);
   if (!usable(sum)) {
@@ -189,16 +195,18 @@ __device__ R scale_row(const Problems<T>& p, const T* scores, R wanted, R power,
   return power_of_two(scaled - shift);
 }
 
-// The terms of a row and the sums of the columns lie in shared memory where they fit. A thread sees its own
-// columns only.
+// The terms of a row and the sums of the columns lie in shared memory where they fit. A thread sees
+// its own columns only.
 template <class T, class R>
-__global__ void sweep_kernel(Problems<T> p, const R* wanted, R power, R* row, R* plan, bool shared) {
+__global__ void sweep_kernel(Problems<T> p, const R* wanted, R power, R* row, R* plan,
+                             bool shared) {
   if (p.done() > 0) return;
   const int64_t part = blockIdx.y;
   R* terms = shared ? dynamic_shared<R>() : p.beside(part);
   R* sums = shared ? terms + p.l : p.sums(part);
   for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) sums[c] = 0;
-  const int64_t first = part * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
+  const int64_t first = part * p.part_rows,
+                last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
   for (int64_t i = first; i < last; ++i) {
     const int64_t at = blockIdx.x * p.b + i;
     const R factor = scale_row(p, p.row(i), wanted[at], power, row + at, terms);
@@ -231,8 +239,8 @@ struct Step {
 };
 
 template <class T, class R>
-__global__ void step_kernel(Problems<T> p, const R* columns, R power, R* log_sums, Step step, R* error,
-                            int64_t* iterations) {
+__global__ void step_kernel(Problems<T> p, const R* columns, R power, R* log_sums, Step step,
+                            R* error, int64_t* iterations) {
   if (p.done() > 0) return;
   R missed = 0, total = 0;
   for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) {
@@ -248,7 +256,8 @@ __global__ void step_kernel(Problems<T> p, const R* columns, R power, R* log_sum
   const bool met = step.tolerance > 0 && missed <= static_cast<R>(step.tolerance);
   const bool stop = !step.first && (step.last || met);
   if (!stop || !step.rows_last)
-    for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) p.column()[c] = log_sums[blockIdx.x * p.l + c];
+    for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x)
+      p.column()[c] = log_sums[blockIdx.x * p.l + c];
   if (threadIdx.x || step.first) return;
   if (error) error[blockIdx.x] = missed;
   iterations[blockIdx.x] = step.count;
@@ -257,7 +266,8 @@ __global__ void step_kernel(Problems<T> p, const R* columns, R power, R* log_sum
 
 template <class T, class R>
 __global__ void plan_kernel(Problems<T> p, const R* row, R* plan) {
-  const int64_t first = blockIdx.y * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
+  const int64_t first = blockIdx.y * p.part_rows,
+                last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
   for (int64_t i = first; i < last; ++i) {
     const int64_t at = blockIdx.x * p.b + i;
     for (int64_t c = threadIdx.x; c < p.k; c += blockDim.x)
@@ -269,7 +279,8 @@ __global__ void plan_kernel(Problems<T> p, const R* row, R* plan) {
 template <class T>
 __global__ void labels_kernel(Problems<T> p, int64_t* labels) {
   using R = Computed<T>;
-  const int64_t first = blockIdx.y * p.part_rows, last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
+  const int64_t first = blockIdx.y * p.part_rows,
+                last = first + p.part_rows < p.b ? first + p.part_rows : p.b;
   for (int64_t i = first + threadIdx.x / kWarp; i < last; i += blockDim.x / kWarp) {
     R top = lowest<R>();
     int64_t label = p.k;
@@ -279,7 +290,8 @@ __global__ void labels_kernel(Problems<T> p, int64_t* labels) {
       top = t > top ? t : top;
     }
     const R best = warp_max(top);
-    label = warp_reduce(top == best ? label : p.k, [](int64_t a, int64_t b) { return a < b ? a : b; });
+    label =
+        warp_reduce(top == best ? label : p.k, [](int64_t a, int64_t b) { return a < b ? a : b; });
     if (lane_id() == 0) labels[blockIdx.x * p.b + i] = label < p.k ? label : -1;  // NaN
   }
 }

@@ -1,8 +1,8 @@
-// Sinkhorn of scores that are products of features and prototypes and are never stored: a half-step is an
-// attention that only asks for its normaliser, a running sum of exponentials for each row on the left over
-// tiles of scores with everything on the right. For the rows' half-step the features are on the left, for the
-// columns' the prototypes: one kernel makes both. A virtual column is a vector of zeros after the last
-// prototype.
+// Sinkhorn of scores that are products of features and prototypes and are never stored: a half-step
+// is an attention that only asks for its normaliser, a running sum of exponentials for each row on
+// the left over tiles of scores with everything on the right. For the rows' half-step the features
+// are on the left, for the columns' the prototypes: one kernel makes both. A virtual column is a
+// vector of zeros after the last prototype.
 #pragma once
 
 #include "sinkhorn.cuh"
@@ -38,7 +38,8 @@ struct Shifts {
   }
 };
 
-// A pass over the scores that gives two numbers for each row on the left, from each part of the right.
+// A pass over the scores that gives two numbers for each row on the left, from each part of the
+// right.
 template <class T>
 struct Pass {
   using R = Computed<T>;
@@ -50,10 +51,12 @@ struct Pass {
   __device__ R* first(const Problems<T>& p, int64_t part) const {
     return p.column() + p.l + part * left.extent;
   }
-  __device__ R* second(const Problems<T>& p, int64_t part) const { return first(p, split.parts + part); }
+  __device__ R* second(const Problems<T>& p, int64_t part) const {
+    return first(p, split.parts + part);
+  }
 
-  // Calls begin() for each tile of rows of this block, use(tile, row, column) for its scores with each tile of
-  // columns of this block's part, and end(row), with the row of this thread.
+  // Calls begin() for each tile of rows of this block, use(tile, row, column) for its scores with
+  // each tile of columns of this block's part, and end(row), with the row of this thread.
   template <class Begin, class Use, class End>
   __device__ void each_tile(Begin begin, Use use, End end) const {
     const Rows<T> rows = left.of_problem(), columns = right.of_problem();
@@ -106,7 +109,8 @@ __global__ void product_fold_kernel(Problems<T> p, Pass<T> pass, bool always) {
           const R t = score * p.scale + shift;
           higher = t > higher ? t : higher;
         });
-        tile.each([&](int, R score, R shift) { part += power_of_two(score * p.scale + shift - higher); });
+        tile.each(
+            [&](int, R score, R shift) { part += power_of_two(score * p.scale + shift - higher); });
         sum = sum * power_of_two(top - higher) + part;
         top = higher;
       },
@@ -123,7 +127,8 @@ __device__ R folded(const Problems<T>& p, const Pass<T>& pass, int64_t row) {
   R top = pass.first(p, 0)[row], sum = pass.second(p, 0)[row];
   for (int64_t part = 1; part < pass.split.parts; ++part) {
     const R other = pass.first(p, part)[row], higher = other > top ? other : top;
-    sum = sum * power_of_two(top - higher) + pass.second(p, part)[row] * power_of_two(other - higher);
+    sum =
+        sum * power_of_two(top - higher) + pass.second(p, part)[row] * power_of_two(other - higher);
     top = higher;
   }
   return top + log_of_two(sum);
@@ -135,8 +140,8 @@ __global__ void product_rows_kernel(Problems<T> p, Pass<T> pass, const R* wanted
   for (int64_t i = int64_t{blockIdx.y} * blockDim.x + threadIdx.x; i < p.b;
        i += int64_t{gridDim.y} * blockDim.x) {
     const int64_t at = blockIdx.x * p.b + i;
-    row[at] =
-        with_fractions(power * (wanted[at] - folded<T, R>(p, pass, i) * static_cast<R>(kLn2)), wanted[at]);
+    row[at] = with_fractions(power * (wanted[at] - folded<T, R>(p, pass, i) * static_cast<R>(kLn2)),
+                             wanted[at]);
   }
 }
 
@@ -192,19 +197,20 @@ __global__ void product_labels_kernel(Problems<T> p, Pass<T> pass, int64_t* labe
 // The rows of a warp one after the other, so that it writes side by side.
 template <class T, class R>
 __global__ void product_plan_kernel(Problems<T> p, Pass<T> pass, const R* row, R* plan) {
-  pass.each_tile([] {},
-                 [&](const Tile<T>& tile, int64_t first, int64_t column) {
-                   const int64_t own = first + threadIdx.x, of_warp = own - lane_id();
-                   const R shift = own < p.b ? row[blockIdx.x * p.b + own] * static_cast<R>(kLog2e) : R(0);
-                   for (int i = 0; i < kWarp; ++i) {
-                     const R row_shift = __shfl_sync(kAllLanes, shift, i);
-                     R* out = plan + (blockIdx.x * p.b + of_warp + i) * p.k;
-                     for (int c = lane_id(); c < kTileColumns; c += kWarp)
-                       if (of_warp + i < p.b && column + c < p.k)
-                         out[column + c] = power_of_two(tile.at(i, c) * p.scale + tile.beside(c) + row_shift);
-                   }
-                 },
-                 [](int64_t) {});
+  pass.each_tile(
+      [] {},
+      [&](const Tile<T>& tile, int64_t first, int64_t column) {
+        const int64_t own = first + threadIdx.x, of_warp = own - lane_id();
+        const R shift = own < p.b ? row[blockIdx.x * p.b + own] * static_cast<R>(kLog2e) : R(0);
+        for (int i = 0; i < kWarp; ++i) {
+          const R row_shift = __shfl_sync(kAllLanes, shift, i);
+          R* out = plan + (blockIdx.x * p.b + of_warp + i) * p.k;
+          for (int c = lane_id(); c < kTileColumns; c += kWarp)
+            if (of_warp + i < p.b && column + c < p.k)
+              out[column + c] = power_of_two(tile.at(i, c) * p.scale + tile.beside(c) + row_shift);
+        }
+      },
+      [](int64_t) {});
 }
 
 template <class T>
@@ -225,33 +231,35 @@ size_t pass_shared(const Problems<T>& p) {
 template <class T, class R>
 void product_columns(const Problems<T>& p, const R* row, R* log_sums, bool always, Stream stream) {
   const Pass<T> pass = by_column(p, row);
-  launch(product_fold_kernel<T, R>, pass_blocks(p, pass), dim3(kTileThreads), pass_shared(p), stream, p, pass,
-         always);
-  launch(product_columns_kernel<T, R>, merge_blocks(p, pass), dim3(p.threads()), 0, stream, p, pass, log_sums,
-         always);
+  launch(product_fold_kernel<T, R>, pass_blocks(p, pass), dim3(kTileThreads), pass_shared(p),
+         stream, p, pass, always);
+  launch(product_columns_kernel<T, R>, merge_blocks(p, pass), dim3(p.threads()), 0, stream, p, pass,
+         log_sums, always);
 }
 
 template <class T, class R>
 void product_rows(const Problems<T>& p, const R* wanted, R power, R* row, Stream stream) {
   const Pass<T> pass = by_row(p, p.l);
-  launch(product_fold_kernel<T, R>, pass_blocks(p, pass), dim3(kTileThreads), pass_shared(p), stream, p, pass,
-         false);
-  launch(product_rows_kernel<T, R>, merge_blocks(p, pass), dim3(p.threads()), 0, stream, p, pass, wanted, power,
-         row);
+  launch(product_fold_kernel<T, R>, pass_blocks(p, pass), dim3(kTileThreads), pass_shared(p),
+         stream, p, pass, false);
+  launch(product_rows_kernel<T, R>, merge_blocks(p, pass), dim3(p.threads()), 0, stream, p, pass,
+         wanted, power, row);
 }
 
 template <class T>
 void product_labels(const Problems<T>& p, int64_t* labels, Stream stream) {
   const Pass<T> pass = by_row(p, p.k);
-  launch(product_best_kernel<T>, pass_blocks(p, pass), dim3(kTileThreads), pass_shared(p), stream, p, pass);
-  launch(product_labels_kernel<T>, merge_blocks(p, pass), dim3(p.threads()), 0, stream, p, pass, labels);
+  launch(product_best_kernel<T>, pass_blocks(p, pass), dim3(kTileThreads), pass_shared(p), stream,
+         p, pass);
+  launch(product_labels_kernel<T>, merge_blocks(p, pass), dim3(p.threads()), 0, stream, p, pass,
+         labels);
 }
 
 template <class T, class R>
 void product_plan(const Problems<T>& p, const R* row, R* plan, Stream stream) {
   const Pass<T> pass = by_row(p, p.k);
-  launch(product_plan_kernel<T, R>, pass_blocks(p, pass), dim3(kTileThreads), pass_shared(p), stream, p, pass,
-         row, plan);
+  launch(product_plan_kernel<T, R>, pass_blocks(p, pass), dim3(kTileThreads), pass_shared(p),
+         stream, p, pass, row, plan);
 }
 
 }  // namespace

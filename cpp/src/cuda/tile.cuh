@@ -1,7 +1,7 @@
-// A tile of scores, of 128 rows on the left with 64 on the right, which a block makes in shared memory and
-// nowhere else: tensor cores multiply bfloat16 and float16, registers what is read as float or double. A thread
-// a row: each warp makes the scores of its own 32 rows, so that between tiles only its own lanes wait for each
-// other.
+// A tile of scores, of 128 rows on the left with 64 on the right, which a block makes in shared
+// memory and nowhere else: tensor cores multiply bfloat16 and float16, registers what is read as
+// float or double. A thread a row: each warp makes the scores of its own 32 rows, so that between
+// tiles only its own lanes wait for each other.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -49,7 +49,8 @@ class ScoreTile {
  public:
   // Lanes that read their rows a word at a time read from different banks.
   static constexpr int kStride = kTileColumns + Word<R>::kSize;
-  static constexpr size_t kScoreBytes = (kTileRows * kStride + kTileThreads / kWarp * kTileColumns) * sizeof(R);
+  static constexpr size_t kScoreBytes =
+      (kTileRows * kStride + kTileThreads / kWarp * kTileColumns) * sizeof(R);
 
   __device__ explicit ScoreTile(unsigned char* shared)
       : scores_(reinterpret_cast<R*>(shared)),
@@ -85,12 +86,14 @@ class ScoreTile {
   R *scores_, *beside_;
 };
 
-// A thread sums 8 rows by 8 columns: those of its warp's rows that begin at 8 (lane / 8), and four columns in
-// either half of the tile.
+// A thread sums 8 rows by 8 columns: those of its warp's rows that begin at 8 (lane / 8), and four
+// columns in either half of the tile.
 template <class R>
 class FloatTile : public ScoreTile<R> {
  public:
-  static size_t bytes(int64_t) { return ScoreTile<R>::kScoreBytes + kDepth * (kLeft + kRight) * sizeof(R); }
+  static size_t bytes(int64_t) {
+    return ScoreTile<R>::kScoreBytes + kDepth * (kLeft + kRight) * sizeof(R);
+  }
 
   __device__ FloatTile(unsigned char* shared, int64_t)
       : ScoreTile<R>(shared),
@@ -99,7 +102,8 @@ class FloatTile : public ScoreTile<R> {
 
   // left(row, i) and right(row, i) give the numbers, zeros past the last row.
   template <class Left, class Right>
-  __device__ void multiply(const Left& left, int64_t row, const Right& right, int64_t column, bool) {
+  __device__ void multiply(const Left& left, int64_t row, const Right& right, int64_t column,
+                           bool) {
     R sums[kSide][kSide] = {};
     for (int64_t depth = 0; depth < left.width; depth += kDepth) {
       __syncthreads();
@@ -167,13 +171,14 @@ class FloatTile : public ScoreTile<R> {
 template <class T>
 using TensorElement = std::conditional_t<std::is_same_v<T, bfloat16>, __nv_bfloat16, __half>;
 
-// A warp sums two by four fragments. The rows on the left stay in shared memory for as long as they are
-// multiplied, where they fit.
+// A warp sums two by four fragments. The rows on the left stay in shared memory for as long as they
+// are multiplied, where they fit.
 template <class T>
 class TensorTile : public ScoreTile<float> {
  public:
   static size_t bytes(int64_t width) {
-    return kScoreBytes + (kTileRows * (left_width(width) + kSpare) + kTileColumns * kRight) * sizeof(T);
+    return kScoreBytes +
+           (kTileRows * (left_width(width) + kSpare) + kTileColumns * kRight) * sizeof(T);
   }
 
   __device__ TensorTile(unsigned char* shared, int64_t width)
@@ -183,7 +188,8 @@ class TensorTile : public ScoreTile<float> {
         right_(left_ + kTileRows * left_stride_) {}
 
   // `fresh` where the rows on the left are others than before.
-  __device__ void multiply(const Rows<T>& left, int64_t row, const Rows<T>& right, int64_t column, bool fresh) {
+  __device__ void multiply(const Rows<T>& left, int64_t row, const Rows<T>& right, int64_t column,
+                           bool fresh) {
     using namespace nvcuda::wmma;
     fragment<accumulator, kFragment, kFragment, kFragment, float> sums[kDown][kAcross];
 #pragma unroll
@@ -201,13 +207,14 @@ class TensorTile : public ScoreTile<float> {
 #pragma unroll
     for (int i = 0; i < kDown; ++i)
       for (int j = 0; j < kAcross; ++j)
-        store_matrix_sync(scores_ + (first_row() + i * kFragment) * kStride + j * kFragment, sums[i][j],
-                          kStride, mem_row_major);
+        store_matrix_sync(scores_ + (first_row() + i * kFragment) * kStride + j * kFragment,
+                          sums[i][j], kStride, mem_row_major);
     __syncwarp();
   }
 
  private:
-  static constexpr int kFragment = 16, kDown = kWarp / kFragment, kAcross = kTileColumns / kFragment;
+  static constexpr int kFragment = 16, kDown = kWarp / kFragment,
+                       kAcross = kTileColumns / kFragment;
   static constexpr int kDepth = 64, kSpare = 8, kRight = kDepth + kSpare;
   static constexpr int64_t kResident = 256;  // the widest rows that stay
 
@@ -223,7 +230,8 @@ class TensorTile : public ScoreTile<float> {
   __device__ static void stage(const Rows<T>& from, int64_t first, int64_t depth, int rows, T* to,
                                int64_t stride) {
     constexpr int kEight = Word<T>::kSize, kWords = kDepth / kEight;
-    const bool aligned = from.width % kEight == 0 && reinterpret_cast<uintptr_t>(from.data) % 16 == 0;
+    const bool aligned =
+        from.width % kEight == 0 && reinterpret_cast<uintptr_t>(from.data) % 16 == 0;
     for (int e = static_cast<int>(threadIdx.x); e < rows * kWords; e += kTileThreads) {
       const int64_t row = first + e / kWords, i = depth + e % kWords * kEight;
       T* at = to + e / kWords * stride + e % kWords * kEight;
@@ -244,11 +252,13 @@ class TensorTile : public ScoreTile<float> {
 #pragma unroll
       for (int i = 0; i < kDown; ++i)
         load_matrix_sync(
-            left[i], reinterpret_cast<const E*>(from + (first_row() + i * kFragment) * left_stride_ + depth),
+            left[i],
+            reinterpret_cast<const E*>(from + (first_row() + i * kFragment) * left_stride_ + depth),
             static_cast<unsigned>(left_stride_));
 #pragma unroll
       for (int j = 0; j < kAcross; ++j) {
-        load_matrix_sync(right, reinterpret_cast<const E*>(right_ + j * kFragment * kRight + depth), kRight);
+        load_matrix_sync(right, reinterpret_cast<const E*>(right_ + j * kFragment * kRight + depth),
+                         kRight);
 #pragma unroll
         for (int i = 0; i < kDown; ++i) mma_sync(sums[i][j], left[i], right, sums[i][j]);
       }

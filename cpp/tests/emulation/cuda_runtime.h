@@ -1,4 +1,5 @@
-// The part of CUDA's runtime and device language that the kernels use, on the CPU. See emulation.hpp.
+// The part of CUDA's runtime and device language that the kernels use, on the CPU. See
+// emulation.hpp.
 #pragma once
 
 #include <math.h>

@@ -84,10 +84,12 @@ std::string describe(const Fiber& fiber) {
 
 [[noreturn]] void deadlock() {
   std::ostringstream text;
-  text << "emulation: deadlock in block (" << blockIdx.x << ' ' << blockIdx.y << ' ' << blockIdx.z << "):";
+  text << "emulation: deadlock in block (" << blockIdx.x << ' ' << blockIdx.y << ' ' << blockIdx.z
+       << "):";
   const Fiber* last = nullptr;
   for (const Fiber& fiber : block.fibers) {
-    if (!last || last->state != fiber.state || last->what != fiber.what) text << "\n  from " << describe(fiber);
+    if (!last || last->state != fiber.state || last->what != fiber.what)
+      text << "\n  from " << describe(fiber);
     last = &fiber;
   }
   throw std::runtime_error(text.str());
@@ -143,7 +145,8 @@ void prepare(dim3 size, size_t shared) {
 void poison(size_t shared) {
   std::memset(block.shared.get(), 0xff, shared);
   if (__start_pymim_shared)
-    std::memset(__start_pymim_shared, 0xff, static_cast<size_t>(__stop_pymim_shared - __start_pymim_shared));
+    std::memset(__start_pymim_shared, 0xff,
+                static_cast<size_t>(__stop_pymim_shared - __start_pymim_shared));
 }
 
 void check_launch(dim3 grid, dim3 size, size_t shared) {
@@ -152,7 +155,8 @@ void check_launch(dim3 grid, dim3 size, size_t shared) {
   if (n == 0 || n > kMostThreads || size.z > 64) text << "a block of " << n << " threads";
   if (grid.y > 65535 || grid.z > 65535 || grid.x > 0x7fffffff) text << "a grid that is too large";
   if (shared > kMostShared) text << shared << " bytes of shared memory";
-  if (!text.str().empty()) throw std::runtime_error("emulation: kernel launch: invalid: " + text.str());
+  if (!text.str().empty())
+    throw std::runtime_error("emulation: kernel launch: invalid: " + text.str());
 }
 
 }  // namespace
@@ -178,7 +182,8 @@ void meet_warp(const char* what, unsigned mask, void* mine, void (*finish)(Broug
   const unsigned first = block.current / kWarp * kWarp;
   wait(Fiber::in_warp, what, mask, mine);
   const unsigned count = threads() - first < kWarp ? threads() - first : kWarp;
-  bool complete = mask >> (block.current - first) & 1;  // a lane outside its own mask waits for ever
+  bool complete =
+      mask >> (block.current - first) & 1;  // a lane outside its own mask waits for ever
   for (unsigned lane = 0; lane < kWarp; ++lane) {
     const bool named = lane < count && mask >> lane & 1;
     const Fiber* fiber = named ? &block.fibers[first + lane] : nullptr;
@@ -195,7 +200,8 @@ void meet_warp(const char* what, unsigned mask, void* mine, void (*finish)(Broug
 void meet_block(const char* what, void* mine, void (*finish)(Brought, int)) {
   wait(Fiber::in_block, what, 0, mine);
   for (const Fiber& fiber : block.fibers)
-    if (fiber.state != Fiber::in_block || std::strcmp(fiber.what, what) != 0) return leave(Fiber::in_block);
+    if (fiber.state != Fiber::in_block || std::strcmp(fiber.what, what) != 0)
+      return leave(Fiber::in_block);
   for (unsigned i = 0; i < threads(); ++i) block.brought[i] = block.fibers[i].mine;
   finish(block.brought.data(), static_cast<int>(threads()));
   for (Fiber& fiber : block.fibers) fiber.state = Fiber::ready;

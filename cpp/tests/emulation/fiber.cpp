@@ -23,7 +23,8 @@ Stack::~Stack() { munmap(base_, kGuard + kBytes); }
 
 #if defined(__x86_64__)
 
-// switch_stacks(void** from, void* to): the callee-saved registers of the System V ABI, then the stack.
+// switch_stacks(void** from, void* to): the callee-saved registers of the System V ABI, then the
+// stack.
 asm(R"(
   .text
   .type pymim_switch_stacks, @function

@@ -1,5 +1,6 @@
-// A stack of its own for each CUDA thread of a block, and the switch between them. On x86-64 a switch saves six
-// registers and takes a few nanoseconds; elsewhere ucontext does it, with a system call.
+// A stack of its own for each CUDA thread of a block, and the switch between them. On x86-64 a
+// switch saves six registers and takes a few nanoseconds; elsewhere ucontext does it, with a system
+// call.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,8 @@ class Stack {
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;
 
-  // A context that calls entry() on this stack when it is first switched to. entry() must not return.
+  // A context that calls entry() on this stack when it is first switched to. entry() must not
+  // return.
   void prepare(Context& context, void (*entry)());
 
  private:

@@ -6,7 +6,8 @@
 
 namespace pymim::emulation {
 
-// float -> the nearest value with `Mantissa` stored bits and `16 - 1 - Mantissa` exponent bits, ties to even.
+// float -> the nearest value with `Mantissa` stored bits and `16 - 1 - Mantissa` exponent bits,
+// ties to even.
 template <int Mantissa>
 struct Half16 {
   uint16_t bits;
@@ -52,7 +53,8 @@ inline uint16_t Half16<10>::round(float value) {
   const float size = value < 0 ? -value : value;
   if (value != value) return 0x7fff;
   if (size >= 65520.f) return static_cast<uint16_t>(sign | 0x7c00u);
-  if (size < 0x1p-14f) return static_cast<uint16_t>(sign | (float_bits(size + 0.5f) - float_bits(0.5f)));
+  if (size < 0x1p-14f)
+    return static_cast<uint16_t>(sign | (float_bits(size + 0.5f) - float_bits(0.5f)));
   const uint32_t bits = float_bits(size) - (112u << 23);
   return static_cast<uint16_t>(sign | (bits + 0xfff + (bits >> 13 & 1)) >> 13);
 }

@@ -1,5 +1,5 @@
-// Tensor-core tiles (nvcuda::wmma). Element e of a tile lives in lane e % 32, a layout unlike any GPU's: code
-// that takes the layout for known fails here.
+// Tensor-core tiles (nvcuda::wmma). Element e of a tile lives in lane e % 32, a layout unlike any
+// GPU's: code that takes the layout for known fails here.
 #pragma once
 
 #include "cuda_bf16.h"
@@ -41,7 +41,8 @@ void each_element(Fragment& tile, unsigned stride, bool by_row, Visit visit) {
 template <class Use, int M, int N, int K, class T, class Layout>
 void load_matrix_sync(fragment<Use, M, N, K, T, Layout>& tile, const T* from, unsigned stride) {
   __syncwarp();
-  each_element(tile, stride, std::is_same_v<Layout, row_major>, [&](T& x, size_t at) { x = from[at]; });
+  each_element(tile, stride, std::is_same_v<Layout, row_major>,
+               [&](T& x, size_t at) { x = from[at]; });
 }
 
 template <int M, int N, int K, class T>
@@ -52,7 +53,8 @@ void load_matrix_sync(fragment<accumulator, M, N, K, T>& tile, const T* from, un
 }
 
 template <int M, int N, int K, class T>
-void store_matrix_sync(T* to, const fragment<accumulator, M, N, K, T>& tile, unsigned stride, layout_t layout) {
+void store_matrix_sync(T* to, const fragment<accumulator, M, N, K, T>& tile, unsigned stride,
+                       layout_t layout) {
   each_element(tile, stride, layout == mem_row_major, [&](const T& x, size_t at) { to[at] = x; });
   __syncwarp();
 }
@@ -69,12 +71,15 @@ void mma_sync(D& d, const A& a, const B& b, const C& c) {
   pymim::emulation::meet_warp("mma_sync", 0xffffffffu, &mine, [](pymim::emulation::Brought lanes) {
     const auto lane = [&](int e) { return static_cast<const Operands*>(lanes[e % warpSize]); };
     float left[A::rows][A::columns], right[B::rows][B::columns];
-    for (int e = 0; e < A::rows * A::columns; ++e) (&left[0][0])[e] = float(lane(e)->a->x[e / warpSize]);
-    for (int e = 0; e < B::rows * B::columns; ++e) (&right[0][0])[e] = float(lane(e)->b->x[e / warpSize]);
+    for (int e = 0; e < A::rows * A::columns; ++e)
+      (&left[0][0])[e] = float(lane(e)->a->x[e / warpSize]);
+    for (int e = 0; e < B::rows * B::columns; ++e)
+      (&right[0][0])[e] = float(lane(e)->b->x[e / warpSize]);
     for (int row = 0; row < D::rows; ++row) {
       float sums[D::columns] = {};
       for (int k = 0; k < A::columns; ++k)
-        for (int column = 0; column < D::columns; ++column) sums[column] += left[row][k] * right[k][column];
+        for (int column = 0; column < D::columns; ++column)
+          sums[column] += left[row][k] * right[k][column];
       for (int column = 0; column < D::columns; ++column) {
         const int e = row * D::columns + column;
         lane(e)->d->x[e / warpSize] = lane(e)->c->x[e / warpSize] + sums[column];

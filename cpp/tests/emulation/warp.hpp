@@ -110,31 +110,41 @@ inline int __any_sync(unsigned mask, bool value) {
 inline int __all_sync(unsigned mask, bool value) {
   return pymim::emulation::vote("__all_sync", mask, !value) == 0;
 }
-inline void __syncwarp(unsigned mask = 0xffffffffu) { pymim::emulation::vote("__syncwarp", mask, false); }
+inline void __syncwarp(unsigned mask = 0xffffffffu) {
+  pymim::emulation::vote("__syncwarp", mask, false);
+}
 template <class T>
 unsigned __match_any_sync(unsigned mask, T value) {
   unsigned equal = 0;
   for (int source = 0; source < warpSize; ++source)
     if (mask >> source & 1)
-      equal |= unsigned{pymim::emulation::shuffle("__match_any_sync", mask, value, source) == value} << source;
+      equal |= unsigned{pymim::emulation::shuffle("__match_any_sync", mask, value, source) == value}
+               << source;
   return equal;
 }
 template <class T>
 T __reduce_add_sync(unsigned mask, T value) {
-  return pymim::emulation::reduce("__reduce_add_sync", mask, value, [](T a, T b) { return T(a + b); });
+  return pymim::emulation::reduce("__reduce_add_sync", mask, value,
+                                  [](T a, T b) { return T(a + b); });
 }
 template <class T>
 T __reduce_min_sync(unsigned mask, T value) {
-  return pymim::emulation::reduce("__reduce_min_sync", mask, value, [](T a, T b) { return b < a ? b : a; });
+  return pymim::emulation::reduce("__reduce_min_sync", mask, value,
+                                  [](T a, T b) { return b < a ? b : a; });
 }
 template <class T>
 T __reduce_max_sync(unsigned mask, T value) {
-  return pymim::emulation::reduce("__reduce_max_sync", mask, value, [](T a, T b) { return a < b ? b : a; });
+  return pymim::emulation::reduce("__reduce_max_sync", mask, value,
+                                  [](T a, T b) { return a < b ? b : a; });
 }
 
 inline void __syncthreads() { pymim::emulation::count("__syncthreads", false); }
-inline int __syncthreads_count(int value) { return pymim::emulation::count("__syncthreads_count", value != 0); }
-inline int __syncthreads_or(int value) { return pymim::emulation::count("__syncthreads_or", value != 0) != 0; }
+inline int __syncthreads_count(int value) {
+  return pymim::emulation::count("__syncthreads_count", value != 0);
+}
+inline int __syncthreads_or(int value) {
+  return pymim::emulation::count("__syncthreads_or", value != 0) != 0;
+}
 inline int __syncthreads_and(int value) {
   return pymim::emulation::count("__syncthreads_and", value == 0) == 0;
 }

@@ -1,6 +1,6 @@
-// Random calls of public ops, valid and invalid, from several threads at once. Each call must either answer
-// consistently or throw std::invalid_argument; the sanitizers watch the rest. What a view claims to point at is
-// really there, byte for byte, so whatever touches more is caught.
+// Random calls of public ops, valid and invalid, from several threads at once. Each call must
+// either answer consistently or throw std::invalid_argument; the sanitizers watch the rest. What a
+// view claims to point at is really there, byte for byte, so whatever touches more is caught.
 #pragma once
 
 #include <atomic>
@@ -29,7 +29,9 @@ class Random {
   int64_t between(int64_t low, int64_t high) {
     return low + static_cast<int64_t>(below(word(), static_cast<uint32_t>(high - low + 1)));
   }
-  double real(double low, double high) { return low + (high - low) * static_cast<double>(unit(word())); }
+  double real(double low, double high) {
+    return low + (high - low) * static_cast<double>(unit(word()));
+  }
   template <class T>
   T pick(std::initializer_list<T> values) {
     return values.begin()[between(0, static_cast<int64_t>(values.size()) - 1)];
@@ -41,7 +43,8 @@ class Random {
   // Mostly `likely`; sometimes a number that no parameter should be.
   double parameter(double likely) {
     const double infinity = std::numeric_limits<double>::infinity();
-    return chance(0.97) ? likely : pick({0., -1., -likely, 1e30, infinity, -infinity, infinity - infinity});
+    return chance(0.97) ? likely
+                        : pick({0., -1., -likely, 1e30, infinity, -infinity, infinity - infinity});
   }
 
  private:
@@ -54,16 +57,18 @@ class Arrays {
  public:
   explicit Arrays(Random& random) : random_(random) {}
 
-  // A view of about this shape: now and then an axis is off by one, or the device is another. Its memory is
-  // filled with `fill(i)`.
+  // A view of about this shape: now and then an axis is off by one, or the device is another. Its
+  // memory is filled with `fill(i)`.
   template <class T, size_t Rank, class Fill>
   View<T, Rank> view(std::array<int64_t, Rank> shape, Fill fill) {
-    if (random_.chance(0.02)) shape[static_cast<size_t>(random_.between(0, Rank - 1))] += random_.pick({-1, 1});
+    if (random_.chance(0.02))
+      shape[static_cast<size_t>(random_.between(0, Rank - 1))] += random_.pick({-1, 1});
     for (int64_t& extent : shape) extent = extent < 0 ? 0 : extent;
     View<T, Rank> result(nullptr, shape, {random_.chance(0.005) ? Device::cuda : Device::cpu, 0});
     using Plain = std::remove_const_t<T>;
     const auto size = static_cast<size_t>(result.size());
-    auto* data = static_cast<Plain*>(std::malloc(size * sizeof(T)));  // not null where empty: present
+    auto* data =
+        static_cast<Plain*>(std::malloc(size * sizeof(T)));  // not null where empty: present
     for (size_t i = 0; i < size; ++i) data[i] = fill(static_cast<int64_t>(i));
     kept_.emplace_back(data);
     result.data = data;
@@ -84,7 +89,8 @@ class Arrays {
     const bool poisoned = random_.chance(0.03);
     return view<T, Rank>(shape, [this, low, high, poisoned](int64_t) {
       const T infinity = std::numeric_limits<T>::infinity();
-      if (poisoned && random_.chance(0.1)) return random_.pick({infinity, -infinity, infinity - infinity});
+      if (poisoned && random_.chance(0.1))
+        return random_.pick({infinity, -infinity, infinity - infinity});
       return static_cast<T>(random_.real(low, high));
     });
   }
@@ -122,7 +128,8 @@ inline void attempt(const Trial& trial, uint64_t seed, Tally& tally) {
     EXPECT(std::strchr(error.what(), ':'));  // function: argument: ...
     ++tally.refused;
   } catch (const std::exception& error) {
-    std::printf("%s, seed %llu: %s\n", trial.name, static_cast<unsigned long long>(seed), error.what());
+    std::printf("%s, seed %llu: %s\n", trial.name, static_cast<unsigned long long>(seed),
+                error.what());
     ++failures;
   }
 }
@@ -143,7 +150,8 @@ inline int run(int count, char** arguments, std::initializer_list<Trial> trials)
         for (uint64_t seed = thread; seed < calls; seed += kThreads) attempt(trial, seed, tally);
       });
     for (std::thread& thread : threads) thread.join();
-    std::printf("%s: %d answered, %d refused\n", trial.name, tally.answered.load(), tally.refused.load());
+    std::printf("%s: %d answered, %d refused\n", trial.name, tally.answered.load(),
+                tally.refused.load());
     EXPECT(tally.answered * 4 > static_cast<int>(calls) && tally.refused > 0);
   }
   return failures;

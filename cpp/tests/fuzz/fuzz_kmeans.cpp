@@ -25,7 +25,8 @@ View<const T, 2> any_points(Random& random, Arrays& arrays, const Sizes& sizes) 
   if constexpr (std::is_same_v<T, float>)
     return arrays.numbers<float, 2>(shape, -2., 2.);
   else
-    return arrays.view<T, 2>(shape, [&](int64_t) { return T{static_cast<uint16_t>(random.word() & 0xbfff)}; });
+    return arrays.view<T, 2>(
+        shape, [&](int64_t) { return T{static_cast<uint16_t>(random.word() & 0xbfff)}; });
 }
 
 View<uint8_t, 1> any_workspace(Random& random, Arrays& arrays, int64_t bytes) {
@@ -39,8 +40,9 @@ void assignment(Random& random) {
   const auto points = any_points<T>(random, arrays, sizes);
   const double lowest = random.chance(0.8) ? -2. : 1.999;  // close together: few can be told apart
   const auto centroids = arrays.numbers<float, 2>({sizes.k, sizes.d}, lowest, 2.);
-  const auto workspace = any_workspace(
-      random, arrays, assign_workspace({}, points[0], std::max<int64_t>(centroids[0], 0), points[1]));
+  const auto workspace =
+      any_workspace(random, arrays,
+                    assign_workspace({}, points[0], std::max<int64_t>(centroids[0], 0), points[1]));
   const auto labels = arrays.out<int64_t, 1>({sizes.b});
   const auto distances = arrays.out<float, 1>({sizes.b});
   assign<T>(points, centroids, sizes.metric, workspace, labels, distances);
@@ -54,9 +56,11 @@ void assignment(Random& random) {
 Statistics any_statistics(Random& random, Arrays& arrays, const Sizes& sizes) {
   const double scale = random.chance(0.5) ? random.real(0.1, 9.) : 0.;
   const auto sum = [&](int64_t) { return scale * random.real(-1., 1.); };
-  const auto weight = [scale](int64_t i) { return i % 5 ? scale * static_cast<double>(i % 7) : 0.; };
-  return {arrays.view<double, 2>({sizes.k, sizes.d}, sum), arrays.view<double, 1>({sizes.k}, weight),
-          arrays.view<double, 1>({sizes.k}, weight)};
+  const auto weight = [scale](int64_t i) {
+    return i % 5 ? scale * static_cast<double>(i % 7) : 0.;
+  };
+  return {arrays.view<double, 2>({sizes.k, sizes.d}, sum),
+          arrays.view<double, 1>({sizes.k}, weight), arrays.view<double, 1>({sizes.k}, weight)};
 }
 
 template <class T>
@@ -69,9 +73,11 @@ void accumulation(Random& random) {
       arrays.view<int64_t, 1>({sizes.b}, [&](int64_t) { return random.between(-1, most); });
   const auto weights =
       random.chance(0.5) ? arrays.numbers<float, 1>({sizes.b}, 0., 2.) : View<const float, 1>();
-  const View<const float, 1> distances = arrays.view<float, 1>({sizes.b}, [](int64_t) { return 1.f; });
+  const View<const float, 1> distances =
+      arrays.view<float, 1>({sizes.b}, [](int64_t) { return 1.f; });
   const Statistics out = any_statistics(random, arrays, sizes);
-  const auto workspace = any_workspace(random, arrays, accumulate_workspace({}, sizes.b, out.sums[0]));
+  const auto workspace =
+      any_workspace(random, arrays, accumulate_workspace({}, sizes.b, out.sums[0]));
   accumulate<T>(points, labels, weights, distances, sizes.metric, workspace, out);
   for (int64_t i = 0; i < out.counts.size(); ++i) EXPECT(out.counts.data[i] >= 0);
 }
@@ -80,7 +86,8 @@ void accumulation(Random& random) {
 void spoil(Random& random, double* numbers, int64_t count) {
   const double infinity = std::numeric_limits<double>::infinity();
   if (count > 0 && random.chance(0.2))
-    numbers[random.between(0, count - 1)] = random.pick({0., -1., 9., 1e300, infinity, infinity - infinity});
+    numbers[random.between(0, count - 1)] =
+        random.pick({0., -1., 9., 1e300, infinity, infinity - infinity});
 }
 
 void updating(Random& random) {

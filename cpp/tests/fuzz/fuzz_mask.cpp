@@ -11,17 +11,22 @@ using namespace pymim::fuzz;
 struct Sizes {
   int64_t b, n, visible;
   explicit Sizes(Random& random)
-      : b(random.between(0, 5)), n(random.between(1, 300)), visible(random.count(random.between(0, n))) {}
+      : b(random.between(0, 5)),
+        n(random.between(1, 300)),
+        visible(random.count(random.between(0, n))) {}
 };
 
 PatchScores any_scores(Random& random, Arrays& arrays, const Sizes& sizes, double low) {
   const std::array<int64_t, 2> shape = {sizes.b, sizes.n};
   if (random.chance(0.4)) return arrays.numbers<float, 2>(shape, low, 4.);
-  const auto bits = [&](int64_t) { return static_cast<uint16_t>(random.word() & (low < 0 ? 0xbfff : 0x3fff)); };
+  const auto bits = [&](int64_t) {
+    return static_cast<uint16_t>(random.word() & (low < 0 ? 0xbfff : 0x3fff));
+  };
   if (random.chance(0.5))
     return View<const bfloat16, 2>(
         arrays.view<bfloat16, 2>(shape, [&](int64_t i) { return bfloat16{bits(i)}; }));
-  return View<const float16, 2>(arrays.view<float16, 2>(shape, [&](int64_t i) { return float16{bits(i)}; }));
+  return View<const float16, 2>(
+      arrays.view<float16, 2>(shape, [&](int64_t i) { return float16{bits(i)}; }));
 }
 
 void uniform(Random& random) {
@@ -40,7 +45,8 @@ void uniform(Random& random) {
 
 void filtered(Random& random) {
   Arrays arrays(random);
-  const int64_t b = random.between(0, 4), rows = random.between(1, 12), columns = random.between(1, 20);
+  const int64_t b = random.between(0, 4), rows = random.between(1, 12),
+                columns = random.between(1, 20);
   const int64_t visible = random.count(random.between(0, rows * columns));
   const auto index = any_index(random, arrays, b);
   const auto bank = arrays.numbers<float, 3>(
@@ -84,10 +90,13 @@ void priority(Random& random) {
 void disjoint(Random& random) {
   Arrays arrays(random);
   const Sizes sizes(random);
-  const int64_t views = random.between(1, 4), v = std::max<int64_t>(sizes.visible, 0), m = sizes.n - v;
-  const int64_t covered = random.count(random.between(m, std::max(m, std::min(sizes.n, views * m))));
+  const int64_t views = random.between(1, 4), v = std::max<int64_t>(sizes.visible, 0),
+                m = sizes.n - v;
+  const int64_t covered =
+      random.count(random.between(m, std::max(m, std::min(sizes.n, views * m))));
   const auto index = any_index(random, arrays, sizes.b);
-  const Masks out = {arrays.out<int64_t, 3>({views, sizes.b, v}), arrays.out<int64_t, 3>({views, sizes.b, m}),
+  const Masks out = {arrays.out<int64_t, 3>({views, sizes.b, v}),
+                     arrays.out<int64_t, 3>({views, sizes.b, m}),
                      arrays.out<bool, 3>({views, sizes.b, sizes.n})};
   disjoint_masks(index, any_draw(random), covered, out);
   for (int64_t view = 0; view < views; ++view)
@@ -119,10 +128,12 @@ void subset(Random& random) {
   const int64_t b = random.between(0, 5), m = random.between(0, 200);
   const int64_t k = random.count(random.between(0, m));
   const auto index = any_index(random, arrays, b);
-  const View<const int64_t, 2> ids = arrays.view<int64_t, 2>({b, m}, [](int64_t i) { return 2 * i; });
+  const View<const int64_t, 2> ids =
+      arrays.view<int64_t, 2>({b, m}, [](int64_t i) { return 2 * i; });
   const auto out = arrays.out<int64_t, 2>({b, k});
   subset_ids(index, any_draw(random), ids, out);
-  for (int64_t row = 0; row < out[0]; ++row) EXPECT(ascending(out.data + row * out[1], out[1], 2 * ids.size()));
+  for (int64_t row = 0; row < out[0]; ++row)
+    EXPECT(ascending(out.data + row * out[1], out[1], 2 * ids.size()));
 }
 
 void expand(Random& random) {
@@ -131,8 +142,8 @@ void expand(Random& random) {
   const Extent grid = {units[0] * unit[0], units[1] * unit[1], units[2] * unit[2]};
   const int64_t b = random.between(0, 4), cells = patches(units), size = patches(unit);
   const int64_t hides = random.between(0, cells), first = random.chance(0.05) ? hides + 1 : hides;
-  const View<const bool, 2> coarse =
-      arrays.view<bool, 2>({b, cells}, [=](int64_t i) { return i % cells < (i < cells ? first : hides); });
+  const View<const bool, 2> coarse = arrays.view<bool, 2>(
+      {b, cells}, [=](int64_t i) { return i % cells < (i < cells ? first : hides); });
   const Mask out = any_mask(arrays, b, (cells - hides) * size, hides * size);
   expand_mask(coarse, grid, {1, unit[1], random.count(unit[2])}, out);
   expect_consistent(out);

@@ -18,8 +18,10 @@ void loss(Random& random) {
   const double spread = random.pick({0.1, 10., 1e4});
   const auto scores = arrays.numbers<const T, 2>({b, m}, -spread, spread);
   const auto losses = arrays.numbers<const T, 2>({b, m}, 0, 1);
-  const auto weights = random.chance(0.5) ? arrays.numbers<const T, 2>({b, m}, -1, 1) : View<const T, 2>();
-  const PairSums<T> out{sometimes<T>(random, arrays, b, m), sometimes<int64_t>(random, arrays, b, m),
+  const auto weights =
+      random.chance(0.5) ? arrays.numbers<const T, 2>({b, m}, -1, 1) : View<const T, 2>();
+  const PairSums<T> out{sometimes<T>(random, arrays, b, m),
+                        sometimes<int64_t>(random, arrays, b, m),
                         sometimes<T>(random, arrays, b, m)};
   relative_loss(scores, losses, weights, random.parameter(random.pick({0., 1e-6})),
                 arrays.out<T, 2>({b, relative_loss_scratch(m)}), out);

@@ -17,16 +17,17 @@ struct Call {
   Random& random;
   Arrays arrays{random};
   // Now and then more than the tiles of a GPU.
-  const int64_t s = random.between(0, 3), b = random.count(random.between(1, random.chance(0.05) ? 300 : 70)),
+  const int64_t s = random.between(0, 3),
+                b = random.count(random.between(1, random.chance(0.05) ? 300 : 70)),
                 k = random.count(random.between(1, random.chance(0.05) ? 200 : 40)),
                 l = random.count(k + random.between(0, 1)),
                 d = random.count(random.between(1, random.chance(0.05) ? 300 : 40));
   const bool product = random.chance(0.2);  // features and prototypes, which the CPU refuses
-  const Scores<T> scores{product ? numbers({s, b, d}) : numbers({s, b, k}),
-                         random.parameter(random.real(0.02, 2.)),
-                         product ? numbers({random.pick({s, int64_t{1}}), k, d}) : View<const T, 3>()};
-  const View<R, 1> scratch = arrays.template out<R, 1>(
-      {random.count(sinkhorn_scratch(scores.values.device, scores.values[0], scores.values[1], l, product))});
+  const Scores<T> scores{
+      product ? numbers({s, b, d}) : numbers({s, b, k}), random.parameter(random.real(0.02, 2.)),
+      product ? numbers({random.pick({s, int64_t{1}}), k, d}) : View<const T, 3>()};
+  const View<R, 1> scratch = arrays.template out<R, 1>({random.count(
+      sinkhorn_scratch(scores.values.device, scores.values[0], scores.values[1], l, product))});
 
   explicit Call(Random& random) : random(random) {}
 
@@ -40,12 +41,14 @@ struct Call {
 
   // Potentials or logarithms of sums; now and then that of nothing.
   View<R, 2> logarithms(int64_t n) {
-    return arrays.template view<R, 2>(
-        {s, n}, [&](int64_t) { return static_cast<R>(random.chance(0.01) ? kNothing : random.real(-2., 2.)); });
+    return arrays.template view<R, 2>({s, n}, [&](int64_t) {
+      return static_cast<R>(random.chance(0.01) ? kNothing : random.real(-2., 2.));
+    });
   }
 
   Marginals<R> marginals() {
-    return {logarithms(b), logarithms(l), random.parameter(random.real(0.1, 1.)), random.parameter(1.)};
+    return {logarithms(b), logarithms(l), random.parameter(random.real(0.1, 1.)),
+            random.parameter(1.)};
   }
   View<R, 2> column_output() { return arrays.template out<R, 2>({s, l}); }
   View<int64_t, 2> label_output() { return arrays.template out<int64_t, 2>({s, b}); }
@@ -56,7 +59,8 @@ struct Call {
   }
 };
 
-// Every label is a column's, or -1 on a GPU for a row of a problem that is `lost`: whose plan is NaN.
+// Every label is a column's, or -1 on a GPU for a row of a problem that is `lost`: whose plan is
+// NaN.
 template <class Lost>
 void expect_columns(const View<int64_t, 2>& labels, int64_t k, const Lost& lost) {
   for (int64_t i = 0; i < labels.size(); ++i) {
@@ -145,16 +149,17 @@ void labels(Random& random) {
   sinkhorn_labels<T>(call.scores, column, out, call.scratch);
   expect_columns(out, call.scores.columns(), [&](int64_t, int64_t row) {
     const auto& [values, epsilon, prototypes] = call.scores;
-    return is_wild(values.data + row * values[2], values[2]) || is_wild(prototypes.data, prototypes.size());
+    return is_wild(values.data + row * values[2], values[2]) ||
+           is_wild(prototypes.data, prototypes.size());
   });
 }
 
 }  // namespace
 
-#define PYMIM_TRIALS_FOR(T)                                                                                   \
-  {"sinkhorn " #T, solution<T>}, {"columns " #T, columns<T>}, {"sweep " #T, sweep<T>}, {"plan " #T, plan<T>}, \
-  {                                                                                                           \
-    "labels " #T, labels<T>                                                                                   \
+#define PYMIM_TRIALS_FOR(T)                                                            \
+  {"sinkhorn " #T, solution<T>}, {"columns " #T, columns<T>}, {"sweep " #T, sweep<T>}, \
+      {"plan " #T, plan<T>}, {                                                         \
+    "labels " #T, labels<T>                                                            \
   }
 
 int main(int count, char** arguments) {

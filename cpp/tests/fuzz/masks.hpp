@@ -1,4 +1,5 @@
-// What the mask policies have in common: how to make their arguments, and what must hold of their answers.
+// What the mask policies have in common: how to make their arguments, and what must hold of their
+// answers.
 #pragma once
 
 #include "fuzz.hpp"
@@ -24,7 +25,8 @@ inline Mask any_mask(Arrays& arrays, int64_t b, int64_t visible, int64_t hidden)
 inline int64_t patches(const Extent& grid) { return grid[0] * grid[1] * grid[2]; }
 
 inline Extent any_grid(Random& random) {
-  return {random.chance(0.7) ? 1 : random.between(1, 4), random.between(1, 16), random.between(1, 16)};
+  return {random.chance(0.7) ? 1 : random.between(1, 4), random.between(1, 16),
+          random.between(1, 16)};
 }
 
 // Visible and hidden ids ascend, and are what the boolean mask says.

@@ -9,4 +9,12 @@ Areas are in patches of one frame, and aspect is height / width.
 from pymim.ops.block.hide import Ragged, block, ragged_block
 from pymim.ops.block.show import Targets, block_size, inverse_block, multi_block
 
-__all__ = ["Ragged", "Targets", "block", "block_size", "inverse_block", "multi_block", "ragged_block"]
+__all__ = [
+    "Ragged",
+    "Targets",
+    "block",
+    "block_size",
+    "inverse_block",
+    "multi_block",
+    "ragged_block",
+]

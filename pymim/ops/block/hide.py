@@ -43,12 +43,16 @@ def block_mask(
 ) -> tuple[Tensor, Tensor, Tensor]:
     out = _empty_block(index, grid, hidden)
     board = empty_board(index, grid)
-    _core.block.exact(index, seed, step, view, grid, area, aspect, duration, tries, board, *out, stream(index))
+    _core.block.exact(
+        index, seed, step, view, grid, area, aspect, duration, tries, board, *out, stream(index)
+    )
     return out
 
 
 def _empty_ragged(index: Tensor, grid: Sequence[int], *law: object) -> tuple[Tensor, Tensor]:
-    return index.new_empty(index.shape[0], math.prod(grid), dtype=torch.bool), index.new_empty(index.shape[0])
+    return index.new_empty(index.shape[0], math.prod(grid), dtype=torch.bool), index.new_empty(
+        index.shape[0]
+    )
 
 
 @op("ragged_block_mask", _empty_ragged)
@@ -67,20 +71,42 @@ def ragged_block_mask(
     out = _empty_ragged(index, grid)
     board = empty_board(index, grid)
     _core.block.ragged(
-        index, seed, step, view, grid, area, aspect, duration, tries, hidden, board, *out, stream(index)
+        index,
+        seed,
+        step,
+        view,
+        grid,
+        area,
+        aspect,
+        duration,
+        tries,
+        hidden,
+        board,
+        *out,
+        stream(index),
     )
     return out
 
 
 def _law(
-    function: str, grid: Grid, hidden: int, area: tuple[float, float | None], duration: tuple[int, int] | None
+    function: str,
+    grid: Grid,
+    hidden: int,
+    area: tuple[float, float | None],
+    duration: tuple[int, int] | None,
 ) -> tuple[tuple[int, int, int], tuple[float, float], tuple[int, int]]:
     sizes = extent(function, grid)
     check_count(function, "hidden", hidden, math.prod(sizes), "patches")
     least, most = area
     if most == 0:  # 0 means None in the core
-        raise ValueError(f"{function}: area: expected None or a greatest area above 0, got {most}; name patches")
-    return sizes, (least, 0 if most is None else most), (1, sizes[0]) if duration is None else duration
+        raise ValueError(
+            f"{function}: area: expected None or a greatest area above 0, got {most}; name patches"
+        )
+    return (
+        sizes,
+        (least, 0 if most is None else most),
+        (1, sizes[0]) if duration is None else duration,
+    )
 
 
 @accepts_numpy
@@ -156,4 +182,6 @@ def ragged_block(
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     """
     sizes, areas, frames = _law("ragged_block", grid, hidden, area, duration)
-    return Ragged(*ragged_block_mask(index, sizes, hidden, areas, aspect, frames, tries, seed, step, view))
+    return Ragged(
+        *ragged_block_mask(index, sizes, hidden, areas, aspect, frames, tries, seed, step, view)
+    )

@@ -49,7 +49,12 @@ def inverse_block_mask(
 
 
 def _empty_multi(
-    index: Tensor, grid: Sequence[int], visible: int, blocks: int, target: Sequence[int], *law: object
+    index: Tensor,
+    grid: Sequence[int],
+    visible: int,
+    blocks: int,
+    target: Sequence[int],
+    *law: object,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     targets = index.new_empty(index.shape[0], blocks, grid[0] * math.prod(target))
     return (*empty(index, math.prod(grid), visible), targets)
@@ -71,7 +76,9 @@ def multi_block_mask(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     out = _empty_multi(index, grid, visible, blocks, target)
     board = empty_board(index, (1, *grid[1:]))
-    _core.block.multi(index, seed, step, view, grid, target, context, edges, raster, board, *out, stream(index))
+    _core.block.multi(
+        index, seed, step, view, grid, target, context, edges, raster, board, *out, stream(index)
+    )
     return out
 
 
@@ -162,7 +169,9 @@ def multi_block(
     check_count("multi_block", "visible", visible, math.prod(sizes), "patches")
     check_count("multi_block", "blocks", blocks, 64, "the most there may be")
     return Targets(
-        *multi_block_mask(index, sizes, visible, blocks, target, context, edges, raster, seed, step, view)
+        *multi_block_mask(
+            index, sizes, visible, blocks, target, context, edges, raster, seed, step, view
+        )
     )
 
 

@@ -31,7 +31,9 @@ def _rank_in_cluster(labels: Tensor, distances: Tensor, clusters: int) -> Tensor
 
 
 @accepts_numpy
-def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric: Metric = "l2") -> Assignment:
+def assign_balanced(
+    points: Tensor, centroids: Tensor, max_size: int, *, metric: Metric = "l2"
+) -> Assignment:
     """Assign every row, at most `max_size` to a cluster.
 
     This is the stable matching (Gale and Shapley 1962). Rows ask for their nearest cluster; a
@@ -52,7 +54,9 @@ def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric:
         raise TypeError(f"assign_balanced: points: {tensor_fault(points)}")
     if centroids.dtype != torch.float32:
         got = str(centroids.dtype).removeprefix("torch.")
-        raise TypeError(f"assign_balanced: centroids: expected dtype float32, got {got}; convert it first")
+        raise TypeError(
+            f"assign_balanced: centroids: expected dtype float32, got {got}; convert it first"
+        )
     if points.shape[1] != centroids.shape[1]:
         raise ValueError(
             f"assign_balanced: centroids: expected [K D] of D = {points.shape[1]}, got {list(centroids.shape)}; "
@@ -68,7 +72,9 @@ def assign_balanced(points: Tensor, centroids: Tensor, max_size: int, *, metric:
     if not bool(cost.isfinite().all()):
         check_rows("assign_balanced", "centroids", centroids)
         check_rows("assign_balanced", "points", points)
-        raise ValueError("assign_balanced: points: expected finite distances, got an overflow; rescale them")
+        raise ValueError(
+            "assign_balanced: points: expected finite distances, got an overflow; rescale them"
+        )
     # A full cluster takes only rows nearer than its farthest.
     limit = cost.new_full((clusters,), torch.inf)
     labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)

@@ -17,7 +17,16 @@ from pymim.ops.kmeans.balance import assign_balanced
 from pymim.ops.kmeans.chunks import Chunks, Data
 from pymim.ops.kmeans.ranks import Ranks, elsewhere
 from pymim.ops.kmeans.starts import Start, start
-from pymim.ops.kmeans.steps import Assignment, Empty, Metric, Statistics, accumulate, assign, is_cosine, update
+from pymim.ops.kmeans.steps import (
+    Assignment,
+    Empty,
+    Metric,
+    Statistics,
+    accumulate,
+    assign,
+    is_cosine,
+    update,
+)
 from pymim.ops.memory import check_memory
 
 
@@ -92,9 +101,13 @@ class KMeans:
         is_cosine("KMeans", metric)
         _check_numbers(clusters, iterations, restarts, rows, seed, max_size)
         if empty not in ("split", "keep"):
-            raise ValueError(f"KMeans: empty: expected 'split' or 'keep', got {empty!r}; choose one of them")
+            raise ValueError(
+                f"KMeans: empty: expected 'split' or 'keep', got {empty!r}; choose one of them"
+            )
         if not tolerance >= 0:
-            raise ValueError(f"KMeans: tolerance: expected 0 or more, got {tolerance}; 0 never stops early")
+            raise ValueError(
+                f"KMeans: tolerance: expected 0 or more, got {tolerance}; 0 never stops early"
+            )
         given = np.asarray(start) if isinstance(start, list) else start
         if not isinstance(start, str) and (fault := tensor_fault(given)):
             raise TypeError(f"KMeans: start: {fault}")
@@ -105,7 +118,9 @@ class KMeans:
         if not 0 <= decay <= 1:
             raise ValueError(f"KMeans: decay: expected 0 to 1, got {decay}; 1 keeps everything")
         if max_size is not None and group is not None:
-            raise ValueError("KMeans: max_size: expected None with a group, got a number; drop one of them")
+            raise ValueError(
+                "KMeans: max_size: expected None with a group, got a number; drop one of them"
+            )
         self.clusters, self.metric = clusters, metric
         self.start, self.iterations = start, iterations
         self.tolerance, self.restarts = tolerance, restarts
@@ -165,11 +180,18 @@ class KMeans:
         chunks = Chunks(data, None, self.rows, self.device)
         with chunks.rows_named():
             found = [self._nearest(points, centroids).labels for points, _ in chunks]
-        return torch.cat(found) if found else torch.empty(0, dtype=torch.int64, device=centroids.device)
+        return (
+            torch.cat(found)
+            if found
+            else torch.empty(0, dtype=torch.int64, device=centroids.device)
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         """Give the fitted state as tensors."""
-        state = {"centroids": self._fitted(), "history": torch.tensor(self.history, dtype=torch.float64)}
+        state = {
+            "centroids": self._fitted(),
+            "history": torch.tensor(self.history, dtype=torch.float64),
+        }
         if self.counts is not None:
             state["cluster_counts"] = self.counts
         return state | ({} if self.totals is None else self.totals._asdict())
@@ -191,7 +213,9 @@ class KMeans:
 
     def _fitted(self) -> Tensor:
         if self.centroids is None:
-            raise ValueError("KMeans: centroids: expected a fitted object, got a new one; call fit first")
+            raise ValueError(
+                "KMeans: centroids: expected a fitted object, got a new one; call fit first"
+            )
         return self.centroids
 
     def _start(self, chunks: Chunks, seed: int) -> Tensor:

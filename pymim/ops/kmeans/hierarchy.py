@@ -48,7 +48,9 @@ class HierarchicalKMeans(KMeans):
     def __init__(self, top: int, inside: int, **options: Any):
         for name in ("restarts", "max_size"):
             if options.get(name) is not None:
-                raise ValueError(f"HierarchicalKMeans: {name}: expected nothing, got {options[name]}; leave it out")
+                raise ValueError(
+                    f"HierarchicalKMeans: {name}: expected nothing, got {options[name]}; leave it out"
+                )
         super().__init__(top * inside, **options)
         self.inside = inside
         self.top = KMeans(top, **options)
@@ -71,14 +73,18 @@ class HierarchicalKMeans(KMeans):
 
     def _start(self, chunks: Chunks, seed: int) -> Tensor:
         top, own = self.top._fitted(), self._rows_of_each(chunks)
-        others = elsewhere(own, self.group) if self.group is not None else (torch.zeros_like(own),) * 2
+        others = (
+            elsewhere(own, self.group) if self.group is not None else (torch.zeros_like(own),) * 2
+        )
         before, after = (part.tolist() for part in others)
         parts = []
         for cluster, held in enumerate(own.tolist()):
             if not before[cluster] + held + after[cluster]:
                 parts.append(top[cluster].expand(self.inside, -1))
                 continue
-            ranks = None if self.group is None else Ranks(self.group, before[cluster], after[cluster])
+            ranks = (
+                None if self.group is None else Ranks(self.group, before[cluster], after[cluster])
+            )
             rows = _Inside(chunks, top, cluster, self.metric)
             parts.append(start(rows, self.inside, self.start, self.metric, seed + cluster, ranks))  # type: ignore[arg-type]
         return self._agreed(torch.cat(parts))
@@ -88,7 +94,9 @@ class HierarchicalKMeans(KMeans):
         top = self.top._fitted()
         counts = torch.zeros(len(top), dtype=torch.int64, device=top.device)
         for points, _ in chunks:
-            counts += torch.bincount(assign(points, top, metric=self.metric).labels, minlength=len(top))
+            counts += torch.bincount(
+                assign(points, top, metric=self.metric).labels, minlength=len(top)
+            )
         return counts
 
     def _nearest(self, points: Tensor, centroids: Tensor) -> Assignment:
@@ -107,5 +115,8 @@ class HierarchicalKMeans(KMeans):
         """Update each top cluster's own centroids, so that none splits a cluster of another."""
         parts = zip(*(part.split(self.inside) for part in (*statistics, centroids)), strict=True)
         return torch.cat(
-            [update(Statistics(*own), old, metric=self.metric, empty=self.empty) for *own, old in parts]
+            [
+                update(Statistics(*own), old, metric=self.metric, empty=self.empty)
+                for *own, old in parts
+            ]
         )

@@ -38,7 +38,8 @@ def gather(drawn: Drawn, group: dist.ProcessGroup) -> Drawn:
     most = torch.tensor(len(drawn[0]), device=drawn[0].device)
     dist.all_reduce(most, dist.ReduceOp.MAX, group)
     return tuple(  # type: ignore[return-value]
-        _gathered(part, int(most), fill, group) for part, fill in zip(drawn, (torch.inf, 0, 0), strict=True)
+        _gathered(part, int(most), fill, group)
+        for part, fill in zip(drawn, (torch.inf, 0, 0), strict=True)
     )
 
 

@@ -15,7 +15,15 @@ from torch import Tensor
 from pymim.ops.arrays import accepts_numpy
 from pymim.ops.kinds import tensor_fault
 from pymim.ops.kmeans.ranks import Drawn, Ranks, gather, skip
-from pymim.ops.kmeans.steps import Metric, Statistics, accumulate, assign, check_rank, check_rows, check_weights
+from pymim.ops.kmeans.steps import (
+    Metric,
+    Statistics,
+    accumulate,
+    assign,
+    check_rank,
+    check_rows,
+    check_weights,
+)
 from pymim.ops.memory import check_memory
 
 Start = Literal["k-means++", "k-means||", "random"]
@@ -54,13 +62,19 @@ def draw(
     if ranks is not None and best is not None:
         best = _smallest(gather(best, ranks.group), None, count)
     if best is None or not len(best[0]):
-        raise ValueError("KMeans: data: expected at least one row with a positive weight, got none; pass some")
+        raise ValueError(
+            "KMeans: data: expected at least one row with a positive weight, got none; pass some"
+        )
     return best[1:]
 
 
 def _smallest(parts: Drawn, before: Drawn | None, count: int) -> Drawn:
     """Give the rows with the `count` smallest keys of both, in order of their keys."""
-    merged = parts if before is None else tuple(torch.cat(pair) for pair in zip(before, parts, strict=True))
+    merged = (
+        parts
+        if before is None
+        else tuple(torch.cat(pair) for pair in zip(before, parts, strict=True))
+    )
     best = merged[0].sort(stable=True).indices[:count]
     best = best[merged[0][best].isfinite()]
     return tuple(part[best] for part in merged)  # type: ignore[return-value]
@@ -75,7 +89,12 @@ def _pick(mass: Tensor, random: torch.Generator) -> Tensor:
 
 @accepts_numpy
 def plus_plus(
-    points: Tensor, clusters: int, *, weights: Tensor | None = None, metric: Metric = "l2", seed: int = 0
+    points: Tensor,
+    clusters: int,
+    *,
+    weights: Tensor | None = None,
+    metric: Metric = "l2",
+    seed: int = 0,
 ) -> Tensor:
     """Choose rows by k-means++: each next one in proportion to w d(x, nearest chosen row).
 
@@ -109,13 +128,17 @@ def plus_plus(
         )
     check_weights("plus_plus", mass)
     if not bool((mass > 0).any()):
-        raise ValueError("plus_plus: weights: expected at least one above zero, got none; pass some")
+        raise ValueError(
+            "plus_plus: weights: expected at least one above zero, got none; pass some"
+        )
     chosen = [_pick(mass, random)]
     closest = torch.full_like(mass, torch.inf)
     for _ in range(clusters - 1):
         centre = points[chosen[-1]][None].float()
         try:
-            closest = torch.minimum(closest, assign(points, centre, metric=metric).distances.double())
+            closest = torch.minimum(
+                closest, assign(points, centre, metric=metric).distances.double()
+            )
         except ValueError:
             # The error may be about the centre: name the row of the data instead.
             check_rows("plus_plus", "points", points)
@@ -148,14 +171,21 @@ def _candidates(
             break
     statistics = Statistics.zeros(len(rows), rows.shape[1], rows.device)
     for points, weights in chunks:
-        accumulate(points, assign(points, rows, metric=metric), statistics, weights=weights, metric=metric)
+        accumulate(
+            points, assign(points, rows, metric=metric), statistics, weights=weights, metric=metric
+        )
     if ranks is not None:
         dist.all_reduce(statistics.counts, group=ranks.group)
     return rows, statistics.counts.float()
 
 
 def start(
-    chunks: Pairs, clusters: int, method: Start, metric: Metric, seed: int, ranks: Ranks | None = None
+    chunks: Pairs,
+    clusters: int,
+    method: Start,
+    metric: Metric,
+    seed: int,
+    ranks: Ranks | None = None,
 ) -> Tensor:
     """Give start centroids, float32 [K D]; given ranks, out of the rows of all processes.
 
@@ -174,5 +204,7 @@ def start(
     if method == "k-means||":
         rows, weights = _candidates(chunks, clusters, metric, random, ranks)
     else:
-        rows, weights = draw(chunks, max(SAMPLE, 8 * clusters), lambda _, w: (w > 0).float(), random, ranks)
+        rows, weights = draw(
+            chunks, max(SAMPLE, 8 * clusters), lambda _, w: (w > 0).float(), random, ranks
+        )
     return rows[plus_plus(rows, clusters, weights=weights, metric=metric, seed=seed)]

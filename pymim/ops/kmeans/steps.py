@@ -30,7 +30,9 @@ class Statistics(NamedTuple):
     errors: Tensor  # [K] weighted sums of distances
 
     @classmethod
-    def zeros(cls, clusters: int, width: int, device: torch.device | str | None = None) -> Statistics:
+    def zeros(
+        cls, clusters: int, width: int, device: torch.device | str | None = None
+    ) -> Statistics:
         """Give the statistics of no rows."""
         shapes = ((clusters, width), (clusters,), (clusters,))
         return cls(*(torch.zeros(shape, dtype=torch.float64, device=device) for shape in shapes))
@@ -43,7 +45,9 @@ def is_cosine(function: str, metric: str) -> bool:
         ValueError: the metric is unknown.
     """
     if metric not in ("l2", "cosine"):
-        raise ValueError(f"{function}: metric: expected 'l2' or 'cosine', got {metric!r}; choose one of them")
+        raise ValueError(
+            f"{function}: metric: expected 'l2' or 'cosine', got {metric!r}; choose one of them"
+        )
     return metric == "cosine"
 
 
@@ -58,9 +62,13 @@ def _scratch(like: Tensor, size: int) -> Tensor:
 def check_rank(function: str, name: str, tensor: Tensor, rank: int) -> None:
     if not isinstance(tensor, Tensor):
         got = type(tensor).__name__
-        raise TypeError(f"{function}: {name}: expected a tensor or array, got {got}; convert it first")
+        raise TypeError(
+            f"{function}: {name}: expected a tensor or array, got {got}; convert it first"
+        )
     if tensor.dim() != rank:
-        raise ValueError(f"{function}: {name}: expected {rank} axes, got {tensor.dim()}; reshape it")
+        raise ValueError(
+            f"{function}: {name}: expected {rank} axes, got {tensor.dim()}; reshape it"
+        )
 
 
 def check_rows(function: str, name: str, points: Tensor, first: int = 0) -> None:
@@ -173,18 +181,27 @@ def accumulate(
             raise ValueError(
                 f"accumulate: weights: expected [B] = [{len(points)}], got {list(weights.shape)}; pass one a row"
             )
-    _accumulate(points.detach(), assignment.labels, weights, assignment.distances, cosine, *statistics)
+    _accumulate(
+        points.detach(), assignment.labels, weights, assignment.distances, cosine, *statistics
+    )
 
 
-@op("kmeans_update", lambda sums, counts, errors, centroids, cosine, split: torch.empty_like(centroids))
-def _update(sums: Tensor, counts: Tensor, errors: Tensor, centroids: Tensor, cosine: bool, split: bool) -> Tensor:
+@op(
+    "kmeans_update",
+    lambda sums, counts, errors, centroids, cosine, split: torch.empty_like(centroids),
+)
+def _update(
+    sums: Tensor, counts: Tensor, errors: Tensor, centroids: Tensor, cosine: bool, split: bool
+) -> Tensor:
     out = centroids.clone()
     _core.kmeans.update(sums, counts.clone(), errors.clone(), cosine, split, out, stream(sums))
     return out
 
 
 @accepts_numpy
-def update(statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", empty: Empty = "split") -> Tensor:
+def update(
+    statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", empty: Empty = "split"
+) -> Tensor:
     """Give new centroids, sums_k / counts_k (Lloyd 1982), of unit length under cosine.
 
     (Cosine: Dhillon and Modha 2001.) Statistics of one pass over all data give Lloyd's step.
@@ -211,5 +228,7 @@ def update(statistics: Statistics, centroids: Tensor, *, metric: Metric = "l2", 
     """
     cosine = is_cosine("update", metric)
     if empty not in ("split", "keep"):
-        raise ValueError(f"update: empty: expected 'split' or 'keep', got {empty!r}; choose one of them")
+        raise ValueError(
+            f"update: empty: expected 'split' or 'keep', got {empty!r}; choose one of them"
+        )
     return _update(*statistics, centroids.detach(), cosine, empty == "split")

@@ -21,7 +21,14 @@ Reading order: transport (options, the public functions), steps (half-steps in t
 
 from pymim.ops.sinkhorn.pieces import Sums, plan_sums
 from pymim.ops.sinkhorn.scores import Product
-from pymim.ops.sinkhorn.steps import Potentials, Solution, column_sums, sweep, write_labels, write_plan
+from pymim.ops.sinkhorn.steps import (
+    Potentials,
+    Solution,
+    column_sums,
+    sweep,
+    write_labels,
+    write_plan,
+)
 from pymim.ops.sinkhorn.symmetric import doubly_stochastic
 from pymim.ops.sinkhorn.transport import Options, labels, plan, potentials, solve
 

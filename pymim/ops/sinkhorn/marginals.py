@@ -59,7 +59,8 @@ def check_potentials(scores: Iterable[Tensor | None], *sides: tuple[Tensor, Tens
     for given in scores:
         _check_finite(given)
     reach = max(
-        float(potentials[~(wanted <= NOTHING)].abs().nan_to_num(torch.inf).max()) for potentials, wanted in sides
+        float(potentials[~(wanted <= NOTHING)].abs().nan_to_num(torch.inf).max())
+        for potentials, wanted in sides
     )
     if reach > most:
         kind = str(sides[0][0].dtype).removeprefix("torch.")
@@ -145,11 +146,17 @@ def _marginal(name: str, given: Tensor, like: Tensor) -> Tensor:
     s, n = like.shape
     if given.shape not in ((n,), (s, n)):
         shape = list(given.shape)
-        raise ValueError(f"sinkhorn: {name}: expected sums [{n}] or [{s} {n}], got {shape}; pass one for each")
+        raise ValueError(
+            f"sinkhorn: {name}: expected sums [{n}] or [{s} {n}], got {shape}; pass one for each"
+        )
     if given.device != like.device:
-        raise ValueError(f"sinkhorn: {name}: expected sums on {like.device}, got {given.device}; move them there")
+        raise ValueError(
+            f"sinkhorn: {name}: expected sums on {like.device}, got {given.device}; move them there"
+        )
     if not given.is_cuda and not (given >= 0).all():
-        raise ValueError(f"sinkhorn: {name}: expected sums of 0 or more, got a negative one or NaN; correct it")
+        raise ValueError(
+            f"sinkhorn: {name}: expected sums of 0 or more, got a negative one or NaN; correct it"
+        )
     return given.to(like.dtype).expand(s, n).contiguous()
 
 
@@ -166,9 +173,13 @@ def _check_totals(rows: Tensor, columns: Tensor) -> None:
 def check_schedule(function: str, iterations: int, tolerance: float) -> None:
     """Refuse iterations that never start or end, and a negative tolerance."""
     if operator.index(iterations) < 1:
-        raise ValueError(f"{function}: iterations: expected at least 1, got {iterations}; ask for more")
+        raise ValueError(
+            f"{function}: iterations: expected at least 1, got {iterations}; ask for more"
+        )
     if iterations > MOST_ITERATIONS:
-        raise ValueError(f"{function}: iterations: expected at most {MOST_ITERATIONS}, got {iterations}; lower it")
+        raise ValueError(
+            f"{function}: iterations: expected at most {MOST_ITERATIONS}, got {iterations}; lower it"
+        )
     if not tolerance >= 0:
         raise ValueError(
             f"{function}: tolerance: expected 0 or more, got {tolerance}; pass 0 for a fixed number of iterations"
@@ -180,7 +191,9 @@ def power(name: str, relax: float | None, epsilon: float) -> float:
     if relax is None:
         return 1.0
     if not relax > 0:
-        raise ValueError(f"sinkhorn: {name}: expected a positive number, got {relax}; pass None to meet the sums")
+        raise ValueError(
+            f"sinkhorn: {name}: expected a positive number, got {relax}; pass None to meet the sums"
+        )
     return relax / (relax + epsilon)
 
 

@@ -18,13 +18,22 @@ from torch import Tensor
 from pymim.ops.arrays import accepts_numpy
 from pymim.ops.sinkhorn.marginals import check_potentials, log_marginals, sum_over_ranks
 from pymim.ops.sinkhorn.scores import Product, apart, in_core, problems, shape_of
-from pymim.ops.sinkhorn.steps import Potentials, Schedule, column_sums, sweep, write_labels, write_plan
+from pymim.ops.sinkhorn.steps import (
+    Potentials,
+    Schedule,
+    column_sums,
+    sweep,
+    write_labels,
+    write_plan,
+)
 
 
 class Pieces:
     """Scores as chunks of rows on this rank, with the half-steps over all chunks and ranks."""
 
-    def __init__(self, scores: Tensor | Product, epsilon: float, group: dist.ProcessGroup | None) -> None:
+    def __init__(
+        self, scores: Tensor | Product, epsilon: float, group: dist.ProcessGroup | None
+    ) -> None:
         self._scores, self._epsilon = scores, epsilon
         self._group = group
         _, count, k = shape_of(*apart(scores))
@@ -43,7 +52,9 @@ class Pieces:
         rows = self._rows
         # All passes reuse one chunk's memory. Allocated again between results that stay, it would
         # rarely get the same block, and memory would fragment.
-        memory = self._memory = features.new_empty(s * rows * k) if self._memory is None else self._memory
+        memory = self._memory = (
+            features.new_empty(s * rows * k) if self._memory is None else self._memory
+        )
         for first in range(0, features.shape[1], rows):
             some = slice(first, first + rows)
             part = features[:, some]
@@ -52,10 +63,15 @@ class Pieces:
 
     def column_sums(self, row: Tensor, virtual: bool) -> Tensor:
         """Give the log-sums of all columns [S K]."""
-        parts = (column_sums(x, row[:, at].contiguous(), self._epsilon, virtual, p) for at, x, p in self._chunks())
+        parts = (
+            column_sums(x, row[:, at].contiguous(), self._epsilon, virtual, p)
+            for at, x, p in self._chunks()
+        )
         return self._combined(parts)
 
-    def sweep(self, row: Tensor, column: Tensor, log_rows: Tensor, power: float) -> tuple[Tensor, Tensor]:
+    def sweep(
+        self, row: Tensor, column: Tensor, log_rows: Tensor, power: float
+    ) -> tuple[Tensor, Tensor]:
         """Scale the rows, and give the new row potentials and the log-sums of all columns."""
         scaled = torch.empty_like(row)
 
@@ -70,12 +86,17 @@ class Pieces:
 
     def plan(self, row: Tensor, column: Tensor) -> Tensor:
         """Give the plan of this rank's rows [S B K]."""
-        parts = [write_plan(x, row[:, at].contiguous(), column, self._epsilon, p) for at, x, p in self._chunks()]
+        parts = [
+            write_plan(x, row[:, at].contiguous(), column, self._epsilon, p)
+            for at, x, p in self._chunks()
+        ]
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def labels(self, column: Tensor) -> Tensor:
         """Give the labels of this rank's rows [S B]."""
-        return torch.cat([write_labels(x, column, self._epsilon, p) for _, x, p in self._chunks()], 1)
+        return torch.cat(
+            [write_labels(x, column, self._epsilon, p) for _, x, p in self._chunks()], 1
+        )
 
     def _combined(self, parts: Iterator[Tensor]) -> Tensor:
         """Add the log-sums of chunks and ranks."""
@@ -93,7 +114,9 @@ class Pieces:
         return top + sum_over_ranks((log_sums - top).exp(), self._group).log()
 
 
-def iterate(pieces: Pieces, log_rows: Tensor, log_columns: Tensor, k: int, schedule: Schedule) -> list[Tensor]:
+def iterate(
+    pieces: Pieces, log_rows: Tensor, log_columns: Tensor, k: int, schedule: Schedule
+) -> list[Tensor]:
     """Run Sinkhorn's loop in half-steps: row, column, error [S], iterations [S]. All problems stop
     together.
 
@@ -117,7 +140,9 @@ def iterate(pieces: Pieces, log_rows: Tensor, log_columns: Tensor, k: int, sched
         scaled = column_step(log_sums)
         missed = torch.where(mass > 0, mass * torch.expm1(column - scaled).abs(), 0)
         error = missed.sum(1) / mass.sum(1)
-        stop = done == sweeps or (schedule.tolerance > 0 and bool((error <= schedule.tolerance).all()))
+        stop = done == sweeps or (
+            schedule.tolerance > 0 and bool((error <= schedule.tolerance).all())
+        )
         # Keep the old columns if the plan has to end with the row step.
         if not (stop and schedule.rows_last):
             column = scaled
@@ -143,7 +168,9 @@ def solve_in_steps(
     pieces = Pieces(scores, schedule.epsilon, group)
     row, column, error, count = iterate(pieces, *marginals, shape[2], schedule)
     check_potentials((values, prototypes), *zip((row, column), marginals, strict=True))
-    plan = pieces.plan(row, column) if want in ("plan", "solution") else row.new_empty(shape[0], 0, 0)
+    plan = (
+        pieces.plan(row, column) if want in ("plan", "solution") else row.new_empty(shape[0], 0, 0)
+    )
     labels = pieces.labels(column) if want == "labels" else count.new_empty(shape[0], 0)
     return plan, labels, row, column, error, count
 

@@ -30,7 +30,9 @@ def problems(scores: Tensor | Product) -> tuple[Tensor | Product, bool]:
     """
     values, prototypes = apart(scores)
     if isinstance(scores, Product) and prototypes is None:
-        raise TypeError("sinkhorn: prototypes: expected a tensor or array, got NoneType; pass the scores alone")
+        raise TypeError(
+            "sinkhorn: prototypes: expected a tensor or array, got NoneType; pass the scores alone"
+        )
     if values.ndim not in (2, 3):
         raise ValueError(
             f"sinkhorn: scores: expected [B K] or [S B K], got {values.ndim} axes, also of features; reshape them"
@@ -50,7 +52,9 @@ def _product(features: Tensor, prototypes: Tensor) -> Product:
         )
     dtype = torch.promote_types(features.dtype, prototypes.dtype)
     if not dtype.is_floating_point:
-        raise TypeError(f"sinkhorn: scores: expected features of dtype float32, got {dtype}; convert them first")
+        raise TypeError(
+            f"sinkhorn: scores: expected features of dtype float32, got {dtype}; convert them first"
+        )
     given = [each.detach().to(dtype).contiguous() for each in (features, prototypes)]
     features, prototypes = (each[None] if each.ndim == 2 else each for each in given)
     if len(prototypes) not in (1, len(features)):

@@ -46,7 +46,11 @@ class Schedule(NamedTuple):
 
 
 def _empty_columns(
-    scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False, prototypes: Tensor | None = None
+    scores: Tensor,
+    row: Tensor,
+    epsilon: float,
+    virtual: bool = False,
+    prototypes: Tensor | None = None,
 ) -> Tensor:
     s, _, k = shape_of(scores, prototypes)
     return row.new_empty(s, k + virtual)
@@ -54,7 +58,11 @@ def _empty_columns(
 
 @op("sinkhorn_columns", _empty_columns, public=True)
 def column_sums(
-    scores: Tensor, row: Tensor, epsilon: float, virtual: bool = False, prototypes: Tensor | None = None
+    scores: Tensor,
+    row: Tensor,
+    epsilon: float,
+    virtual: bool = False,
+    prototypes: Tensor | None = None,
 ) -> Tensor:
     """Give log sum_b exp(scores[s b k] / epsilon + row[s b]), [S K]; a virtual column of zero
     scores adds one.
@@ -65,7 +73,9 @@ def column_sums(
     return out
 
 
-def _empty_sweep(scores: Tensor, row: Tensor, column: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
+def _empty_sweep(
+    scores: Tensor, row: Tensor, column: Tensor, *rest: object
+) -> tuple[Tensor, Tensor]:
     return torch.empty_like(row), torch.empty_like(column)
 
 
@@ -123,7 +133,9 @@ def _empty_labels(scores: Tensor, *rest: object) -> Tensor:
 
 
 @op("sinkhorn_labels", _empty_labels, public=True)
-def write_labels(scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None) -> Tensor:
+def write_labels(
+    scores: Tensor, column: Tensor, epsilon: float, prototypes: Tensor | None = None
+) -> Tensor:
     """Give the column with the largest share of each row, int64 [S B], from the columns'
     potentials.
     """
@@ -140,4 +152,6 @@ def scratch(scores: Tensor, like: Tensor, width: int, prototypes: Tensor | None 
     Call it before allocating outputs: then the allocator can reuse its block for the next chunk.
     """
     s, b, _ = scores.shape
-    return like.new_empty(_core.sinkhorn.scratch(s, b, width, prototypes is not None, scores.is_cuda))
+    return like.new_empty(
+        _core.sinkhorn.scratch(s, b, width, prototypes is not None, scores.is_cuda)
+    )

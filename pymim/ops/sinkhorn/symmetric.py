@@ -7,7 +7,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pymim.ops.arrays import accepts_numpy
-from pymim.ops.sinkhorn.marginals import check_potentials, check_schedule, computed_dtype, sum_over_ranks
+from pymim.ops.sinkhorn.marginals import (
+    check_potentials,
+    check_schedule,
+    computed_dtype,
+    sum_over_ranks,
+)
 from pymim.ops.sinkhorn.pieces import Pieces
 from pymim.ops.sinkhorn.scores import Product, apart, problems
 from pymim.ops.sinkhorn.steps import Potentials, Solution
@@ -82,10 +87,15 @@ def _own_rows(like: Tensor, group: dist.ProcessGroup | None) -> tuple[slice, int
 
 def _check_symmetric(affinity: Tensor | Product, mine: slice, n: int) -> None:
     if isinstance(affinity, Product):
-        ours, square = affinity.features, affinity.prototypes.shape[:2] == (len(affinity.features), n)
+        ours, square = (
+            affinity.features,
+            affinity.prototypes.shape[:2] == (len(affinity.features), n),
+        )
         mirrored = affinity.prototypes[:, mine]
     else:
         ours, square = affinity[:, :, mine], affinity.shape[2] == n
         mirrored = ours.mT
     if not square or (not ours.is_cuda and not torch.equal(ours, mirrored)):
-        raise ValueError("doubly_stochastic: affinity: expected a symmetric one, got another; pass (A + A.mT) / 2")
+        raise ValueError(
+            "doubly_stochastic: affinity: expected a symmetric one, got another; pass (A + A.mT) / 2"
+        )

@@ -137,10 +137,14 @@ def _solve(
     domain: Domain = "auto",
 ) -> list[Tensor]:
     if domain not in ("auto", "log"):
-        raise ValueError(f'sinkhorn: domain: expected "auto" or "log", got {domain!r}; name one of them')
+        raise ValueError(
+            f'sinkhorn: domain: expected "auto" or "log", got {domain!r}; name one of them'
+        )
     for name, side in (("first", first), ("last", last)):
         if side not in ("rows", "columns"):
-            raise ValueError(f'sinkhorn: {name}: expected "rows" or "columns", got {side!r}; name one of them')
+            raise ValueError(
+                f'sinkhorn: {name}: expected "rows" or "columns", got {side!r}; name one of them'
+            )
     check_schedule("sinkhorn", iterations, tolerance)
     powers = power("row_relax", row_relax, epsilon), power("column_relax", column_relax, epsilon)
     schedule = Schedule(epsilon, iterations, tolerance, first == "rows", last == "rows", *powers)
