@@ -1,5 +1,7 @@
-"""CAPI's central claims, small: clusters make a better target than pixels, if no cluster may stand for a place
-(Darcet et al., 2025)."""
+"""Show CAPI's central claims, small (Darcet et al. 2025).
+
+Clusters are a better target than pixels, if no cluster may stand for a place.
+"""
 
 from pymim.compare import options, show
 

@@ -1,6 +1,9 @@
-"""DeepCluster's central claim, small: clusters of features that learn from clusters get better, epoch by epoch
-(Caron et al., ECCV 2018, figure 2), beside learning from clusters of random features, which stay as they are; and
-DeepCluster-v2 (Caron et al., NeurIPS 2020)."""
+"""Show DeepCluster's central claim, small (Caron et al. 2018, figure 2).
+
+Features that learn from their own clusters give better clusters epoch by epoch. Beside it:
+DeepCluster-v2 (Caron et al. 2020), and learning from clusters of random features, which stay as
+they are.
+"""
 
 import io
 from statistics import mean, stdev
@@ -63,8 +66,11 @@ def some(source, count, folder):
 
 
 def curve(folder, start, name, epoch):
-    """What a run says by that name, by epoch: probes when one ends, clusters when one begins. `start` is the run
-    whose untrained encoder was probed."""
+    """Return what a run reports under `name`, by epoch: probes when one ends, clusters when one
+    begins.
+
+    start: the run whose untrained encoder was probed.
+    """
     found = {
         row["step"] // epoch: row[name] for row in read(folder / "clusters.jsonl") if name in row
     }

@@ -1,5 +1,8 @@
-"""HPM's central claim, small: to hide what is predicted to be hard teaches more than to hide at random, and
-learning to predict it already helps (Wang et al., CVPR 2023)."""
+"""Show HPM's central claim, small (Wang et al. 2023).
+
+To hide patches that are predicted to be difficult teaches more than to hide at random; learning to
+predict the difficulty already helps.
+"""
 
 from pymim.compare import options, show
 

@@ -1,5 +1,7 @@
-"""SIGMA's central claim, small: a target that learns collapses under a squared error, and under swapped assignments
-does not (Salehi et al., 2024)."""
+"""Show SIGMA's central claim, small (Salehi et al. 2024).
+
+A target that learns collapses under a squared error, but not under swapped assignments.
+"""
 
 from pymim.compare import options, show
 from pymim.io.metrics import read

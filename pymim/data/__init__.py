@@ -15,6 +15,23 @@ from pymim.data.source import Sample, Source, Subset, Unreadable
 from pymim.data.videos import Clip, Videos
 
 __all__ = [
-    "Array", "Balanced", "Clip", "Digits", "Folder", "InTurn", "Loader", "MovingDigits", "Parquet",
-    "Sample", "Shuffled", "Source", "Subset", "Unreadable", "Videos", "describe", "load", "measured", "open",
-]  # fmt: skip
+    "Array",
+    "Balanced",
+    "Clip",
+    "Digits",
+    "Folder",
+    "InTurn",
+    "Loader",
+    "MovingDigits",
+    "Parquet",
+    "Sample",
+    "Shuffled",
+    "Source",
+    "Subset",
+    "Unreadable",
+    "Videos",
+    "describe",
+    "load",
+    "measured",
+    "open",
+]

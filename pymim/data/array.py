@@ -108,7 +108,8 @@ def file_of(path: str | Path | Files) -> Path:
         return Path(path)
     if len(path.names) != 1:
         raise DataError(
-            f"Array: path: expected one file for each split in {path.root}, got {', '.join(path.names)}; name one"
+            f"Array: path: expected one file for each split in {path.root}, got "
+            f"{', '.join(path.names)}; name one of them"
         )
     return path.root / path.names[0]
 
@@ -131,7 +132,8 @@ def labels_of(file: Path, rows: int | None = None) -> Labels | None:
     values = found.reshape(-1) if found.shape[1:] == (1,) else found
     if rows is not None and values.shape[:1] != (rows,):
         raise DataError(
-            f"Array: {where}: expected {rows} labels, one for each picture, got {list(found.shape)}; mend the file"
+            f"Array: {where}: expected {rows} labels, one for each picture, got "
+            f"{list(found.shape)}; correct the file"
         )
     return labels(values, f"Array: {where}")
 
@@ -144,7 +146,8 @@ def _pictures(file: Path) -> NDArray[Any]:
             if name is None:
                 found = ", ".join(arrays.files) or "none"
                 raise DataError(
-                    f"Array: path: expected an array {IMAGES[0]} in {file}, got {found}; rename one"
+                    f"Array: path: expected an array {IMAGES[0]} in {file}, got {found}; rename "
+                    "the array of pictures"
                 )
             pixels = member(file, arrays, name)
     else:
@@ -156,7 +159,8 @@ def _pictures(file: Path) -> NDArray[Any]:
         )
     if pixels.dtype.kind not in "biuf":
         raise DataError(
-            f"Array: path: expected numbers in {file}, got {pixels.dtype}; save it as uint8 or float32"
+            f"Array: path: expected numbers in {file}, got {pixels.dtype}; save them as uint8 or "
+            "float32"
         )
     return pixels
 

@@ -64,7 +64,8 @@ def whole(image: Tensor) -> Tensor:
     if image.is_floating_point() and not (finite := torch.isfinite(image)).all():
         count = int(finite.logical_not().sum())
         raise ValueError(
-            f"{count} of {image.numel()} numbers are infinite or not a number; fill them in the file"
+            f"{count} of {image.numel()} numbers are infinite or not a number; replace them in the "
+            "file"
         )
     return image
 

@@ -104,7 +104,7 @@ def label_column(names: Sequence[str], asked: str | None) -> str | None:
     """Return the column `asked`, or the first usual one. Raises: DataError if it is missing."""
     if asked is not None and asked not in names:
         raise DataError(
-            f"Parquet: label: expected one of {', '.join(names)}, got {asked}; name one of them"
+            f"Parquet: label: expected one of {', '.join(names)}, got {asked}; choose one of them"
         )
     return asked or next((name for name in LABELS if name in names), None)
 
@@ -166,7 +166,7 @@ def _one_each(column: Any, where: str, taken: str) -> Any:
         lengths.null_count or compute.min_max(lengths).as_py() != {"min": 1, "max": 1}
     ):
         raise DataError(
-            f"{where}: expected {taken}, got {_shown(column.type)}, several a row; make it one"
+            f"{where}: expected {taken}, got {_shown(column.type)}, several a row; keep one"
         )
     return pyarrow.chunked_array(
         [chunk.flatten() for chunk in column.chunks], column.type.value_type

@@ -75,7 +75,9 @@ def _mapped(path: Path) -> NDArray[np.generic]:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except ValueError as error:
-        raise ValueError(f"an .npy that is damaged, cut short or holds objects: {error}") from None
+        raise ValueError(
+            f"an .npy file that is damaged, is cut short or holds objects: {error}"
+        ) from None
 
 
 def _reason(error: Exception, blob: bytes) -> str:
@@ -89,7 +91,7 @@ def _reason(error: Exception, blob: bytes) -> str:
         words = " ".join((getattr(error, "strerror", None) or str(error)).split())
         return f"{kind}: {words}" if kind and words else words or "a file that is damaged"
     if isinstance(error, MemoryError):
-        return "too large for the memory"
+        return "expected a picture that fits into memory, got a larger one"
     return f"{kind or 'a file'} that is damaged ({type(error).__name__})"
 
 

@@ -49,7 +49,8 @@ class Digits:
         if background not in BACKGROUNDS:
             choices = ", ".join(BACKGROUNDS)
             raise ValueError(
-                f"Digits: background: expected one of {choices}, got {background!r}; name one of them"
+                f"Digits: background: expected one of {choices}, got {background!r}; choose one of "
+                "them"
             )
         self.classes: list[str] | None = [str(digit) for digit in range(10)]
         self.background, self.size = background, size

@@ -56,7 +56,8 @@ def files_of(path: str | Path | Files, suffixes: tuple[str, ...], kind: str, ite
     if not path.names:
         left = f" ({left_out(path)})" if path.left else ""
         raise DataError(
-            f"{kind}: path: expected {items} in {path.root}, got none{left}; it looks for {' '.join(suffixes)}"
+            f"{kind}: path: expected {items} in {path.root}, got none{left}; add files of the "
+            f"types {' '.join(suffixes)}, or name another folder"
         )
     return path
 
@@ -67,5 +68,8 @@ def unclassed(files: Files) -> str:
     if not tops:
         return "no classes, as there are no folders"
     if len(tops) == 1:
-        return f"no classes, as all folders lie in one, {tops[0]}: to make classes of what it holds, name it"
-    return f"no classes, as most files lie beside the folders ({len(tops)})"
+        return (
+            f"no classes, as all folders are in one, {tops[0]}: name that one to use the folders "
+            "in it as classes"
+        )
+    return f"no classes, as most files are not in one of the {len(tops)} folders"

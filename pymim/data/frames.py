@@ -205,10 +205,13 @@ def _spans(frames: Iterator[tuple[Any, float | None]]) -> Iterator[tuple[Any, fl
         if at is not None:
             if time < at:
                 raise ValueError(
-                    f"its times go back, from {at:.2f} to {time:.2f} s; encode it again, as .mkv or .mp4"
+                    f"expected frame times that increase, got {time:.2f} s after {at:.2f} s; "
+                    "encode the video again, as .mkv or .mp4"
                 )
             yield before, (at + time) / 2
         before, at = frame, time
     if at is None:
-        raise ValueError("expected frames with times, got none; encode it again, as .mkv or .mp4")
+        raise ValueError(
+            "expected frames with times, got none; encode the video again, as .mkv or .mp4"
+        )
     yield before, at + MISSING

@@ -30,8 +30,8 @@ class Labels(NamedTuple):
         others = [name for name in present if name not in set(names)]
         if present and len(others) == len(present):
             raise DataError(
-                f"data.open: {where}: expected the training set's classes ({some(names)}), got others "
-                f"({some(present)}); name them the same"
+                f"data.open: {where}: expected classes of the training set ({some(names)}), got "
+                f"only others ({some(present)}); give the classes of both sets the same names"
             )
         numbered = {name: number for number, name in enumerate([*names, *others])}
         table = np.array([numbered.get(name, NONE) for name in self.names] + [NONE], np.int64)
@@ -104,8 +104,8 @@ def _numbers(values: NDArray[Any], where: str, names: Sequence[str] | None) -> L
     largest = int(known.max())
     if names is not None and largest >= len(names):
         raise DataError(
-            f"{where}: expected labels below {len(names)}, the number of names in the metadata, got {largest}; "
-            "mend the metadata"
+            f"{where}: expected labels below {len(names)}, the number of names in the metadata, "
+            f"got {largest}; correct the metadata"
         )
     if names is None and largest >= max(LARGEST, len(values)):
         ids, numbers = np.unique(known, return_inverse=True)

@@ -76,7 +76,8 @@ class Loader:
         share(self, tolerate=tolerate)
         if batch % world:
             raise ValueError(
-                f"Loader: batch: expected a multiple of {world} processes, got {batch}; change either"
+                f"Loader: batch: expected a multiple of the number of processes, {world}, got "
+                f"{batch}; change one of them"
             )
         self.source = opening.training_set(source, channels, clip)
         self.workers = default_workers(self.source) if workers is None else workers
@@ -152,7 +153,8 @@ class Loader:
         showing = [view for view in self.views if hasattr(view, "pair")]
         if not showing:
             raise ConfigError(
-                "Loader: views: expected one that shows partners, got none; add views.Partner to data.Loader.views"
+                "Loader: views: expected one that shows partners, got none; add views.Partner to "
+                "data.Loader.views"
             )
         count = len(self.source)
         if (
@@ -163,8 +165,9 @@ class Loader:
             or table.max() >= count
         ):
             raise ValueError(
-                f"Loader.pair: table: expected numbers of pictures [{count} k], 0 to {count - 1}, got "
-                f"{list(table.shape)}, {table.min(initial=0)} to {table.max(initial=0)}; make one row a picture"
+                f"Loader.pair: table: expected numbers of pictures [{count} k], 0 to {count - 1}, "
+                f"got {list(table.shape)}, {table.min(initial=0)} to {table.max(initial=0)}; give "
+                "each picture one row"
             )
         for view in showing:
             view.pair(table)
@@ -189,8 +192,9 @@ class Loader:
         self.broken |= broken
         if len(self.broken) > self.limit:
             raise DataError(
-                f"Loader: source: expected at most {self.limit} broken of {len(self.source)} pictures, got "
-                f"{listed(self.broken)}; mend or remove them, or raise data.Loader.tolerate"
+                f"Loader: source: expected at most {self.limit} broken of {len(self.source)} "
+                f"pictures, got {listed(self.broken)}; repair or remove them, or raise "
+                "data.Loader.tolerate"
             )
 
     def _made(self, first: int, last: int) -> Generator[Made]:

@@ -114,13 +114,14 @@ def _check_like(views: Sequence[View], number: int) -> None:
             f"an earlier view, 0 to {number - 1}" if number else "None, as it is the first view"
         )
         raise ValueError(
-            f"Loader: views: expected {kind}.like of view {number} to be {wanted}, got {like}; reorder"
+            f"Loader: views: expected {kind}.like of view {number} to be {wanted}, got {like}; "
+            "change like, or the order of the views"
         )
     if not hasattr(views[like], "drawn"):
         other = type(views[like]).__name__
         raise ValueError(
-            f"Loader: views: expected view {like} to draw first and show then, as {kind}.like names it, got "
-            f"{other}; give it `drawn` and `show` (pymim.views.view.View)"
+            f"Loader: views: expected view {like} to have the methods `drawn` and `show`, as "
+            f"{kind}.like names it, got {other}; add them (see pymim.views.view.Pretrain)"
         )
 
 

@@ -71,8 +71,8 @@ class Memory:
             return
         self.warned = True
         log.warning(
-            "%s is %s %s, the others are uint8 %s: what is not like them is read from its file each time, by one "
-            "thread unless data.Loader.workers is set",
+            "%s is %s %s, the others are uint8 %s: pictures unlike the others are not kept in "
+            "memory but read each time, by one thread unless data.Loader.workers is set",
             self.path(index),
             str(image.dtype).removeprefix("torch."),
             list(image.shape),

@@ -53,9 +53,9 @@ def measured(
         return known
     if isinstance(source, str) and source in opening.NAMES:
         return source
-    return (
-        "none" if torch.get_default_device().type == "meta" else _measured(source, channels, clip)
-    )  # type: ignore[arg-type]
+    if torch.get_default_device().type == "meta":
+        return "none"
+    return _measured(source, channels, clip)  # type: ignore[arg-type]
 
 
 @functools.lru_cache(maxsize=1)  # all views of a run share one measurement
@@ -82,8 +82,8 @@ def statistics(source: Source, pictures: int = 5000) -> Statistics:
     for channel, mean in enumerate(found.mean.tolist()):
         if found.constant[channel] and World.current().leads:
             print(  # noqa: T201
-                f"statistics: channel {channel} of {len(found.mean)} (from 0) is constant, {mean:.4g} in all "
-                "pixels: its mean is subtracted, and it is not scaled",
+                f"statistics: channel {channel} of {len(found.mean)} (counted from 0) is constant, "
+                f"{mean:.4g} in all pixels: its mean is subtracted, and it is not scaled",
                 file=sys.stderr,
             )
     deviations = torch.where(found.constant, 1.0, found.deviation).tolist()
@@ -110,7 +110,8 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
         images, index, broken = read(source, some, limit=len(some) - 1)
         if images is None:
             raise DataError(
-                f"statistics: source: expected pictures, got {listed(broken)}; mend or remove them"
+                f"statistics: source: expected pictures, got {listed(broken)}; repair or remove "
+                "them"
             )
         rows += [
             _moments(image, source.path(i)) for image, i in zip(images, index.tolist(), strict=True)
@@ -137,7 +138,7 @@ def _moments(image: Tensor, path: str) -> Tensor:
         wrong = values[~values.isfinite()]
         got = f"{wrong[0]:g}" if len(wrong) else "values whose square is not"
         raise DataError(
-            f"statistics: {path}: expected finite pixels, got {got}; mend or remove the picture"
+            f"statistics: {path}: expected finite pixels, got {got}; repair or remove the picture"
         )
     return found
 

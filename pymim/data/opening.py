@@ -46,7 +46,7 @@ def open(
     """
     if split not in ("train", "test"):
         raise ValueError(
-            f"data.open: split: expected train or test, got {split!r}; name one of them"
+            f"data.open: split: expected train or test, got {split!r}; choose one of them"
         )
     if callable(data):
         made = data(split=split)
@@ -88,12 +88,13 @@ def _there(data: str | Path) -> Path:
         path.stat()
     except (OSError, ValueError) as error:
         why = (
-            "see its spelling"
+            "check the spelling"
             if isinstance(error, FileNotFoundError)
             else str(getattr(error, "strerror", error))
         )
         raise DataError(
-            f"data.open: data: expected a file, a folder or one of {', '.join(NAMES)}, got {data}; {why}"
+            f"data.open: data: expected a file, a folder or one of {', '.join(NAMES)}, got {data}; "
+            f"{why}"
         ) from None
     return path
 

@@ -58,7 +58,8 @@ class Balanced:
         """
         if not (groups >= 0).any():
             raise ValueError(
-                "Balanced: groups: expected a picture in a group, got none; label one with 0 or more"
+                "Balanced: groups: expected a picture in a group, got none; give at least one "
+                "picture a group of 0 or more"
             )
         self.groups, self._made = groups, None
 

@@ -46,7 +46,8 @@ class Parquet:
         rows = [row for shard in shards for row in shard.pictures]
         if not rows:
             raise DataError(
-                f"Parquet: path: expected pictures in {self.files[0]}, got no rows; choose another file"
+                f"Parquet: path: expected pictures in {self.files[0]}, got no rows; choose another "
+                "file"
             )
         self.ends = np.cumsum([0] + [len(file or b"") for file, _ in rows], dtype=np.int64)
         self.blob = np.frombuffer(b"".join(file or b"" for file, _ in rows), np.uint8)
@@ -75,7 +76,7 @@ class Parquet:
     def _file(self, index: int) -> bytes | Path:
         if index not in self.names:
             if self.ends[index] == self.ends[index + 1]:
-                raise ValueError("no picture in this row")
+                raise ValueError("expected a picture, got an empty row")
             return self.blob[self.ends[index] : self.ends[index + 1]].tobytes()
         file = int(np.searchsorted(self.firsts, index, "right")) - 1
         return inside(self.files[file].parent, self.names[index])
@@ -90,12 +91,12 @@ def _columns(shards: Sequence[Shard]) -> tuple[str, ...]:
     if len(named) > 1:
         (first, file), (other, another) = list(named.items())[:2]
         raise DataError(
-            f"Parquet: path: expected pictures in one column, got {first} in {file} and {other} in {another}; "
-            "rename one"
+            f"Parquet: path: expected pictures in one column, got {first} in {file} and {other} in "
+            f"{another}; give both columns one name"
         )
     left = sorted({name for shard in shards for name in shard.columns[1:]})
     return (
-        (f"the column {next(iter(named))} is of the pictures, and {', '.join(left)} is not read",)
+        (f"pictures are read from the column {next(iter(named))}, not from {', '.join(left)}",)
         if left
         else ()
     )

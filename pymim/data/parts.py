@@ -42,7 +42,7 @@ class Part:
         own = (source.classes or [])[len(classes) :] if classes else []
         if own:
             count = f"{len(own)} classes" if len(own) > 1 else "class"
-            note = f"{count} of no training picture: {', '.join(own[:4])}"
+            note = f"{count} without a training picture: {', '.join(own[:4])}"
             source.about = replace(source.about, notes=(*source.about.notes, note))
         return source
 
@@ -83,7 +83,8 @@ def parts(path: Path) -> Parts:
         return _of_folder(walk(path))
     if not path.is_file():
         raise DataError(
-            f"data.open: data: expected a file or a folder, got {path}, which is neither; see what it is"
+            f"data.open: data: expected a file or a folder, got {path}, which is neither; name "
+            "another path"
         )
     kind = _kind(path.name)
     if kind is None:

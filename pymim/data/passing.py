@@ -57,8 +57,9 @@ def _fill(file: BinaryIO, packed: _Packed) -> None:
     except OSError as error:
         file.close()
         raise DataError(
-            f"Loader: workers: expected room for a batch of {packed.size:,} bytes, got: {error.strerror}; lower "
-            "data.Loader.prefetch, set TMPDIR to a folder with room, or data.Loader.workers = 0"
+            f"Loader: workers: expected room for a batch of {packed.size:,} bytes, got: "
+            f"{error.strerror}; lower data.Loader.prefetch, set TMPDIR to a folder with room, or "
+            "set data.Loader.workers = 0"
         ) from error
 
 

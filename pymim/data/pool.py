@@ -41,8 +41,8 @@ class Wait:
         now = time.monotonic()
         if now - self.began >= self.most:
             raise DataError(
-                f"Loader: {self.what}: expected within {self.most:g} s, got nothing: {state}; see what the storage "
-                "does, or raise data.Loader.patience"
+                f"Loader: {self.what}: expected it within {self.most:g} s, got nothing: {state}; "
+                "check the storage, or raise data.Loader.patience"
             )
         if now - self.reported >= self.every:
             self.reported = now
@@ -95,11 +95,11 @@ class Worker:
         who = f"Loader: worker {self.number} (process {self.process.pid})"
         if code == -signal.SIGKILL:
             return (
-                f"{who} was killed before {what} was made, as the system does where memory is short; lower "
-                "data.Loader.workers or data.Loader.prefetch, or free memory"
+                f"{who} was killed before it made {what}, probably because the machine ran out of "
+                "memory; lower data.Loader.workers or data.Loader.prefetch, or free memory"
             )
         how = f"by {signal.Signals(-code).name}" if code and code < 0 else f"with exit code {code}"
-        return f"{who} ended {how} before {what} was made; data.Loader.workers = 0 shows where"
+        return f"{who} ended {how} before it made {what}; set data.Loader.workers = 0 to see why"
 
 
 def made(

@@ -41,7 +41,8 @@ def fits(width: int, height: int) -> None:
     """
     if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
         raise ValueError(
-            f"{width} x {height} pixels, more than {Image.MAX_IMAGE_PIXELS}; cut it into tiles"
+            f"expected at most {Image.MAX_IMAGE_PIXELS} pixels, got {width} x {height}; cut the "
+            "picture into tiles"
         )
 
 
@@ -54,7 +55,7 @@ def raster(file: bytes, channels: int) -> NDArray[Any]:
         _refuse_cut(image)
         # The further pictures of an MPO are for depth, not an animation.
         if image.format != "MPO" and getattr(image, "is_animated", False):
-            say_once("of an animation (%s) the first frame is the picture", str(image.format))
+            say_once("only the first frame of an animation (%s) is used", str(image.format))
         return pixels(image, channels)
 
 
@@ -81,7 +82,9 @@ def needed(name: str, what: str) -> Any:
     try:
         return __import__(name)
     except ImportError:
-        raise ValueError(f"{what} need {name}; pip install 'pymim[deep]'") from None
+        raise ValueError(
+            f"expected {name}, which {what} need, got none; pip install 'pymim[deep]'"
+        ) from None
 
 
 def _orientation(image: Image.Image) -> Turn:
@@ -114,7 +117,7 @@ def _deep_png(file: bytes, image: Image.Image) -> bool:
 
 
 def _deep(file: bytes, channels: int) -> Planes:
-    rows = needed("imagecodecs", "16 bits with colour or alpha").png_decode(file)
+    rows = needed("imagecodecs", "PNGs of 16 bits with colour or alpha").png_decode(file)
     rows = rows[..., None] if rows.ndim == 2 else rows
     return as_seen(to_bits(rows.transpose(2, 0, 1)), channels, alpha=rows.shape[2] in (2, 4))
 
@@ -125,5 +128,6 @@ def _refuse_cut(image: Any) -> None:
         given = image.tile[0][3]
         if isinstance(given, tuple) and isinstance(given[-1], int) and given[-1] > 255:
             raise ValueError(
-                f"a PPM with values up to {given[-1]}, of which 8 bits would be left; save it as PNG"
+                f"expected a PPM with values up to 255, got up to {given[-1]}, which would be cut "
+                "to 8 bits; save it as PNG"
             )

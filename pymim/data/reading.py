@@ -59,7 +59,9 @@ def _decode(source: Source, index: NDArray[np.int64], moments: Moments, done: Do
 
 def _one(source: Source, index: int, moment: float | None) -> Tensor:
     try:
-        return source[index].image if moment is None else source.clip(index, moment)  # type: ignore[attr-defined]
+        if moment is None:
+            return source[index].image
+        return source.clip(index, moment)  # type: ignore[attr-defined, no-any-return]
     except Unreadable as error:
         raise Unreadable(index, error.reason) from None
     except Exception as error:
@@ -81,11 +83,12 @@ def _told(error: Exception, where: str) -> PymimError:
         return error
     if isinstance(error, MemoryError):
         return OutOfMemory(
-            f"Loader: {where}: out of memory while it was read; lower data.Loader.workers"
+            f"Loader: {where}: ran out of memory while reading it; lower data.Loader.workers"
         )
     words = " ".join(str(error).split())
     return DataError(
-        f"Loader: {where}: expected a picture, got {type(error).__name__}: {words}; mend the source"
+        f"Loader: {where}: expected a picture, got {type(error).__name__}: {words}; correct the "
+        "source"
     )
 
 

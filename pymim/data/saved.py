@@ -36,7 +36,9 @@ def loaded(file: Path, mapped: bool = False) -> NDArray[Any]:
     """Read or map the array of an .npy file. Raises: DataError."""
     found = _load(file, "r" if mapped else None)
     if not isinstance(found, np.ndarray):
-        raise DataError(f"Array: path: expected one array in {file}, got several; call it .npz")
+        raise DataError(
+            f"Array: path: expected one array in {file}, got several; rename the file to .npz"
+        )
     return found
 
 
@@ -44,7 +46,9 @@ def archive(file: Path) -> Any:
     """Open an .npz file. Raises: DataError."""
     found = _load(file)
     if isinstance(found, np.ndarray):
-        raise DataError(f"Array: path: expected named arrays in {file}, got one; call it .npy")
+        raise DataError(
+            f"Array: path: expected named arrays in {file}, got one; rename the file to .npy"
+        )
     return found
 
 
@@ -69,7 +73,7 @@ def member(file: Path, arrays: Any, name: str) -> NDArray[Any]:
     except BROKEN as error:
         raise _broken(file / name, error) from None
     if not isinstance(found, np.ndarray):  # bytes that are no array's
-        raise _broken(file / name, ValueError("no array of numpy's"))
+        raise _broken(file / name, ValueError("it is not a numpy array"))
     return found
 
 
@@ -77,11 +81,12 @@ def _broken(file: Path, error: Exception) -> DataError:
     """Write the fault in our words: numpy advises to unpickle, which would run the file's code."""
     words = str(error) or type(error).__name__
     if isinstance(error, MemoryError):
-        words = "it says to be larger than the memory"
+        words = "its header claims more than the memory holds"
     elif "pickle" in words or "Python objects" in words:
-        words = "neither numbers nor text, or no file of numpy's"
+        words = "it holds neither numbers nor text, or is not a numpy file"
     elif "mmap" in words or "reshape" in words or "EOF" in words:
         words = "it is cut short"
     return DataError(
-        f"Array: path: expected an array in {file}, got what cannot be read: {words}; save it again"
+        f"Array: path: expected an array in {file}, got a file that cannot be read: {words}; save "
+        "it again"
     )

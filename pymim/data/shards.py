@@ -84,8 +84,9 @@ def _refuse_orders(named: Sequence[Shard], other: Shard) -> None:
     another = next((shard for shard in named if shard.names != named[0].names), None)
     if numbers and another is not None:
         raise DataError(
-            f"Parquet: {other.file}: expected names of its labels, as those of {named[0].file} and {another.file} "
-            "are numbered in different ways, got none; write them in its metadata, or labels as words"
+            f"Parquet: {other.file}: expected names of its classes, as {named[0].file} and "
+            f"{another.file} number theirs differently, got none; write the names in its metadata, "
+            "or write labels as words"
         )
 
 
@@ -129,7 +130,9 @@ def _opened(file: Path) -> Iterator[Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise DataError(f"{file}: needs pyarrow; pip install 'pymim[parquet]'") from None
+        raise DataError(
+            f"Parquet: {file}: expected pyarrow, got none; pip install 'pymim[parquet]'"
+        ) from None
     try:
         with parquet.ParquetFile(file) as opened:
             yield opened
@@ -156,10 +159,11 @@ def _pictures(file: Path, opened: Any) -> list[Encoded]:
         found = ", ".join(
             f"{n}: {str(k)[:60]}" for n, k in zip(schema.names, schema.types, strict=True)
         )
-        missing = "" if first is None else f"; {name} names no file beside it, such as {first[:80]}"
+        missing = "" if first is None else f" ({name} names {first[:80]}, which is not there)"
         raise DataError(
-            f"Parquet: path: expected a column struct<bytes, path> in {file}, or one of binary values or of paths "
-            f"relative to it, got {found}{missing}; save the pictures in the Hugging Face layout"
+            f"Parquet: path: expected a column struct<bytes, path> in {file}, or one of binary "
+            f"values or of paths relative to it, got {found}{missing}; save the pictures in the "
+            "Hugging Face layout"
         )
     return rows
 
@@ -168,8 +172,8 @@ def _refuse_choice(file: Path, names: Sequence[str]) -> None:
     """Refuse several columns of pictures if none has a usual name. Raises: DataError."""
     if len(names) > 1 and names[0] not in ENCODED:
         raise DataError(
-            f"Parquet: path: expected one column of pictures in {file}, or one called {PICTURES[0]}, got "
-            f"{', '.join(names)}; rename the one to train on"
+            f"Parquet: path: expected one column of pictures in {file}, or one called "
+            f"{PICTURES[0]}, got {', '.join(names)}; rename the one to train on"
         )
 
 
@@ -189,5 +193,5 @@ def inside(folder: Path, name: str) -> Path:
     if not path.is_relative_to(os.path.normpath(folder)):
         raise ValueError(f"expected a file below {folder}, got {name}")
     if not path.is_file():
-        raise ValueError(f"no bytes, and no file {path}")
+        raise ValueError(f"expected bytes or a file, got neither: there is no file {path}")
     return path

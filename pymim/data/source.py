@@ -83,8 +83,8 @@ def noted(source: Source, index: NDArray[np.int64]) -> dict[str, Tensor]:
     for name, value in notes.items():
         if not value.ndim or len(value) != len(index):
             raise DataError(
-                f"{type(source).__name__}.notes: {name}: expected one row for each of {len(index)} pictures, got "
-                f"{list(value.shape)}; give it a first axis of pictures"
+                f"{type(source).__name__}.notes: {name}: expected one row for each of {len(index)} "
+                f"pictures, got {list(value.shape)}; make pictures the first axis"
             )
     return notes
 
@@ -131,7 +131,8 @@ class VideoSubset(Subset):
 
     def clip(self, index: int, moment: float) -> Tensor:
         """Decode a clip of video `index`, uint8 [C T H W]; moment on [0, 1) chooses its start."""
-        return self.source.clip(int(self.ids[index]), moment)  # type: ignore[attr-defined, no-any-return]
+        number = int(self.ids[index])
+        return self.source.clip(number, moment)  # type: ignore[attr-defined, no-any-return]
 
 
 def subset(source: Source, ids: Sequence[int] | NDArray[np.int64]) -> Subset:

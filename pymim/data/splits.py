@@ -67,14 +67,16 @@ def by_shards(names: Sequence[str]) -> Groups:
             )
     if len(groups) > 1 and TRAIN not in groups and all(split in groups for split in HELD_OUT):
         raise DataError(
-            f"data.open: data: expected a file for training beside {', '.join(names[:4])}, got none; name one file"
+            f"data.open: data: expected a training file beside {', '.join(names[:4])}, got none; "
+            "name one file"
         )
     if TRAIN not in groups or len(groups) < 2:
         return {TRAIN: list(names)}
     if len(configurations) > 1:
         raise DataError(
             f"data.open: data: expected files of one configuration, got {len(configurations)}: "
-            f"{', '.join(name or './' for name in sorted(configurations))}; name one file or one folder"
+            f"{', '.join(name or './' for name in sorted(configurations))}; name one file or one "
+            "folder"
         )
     return groups
 
@@ -174,8 +176,8 @@ def _folder_groups(names: Sequence[str]) -> Groups:
 def _only(split: str, names: Sequence[str], files: Files) -> str:
     if len(names) != 1:
         raise DataError(
-            f"data.open: data: expected one folder of the {split} split in {files.root}, got {', '.join(names)}; "
-            "put them into one, or name one"
+            f"data.open: data: expected one folder of the {split} split in {files.root}, got "
+            f"{', '.join(names)}; put them into one, or name one of them"
         )
     return names[0]
 
@@ -196,8 +198,9 @@ def _refuse_mixed(files: Files, tops: Sequence[str]) -> None:
         )
         if len(again) > 1:
             raise DataError(
-                f"data.open: data: expected {top} beside a folder of another split in {files.root}, got it beside "
-                f"{', '.join(sorted(again)[:4])}, which it holds too; move these into a folder train"
+                f"data.open: data: expected {top} beside a folder of another split in "
+                f"{files.root}, got it beside {', '.join(sorted(again)[:4])}, which it contains "
+                "too; move these into a folder train"
             )
 
 

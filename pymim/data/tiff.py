@@ -67,17 +67,17 @@ def _pages(image: Any) -> int:
 
 
 def _any(file: bytes, channels: int) -> Planes:
-    library = needed("tifffile", "several pages, or bands of more than 8 bits,")
+    library = needed("tifffile", "TIFFs with several pages or bands of more than 8 bits")
     with library.TiffFile(io.BytesIO(file)) as opened_file:
         series = [
             one for one in opened_file.series if not int(one.keyframe.subfiletype) & SMALLER_OR_MASK
         ]
         if not series:
-            raise ValueError("expected a page, got none; it may be cut short")
+            raise ValueError("expected a page, got none; the file may be cut short")
         if len(series) > 1:
             shapes = ", ".join(str(list(one.shape)) for one in series)
             raise ValueError(
-                f"expected pages of one size, got {shapes}; save one picture in a file"
+                f"expected pages of one size, got {shapes}; save each picture as a file"
             )
         return _planes(series[0], channels)
 
@@ -86,14 +86,14 @@ def _planes(series: Any, channels: int) -> Planes:
     page, axes = series.keyframe, series.axes
     fits(page.imagewidth, page.imagelength)
     if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR):
-        raise ValueError(f"expected grey or RGB, got {page.photometric.name}; convert it")
+        raise ValueError(f"expected grey or RGB, got {page.photometric.name}; convert the picture")
     extra = tuple(page.extrasamples)
     count = int(np.prod(series.shape)) // (page.imagewidth * page.imagelength)
     alpha = count == len(extra) + (3 if page.photometric == RGB else 1) and extra in ((1,), (2,))
     if len(series) > 1 and count != channels:
         raise ValueError(_mismatch(len(series), count, channels))
     if len(series) > 1:
-        say_once("a TIFF of %d pages is one picture, its pages are its channels", len(series))
+        say_once("the %d pages of a TIFF are read as the channels of one picture", len(series))
     order = [
         *(n for n, axis in enumerate(axes) if axis not in "SYX"),
         *(axes.index(a) for a in "SYX" if a in axes),
@@ -108,8 +108,8 @@ def _planes(series: Any, channels: int) -> Planes:
 
 def _mismatch(pages: int, count: int, channels: int) -> str:
     return (
-        f"expected {channels} channels, got {pages} pages of {count // pages}; set CHANNELS={count}, or save each "
-        "page as a file"
+        f"expected {channels} channels, got {pages} pages of {count // pages}; set "
+        f"CHANNELS={count}, or save each page as a file"
     )
 
 

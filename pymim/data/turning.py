@@ -58,7 +58,8 @@ def by_matrix(matrix: bytes | None) -> Turn:
         return Turn(rows=d < 0, columns=a < 0)
     if turned == (QUARTER, QUARTER) and straight == (0, 0):
         return Turn(swap=True, rows=b < 0, columns=c < 0)
+    shown = [round(number / QUARTER, 2) for number in (a, b, c, d)]
     raise ValueError(
-        f"it is to be shown by the matrix {[round(x / QUARTER, 2) for x in (a, b, c, d)]}, which is no turn by "
-        "quarters; encode it as it is to be seen"
+        f"expected a display matrix that turns by quarters, got {shown}; encode the video again, "
+        "turned"
     )

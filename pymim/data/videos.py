@@ -92,7 +92,8 @@ class Videos:
         self.form, self.threads = clip or Clip(), threads
         if channels not in FORMATS:
             raise DataError(
-                f"Videos: channels: expected 1 or 3, got {channels}; videos have grey or colour"
+                f"Videos: channels: expected 1 or 3, got {channels}; set it to 1 for grey, 3 for "
+                "colour"
             )
         self.format = FORMATS[channels]
         self.lines: dict[int, Timeline] = {}  # of the videos that were read

@@ -81,15 +81,16 @@ class _Walk:
             except OSError as error:
                 if not folder:
                     raise DataError(
-                        f"data.open: data: expected a folder that can be read, got {self.root}: {error.strerror}; "
-                        "see its permissions"
+                        f"data.open: data: expected a folder that can be read, got {self.root}: "
+                        f"{error.strerror}; check its permissions"
                     ) from None
                 self._leave(UNREADABLE, f"{folder}: {error.strerror}")
         left = {reason: tuple(sorted(names)) for reason, names in self.left.items()}
         return Files(self.root, sorted(self.names), left)
 
     def _read(self, folder: str) -> None:
-        path = os.path.join(self.root, folder)  # noqa: PTH118 - a Path for each of a million files takes long
+        # Not a Path: to make one for each of a million files takes long.
+        path = os.path.join(self.root, folder)  # noqa: PTH118
         identity = _identity(path)
         if identity in self.seen:
             self._leave(SEEN, folder)

@@ -111,8 +111,9 @@ def _copied(make: bytes) -> Any:
 
 def _uncopied(error: Exception) -> DataError:
     return DataError(
-        f"Loader: workers: expected a source, views and an order that can be pickled, as workers get copies, got: "
-        f"{error}; define their classes in a module, or set data.Loader.workers = 0"
+        f"Loader: workers: expected a source, views and an order that can be pickled, as workers "
+        f"get copies, got: {error}; define their classes in a module, or set "
+        "data.Loader.workers = 0"
     )
 
 

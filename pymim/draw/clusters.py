@@ -77,7 +77,7 @@ def _spread(colours: Tensor, grid: Grid, patch: tuple[int, ...]) -> Tensor:
 
 
 def _colour(number: int) -> tuple[float, float, float]:
-    """Give one of matplotlib's twenty colours, strong ones first; then hues a golden angle apart."""
+    """Give one of matplotlib's twenty colours, strong ones first, then hues by the golden angle."""
     if number < 20:
         red, green, blue, _ = colormaps["tab20"](2 * number if number < 10 else 2 * number - 19)
         return red, green, blue

@@ -38,8 +38,9 @@ def svg(root: Node, cost: Cost, title: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>'
-        f'<text x="{MARGIN}" y="{MARGIN + 4}" font-size="16" font-weight="bold">{escape(title)}</text>'
-        f'<text x="{MARGIN}" y="{MARGIN + 22}" font-size="11" fill="#555">{escape(summary(cost))}</text>'
+        f'<text x="{MARGIN}" y="{MARGIN + 4}" font-size="16" font-weight="bold">'
+        f'{escape(title)}</text><text x="{MARGIN}" y="{MARGIN + 22}" font-size="11" fill="#555">'
+        f"{escape(summary(cost))}</text>"
         f"{''.join(parts)}</svg>\n"
     )
 
@@ -60,7 +61,8 @@ def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
     x1, y1 = start[0] + BOX, start[1] + 24
     x2, y2 = end[0], end[1] + 24
     middle = (x1 + x2) / 2
-    return f'<path d="M{x1} {y1:.0f} C{middle} {y1:.0f} {middle} {y2:.0f} {x2} {y2:.0f}" fill="none" stroke="#999"/>'
+    curve = f"M{x1} {y1:.0f} C{middle} {y1:.0f} {middle} {y2:.0f} {x2} {y2:.0f}"
+    return f'<path d="{curve}" fill="none" stroke="#999"/>'
 
 
 def _box(node: Node, x: float, y: float) -> str:
@@ -79,9 +81,12 @@ def _box(node: Node, x: float, y: float) -> str:
         (node.shapes or node.file, 9, "normal", "#666"),
     ]
     texts = "".join(
-        f'<text x="{x + 8}" y="{y + 15 + 14 * i:.0f}" font-size="{size}" font-weight="{weight}" fill="{colour}">'
-        f"{escape(text[:44])}<title>{escape(text)}</title></text>"
+        f'<text x="{x + 8}" y="{y + 15 + 14 * i:.0f}" font-size="{size}" font-weight="{weight}" '
+        f'fill="{colour}">{escape(text[:44])}<title>{escape(text)}</title></text>'
         for i, (text, size, weight, colour) in enumerate(lines)
     )
     fill = COLOURS.get(stage, "#f8fafc")
-    return f'<g><rect x="{x}" y="{y:.0f}" width="{BOX}" height="50" rx="7" fill="{fill}" stroke="#bbb"/>{texts}</g>'
+    return (
+        f'<g><rect x="{x}" y="{y:.0f}" width="{BOX}" height="50" rx="7" fill="{fill}" '
+        f'stroke="#bbb"/>{texts}</g>'
+    )

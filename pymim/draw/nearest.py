@@ -82,4 +82,5 @@ def _caption(source: Source, members: Tensor) -> str:
     classes, sizes = np.unique(labels[labels >= 0], return_counts=True)
     if not len(classes):
         return f"{count}, without labels"
-    return f"{count}, {sizes.max() / len(members):.0%} of class {source.classes[int(classes[sizes.argmax()])]}"
+    commonest = source.classes[int(classes[sizes.argmax()])]
+    return f"{count}, {sizes.max() / len(members):.0%} of class {commonest}"

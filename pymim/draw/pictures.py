@@ -85,7 +85,8 @@ def ranged(normalise: Normalise, view: Tensor) -> Normalise:
     if normalise.range is not None or (low > -OVERSHOOT and high < 1 + OVERSHOOT):
         return normalise
     print(  # noqa: T201
-        f"pictures: the range of the pixels is not known: drawn from {low:.4g} (black) to {high:.4g} (white)",
+        f"pictures: the range of the pixels is unknown: {low:.4g} is drawn black and {high:.4g} "
+        "white",
         file=sys.stderr,
     )
     found = copy.copy(normalise)
@@ -100,5 +101,5 @@ def _drawn(name: str, drawing: Callable[[Path], bool], path: Path) -> bool:
     try:
         return drawing(path)
     except ConfigError as error:
-        print(f"pictures: {name} is left out: {error}", file=sys.stderr)  # noqa: T201
+        print(f"pictures: {name} is not drawn: {error}", file=sys.stderr)  # noqa: T201
         return False

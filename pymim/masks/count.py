@@ -24,8 +24,8 @@ def some_visible(of: object, patches: int, ratio: float, rounding: Rounding) -> 
     found = visible_count(patches, ratio, rounding)
     if patches and not found:
         raise ConfigError(
-            f"{type(of).__name__}: ratio: expected one that leaves some of {patches} patches visible, got "
-            f"{ratio:g}, which hides all; lower it"
+            f"{type(of).__name__}: ratio: expected one that leaves some of {patches} patches "
+            f"visible, got {ratio:g}, which hides all; lower it"
         )
     return found
 

@@ -53,7 +53,8 @@ class Noise(PlaneShare):
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
     ) -> ops.Mask:
         if self.bank is None or self.bank.device != index.device:
-            self.bank = patterns(**self.law, seed=draw["seed"]).to(index.device)  # type: ignore[arg-type]
+            bank = patterns(**self.law, seed=draw["seed"])  # type: ignore[arg-type]
+            self.bank = bank.to(index.device)
         plane, frames = (grid[-2], grid[-1]), math.prod(grid[:-2])
         mask = ops.filtered(index, self.bank, plane, visible // frames, **draw)
         return (

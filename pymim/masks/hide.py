@@ -26,10 +26,12 @@ def one_mask(
     mask, kind = policy(index, grid, draw, difficulty), type(policy).__name__
     if not isinstance(mask, Mask):
         raise ConfigError(
-            f"{by}: policy: expected one mask from {kind}, got {type(mask).__name__}; wrap another policy"
+            f"{by}: policy: expected one mask from {kind}, got {type(mask).__name__}; choose "
+            "another policy"
         )
     if not mask.predicts_all_hidden or mask.weight is not None or mask.extra is not None:
         raise ConfigError(
-            f"{by}: policy: expected one that predicts what it hides, got {kind}; wrap another policy"
+            f"{by}: policy: expected one that predicts all hidden patches and nothing else, got "
+            f"{kind}; choose another policy"
         )
     return mask

@@ -78,7 +78,7 @@ class RaggedBlock:
         whole(self, 1, tries=tries)
         if mean not in ("patch", "image"):
             raise ValueError(
-                f"RaggedBlock: mean: expected 'patch' or 'image', got {mean!r}; name one of them"
+                f"RaggedBlock: mean: expected 'patch' or 'image', got {mean!r}; choose one of them"
             )
         self.ratio, self.rounding = ratio, rounding
         self.steps = steps
@@ -99,8 +99,8 @@ class RaggedBlock:
         )
         if bound == patches:
             raise ConfigError(
-                f"RaggedBlock: ratio: expected one that leaves a patch visible, got {bound} of {patches} hidden; "
-                "lower it"
+                f"RaggedBlock: ratio: expected one that leaves a patch visible, got {bound} of "
+                f"{patches} hidden; lower it"
             )
         law = {
             "area": self.area,
@@ -108,7 +108,8 @@ class RaggedBlock:
             "duration": self.duration,
             "tries": self.tries,
         }
-        boolean, counts = ops.ragged_block(index, grid, bound, **law, **draw._asdict())  # type: ignore[arg-type]
+        law |= draw._asdict()
+        boolean, counts = ops.ragged_block(index, grid, bound, **law)  # type: ignore[arg-type]
         hidden, weight = _listed(boolean, counts, bound)
         visible, _ = _listed(~boolean, patches - counts, patches)
         if self.mean == "image":

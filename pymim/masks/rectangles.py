@@ -142,8 +142,8 @@ class MultiBlock:
         visible = math.prod(grid[:-2]) * part(math.prod(grid[-2:]), self.visible)
         if not visible:
             raise ConfigError(
-                f"MultiBlock: visible: expected a share that leaves a patch of a grid of {grid} visible, got "
-                f"{self.visible}; raise it"
+                f"MultiBlock: visible: expected a share that leaves a patch of the grid {grid} "
+                f"visible, got {self.visible}; raise it"
             )
         found = ops.multi_block(
             index,

@@ -36,7 +36,8 @@ class ByView:
         }
         if len(draws) > 1:
             raise ValueError(
-                f"ByView: policies: expected the same number of masks of each, got {sorted(draws)}; change draws"
+                "ByView: policies: expected the same number of masks from each, got "
+                f"{sorted(draws)}; change draws"
             )
         self.draws: int = min(draws, default=1)
         self.ragged = _ragged((*self.policies, rest))

@@ -67,7 +67,7 @@ class Share(ABC):
 
 
 class PlaneShare(Share):
-    """Base class: hide a share of the places of a frame, the same number in every frame of a clip."""
+    """Base class: hide a share of the places of a frame, equally many in every frame of a clip."""
 
     def cell(self, grid: Grid) -> Grid:
         return (*grid[:-2], 1, 1)

@@ -130,7 +130,8 @@ def luminance(images: Tensor, asking: str = "luminance") -> Tensor:
     """
     if images.shape[1] != 3:
         raise ValueError(
-            f"{asking}: images: expected 3 channels, got {images.shape[1]}; leave changes of colour out"
+            f"{asking}: images: expected 3 channels, got {images.shape[1]}; remove changes of "
+            "colour"
         )
     weight = images.new_tensor(GREY).view(3, *(1,) * (images.ndim - 2))
     return (images * weight).sum(1, keepdim=True)

@@ -33,7 +33,8 @@ class Cutout:
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
         if len(self.fill) not in (1, images.shape[1]):
             raise ValueError(
-                f"Cutout: fill: expected one value, or {images.shape[1]} for the channels, got {len(self.fill)}"
+                f"Cutout: fill: expected one value, or one for each of {images.shape[1]} channels, "
+                f"got {len(self.fill)}; give one value"
             )
         chance, random = drawn(name, first, images)
         least, most = self.side

@@ -49,7 +49,8 @@ class Erasing:
         ascending(self, positive, ratio=ratio)
         if fill not in FILLS:
             raise ValueError(
-                f"Erasing: fill: expected one of {', '.join(FILLS)}, got {fill!r}; name one of them"
+                f"Erasing: fill: expected one of {', '.join(FILLS)}, got {fill!r}; choose one of "
+                "them"
             )
         self.p, self.area = p, area
         self.ratio, self.fill = ratio, fill

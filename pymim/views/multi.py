@@ -20,7 +20,8 @@ class MultiCrop:
         whole(self, 1, counts=counts)
         if len(views) != len(counts):
             raise ValueError(
-                f"MultiCrop: counts: expected one for each of {len(views)} views, got {len(counts)}; give as many"
+                f"MultiCrop: counts: expected one for each of {len(views)} views, got "
+                f"{len(counts)}; give as many counts as views"
             )
         self.views = [view for view, count in zip(views, counts, strict=True) for _ in range(count)]
 

@@ -43,8 +43,8 @@ class Normalise:
         if not isinstance(found, Sequence) or len(found) not in (2, 3):
             known = ", ".join(BY_NAME)
             raise ValueError(
-                f"Normalise: statistics: expected one of {known} or (means, deviations), got {statistics!r}; leave "
-                "STATISTICS out to have DATA's measured"
+                f"Normalise: statistics: expected one of {known} or (means, deviations), got "
+                f"{statistics!r}; leave STATISTICS unset to measure those of DATA"
             )
         self.range = _range(found[2]) if len(found) == 3 else None
         try:
@@ -54,7 +54,8 @@ class Normalise:
             )
         except (TypeError, ValueError):
             raise ValueError(
-                f"Normalise: statistics: expected numbers, got {statistics!r}; write ((means,), (deviations,))"
+                f"Normalise: statistics: expected numbers, got {statistics!r}; write ((means,), "
+                "(deviations,))"
             ) from None
         _check(means, deviations)
         device = torch.get_default_device()  # "meta" for --mode explain, which only needs shapes
@@ -116,8 +117,8 @@ def _range(found: Sequence[float]) -> tuple[float, float]:
         or not -math.inf < found[0] < found[1] < math.inf
     ):
         raise ValueError(
-            f"Normalise: statistics: expected a range (low, high), low below high, got {found!r}; leave STATISTICS "
-            "out to have DATA's measured"
+            f"Normalise: statistics: expected a range (low, high), low below high, got {found!r}; "
+            "leave STATISTICS unset to measure those of DATA"
         )
     return float(found[0]), float(found[1])
 
@@ -135,6 +136,7 @@ def _check(means: Tensor, deviations: Tensor) -> None:
     for mean, std in zip(*torch.broadcast_tensors(means, deviations), strict=True):
         if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
             raise ValueError(
-                f"Normalise: statistics: expected finite means and deviations above 0, got mean {mean:.4g} and "
-                f"deviation {std:.4g}; write 1 as the deviation of a constant channel"
+                f"Normalise: statistics: expected finite means and deviations above 0, got mean "
+                f"{mean:.4g} and deviation {std:.4g}; write 1 as the deviation of a constant "
+                "channel"
             )

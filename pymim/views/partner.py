@@ -34,7 +34,7 @@ class Partner:
     def __init__(self, view: View):
         if getattr(view, "like", None) is not None:
             raise ValueError(
-                "Partner: view: expected one with a crop of its own, got one like another view; leave like out"
+                "Partner: view: expected one with its own crop, got one with `like`; remove `like`"
             )
         self.view = view
         self.table: NDArray[np.int64] | None = None
@@ -50,8 +50,8 @@ class Partner:
         """Draw a partner of each picture, int64 [B]. Raises: ConfigError if no partners are set."""
         if self.table is None:
             raise ConfigError(
-                "Partner: pairs: expected Loader.pair to have said them, got none; predict a target that "
-                "says them, such as targets.Neighbours, and survey with other views"
+                "Partner: pairs: expected partners set by Loader.pair, got none; predict a target "
+                "that sets them, such as targets.Neighbours, and survey with other views"
             )
         name = named(index, draw)
         chance = philox.uniforms(name._replace(seed=philox.key(name.seed, "partners")), 1)[:, 0, 0]
@@ -69,8 +69,6 @@ class Partner:
     def show(self, images: Images, index: Tensor, draw: Draw | None, drawn: Drawn) -> Tensor:
         """Return the pixels of the partners."""
         own: Any = self.view
-        return (
-            own.show(images, index, draw, drawn)
-            if hasattr(own, "show")
-            else own(images, index, draw)
-        )  # type: ignore[no-any-return]
+        if hasattr(own, "show"):
+            return own.show(images, index, draw, drawn)  # type: ignore[no-any-return]
+        return self.view(images, index, draw)

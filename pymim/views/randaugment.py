@@ -67,12 +67,12 @@ class RandAugment:
         share(self, p=p)
         if magnitude > GREATEST:
             raise ConfigError(
-                f"RandAugment: magnitude: expected a number from 0 to 10, got {magnitude}; change it"
+                f"RandAugment: magnitude: expected a number from 0 to 10, got {magnitude}; lower it"
             )
         if method not in moved.METHODS:
             known = ", ".join(moved.METHODS)
             raise ValueError(
-                f"RandAugment: method: expected one of {known}, got {method!r}; name one of them"
+                f"RandAugment: method: expected one of {known}, got {method!r}; choose one of them"
             )
         self.count, self.magnitude = count, magnitude
         self.deviation, self.p = deviation, p
@@ -114,8 +114,8 @@ class RandAugment:
         coloured = [operation for operation in self.names if operation in tones.COLOURED]
         if channels != 3 and coloured:
             raise ConfigError(
-                f"RandAugment: names: expected none of {', '.join(coloured)} for pictures of {channels} channels, "
-                "as they need 3, got them; name the others"
+                f"RandAugment: names: expected operations for {channels} channels, got "
+                f"{', '.join(coloured)}, which need 3; name the others"
             )
 
 

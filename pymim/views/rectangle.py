@@ -44,7 +44,7 @@ class Rectangle:
         if kernel not in KERNELS:
             kind, known = type(self).__name__, ", ".join(KERNELS)
             raise ValueError(
-                f"{kind}: kernel: expected one of {known}, got {kernel!r}; name one of them"
+                f"{kind}: kernel: expected one of {known}, got {kernel!r}; choose one of them"
             )
         self.size, self.normalise = pair(size), Normalise(statistics)
         self.kernel = kernel
@@ -52,8 +52,8 @@ class Rectangle:
         taken = self._numbers
         if taken is not None and not set(self.nearest) <= set(taken):
             raise ValueError(
-                f"{type(self).__name__}: nearest: expected some of the channels {taken}, got {self.nearest}; "
-                "add them to channels, or leave them out"
+                f"{type(self).__name__}: nearest: expected some of the channels {taken}, got "
+                f"{self.nearest}; add them to channels, or remove them"
             )
 
     def cut(self, images: Images, boxes: Int[Tensor, "B 4"]) -> Float[Tensor, "B C ..."]:
@@ -88,8 +88,8 @@ class Rectangle:
         count, most = images[0].shape[0], max(self._numbers or (0,))
         if most >= count:
             raise ConfigError(
-                f"{type(self).__name__}: channels: expected numbers below {count}, as the pictures have {count} "
-                f"channels, got {most}; set data.Loader.channels = {most + 1}"
+                f"{type(self).__name__}: channels: expected numbers below {count}, the number of "
+                f"the pictures' channels, got {most}; set data.Loader.channels = {most + 1}"
             )
 
 

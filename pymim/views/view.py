@@ -82,7 +82,8 @@ class Pretrain(Rectangle):
         super().__init__(size, statistics, channels, nearest, kernel)
         if same_changes and like is None:
             raise ValueError(
-                "Pretrain: same_changes: expected False without like, got True; name the view that it is like"
+                "Pretrain: same_changes: expected False without like, got True; set like to the "
+                "number of the other view"
             )
         self.scale, self.ratio = scale, ratio
         self.flip, self.changes = flip, list(changes)
@@ -95,8 +96,8 @@ class Pretrain(Rectangle):
         """Draw the rectangle of each picture. Raises: ConfigError if this view has `like`."""
         if self.like is not None:
             raise ConfigError(
-                f"Pretrain: like: expected a loader that has view {self.like} too, got this view alone; "
-                "leave like out where a view is used for itself"
+                f"Pretrain: like: expected a loader that has view {self.like} too, got this view "
+                "alone; remove like to use this view alone"
             )
         name = named(index, draw)
         boxes = self.boxes(shapes(images), name)
@@ -170,9 +171,9 @@ def refuse_beyond(images: Images) -> None:
     for image in images if isinstance(images, list) else (images,):
         if image.is_floating_point() and (image.min() < -OVERSHOOT or image.max() > 1 + OVERSHOOT):
             raise ConfigError(
-                f"Pretrain: changes: expected pixels on [0, 1], or a range that is known, got {image.min():.4g} to "
-                f"{image.max():.4g}; leave STATISTICS out to have it measured, or write it as its third part: "
-                "((means,), (deviations,), (low, high))"
+                f"Pretrain: changes: expected pixels on [0, 1], or statistics with a range, got "
+                f"{image.min():.4g} to {image.max():.4g}; leave STATISTICS unset to measure the "
+                "range, or write it: ((means,), (deviations,), (low, high))"
             )
 
 

@@ -8,7 +8,7 @@ from pymim.errors import DataError
 
 
 def outcome(path):
-    """What is in a training set, (pictures, labelled, broken); or the one line that says why there is none."""
+    """Return (pictures, labelled, broken) of a training set, or the line that says why not."""
     try:
         source = data.open(path, memory=0)
         data.open(path, "test", memory=0)

@@ -1,4 +1,4 @@
-"""Encoded pictures for tests, written without the library that reads them where a writer of ten lines does."""
+"""Encode pictures for tests, without the library that reads them where ten lines are enough."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Clips of every container hold the frames that decoding all of them in order gives, as they are to be seen."""
+"""A clip from any container equals the frames of a full decoding in order, turned for viewing."""
 
 import os
 
@@ -24,8 +24,10 @@ def encoded(
     size=(64, 48),
     **container,
 ):
-    """Write a video; frame t is grey of level 4 t, or `picture` throughout. between: B-frames in a row; sound: its
-    seconds; container: options of the format."""
+    """Write a video: frame t is grey of level 4 t, or all frames are `picture`.
+
+    between: B-frames in a row. sound: its seconds. container: options of the format.
+    """
     with av.open(str(path), "w", options=container) as file:
         stream = file.add_stream(
             codec, rate=RATE, options={"b": "4M"} if "mpeg" in codec else {"qp": "1"}
@@ -136,7 +138,9 @@ def test_a_mirrored_video_is_shown_so(tmp_path, matrix, seen):
 def test_a_video_that_is_to_be_shown_aslant_is_broken(tmp_path):
     slant = 46341
     patched(encoded(tmp_path / "a.mp4"), [slant, slant, 0, -slant, slant, 0, 0, 0, 1 << 30])
-    with pytest.raises(data.Unreadable, match="no turn by quarters; encode it as it is to be seen"):
+    with pytest.raises(
+        data.Unreadable, match="matrix that turns by quarters, got .*; encode the video again"
+    ):
         data.Videos(tmp_path).clip(0, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Which column of a parquet file is trained on where several may be, and how its files' class names agree."""
+"""Which column of a parquet file is trained on, and how class names of several files agree."""
 
 import json
 
@@ -44,8 +44,8 @@ def test_the_picture_is_trained_on_and_not_its_mask(tmp_path, kinds, left):
         source[0].image, picture(70)
     )
     said = data.describe(source)
-    assert (f"the column {right} is of the pictures" in said) == bool(left)
-    assert not left or f"and {', '.join(left)} is not read" in said
+    assert (f"pictures are read from the column {right}" in said) == bool(left)
+    assert not left or f", not from {', '.join(left)}" in said
 
 
 def test_several_columns_without_a_usual_name_are_refused(tmp_path):
@@ -57,7 +57,8 @@ def test_several_columns_without_a_usual_name_are_refused(tmp_path):
     one = write_parquet(tmp_path / "1.parquet", image=column(0))
     two = write_parquet(tmp_path / "2.parquet", img=column(9))
     with pytest.raises(
-        DataError, match=r"in one column, got image in .*1.parquet and img in .*2.parquet; rename"
+        DataError,
+        match=r"in one column, got image in .*1.parquet and img in .*2.parquet; give both",
     ):
         data.Parquet([one, two])
 
@@ -97,7 +98,7 @@ def test_numbers_without_names_beside_two_orders_are_refused(tmp_path):
         1,
     ]  # one order, which is that of the others
     with pytest.raises(
-        DataError, match=r"2.parquet: expected names of its labels, as those of .* different ways"
+        DataError, match=r"2.parquet: expected names of its classes, as .* differently"
     ):
         data.Parquet([*files, tmp_path / "1.parquet"])
 

@@ -1,4 +1,4 @@
-"""Pictures as they are to be seen: turned, transparent, deep, of several frames; or broken, with the reason."""
+"""Pictures are decoded for viewing: turned, transparent, deep, of several frames; or broken."""
 
 import ast
 import io
@@ -123,14 +123,17 @@ def test_depth_is_never_cut_where_a_library_is_missing(monkeypatch, blob, name):
     pytest.importorskip("tifffile")
     given = blob() if blob else made.tiff(made.levels(dtype=np.uint16), photometric="rgb")
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ValueError, match=rf"need {name}; pip install 'pymim\[deep\]'"):
+    with pytest.raises(
+        ValueError, match=rf"expected {name}, .* need, got none; pip install 'pymim\[deep\]'"
+    ):
         decode(given, 3)
 
 
 def test_a_deep_ppm_is_refused_as_pillow_cuts_it():
     pixels = made.levels(dtype=np.uint16).astype(">u2")
     with pytest.raises(
-        ValueError, match="a PPM with values up to 65535, of which 8 bits would be left"
+        ValueError,
+        match="a PPM with values up to 255, got up to 65535, which would be cut to 8 bits",
     ):
         decode(b"P6\n20 12\n65535\n" + pixels.tobytes(), 3)
     grey = pixels[..., 0]
@@ -217,7 +220,7 @@ def test_of_an_animation_the_first_frame_is_the_picture_and_that_is_said(caplog,
     )
     for _ in range(2):
         assert np.array_equal(rows(decode(blob, 3)), np.asarray(frames[0]))
-    assert caplog.messages == [f"of an animation ({kind.upper()}) the first frame is the picture"]
+    assert caplog.messages == [f"only the first frame of an animation ({kind.upper()}) is used"]
 
 
 def test_pictures_beside_the_one_in_a_jpeg_are_not_asked_for(caplog):
@@ -263,7 +266,7 @@ def test_a_picture_of_too_many_pixels_is_broken(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 150)
     with (
         pytest.warns(Image.DecompressionBombWarning),
-        pytest.raises(ValueError, match=r"20 x 12 pixels, more than 150"),
+        pytest.raises(ValueError, match=r"expected at most 150 pixels, got 20 x 12"),
     ):
         decode(made.encoded(made.levels(), "png"), 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
@@ -286,7 +289,7 @@ def test_a_picture_with_a_number_that_is_not_finite_is_broken(tmp_path, value):
         pixels[0, 3, 4] = value if number == 5 else 0
         np.save(tmp_path / f"{number}.npy", pixels)
     with pytest.raises(
-        data.Unreadable, match="1 of 240 numbers are infinite or not a number; fill them"
+        data.Unreadable, match="1 of 240 numbers are infinite or not a number; replace them"
     ):
         data.Folder(tmp_path, 1)[5]
     (tmp_path / "5.npy").unlink()

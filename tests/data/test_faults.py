@@ -1,4 +1,4 @@
-"""What a loader does where its workers, its pictures or its source fail: one line, never a wait for ever."""
+"""A loader whose workers, pictures or source fail says so in one line, and never hangs."""
 
 import os
 import re
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Source:
-    """Grey pictures, each of the brightness of its number; asked for picture `at`, it does something else."""
+    """Grey pictures, as bright as their number; asked for picture `at`, it does something else."""
 
     classes = labels = None
 
@@ -64,13 +64,13 @@ def loader(source, workers=0, **arguments):
         (
             KeyError("rows"),
             DataError,
-            "picture 7: expected a picture, got KeyError: 'rows'; mend the source",
+            "picture 7: expected a picture, got KeyError: 'rows'; correct the source",
         ),
-        (TypeError("two\nlines"), DataError, "got TypeError: two lines; mend the source"),
+        (TypeError("two\nlines"), DataError, "got TypeError: two lines; correct the source"),
         (
             MemoryError(),
             OutOfMemory,
-            "picture 7: out of memory while it was read; lower data.Loader.workers",
+            "picture 7: ran out of memory while reading it; lower data.Loader.workers",
         ),
         (DataError("its own words"), DataError, "^its own words$"),
     ],
@@ -86,11 +86,13 @@ def test_a_source_that_fails_is_one_line_whoever_asks_it(count, error, kind, wor
     [
         (
             signal.SIGKILL,
-            r"worker \d \(process \d+\) was killed before the batch of step \d was made.* lower data",
+            r"worker \d \(process \d+\) was killed before it made the batch of step \d.* "
+            r"lower data",
         ),
         (
             signal.SIGSEGV,
-            r"ended by SIGSEGV before the batch of step \d was made; data.Loader.workers = 0 shows",
+            r"ended by SIGSEGV before it made the batch of step \d; set data.Loader.workers = 0 "
+            "to see",
         ),
     ],
 )
@@ -103,9 +105,12 @@ def test_a_worker_that_dies_is_named(number, words):
 
 @pytest.mark.parametrize(
     ("count", "does", "state"),
-    [(1, signal_self, "worker 0 .* is stopped by a signal"), (1, time.sleep, "worker 0 .* is sleeping"),
-     (0, time.sleep, "a thread of this process makes it")],
-)  # fmt: skip
+    [
+        (1, signal_self, "worker 0 .* is stopped by a signal"),
+        (1, time.sleep, "worker 0 .* is sleeping"),
+        (0, time.sleep, "a thread of this process makes it"),
+    ],
+)
 def test_a_wait_is_said_and_ends(count, does, state, caplog, monkeypatch):
     monkeypatch.setattr(pool.Wait.__init__, "__defaults__", (0.3,))
     monkeypatch.setattr(pool, "GLANCE", 0.1)
@@ -113,7 +118,7 @@ def test_a_wait_is_said_and_ends(count, does, state, caplog, monkeypatch):
         Source(7, does, signal.SIGSTOP if does is signal_self else 3), count, patience=1.0
     ).batches(0, 5)
     with pytest.raises(
-        DataError, match=rf"expected within 1 s, got nothing: {state}.* data.Loader.patience"
+        DataError, match=rf"expected it within 1 s, got nothing: {state}.* data.Loader.patience"
     ):
         list(made)
     assert re.search(rf"waited \d+ s for the batch of step \d: {state}", caplog.text)
@@ -156,7 +161,7 @@ def test_a_source_of_broken_pictures_is_refused_with_names_and_reasons(
     made = loader(data.Folder(tmp_path), count, tolerate=tolerate).batches(0, 9)
     with pytest.raises(
         DataError,
-        match=rf"broken of 20(.*\.png: .*; ){{2}}.*{more}\); mend .* data.Loader.tolerate",
+        match=rf"broken of 20(.*\.png: .*; ){{2}}.*{more}\); repair .* data.Loader.tolerate",
     ):
         list(made)
 
@@ -211,8 +216,10 @@ def test_a_batch_with_a_picture_of_another_size_is_that_of_a_source_not_in_memor
 def test_a_picture_of_another_size_changes_nothing_for_who_makes_a_batch_or_when(tmp_path):
     save(tmp_path, 40, odd=(6, 17))
     view = views.Pretrain(16, statistics="half")
-    first, *others = ([*data.Loader(data.open(tmp_path), view, 8, 1, workers=workers).batches(begin, 10)]
-                      for workers, begin in ((0, 0), (2, 0), (0, 4)))  # fmt: skip
+    first, *others = (
+        [*data.Loader(data.open(tmp_path), view, 8, 1, workers=workers).batches(begin, 10)]
+        for workers, begin in ((0, 0), (2, 0), (0, 4))
+    )
     for other in others:
         for one, two in zip(first[-len(other) :], other, strict=True):
             assert torch.equal(one.views[0], two.views[0])
@@ -235,7 +242,8 @@ def test_pictures_beside_an_odd_one_are_still_kept(tmp_path):
 SMALL = """
 from pymim import data, views
 if __name__ == "__main__":
-    loader = data.Loader(data.Digits(length=50), views.Pretrain(64, statistics="half"), batch=32, workers=2)
+    view = views.Pretrain(64, statistics="half")
+    loader = data.Loader(data.Digits(length=50), view, batch=32, workers=2)
     print(sum(float(batch.views[0].sum()) != 0 for batch in loader.batches(0, 6)))
 """
 

@@ -1,4 +1,4 @@
-"""Every format in every number of channels: as an independent reading has it, or broken with what is wrong."""
+"""Every format in every number of channels equals an independent decoder's, or is broken."""
 
 import io
 
@@ -235,22 +235,26 @@ BROKEN = {
     "tiff's first bytes": (
         "tif",
         b"II*\0\x08\0\0\0",
-        "expected a page, got none; it may be cut short",
+        "expected a page, got none; the file may be cut short",
     ),
     "short npy": (
         "npy",
         short(made.npy(LARGE)),
-        "an .npy that is damaged, cut short or holds objects: mmap length",
+        "an .npy file that is damaged, is cut short or holds objects: mmap length",
     ),
     "empty npy": ("npy", b"", "an empty file, 0 bytes"),
-    "objects": ("npy", b"x", "an .npy that .* holds objects: .*Python objects"),
+    "objects": ("npy", b"x", "an .npy file that .* holds objects: .*Python objects"),
     "complex npy": (
         "npy",
         made.npy(LARGE * 1j),
         "expected numbers, got complex128; save real ones",
     ),
     "words": ("npy", made.npy(np.array([["a", "b"]])), "expected numbers, got <U1"),
-    "npz as npy": ("npy", b"PK\x03\x04" + bytes(60), "an .npy that is damaged, .* magic string"),
+    "npz as npy": (
+        "npy",
+        b"PK\x03\x04" + bytes(60),
+        "an .npy file that is damaged, .* magic string",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Labels as people have them: numbers of any type or words; and a test set's, by the training set's names."""
+"""Labels are numbers of any type or words; those of a test set follow the training set's names."""
 
 import numpy as np
 import pytest
@@ -220,7 +220,7 @@ def test_a_test_set_is_numbered_by_the_training_sets_names(tmp_path, write, test
     assert list(dict.fromkeys(held.labels.tolist())) == numbers
     assert data.open(tmp_path).classes == ["ant", "bee", "cat"]
     if more:
-        assert "class of no training picture: bat" in data.describe(held)
+        assert "class without a training picture: bat" in data.describe(held)
 
 
 @pytest.mark.parametrize("write", [folders, words, metadata, arrays])
@@ -228,7 +228,7 @@ def test_a_test_set_of_other_classes_is_refused(tmp_path, write):
     write(tmp_path, ["ant", "bee"], ["Ant", "Bee"])
     with pytest.raises(
         DataError,
-        match=r"expected the training set's classes \(ant, bee\), got others \((Ant, Bee|Bee, Ant)\)",
+        match=r"classes of the training set \(ant, bee\), got only others \((Ant, Bee|Bee, Ant)\)",
     ):
         data.open(tmp_path, "test")
 

@@ -58,12 +58,14 @@ def test_of_parquet_files(tmp_path):
     (tmp_path / "README.md").touch()
     train, test = both(tmp_path)
     assert train == (
-        f"trains on 6 pictures of 2 classes (2 to 4 each) in 2 files of {tmp_path} (train-00000-of-00002.parquet, "
-        "train-00001-of-00002.parquet); left out: 1 of another kind or place, or of no split (README.md), "
-        "1 of the split extra (extra-00000-of-00001.parquet)"
+        f"trains on 6 pictures of 2 classes (2 to 4 each) in 2 files of {tmp_path} "
+        "(train-00000-of-00002.parquet, train-00001-of-00002.parquet); left out: 1 of another kind "
+        "or place, or of no split (README.md), 1 of the split extra "
+        "(extra-00000-of-00001.parquet)"
     )
     assert test == (
-        f"evaluates on 3 pictures of 2 classes (1 to 2 each) in {tmp_path}/test-00000-of-00001.parquet"
+        "evaluates on 3 pictures of 2 classes (1 to 2 each) in "
+        f"{tmp_path}/test-00000-of-00001.parquet"
     )
 
 

@@ -209,7 +209,9 @@ def test_an_abandoned_iterator_ends():
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
-    with pytest.raises(ValueError, match="Loader: batch: expected a multiple of 3"):
+    with pytest.raises(
+        ValueError, match="Loader: batch: expected a multiple of the number of processes, 3"
+    ):
         batches(world=3)
 
 

@@ -1,4 +1,4 @@
-"""Files of numbers as they should not be: each is said in one line with its path; nothing is unpickled."""
+"""Damaged files of numbers are refused in one line with their path; nothing is unpickled."""
 
 import io
 import pickle
@@ -51,9 +51,9 @@ NPY = {
     "cut in its head": (npy(PIXELS)[:40], "cut short|neither numbers"),
     "cut in its data": (npy(PIXELS)[:-40], "it is cut short"),
     "longer than it says": (npy(PIXELS) + b"more", (5, 0, 0)),
-    "no .npy": (b"no numbers at all, only text", "no file of numpy's"),
-    "a picture": (png(), "no file of numpy's"),
-    "an .npz": (npz(images=npy(PIXELS)), "got several; call it .npz"),
+    "no .npy": (b"no numbers at all, only text", "not a numpy file"),
+    "a picture": (png(), "not a numpy file"),
+    "an .npz": (npz(images=npy(PIXELS)), "got several; rename the file to .npz"),
     "objects": (npy(np.array([{}], object), allow_pickle=True), "neither numbers nor text"),
     "words": (npy(np.full((5, 6, 5, 3), "a")), "expected numbers in .*, got <U1"),
     "records": (npy(np.zeros((5, 6, 5), "u1,u1")), "expected numbers in"),
@@ -88,12 +88,12 @@ NPZ = {
     "notes of no number": (npz(images=npy(PIXELS), note=npy(np.full(5, "a"))), (5, 0, 0)),
     "no bytes": (b"", "it is empty"),
     "cut": (npz(images=npy(PIXELS))[:-60], "cannot be read"),
-    "an .npy": (npy(PIXELS), "expected named arrays in .*, got one; call it .npy"),
-    "text": (b"text", "no file of numpy's"),
+    "an .npy": (npy(PIXELS), "expected named arrays in .*, got one; rename the file to .npy"),
+    "text": (b"text", "not a numpy file"),
     "nothing": (npz(), "expected an array images in .*, got none"),
     "other names": (
         npz(a=npy(PIXELS), b=npy(PIXELS)),
-        "expected an array images in .*, got a, b; rename one",
+        "expected an array images in .*, got a, b; rename the array",
     ),
     "objects": (
         npz(images=npy(np.array([{}], object), allow_pickle=True)),
@@ -103,7 +103,7 @@ NPZ = {
     "no array": (npz(images=b"text"), "cannot be read|expected"),
     "larger than the memory": (
         npz(images=header((10**9, 1000, 1000, 3))),
-        "larger than the memory|cut short",
+        "more than the memory holds|cut short",
     ),
     "one number": (npz(images=npy(np.array(3))), rf"{SHAPE}\[\]"),
     "a broken note": (npz(images=npy(PIXELS), note=npy(np.arange(5))[:-4]), "cannot be read"),

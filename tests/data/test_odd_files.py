@@ -63,7 +63,7 @@ FOLDER = {
         lambda r: plant(r, *each(["2024", "True", "None"])),
         (12, 12, 0),
     ),
-    "empty": (empty, "expected pictures in .*, got none; it looks for"),
+    "empty": (empty, "expected pictures in .*, got none; add files of the types"),
     "empty folders": (
         lambda r: (r / "a" / "b").mkdir(parents=True),
         "expected pictures in .*, got none",
@@ -111,7 +111,7 @@ def test_folder(tmp_path, case):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gone", "expected a file, a folder or one of .*; see its spelling"),
+        ("gone", "expected a file, a folder or one of .*; check the spelling"),
         ("x" * 300, "File name too long"),
         ("a\0b", "null|spelling"),
         ("x.txt", "expected a file .parquet, .npy, .npz"),

@@ -150,10 +150,10 @@ def test_pairs_that_cannot_be_are_refused():
         ):
             pairs(table=table)
     with pytest.raises(
-        ConfigError, match=r"Partner: pairs: expected Loader.pair to have said them, got none"
+        ConfigError, match=r"Partner: pairs: expected partners set by Loader.pair, got none"
     ):
         list(data.Loader(data.Digits(length=50), views.Partner(PLAIN), batch=8).batches(0, 1))
-    with pytest.raises(ValueError, match="Partner: view: expected one with a crop of its own"):
+    with pytest.raises(ValueError, match="Partner: view: expected one with its own crop"):
         views.Partner(views.Pretrain(8, like=0))
 
 
@@ -214,7 +214,8 @@ def test_views_like_one_that_is_not_there_are_refused():
     with pytest.raises(ValueError, match=r"of view 0 to be None, as it is the first view, got 1"):
         one(twin, PLAIN)
     with pytest.raises(
-        ValueError, match=r"expected view 0 to draw first and show then, as Pretrain.like names it"
+        ValueError,
+        match=r"expected view 0 to have the methods `drawn` and `show`, as Pretrain.like names it",
     ):
         one(lambda images, index, draw: images, views.Pretrain(8, like=0))
 

@@ -49,9 +49,9 @@ def test_pictures_at_the_top_of_classes_have_no_class(tmp_path):
     [
         (
             ["0.png", "1.png", "2.png", "3.png", "a/0.png", "b/0.png"],
-            "most files lie beside the folders",
+            "most files are not in one of the 2 folders",
         ),
-        (each(["only"]), "all folders lie in one, only"),
+        (each(["only"]), "all folders are in one, only"),
         (["0.png"], "there are no folders"),
     ],
 )
@@ -139,7 +139,9 @@ def test_pictures_are_read_only_below_the_parquet_file(tmp_path):
     source = data.Parquet(write_parquet(tmp_path / "in" / "x.parquet", image=a.array(rows)))
     assert source[0].image.shape == (3, 5, 6)
     for row, reason in zip(
-        range(1, 6), ["below", "below", "no file", "no file", "no picture in this row"], strict=True
+        range(1, 6),
+        ["below", "below", "no file", "no file", "expected a picture, got an empty row"],
+        strict=True,
     ):
         with pytest.raises(data.Unreadable, match=reason):
             source[row]
@@ -154,9 +156,9 @@ def test_pictures_are_read_only_below_the_parquet_file(tmp_path):
         ),
         (
             lambda a: a.array(["https://x/0.png"] * 3),
-            "names no file beside it, such as https://x/0.png",
+            "names https://x/0.png, which is not there",
         ),
-        (lambda a: a.array(["../out.png"] * 3), "names no file beside it, such as ../out.png"),
+        (lambda a: a.array(["../out.png"] * 3), "names ../out.png, which is not there"),
         (lambda a: a.array([[0, 1]] * 3), "got image: list<.*: int64>"),
         (lambda a: a.array([1, 2, 3]), "got image: int64"),
     ],
@@ -177,7 +179,7 @@ def test_a_broken_row_is_named(tmp_path):
         source[6]
     assert source.path(6) == f"{path}[1]" and "object at" not in error.value.reason
     for empty in (2, 3):
-        with pytest.raises(data.Unreadable, match="no picture in this row"):
+        with pytest.raises(data.Unreadable, match="expected a picture, got an empty row"):
             source[empty]
 
 

@@ -1,4 +1,4 @@
-"""A picture that comes several times in a batch: each time under a mask of its own, wherever the batch is split."""
+"""A picture that repeats in a batch has a new mask each time, wherever the batch is split."""
 
 import functools
 from collections import Counter

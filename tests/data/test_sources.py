@@ -259,7 +259,7 @@ def test_data_are_normalised_by_their_own_statistics(tmp_path):
         assert data.measured(name) == name
         views.Normalise(name)
     with pytest.raises(
-        ValueError, match=r"expected one of none, half.*, got None; leave STATISTICS out"
+        ValueError, match=r"expected one of none, half.*, got None; leave STATISTICS unset"
     ):
         views.Normalise(None)
     pixels = np.random.default_rng(0).normal(100, 20, (60, 5, 8, 8)) + np.arange(5)[:, None, None]

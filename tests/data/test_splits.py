@@ -173,7 +173,7 @@ def test_arrays_of_splits(tmp_path, suffix, names):
             ["cifar10_train", "cifar10_test", "cifar100_train", "cifar100_test"],
             "got 2: cifar100_, cifar10_;",
         ),
-        (["validation-0", "test-0"], "expected a file for training beside"),
+        (["validation-0", "test-0"], "expected a training file beside"),
     ],
 )
 def test_several_configurations_are_refused(tmp_path, names, message):

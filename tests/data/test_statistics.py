@@ -52,7 +52,7 @@ def test_a_constant_channel_is_not_scaled_and_said(dtype, value, capsys):
     images = normalised(pictures, (means, deviations))
     assert images.isfinite().all() and images[:, 3].abs().max() < 1e-3 * max(1, value)
     said = capsys.readouterr().err
-    assert "channel 3 of 4 (from 0) is constant" in said and said.count("\n") == 1
+    assert "channel 3 of 4 (counted from 0) is constant" in said and said.count("\n") == 1
 
 
 def test_the_command_prints_what_it_can_use(tmp_path, capsys):
@@ -71,7 +71,7 @@ def test_a_pixel_that_is_not_finite_is_refused_by_name(wrong):
     pictures = list(noise(40, 3, 8, 8))
     pictures[7][1, 2, 3] = wrong
     with pytest.raises(
-        DataError, match=f"statistics: picture 7: expected finite pixels, got {wrong:g}; mend or"
+        DataError, match=f"statistics: picture 7: expected finite pixels, got {wrong:g}; repair or"
     ):
         statistics(Values(pictures))
 
@@ -81,7 +81,10 @@ def test_the_first_broken_one_is_named():
         def __getitem__(self, index):
             raise data.Unreadable(index, "cut short")
 
-    message = r"statistics: source: expected pictures, got 6 broken pictures \(picture 0: .*; and 3 more\); mend"
+    message = (
+        r"statistics: source: expected pictures, got 6 broken pictures \(picture 0: .*; "
+        r"and 3 more\); repair"
+    )
     with pytest.raises(DataError, match=message):
         statistics(Broken([None] * 6))
 
@@ -209,7 +212,8 @@ def test_colours_of_an_unknown_range_are_refused():
     view = views.Pretrain(8, changes=(views.Jitter(),), statistics=measured[:2])
     for images in (pictures, list(pictures)):
         with pytest.raises(
-            ConfigError, match=r"changes: expected pixels on \[0, 1\], or a range.* to 25"
+            ConfigError,
+            match=r"changes: expected pixels on \[0, 1\], or statistics with a range.* to 25",
         ):
             view(images, *named)
     assert view(pictures / 255, *named).isfinite().all()

@@ -151,6 +151,7 @@ def test_broken_pictures_are_left_out_of_what_is_loaded_and_said(caplog):
     whole = Labelled(IN_TURN[:200], broken=range(100))  # the first 64 are read at once
     assert len(data.load(whole, as_it_is, 200)[1]) == 100
     with pytest.raises(
-        DataError, match=r"got 200 broken pictures \(picture 0: cut short; .*; and 197 more\); mend"
+        DataError,
+        match=r"got 200 broken pictures \(picture 0: cut short; .*; and 197 more\); repair",
     ):
         data.load(Labelled(IN_TURN[:200], broken=range(200)), as_it_is, 200)

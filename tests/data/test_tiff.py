@@ -27,7 +27,7 @@ def test_pages_of_a_tiff_are_channels(caplog, dtype, compression):
     read = decode(blob, 8)
     scale = 65535 if dtype is np.uint16 else 1
     np.testing.assert_allclose(read.numpy(), planes / scale, rtol=1e-6)
-    assert caplog.messages == ["a TIFF of 8 pages is one picture, its pages are its channels"]
+    assert caplog.messages == ["the 8 pages of a TIFF are read as the channels of one picture"]
     for channels in (1, 3):
         with pytest.raises(
             ValueError, match=f"expected {channels} channels, got 8 pages of 1; set CHANNELS=8, or"
@@ -50,7 +50,7 @@ def test_pages_of_several_sizes_are_refused():
         writer.write(made.levels(48, 64), photometric="rgb")
         writer.write(made.levels(24, 32), photometric="rgb")
     with pytest.raises(
-        ValueError, match=r"expected pages of one size, got \[48, 64, 3\], \[24, 32, 3\]; save one"
+        ValueError, match=r"expected pages of one size, got \[48, 64, 3\], \[24, 32, 3\]; save each"
     ):
         decode(file.getvalue(), 3)
 

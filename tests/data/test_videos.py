@@ -117,7 +117,8 @@ def test_class_folders_give_labels_and_a_test_set(tmp_path):
 
 def test_a_folder_without_videos_is_refused(tmp_path):
     with pytest.raises(
-        DataError, match=r"Videos: path: expected videos in .*, got none; it looks for \.mp4"
+        DataError,
+        match=r"Videos: path: expected videos in .*, got none; add files of the types \.mp4",
     ):
         data.Videos(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Small data sets on disk: folders of pictures, parquet files and arrays, written in a line each."""
+"""Write small data sets to disk in one line each: folders of pictures, parquet files, arrays."""
 
 import io
 import json
@@ -16,7 +16,7 @@ def png(number=0, size=(6, 5)):
 
 
 def plant(root, *names):
-    """Write files: pictures where they end in .png, their level their place in turn; else a line of text."""
+    """Write files: pictures if they end in .png, as bright as their number; else text."""
     for number, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

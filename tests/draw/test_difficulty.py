@@ -96,7 +96,7 @@ def test_objectives_without_a_loss_of_each_hidden_patch_are_passed_over(tmp_path
 
 
 def test_padding_does_not_count():
-    """A ragged mask repeats ids at weight 0: a loss is the mean over the masks that hid the patch."""
+    """A ragged mask repeats ids at weight 0: a patch's loss is the mean over masks that hid it."""
     torch.manual_seed(0)
     encoder = ViT(24, 1, 2, image=56, patch=4, hidden="token")
     raw = functools.partial(targets.Pixels, normalise="none")

@@ -122,7 +122,7 @@ def test_a_picture_whose_encoder_s_file_is_gone_is_left_out_and_said(tmp_path, c
     Pictures(4)(run, Folder(tmp_path), 3)
     told = capsys.readouterr().err
     assert (
-        "pictures: clusters is left out: Frozen: path: expected a file, got none; export a run\n"
+        "pictures: clusters is not drawn: Frozen: path: expected a file, got none; export a run\n"
         in told
     )
     assert "pictures: features and curves in" in told

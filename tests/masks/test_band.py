@@ -15,7 +15,7 @@ def draw(index, policy=None, **name):
 
 
 def test_the_disc_is_that_of_the_released_code():
-    """Of the shifted 224 grid the distance from index 112, strictly below 16: 793 of 50176 frequencies."""
+    """The distance from index 112 of the shifted 224 grid is below 16: 793 of 50176 frequencies."""
     disc = torch.zeros(224, 224, dtype=torch.bool)
     for row in range(224):
         for column in range(224):

@@ -168,7 +168,7 @@ def test_blocks_keep_off_the_last_row_and_column_as_released():
 
 
 def test_a_context_may_be_cut_in_raster_order():
-    """The context with the most patches that every draw allows begins with those that a smaller one keeps."""
+    """A smaller context keeps the first patches, in raster order, of a larger one."""
     draw, index = Draw(3, 1), torch.arange(6)
     few, more = (masks.MultiBlock(v, raster=True)(index, (14, 14), draw) for v in (0.15, 0.2))
     kept = few.visible.shape[1]
@@ -178,7 +178,7 @@ def test_a_context_may_be_cut_in_raster_order():
 
 
 def test_blocks_have_the_released_counts():
-    """Blocks of 30 to 40 of 14 x 14 patches, 45 % of them in the union of four, which the context does not see."""
+    """Blocks have 30 to 40 of 14 x 14 patches; four cover 45 % of them, hidden from the context."""
     sizes, unions = [], []
     for step in range(100):
         mask = masks.MultiBlock(0.2, edges=False)(torch.arange(8), (14, 14), Draw(0, step))

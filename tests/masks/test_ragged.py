@@ -47,7 +47,7 @@ def test_rows_are_as_long_as_the_bound_in_every_batch():
 
 
 def blocks(bound, side=14, least=16, tries=10):
-    """The released loop (BEiT, iBOT), whose bound may be a fraction: how many patches one mask hides."""
+    """Count what a mask of the released loop (BEiT, iBOT) hides; its bound may be a fraction."""
     mask = torch.zeros(side, side, dtype=torch.bool)
     while (count := int(mask.sum())) < bound:
         for _ in range(tries):
@@ -68,7 +68,7 @@ def blocks(bound, side=14, least=16, tries=10):
 
 @pytest.mark.parametrize(("asked", "mean"), [(58.8, 57.3), (98, 97.5)])
 def test_a_fractional_bound_is_nearly_its_whole_part(asked, mean):
-    """58.8 of 196 asked for hide 57.3 in the mean, 98 hide 97.5, measured with the released sampler."""
+    """The released sampler hides 57.3 of 196 patches on average for 58.8, and 97.5 for 98."""
     random.seed(0)
     released = sum(blocks(asked) for _ in range(300)) / 300
     ours = drawn(asked / 196, index=torch.arange(3000)).weight.sum(1).mean().item()
@@ -108,7 +108,7 @@ def test_the_loss_is_the_mean_over_hidden_patches():
 
 @pytest.mark.parametrize(("mean", "expected"), [("patch", 4.2), ("image", 6.0)])
 def test_losses_of_one_and_of_four_hidden_patches(mean, expected, monkeypatch):
-    """9 at the one hidden patch of an image, 3 at all four of another: 4.2 over the patches, 6 by images."""
+    """One hidden patch at 9, and four at 3: the mean is 4.2 over patches, 6 over images."""
     hidden = torch.tensor([[False, False, False, True, False, False], [True] * 4 + [False] * 2])
     monkeypatch.setattr(ops, "ragged_block", lambda *args, **law: ops.Ragged(hidden, hidden.sum(1)))
     mask = masks.RaggedBlock(0.7, mean=mean)(torch.arange(2), (2, 3), Draw(0, 0))

@@ -47,7 +47,7 @@ def test_policies_of_a_view_agree_in_their_number_of_masks():
     assert masks.ByView((masks.Disjoint(draws=3), None)).draws == 3
     with pytest.raises(
         ValueError,
-        match=r"ByView: policies: expected the same number of masks of each, got \[1, 2\]",
+        match=r"ByView: policies: expected the same number of masks from each, got \[1, 2\]",
     ):
         masks.ByView((masks.Disjoint(draws=2), masks.Uniform()))
 
@@ -91,16 +91,19 @@ def test_nothing_cannot_be_put_together():
         ),
         (
             masks.Repeated(masks.MultiBlock(0.1)),
-            "Repeated: policy: expected one that predicts what it hides, got Mul",
+            "Repeated: policy: expected one that predicts all hidden patches and nothing else, "
+            "got Mul",
         ),
         (
             masks.Some(masks.MultiBlock(0.1)),
-            "Some: policy: expected one that predicts what it hides, got MultiBlock",
+            "Some: policy: expected one that predicts all hidden patches and nothing else, "
+            "got MultiBlock",
         ),
         (masks.Some(masks.ByView(())), "Some: policy: expected one mask from ByView, got NoneType"),
         (
             masks.Repeated(masks.RaggedBlock()),
-            "Repeated: policy: expected one that predicts what it hides, got Ragg",
+            "Repeated: policy: expected one that predicts all hidden patches and nothing else, "
+            "got Ragg",
         ),
     ],
 )

@@ -34,7 +34,8 @@ def test_areas_aspects_and_places_are_distributed_as_asked():
     )  # all of it, no more
     assert share.min() > 0.018 and share.max() < 0.345
     assert h.max() < 60 and w.max() < 90
-    # Of all draws, the area is uniform and the log of the aspect too; those that do not fit leave both out.
+    # Over all draws, the area and the log of the aspect are uniform; those that do not fit are
+    # left out of both.
     random = np.random.default_rng(0)
     area, log = (
         random.uniform(0.02, 1 / 3, 20000),

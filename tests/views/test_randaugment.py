@@ -151,7 +151,8 @@ def test_in_a_view_the_mean_comes_in_from_outside():
 def test_what_cannot_be_is_refused():
     other = torch.rand(2, 4, 8, 8)
     with pytest.raises(
-        ConfigError, match="names: expected none of colour, contrast for pictures of 4 channels"
+        ConfigError,
+        match="names: expected operations for 4 channels, got colour, contrast, which need 3",
     ):
         views.RandAugment(statistics="half")(other, philox.Name(0, 0, np.arange(2)), 64)
     with pytest.raises(

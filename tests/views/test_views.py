@@ -128,7 +128,7 @@ def test_half_of_the_pictures_are_mirrored():
 
 
 def usual(image, size, share):
-    """Pillow's picture with a shorter side of size / share, and the middle of it, as torchvision does."""
+    """Resize with Pillow to a shorter side of size / share, and cut out the middle."""
     least = int(size / share)
     height, width = image.shape[1:]
     scaled = (
@@ -249,7 +249,9 @@ def test_errors_say_what_to_do():
         ValueError, match="Normalise: statistics: expected 4 channels, got 3; measure them"
     ):
         views.Pretrain(8)(images, index, draw)
-    with pytest.raises(ValueError, match="Grey: images: expected 3 channels, got 4; leave changes"):
+    with pytest.raises(
+        ValueError, match="Grey: images: expected 3 channels, got 4; remove changes"
+    ):
         views.Pretrain(8, changes=[views.Grey()], statistics="half")(images, index, draw)
     with pytest.raises(ValueError, match="Normalise: statistics: expected one of none, half"):
         views.Pretrain(8, statistics="imagnet")
@@ -338,7 +340,7 @@ def test_cutout_fills_each_channel_as_often_as_asked():
     assert 250 < touched.sum() < 350
     assert torch.equal(cut[touched][:, :, 4, 4].unique(dim=0), torch.tensor([[0.1, 0.2, 0.3]]))
     with pytest.raises(
-        ValueError, match="Cutout: fill: expected one value, or 3 for the channels, got 2"
+        ValueError, match="Cutout: fill: expected one value, or one for each of 3 channels, got 2"
     ):
         views.Cutout(fill=(0.1, 0.2))(images, name(1000), 0)
     with pytest.raises(
