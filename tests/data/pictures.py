@@ -75,3 +75,9 @@ EPS = (
     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
     b"newpath 0 0 moveto 8 8 lineto stroke\nshowpage\n%%EOF\n"
 )
+
+
+def rows(image):
+    """Return a picture [C H W] as [H W C] or [H W]."""
+    pixels = image.permute(1, 2, 0).numpy()
+    return pixels.squeeze(-1) if len(image) == 1 else pixels

@@ -139,7 +139,7 @@ def test_a_video_that_is_to_be_shown_aslant_is_broken(tmp_path):
     slant = 46341
     patched(encoded(tmp_path / "a.mp4"), [slant, slant, 0, -slant, slant, 0, 0, 0, 1 << 30])
     with pytest.raises(
-        data.Unreadable, match="matrix that turns by quarters, got .*; encode the video again"
+        data.Unreadable, match=r"matrix that turns by quarters, got .*; encode the video again"
     ):
         data.Videos(tmp_path).clip(0, 0.0)
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pymim.data.decode import decode
 from tests.data import pictures as made
-from tests.data.test_decode import rows
+from tests.data.pictures import rows
 
 RGB, GREY = made.levels(), made.levels(bands=1)
 DEEP_GREY = made.levels(bands=1, dtype=np.uint16)

@@ -8,7 +8,7 @@ import pytest
 from pymim.data import raster
 from pymim.data.decode import decode
 from tests.data import pictures as made
-from tests.data.test_decode import rows
+from tests.data.pictures import rows
 
 tifffile = pytest.importorskip("tifffile")
 

@@ -20,6 +20,6 @@ def test_pixels_of_any_range_are_drawn_from_black_to_white(low, high, known, cap
     torch.testing.assert_close(found.undo(normalise(view.clone())), PIXELS, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.to_unit(view), PIXELS, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.from_unit(PIXELS), view, atol=0.1, rtol=0)
-    said = "the range of the pixels is not known" in capsys.readouterr().err
+    said = "the range of the pixels is unknown" in capsys.readouterr().err
     assert said == (not known and high > 1)
     assert normalise.range == ((low, high) if known else None)
