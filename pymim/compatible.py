@@ -63,19 +63,19 @@ def check(method: Method) -> None:
         _try_mask(method)
 
 
-def masks(drawn: Any, draws: int) -> list[Mask | None]:
-    """Return a policy's result as one mask for each of its `draws`; None hides nothing.
+def masks(drawn: Any, count: int) -> list[Mask | None]:
+    """Return a policy's result as `count` masks of a view; None hides nothing.
 
     Raises: ConfigError for another number or type.
     """
     if drawn is None:
-        return [None] * draws
+        return [None] * count
     found: list[Mask | None] = [drawn] if isinstance(drawn, Mask) else list(drawn)
-    if len(found) != draws or not all(mask is None or isinstance(mask, Mask) for mask in found):
+    if len(found) != count or not all(mask is None or isinstance(mask, Mask) for mask in found):
         got = ", ".join(type(mask).__name__ for mask in found)
         raise ConfigError(
-            f"Method: mask: expected {draws} contracts.Mask, as the policy's draws is {draws}, got {got}; "
-            "return a Mask, None, or one of them for each draw"
+            f"Method: mask: expected {count} contracts.Mask, as the policy's masks_per_view is "
+            f"{count}, got {got}; return as many, each a Mask or None"
         )
     return found
 
@@ -219,7 +219,7 @@ def _try_mask(method: Method) -> None:
     """Draw masks once: if one hides nothing, an objective on predicted patches cannot learn."""
     for objective in method.objectives:
         for source in objective.sources:
-            mask, kind = _drawn(method, source.view)[source.draw], type(method.mask).__name__
+            mask, kind = _drawn(method, source.view)[source.mask], type(method.mask).__name__
             if mask is None:
                 continue
             _check_extra(method.encoder, mask, kind)
@@ -235,7 +235,9 @@ def _drawn(method: Method, view: int) -> list[Mask | None]:
     assert method.mask is not None
     grid, index = method.encoder.base, torch.arange(2)
     difficulty = None if method.ranker is None else torch.zeros(2, math.prod(grid))
-    return masks(method.mask(index, grid, Draw(method.seed, 0, view), difficulty), method.draws)
+    return masks(
+        method.mask(index, grid, Draw(method.seed, 0, view), difficulty), method.masks_per_view
+    )
 
 
 def _check_extra(encoder: Encoder, mask: Mask, kind: str) -> None:

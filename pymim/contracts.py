@@ -159,7 +159,7 @@ class Source(NamedTuple):
     """Name one branch: a view, and which of its masks."""
 
     view: int
-    draw: int = 0
+    mask: int = 0
 
 
 class Branch(NamedTuple):
@@ -375,7 +375,8 @@ class View(Protocol):
 class Policy(Protocol):
     """Mask a view: choose the hidden patches by a pure function, the same on every device.
 
-    A policy with `draws` = n > 1 returns n masks drawn together. None hides nothing of this view.
+    A policy with `masks_per_view` = n > 1 returns n masks drawn together. None hides nothing of
+    this view.
     """
 
     def __call__(

@@ -41,7 +41,7 @@ class Method(nn.Module):
     Args:
         encoder: (view, mask) -> Features.
         objectives: one or several.
-        mask: policy; None hides nothing. With `draws` = n > 1 every view has n masks and n
+        mask: policy; None hides nothing. With `masks_per_view` = n > 1 each view has n masks and n
             branches.
         ranker: constructor, called with the encoder and the objectives; see `contracts.Ranker`.
         seed: of the masks.
@@ -67,11 +67,11 @@ class Method(nn.Module):
         self.together = together
         self.encoder, self.mask = encoder, mask
         self.seed = seed
-        self.draws: int = getattr(mask, "draws", 1)
+        self.masks_per_view: int = getattr(mask, "masks_per_view", 1)
         compatible.check_encoder(encoder)
         earlier: dict[str, Objective] = {}
         for number, objective in enumerate(objectives):
-            objective.build(encoder, earlier, self.draws)
+            objective.build(encoder, earlier, self.masks_per_view)
             if objective.name in earlier:
                 objective.name = f"{objective.name}_{number}"
             earlier[objective.name] = objective
@@ -127,7 +127,7 @@ class Method(nn.Module):
             if source.view not in found:
                 found[source.view] = self._masks(batch, source.view, step)
             masks, draw, difficulty = found[source.view]
-            return self._branch(batch, source, masks[source.draw], draw, difficulty)
+            return self._branch(batch, source, masks[source.mask], draw, difficulty)
 
         return Pass(
             batch, step, {source: look(source) for source in sources}, self.objectives, look
@@ -174,7 +174,7 @@ class Method(nn.Module):
             return [None], draw, None
         difficulty = None if self.ranker is None else self.ranker(batch, draw)
         drawn = self.mask(batch.named, self.encoder.grid(view.shape), draw, difficulty)
-        return compatible.masks(drawn, self.draws), draw, difficulty
+        return compatible.masks(drawn, self.masks_per_view), draw, difficulty
 
     def _rank(self, branches: dict[Source, Branch], losses: dict[str, Tensor]) -> list[Tensor]:
         """Return the ranker's per-patch losses, one [B M] for each branch it trains on."""

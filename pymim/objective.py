@@ -88,10 +88,10 @@ class Objective(nn.Module):
         self._constructors = target, predictor
         self._checked = False
 
-    def build(self, encoder: Encoder, earlier: Mapping[str, Objective], draws: int = 1) -> None:
+    def build(self, encoder: Encoder, earlier: Mapping[str, Objective], masks: int = 1) -> None:
         """Build target and predictor for the encoder's sizes; resolve sources to branches.
 
-        earlier: objectives built before, by name. draws: masks of each view. Raises: ValueError.
+        earlier: objectives built before, by name. masks: number of masks of each view. Raises: ValueError.
         """
         target, predictor = self._constructors
         self.target = (
@@ -112,7 +112,7 @@ class Objective(nn.Module):
             self.loss.build(width, encoder)
         self.name = self.name or type(self.target).__name__.lower()
         self.sources = [
-            source for asked in self.asked_sources for source in _resolved(asked, draws)
+            source for asked in self.asked_sources for source in _resolved(asked, masks)
         ]
 
     @property
@@ -267,13 +267,13 @@ def _check_beside(objective: Objective, beside: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _resolved(source: Sources, draws: int) -> list[Source]:
+def _resolved(source: Sources, masks: int) -> list[Source]:
     if isinstance(source, int):
-        return [Source(source, draw) for draw in range(draws)]
-    if not 0 <= source[1] < draws:
+        return [Source(source, mask) for mask in range(masks)]
+    if not 0 <= source[1] < masks:
         raise ValueError(
-            f"Objective: source: expected a mask from 0 to {draws - 1}, as the policy draws {draws}, got {source}; "
-            "change source, or the policy's draws"
+            f"Objective: source: expected a mask from 0 to {masks - 1}, as the policy's "
+            f"masks_per_view is {masks}, got {source}; change source, or masks_per_view"
         )
     return [Source(*source)]
 

@@ -23,7 +23,7 @@ if __name__ == "__main__":
     endings.quiet_torch()
 
 from pymim import announce, children, config, resume, stages, world
-from pymim.data import moments
+from pymim.data import channel_statistics
 from pymim.errors import ConfigError, OutOfMemory, PymimError, Unwritable, is_memory
 from pymim.io import Folder, history, measured
 from pymim.io.lock import Lock
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, folder: Folder) -> int:
-    moments.forget()
+    channel_statistics.forget()
     resuming = args.resume != "never" or args.mode in ("eval", "draw")
     files = args.gin
     if not files and resuming and (folder / "config.gin").exists():

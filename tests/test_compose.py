@@ -23,7 +23,7 @@ MASKS = {
     "ranked": masks.Ranked(0.5),
     "weighted": masks.Weighted(0.5),
     "priority": masks.Priority(0.5),
-    "some": masks.Some(masks.Uniform(0.5), 0.3),
+    "some": masks.PredictShare(masks.Uniform(0.5), 0.3),
 }
 TARGETS = {
     "pixels": (targets.Pixels, losses.MSE()),

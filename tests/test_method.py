@@ -140,7 +140,7 @@ def test_several_objectives_and_views():
 
 def test_several_draws_of_one_view():
     class Twice:
-        draws = 2
+        masks_per_view = 2
 
         def __call__(self, index, grid, draw, difficulty=None):
             first = masks.Uniform(0.5)(index, grid, draw)

@@ -268,7 +268,7 @@ def test_hooks_reach_what_a_policy_or_a_loss_wraps():
         def before_run(self, run):
             self.heard = run
 
-    policy = masks.Some(Inner(0.75), 0.5)
+    policy = masks.PredictShare(Inner(0.75), 0.5)
     method = make_method(mask=policy)
     method.before_run("run")
     assert policy.policy.heard == "run"

@@ -8,7 +8,7 @@ import torch
 
 from pymim.contracts import Draw
 from pymim.layers.block import DropPath
-from pymim.masks import Disjoint, MultiBlock, Ranked, Some, Uniform
+from pymim.masks import Disjoint, MultiBlock, PredictShare, Ranked, Uniform
 from pymim.parts import part
 from pymim.schedule import Linear
 
@@ -74,7 +74,7 @@ def hundred(policy, difficulty=None):
 
 def test_policies_count_exactly():
     half = Uniform(0.5)  # 50 hidden; 0.58 of them is 28.999999999999996 in floating point
-    assert hundred(Some(half, 0.58)).predicted.shape[1] == 29
+    assert hundred(PredictShare(half, 0.58)).predicted.shape[1] == 29
     ascending = torch.arange(100.0).expand(2, -1)
     mask = hundred(Ranked(0.5, hard=0.58), ascending)
     assert (mask.hidden[:, -29:] == torch.arange(71, 100)).all()

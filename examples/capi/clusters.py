@@ -6,7 +6,7 @@ Clusters are a better target than pixels, if no cluster may stand for a place.
 from pymim.compare import options, show
 
 given = options(__doc__, "runs/clusters", steps=350)
-common = ["BATCH=64", "masks.Some.share=0.5"]  # 5 % of 42 hidden patches were two an image
+common = ["BATCH=64", "masks.PredictShare.share=0.5"]  # 5 % of 42 hidden patches were two an image
 common.append("evaluate.Evaluation.probes=(@probes.KNN(), @probes.PatchKNN(), @probes.Linear())")
 pixels = [
     "method.Objective.target=@targets.Pixels",

@@ -2,11 +2,11 @@
 
 from pymim.data.about import describe
 from pymim.data.array import Array
+from pymim.data.channel_statistics import measured
 from pymim.data.digits import Digits
-from pymim.data.folder import Folder
+from pymim.data.folder import PictureFolder
 from pymim.data.loader import Loader
 from pymim.data.maker import load
-from pymim.data.moments import measured
 from pymim.data.moving import MovingDigits
 from pymim.data.opening import open
 from pymim.data.order import Balanced, InTurn, Shuffled
@@ -19,11 +19,11 @@ __all__ = [
     "Balanced",
     "Clip",
     "Digits",
-    "Folder",
     "InTurn",
     "Loader",
     "MovingDigits",
     "Parquet",
+    "PictureFolder",
     "Sample",
     "Shuffled",
     "Source",

@@ -13,7 +13,7 @@ from pymim.data.walk import Files, walk
 from pymim.errors import DataError
 
 
-class Folder:
+class PictureFolder:
     """Every picture below `path`, in the order of their names.
 
     If most pictures are in two or more sub-folders, these are the classes, and pictures at the top
@@ -27,7 +27,7 @@ class Folder:
     def __init__(
         self, path: str | Path | Files, channels: int = 3, classes: Sequence[str] | None = None
     ):
-        found = files_of(path, SUFFIXES, "Folder", "pictures")
+        found = files_of(path, SUFFIXES, "PictureFolder", "pictures")
         self.root, self.files = found.root, found.names
         self.channels = channels
         numbered = by_folder(self.files, classes)

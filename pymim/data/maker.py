@@ -13,7 +13,7 @@ from pymim import philox
 from pymim.contracts import Batch, Draw, Order
 from pymim.data.log import log
 from pymim.data.order import Ids, Shuffled, repeats
-from pymim.data.reading import Broken, Moments, Pictures, labels, listed, read
+from pymim.data.reading import Broken, Pictures, Starts, labels, listed, read
 from pymim.data.sample import chosen
 from pymim.data.source import Source, noted
 from pymim.errors import DataError
@@ -47,15 +47,16 @@ class Maker:
         self.source, self.seed = source, seed
         self.limit = limit
         self.views = list(views) if isinstance(views, Iterable) else [views]
-        self.batch, self.share = batch, slice(rank * batch // world, (rank + 1) * batch // world)
+        self.batch = batch
+        self.own = slice(rank * batch // world, (rank + 1) * batch // world)  # of this process
         for number in range(len(self.views)):
             _check_like(self.views, number)
 
     def __getitem__(self, step: int) -> tuple[Batch | None, Broken]:
         whole, visits = self.order.at(self.seed, step, self.batch, len(self.source))
-        index, visit = whole[self.share], visits[self.share]
-        again = repeats(whole)[self.share]
-        images, index, broken = read(self.source, index, self.limit, self._moments(index, visit))
+        index, visit = whole[self.own], visits[self.own]
+        again = repeats(whole)[self.own]
+        images, index, broken = read(self.source, index, self.limit, self._starts(index, visit))
         number, seed = torch.from_numpy(index), philox.key(self.seed, "views")
         views: list[Tensor] = []
         shown: list[tuple[Pictures, Drawn]] = []
@@ -80,13 +81,13 @@ class Maker:
     def _partners(self, others: Tensor, visit: Ids, broken: Broken) -> Pictures | None:
         """Read the partner pictures; replace a broken one by the next, also in `others`."""
         images, index, more = read(
-            self.source, others.numpy(), self.limit, self._moments(others.numpy(), visit)
+            self.source, others.numpy(), self.limit, self._starts(others.numpy(), visit)
         )
         others.copy_(torch.from_numpy(index))
         broken.update(more)
         return images
 
-    def _moments(self, wanted: Ids, visit: Ids) -> Moments:
+    def _starts(self, wanted: Ids, visit: Ids) -> Starts:
         """Draw where in each video of this batch its clip begins, on [0, 1)."""
         if not hasattr(self.source, "clip"):
             return [None] * len(wanted)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from pymim.data import decode, videos
 from pymim.data.array import Array, file_of, labels_of
-from pymim.data.folder import Folder
+from pymim.data.folder import PictureFolder
 from pymim.data.labels import by_folder
 from pymim.data.parquet import Parquet
 from pymim.data.saved import loaded
@@ -48,14 +48,14 @@ class Part:
 
     def _open(
         self, channels: int, clip: Clip | None, classes: Sequence[str] | None
-    ) -> Parquet | Array | Videos | Folder:
+    ) -> Parquet | Array | Videos | PictureFolder:
         if self.kind == "parquet":
             return Parquet(self.files, channels, classes=classes)
         if self.kind == "array":
             return Array(self.files, channels, classes)
         if self.kind == "videos":
             return Videos(self.files, channels, clip, classes=classes)
-        return Folder(self.files, channels, classes)
+        return PictureFolder(self.files, channels, classes)
 
     def without(self, reason: str, names: Sequence[str]) -> Part:
         """Report files as left out, for this reason."""

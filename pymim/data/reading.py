@@ -11,13 +11,13 @@ from pymim.data.source import Source, Unreadable
 from pymim.errors import DataError, OutOfMemory, PymimError
 
 Broken = dict[str, str]  # path: what is wrong with the file
-Moments = list[float | None]  # where in each video a clip begins, on [0, 1); None for pictures
+Starts = list[float | None]  # where in each video a clip begins, on [0, 1); None for pictures
 Done = dict[tuple[int, float | None], Tensor]
 Pictures = Tensor | list[Tensor]  # [B C H W], or B times [C h w]
 
 
 def read(
-    source: Source, wanted: NDArray[np.int64], limit: int, moments: Moments | None = None
+    source: Source, wanted: NDArray[np.int64], limit: int, starts: Starts | None = None
 ) -> tuple[Pictures | None, NDArray[np.int64], Broken]:
     """Read pictures uint8 [B C H W], or B times [C h w] if sizes may differ, and their indices.
 
@@ -26,13 +26,13 @@ def read(
     """
     index, done = wanted.copy(), Done()
     broken: dict[int, str] = {}
-    moments = moments or [None] * len(wanted)
+    starts = starts or [None] * len(wanted)
     while len(broken) <= limit:
         try:
             images = (
                 _taken(source, index)
                 if hasattr(source, "take")
-                else _decode(source, index, moments, done)
+                else _decode(source, index, starts, done)
             )
             return images, index, {source.path(i): reason for i, reason in broken.items()}
         except Unreadable as error:
@@ -48,20 +48,20 @@ def listed(broken: Broken, most: int = 3) -> str:
     return f"{len(broken)} broken pictures ({'; '.join(some + rest)})"
 
 
-def _decode(source: Source, index: NDArray[np.int64], moments: Moments, done: Done) -> list[Tensor]:
+def _decode(source: Source, index: NDArray[np.int64], starts: Starts, done: Done) -> list[Tensor]:
     """Decode pictures one by one; `done` keeps those of an earlier attempt."""
-    wanted = list(zip(index.tolist(), moments, strict=True))
+    wanted = list(zip(index.tolist(), starts, strict=True))
     for one in wanted:
         if one not in done:
             done[one] = _one(source, *one)
     return [done[one] for one in wanted]
 
 
-def _one(source: Source, index: int, moment: float | None) -> Tensor:
+def _one(source: Source, index: int, start: float | None) -> Tensor:
     try:
-        if moment is None:
+        if start is None:
             return source[index].image
-        return source.clip(index, moment)  # type: ignore[attr-defined, no-any-return]
+        return source.clip(index, start)  # type: ignore[attr-defined, no-any-return]
     except Unreadable as error:
         raise Unreadable(index, error.reason) from None
     except Exception as error:

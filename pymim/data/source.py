@@ -51,7 +51,7 @@ class Source(Protocol):
 
     - `take(index [B]) -> uint8 [B C H W]`: its pictures have one size and are in memory. The loader
       then makes whole batches at once, in its own process.
-    - `clip(index, moment) -> uint8 [C T H W]`: it holds videos. The loader draws the moment, on [0,
+    - `clip(index, start) -> uint8 [C T H W]`: it holds videos. The loader draws the start, on [0,
       1), at which a clip begins, for each epoch.
     - `notes(index [B])`: arrays of numbers by name, first axis B, such as a time, a distance or
       boxes. They reach targets as `Batch.notes`.
@@ -129,10 +129,10 @@ class MemorySubset(Subset):
 class VideoSubset(Subset):
     """Some videos of a source, renumbered."""
 
-    def clip(self, index: int, moment: float) -> Tensor:
-        """Decode a clip of video `index`, uint8 [C T H W]; moment on [0, 1) chooses its start."""
+    def clip(self, index: int, start: float) -> Tensor:
+        """Decode a clip of video `index`, uint8 [C T H W]; start on [0, 1) chooses its start."""
         number = int(self.ids[index])
-        return self.source.clip(number, moment)  # type: ignore[attr-defined, no-any-return]
+        return self.source.clip(number, start)  # type: ignore[attr-defined, no-any-return]
 
 
 def subset(source: Source, ids: Sequence[int] | NDArray[np.int64]) -> Subset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pymim.data.moments import statistics
+from pymim.data.channel_statistics import statistics
 from pymim.data.opening import training_set
 from pymim.errors import PymimError
 

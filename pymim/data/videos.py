@@ -66,9 +66,9 @@ class Clip:
 
 
 class Videos:
-    """Every video below `path`, in the order of their names; classes as in `Folder`.
+    """Every video below `path`, in the order of their names; classes as in `PictureFolder`.
 
-    source[i] is the clip in the middle of video i; `source.clip(i, moment)` begins elsewhere,
+    source[i] is the clip in the middle of video i; `source.clip(i, start)` begins elsewhere,
     always at a frame. A video shorter than a clip repeats its last frame. Frames are turned as the
     file says.
 
@@ -113,8 +113,8 @@ class Videos:
         """Return the path of video `index`."""
         return str(self.root / self.files[index])
 
-    def clip(self, index: int, moment: float) -> Tensor:
-        """Decode a clip, uint8 [C T H W]; moment on [0, 1) chooses its start among those that fit.
+    def clip(self, index: int, start: float) -> Tensor:
+        """Decode a clip, uint8 [C T H W]; start on [0, 1) chooses its start among those that fit.
 
         Raises: Unreadable.
         """
@@ -123,7 +123,7 @@ class Videos:
         try:
             if not path.is_file():
                 raise ValueError("expected a file, got a folder, a pipe or a device")
-            pictures = self._pictures(index, moment)
+            pictures = self._pictures(index, start)
         except av.FFmpegError as error:
             raise Unreadable(index, error.strerror or type(error).__name__) from error
         except (OSError, ValueError, OverflowError) as error:
@@ -131,34 +131,34 @@ class Videos:
         clip = torch.from_numpy(np.stack(pictures))
         return clip[None] if clip.ndim == 3 else clip.permute(3, 0, 1, 2)
 
-    def _pictures(self, index: int, moment: float) -> list[UInt8[np.ndarray, "H W *C"]]:
+    def _pictures(self, index: int, start: float) -> list[UInt8[np.ndarray, "H W *C"]]:
         """Decode the frames nearest to the clip's times; if the header is wrong, by the packets."""
         with Video(self.path(index), self.threads) as video:
             line = self.lines.get(index) or video.timeline()
             try:
-                pictures = self._shown(video, line, moment)
+                pictures = self._shown(video, line, start)
             except Short:
                 line = video.timeline(thorough=True)
-                pictures = self._shown(video, line, moment)
+                pictures = self._shown(video, line, start)
         self.lines[index] = line
         return pictures
 
     def _shown(
-        self, video: Video, line: Timeline, moment: float
+        self, video: Video, line: Timeline, start: float
     ) -> list[UInt8[np.ndarray, "H W *C"]]:
         shown: list[NDArray[np.uint8]] = []
         before = None
-        for frame in video.at(self._times(line, moment), line):
+        for frame in video.at(self._times(line, start), line):
             shown.append(shown[-1] if frame is before else self._pixels(frame))
             before = frame
         return shown
 
-    def _times(self, line: Timeline, moment: float) -> Float64[np.ndarray, " T"]:
+    def _times(self, line: Timeline, start: float) -> Float64[np.ndarray, " T"]:
         """Return when each frame of the clip is shown, in seconds of the stream's clock."""
         step = self.form.stride * line.rate / self.form.fps if self.form.fps else self.form.stride
         last = round((line.last - line.first) * line.rate)
         spare = max(0, math.floor(last - step * (self.form.frames - 1) + EARLIER))
-        begin = math.floor(moment * (spare + 1))
+        begin = math.floor(start * (spare + 1))
         numbers = np.minimum(begin + step * np.arange(self.form.frames), last)
         times: NDArray[np.float64] = line.first + (numbers - EARLIER) / line.rate
         return times

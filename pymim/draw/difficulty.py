@@ -20,9 +20,9 @@ from pymim.method import Method
 from pymim.objective import Objective
 from pymim.ops import rank
 
-DRAWS = 8  # uniform masks that measure the losses of all patches
+MASKS = 8  # uniform masks that measure the losses of all patches
 GREY = 0.55
-MOMENTS = {"start": 0.0, "half-way": 0.5, "end": 1.0}  # shares of the run
+TIMES = {"start": 0.0, "half-way": 0.5, "end": 1.0}  # shares of the run
 
 
 @torch.no_grad()
@@ -45,7 +45,7 @@ def draw(
         return False
     source, seed = objective.sources[0], method.seed
     difficulty = method.ranker(batch, Draw(seed, 0, source.view))
-    names = [Draw(seed, round(share * (steps - 1)), source.view) for share in MOMENTS.values()]
+    names = [Draw(seed, round(share * (steps - 1)), source.view) for share in TIMES.values()]
     drawn = [_mask(method, batch, source, name, difficulty) for name in names]
     masks = [mask for mask in drawn if mask is not None]
     if difficulty is None or len(masks) < len(names):
@@ -61,8 +61,8 @@ def draw(
         ),
         "loss": _large(colours(measured), grid, shown),
     }
-    for moment, mask in zip(MOMENTS, masks, strict=True):
-        columns[f"mask, {moment}"] = _covered(mask, difficulty, guess, grid, shown)
+    for time, mask in zip(TIMES, masks, strict=True):
+        columns[f"mask, {time}"] = _covered(mask, difficulty, guess, grid, shown)
     rows = [
         [to_picture(image, grid[0]) for image in row] for row in zip(*columns.values(), strict=True)
     ]
@@ -76,7 +76,7 @@ def losses(method: Method, objective: Objective, batch: Batch) -> Tensor:
     patches = math.prod(method.encoder.grid(batch.views[view].shape))
     total = torch.zeros(len(batch.index), patches, device=batch.index.device)
     times = torch.zeros_like(total)
-    for number in range(DRAWS):
+    for number in range(MASKS):
         taken = _unguided(method, objective, batch, number)
         for pair in objective(taken):
             mask = taken.asked(objective, pair.source)
@@ -132,9 +132,9 @@ def _mask(
     if method.mask is None:
         return None
     grid = method.encoder.grid(batch.views[source.view].shape)
-    return compatible.masks(method.mask(batch.named, grid, name, difficulty), method.draws)[
-        source.draw
-    ]
+    return compatible.masks(
+        method.mask(batch.named, grid, name, difficulty), method.masks_per_view
+    )[source.mask]
 
 
 def _large(values: Tensor, grid: Grid, shown: Tensor) -> Tensor:

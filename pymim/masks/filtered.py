@@ -9,13 +9,13 @@ from torch import Tensor
 from pymim.checks import positive, whole
 from pymim.contracts import Grid
 from pymim.masks.count import Rounding
-from pymim.masks.noise import Band, patterns
-from pymim.masks.share import PlaneShare
+from pymim.masks.noise import Frequencies, patterns
+from pymim.masks.ratio import PlaneRatioPolicy
 from pymim.ops import mask as ops
 from pymim.schedule import Schedule
 
 
-class Noise(PlaneShare):
+class Noise(PlaneRatioPolicy):
     """Show the strongest patches of a random crop of filtered noise; the same in every frame of a
     clip.
 
@@ -35,7 +35,7 @@ class Noise(PlaneShare):
     def __init__(
         self,
         ratio: float | Schedule = 0.75,
-        band: Band = "band",
+        band: Frequencies = "band",
         sigma: float = 0.8,
         wide: float = 2.4,
         count: int = 64,

@@ -13,14 +13,14 @@ from torch import Tensor
 from pymim.checks import share
 from pymim.contracts import Grid
 from pymim.masks.count import Rounding
-from pymim.masks.share import Share
+from pymim.masks.ratio import RatioPolicy
 from pymim.ops import grid as ops
 from pymim.ops import guided
 from pymim.parts import part
 from pymim.schedule import Schedule, at
 
 
-class Ranked(Share):
+class Ranked(RatioPolicy):
     """Hide the most difficult patches, and others at random (HPM, Wang et al. 2023).
 
     Args:
@@ -48,13 +48,13 @@ class Ranked(Share):
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
     ) -> ops.Mask:
         patches = math.prod(grid)
-        share = at(self.hard, draw["step"], self.steps)
-        hard = 0 if difficulty is None else part(patches - visible, share)
+        hard_share = at(self.hard, draw["step"], self.steps)
+        hard = 0 if difficulty is None else part(patches - visible, hard_share)
         scores = _scores(index, patches, difficulty)
         return guided.ranked(index, scores, visible, hard, hide=self.hide, **draw)
 
 
-class Weighted(Share):
+class Weighted(RatioPolicy):
     """Draw patches with probability in proportion to their difficulty, 0 or more, without
     replacement.
 
@@ -84,7 +84,7 @@ class Weighted(Share):
         return guided.weighted(index, weights, visible, draw=self.side, **draw)
 
 
-class Priority(Share):
+class Priority(RatioPolicy):
     """Hide the patches with the largest difficulty + U[0, 1) (HAP, Yuan et al. 2023).
 
     A patch whose difficulty is 1 above another's is always hidden before it.

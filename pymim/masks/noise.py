@@ -13,11 +13,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Band = Literal["low", "high", "band", "stop"]
+Frequencies = Literal["low", "high", "band", "stop"]
 
 
 def patterns(
-    count: int, size: int, band: Band, *, sigma: float = 0.8, wide: float = 2.4, seed: int = 0
+    count: int,
+    size: int,
+    band: Frequencies,
+    *,
+    sigma: float = 0.8,
+    wide: float = 2.4,
+    seed: int = 0,
 ) -> Tensor:
     """Make `count` square patterns, float32 [count size size], each of mean 0 and variance 1.
 

@@ -11,7 +11,7 @@ from pymim import checks
 from pymim.contracts import Draw, Grid, Mask
 from pymim.errors import ConfigError
 from pymim.masks.count import Rounding
-from pymim.masks.share import PlaneShare, Share
+from pymim.masks.ratio import PlaneRatioPolicy, RatioPolicy
 from pymim.ops import block as ops
 from pymim.ops import grid as shapes
 from pymim.parts import part
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-class Block(Share):
+class Block(RatioPolicy):
     """Hide exactly a share `ratio`, one block after another (BEiT, Bao et al. 2022; CAE, Chen et
     al. 2024).
 
@@ -58,7 +58,7 @@ class Block(Share):
         )
 
 
-class InverseBlock(PlaneShare):
+class InverseBlock(PlaneRatioPolicy):
     """Hide all patches but one rectangle (CAPI, Darcet et al. 2025).
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from pymim.contracts import Draw, Grid, Mask, Policy
-from pymim.masks.hide import hide, one_mask
+from pymim.masks.convert import one_mask, predict_hidden
 from pymim.ops import mask as ops
 
 if TYPE_CHECKING:
@@ -45,4 +45,6 @@ class Repeated:
         )
         mask = one_mask(self.policy, index, (rows, columns), draw, mean, "Repeated")
         boolean = mask.boolean(rows * columns)
-        return hide(ops.expand(boolean, grid, mask.visible.shape[1] * frames, unit=(*times, 1, 1)))
+        return predict_hidden(
+            ops.expand(boolean, grid, mask.visible.shape[1] * frames, unit=(*times, 1, 1))
+        )

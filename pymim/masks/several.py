@@ -31,15 +31,17 @@ class ByView:
 
     def __init__(self, policies: Sequence[Policy | None], rest: Policy | None = None):
         self.policies, self.rest = tuple(policies), rest
-        draws = {
-            getattr(policy, "draws", 1) for policy in (*self.policies, rest) if policy is not None
+        counts = {
+            getattr(policy, "masks_per_view", 1)
+            for policy in (*self.policies, rest)
+            if policy is not None
         }
-        if len(draws) > 1:
+        if len(counts) > 1:
             raise ValueError(
                 "ByView: policies: expected the same number of masks from each, got "
-                f"{sorted(draws)}; change draws"
+                f"{sorted(counts)}; set their masks_per_view to one number"
             )
-        self.draws: int = min(draws, default=1)
+        self.masks_per_view: int = min(counts, default=1)
         self.ragged = _ragged((*self.policies, rest))
 
     def __call__(
@@ -69,9 +71,9 @@ class Several:
 
     def __init__(self, policies: Sequence[Policy | None]):
         self.policies = tuple(policies)
-        self.draws = sum(_draws(policy) for policy in self.policies)
+        self.masks_per_view = sum(_count(policy) for policy in self.policies)
         self.ragged = _ragged(self.policies)
-        if not self.draws:
+        if not self.masks_per_view:
             raise ValueError(
                 "Several: policies: expected one or more, got none; name some, or set mask = None"
             )
@@ -88,12 +90,12 @@ class Several:
             drawn = (
                 None if policy is None else policy(index, grid, _named(draw, number), difficulty)
             )
-            found += masks(drawn, _draws(policy))
+            found += masks(drawn, _count(policy))
         return found
 
 
-def _draws(policy: Policy | None) -> int:
-    return getattr(policy, "draws", 1)
+def _count(policy: Policy | None) -> int:
+    return getattr(policy, "masks_per_view", 1)
 
 
 def _ragged(policies: Sequence[Policy | None]) -> bool:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from pymim.checks import given, share, whole
 from pymim.contracts import Draw, Grid, Mask
+from pymim.masks.convert import predict_hidden
 from pymim.masks.count import Rounding, some_visible
-from pymim.masks.hide import hide
-from pymim.masks.share import PlaneShare, Share
+from pymim.masks.ratio import PlaneRatioPolicy, RatioPolicy
 from pymim.ops import mask as ops
 from pymim.parts import part
 from pymim.schedule import Schedule, at
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-class Uniform(Share):
+class Uniform(RatioPolicy):
     """Hide a share `ratio` at random without replacement, independently in each image (MAE, He et
     al. 2022).
 
@@ -54,7 +54,7 @@ class Uniform(Share):
         return ops.uniform(index, grid, visible, unit=self.cell(grid), **draw)
 
 
-class Tube(PlaneShare):
+class Tube(PlaneRatioPolicy):
     """Hide the same places in every frame of a clip (VideoMAE, Tong et al. 2022).
 
     Args:
@@ -75,13 +75,13 @@ class Tube(PlaneShare):
 
 
 class Disjoint:
-    """Draw `draws` masks of each view that overlap as little as possible (DMJD, Ma et al. 2022).
+    """Draw `masks_per_view` masks of each view that overlap as little as possible (DMJD, Ma et al. 2022).
 
-    Each mask is uniform. Together they hide min(N, draws M) patches, or the share `covered`.
+    Each mask is uniform. Together they hide min(N, masks_per_view M) patches, or the share `covered`.
 
     Args:
         ratio: share of patches that each mask hides; a number, or a schedule over `steps`.
-        draws: number of masks.
+        masks_per_view: number of masks of each view.
         covered: share of patches that all masks together hide; None: as many as possible.
         rounding: how the ratio becomes a count; see `visible_count`.
         steps: length of the run in steps, for the schedule.
@@ -90,17 +90,17 @@ class Disjoint:
     def __init__(
         self,
         ratio: float | Schedule = 0.75,
-        draws: int = 2,
+        masks_per_view: int = 2,
         covered: float | None = None,
         rounding: Rounding = "keep-floor",
         steps: int = 0,
     ):
         share(self, ratio=ratio)
         share(self, "above 0, to 1", **given(covered=covered))
-        whole(self, 1, draws=draws)
+        whole(self, 1, masks_per_view=masks_per_view)
         self.ratio, self.rounding = ratio, rounding
         self.steps = steps
-        self.draws, self.covered = draws, covered
+        self.masks_per_view, self.covered = masks_per_view, covered
 
     def __call__(
         self,
@@ -113,6 +113,6 @@ class Disjoint:
         visible = some_visible(self, patches, at(self.ratio, draw.step, self.steps), self.rounding)
         covered = None if self.covered is None else part(patches, self.covered, "round")
         masks = ops.disjoint(
-            index, patches, visible, views=self.draws, covered=covered, **draw._asdict()
+            index, patches, visible, views=self.masks_per_view, covered=covered, **draw._asdict()
         )
-        return [hide(mask) for mask in masks]
+        return [predict_hidden(mask) for mask in masks]

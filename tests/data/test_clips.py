@@ -215,11 +215,11 @@ def test_real_videos_have_the_frames_that_all_of_them_in_order_have():
             continue  # decoding all of it takes seconds
         with av.open(str(SHARED / "videos" / name)) as file:
             every = [source._pixels(frame) for frame in file.decode(video=0)]
-        for moment in (0.0, 0.37, 0.8):
-            begin = int(moment * max(1, len(every) - 4))
+        for start in (0.0, 0.37, 0.8):
+            begin = int(start * max(1, len(every) - 4))
             right = [every[min(begin + 2 * t, len(every) - 1)] for t in range(3)]
-            clip = source.clip(number, moment)[0].numpy()
-            assert all(map(np.array_equal, clip, right)), (name, moment)
+            clip = source.clip(number, start)[0].numpy()
+            assert all(map(np.array_equal, clip, right)), (name, start)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])

@@ -74,7 +74,7 @@ def test_folders_and_parquet_files_turn(tmp_path):
         pyarrow.table({"image": [{"bytes": blob, "path": None}]}), tmp_path / "x.parquet"
     )
     right = np.rot90(made.levels(), -1)
-    assert np.array_equal(rows(data.Folder(tmp_path)[0].image), right)
+    assert np.array_equal(rows(data.PictureFolder(tmp_path)[0].image), right)
     assert np.array_equal(rows(data.Parquet(tmp_path / "x.parquet")[0].image), right)
 
 
@@ -166,7 +166,7 @@ def test_no_file_starts_another_program(tmp_path, monkeypatch, name):
     with pytest.raises(ValueError, match=r"expected JPEG, PNG, .*, got PostScript"):
         decode(tmp_path / name, 3)
     with pytest.raises(data.Unreadable, match="got PostScript"):
-        data.Folder(tmp_path)[0]
+        data.PictureFolder(tmp_path)[0]
 
 
 def test_pictures_are_opened_by_a_list_of_formats_everywhere():
@@ -213,11 +213,11 @@ def test_a_picture_with_a_number_that_is_not_finite_is_broken(tmp_path, value):
     with pytest.raises(
         data.Unreadable, match="1 of 240 numbers are infinite or not a number; replace them"
     ):
-        data.Folder(tmp_path, 1)[5]
+        data.PictureFolder(tmp_path, 1)[5]
     (tmp_path / "5.npy").unlink()
     (tmp_path / "5.tif").write_bytes(made.tiff(np.full((12, 20), value, np.float64)))
     with pytest.raises(data.Unreadable, match="240 of 240 numbers are infinite"):
-        data.Folder(tmp_path, 1)[5]
+        data.PictureFolder(tmp_path, 1)[5]
     stack = np.zeros((8, 1, 12, 20))
     stack[5, 0, 3, 4] = value
     np.save(tmp_path / "stack.npy", stack)

@@ -158,7 +158,7 @@ def test_a_source_of_broken_pictures_is_refused_with_names_and_reasons(
 ):
     for number in range(20):
         (tmp_path / f"{number:02}.png").write_bytes(b"no picture")
-    made = loader(data.Folder(tmp_path), count, tolerate=tolerate).batches(0, 9)
+    made = loader(data.PictureFolder(tmp_path), count, tolerate=tolerate).batches(0, 9)
     with pytest.raises(
         DataError,
         match=rf"broken of 20(.*\.png: .*; ){{2}}.*{more}\); repair .* data.Loader.tolerate",
@@ -169,7 +169,7 @@ def test_a_source_of_broken_pictures_is_refused_with_names_and_reasons(
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_picture_that_vanished_is_counted_and_named(tmp_path, count, caplog):
     save(tmp_path, 20)
-    source = data.Folder(tmp_path)
+    source = data.PictureFolder(tmp_path)
     (tmp_path / "05.png").unlink()
     made = loader(source, count, tolerate=0.5)
     seen = torch.cat([batch.index for batch in made.batches(0, 5)])
@@ -180,7 +180,7 @@ def test_a_picture_that_vanished_is_counted_and_named(tmp_path, count, caplog):
 def test_a_second_pass_knows_the_broken_pictures_of_the_first(tmp_path, caplog):
     save(tmp_path, 20)
     (tmp_path / "05.png").write_bytes(b"")
-    first = loader(data.Folder(tmp_path), tolerate=0.25)
+    first = loader(data.PictureFolder(tmp_path), tolerate=0.25)
     list(first.in_order(10).batches(0, 2))
     list(first.in_order(10).batches(0, 2))
     assert (

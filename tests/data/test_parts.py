@@ -17,8 +17,8 @@ from tests.data.trees import each, plant, png, write_arrays, write_parquet
         (["a.png", "b.png"], data.Videos),
         (["a_thumb.png", "a-1.png", "a-2.png", "b.thumb.png", "b 1.png", "b 2.png"], data.Videos),
         (["cover.png"], data.Videos),
-        (["1.png", "2.png", "3.png"], data.Folder),
-        (["abc.png", "bcd.png", "ab.png"], data.Folder),
+        (["1.png", "2.png", "3.png"], data.PictureFolder),
+        (["abc.png", "bcd.png", "ab.png"], data.PictureFolder),
     ],
 )
 def test_thumbnails_beside_videos(tmp_path, pictures, kind):
@@ -91,7 +91,10 @@ def test_numbers_in_a_folder(tmp_path):
     assert len(data.open(tmp_path)) == 7
     np.save(tmp_path / "y.npy", np.zeros((6, 5, 3), np.uint8))
     np.save(tmp_path / "x.npy", np.zeros((6, 5, 3), np.uint8))
-    assert isinstance(data.open(tmp_path, memory=0), data.Folder) and len(data.open(tmp_path)) == 2
+    assert (
+        isinstance(data.open(tmp_path, memory=0), data.PictureFolder)
+        and len(data.open(tmp_path)) == 2
+    )
 
 
 def columns(a, *names):

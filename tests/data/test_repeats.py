@@ -19,7 +19,7 @@ POLICIES = {
     "uniform": masks.Uniform(0.5),
     "block": masks.Block(0.5, area=(2, None)),
     "noise": masks.Noise(0.5),
-    "several": masks.Some(masks.InverseBlock(0.5), 0.5),
+    "several": masks.PredictShare(masks.InverseBlock(0.5), 0.5),
 }
 
 

@@ -102,7 +102,7 @@ def test_a_broken_picture_in_memory_is_replaced(tmp_path):
 
 def test_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(
-        DataError, match=r"Folder: path: expected pictures in .*, got none"
+        DataError, match=r"PictureFolder: path: expected pictures in .*, got none"
     ) as error:
         data.open(tmp_path)
     assert error.value.exit_code == 4
@@ -131,7 +131,7 @@ def test_a_mistyped_split_is_an_error():
 def test_pictures_of_any_mode(tmp_path, mode, channels):
     image = picture(0, mode=mode)
     image.save(tmp_path / "x.png")
-    read = data.Folder(tmp_path, channels)[0].image
+    read = data.PictureFolder(tmp_path, channels)[0].image
     expected = np.asarray(image.convert({1: "L", 3: "RGB"}[channels])).reshape(40, 48, channels)
     assert read.dtype == torch.uint8 and np.array_equal(read.permute(1, 2, 0), expected)
 
@@ -139,7 +139,7 @@ def test_pictures_of_any_mode(tmp_path, mode, channels):
 def test_sixteen_bits_are_kept(tmp_path):
     levels = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
     Image.fromarray(levels).save(tmp_path / "x.png")
-    read = data.Folder(tmp_path, 1)[0].image
+    read = data.PictureFolder(tmp_path, 1)[0].image
     assert torch.allclose(
         read, torch.from_numpy(levels.astype(np.float32) / 65535)[None], atol=1e-7
     )
@@ -149,10 +149,10 @@ def test_sixteen_bits_are_kept(tmp_path):
 def test_twelve_channels(tmp_path, layout):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 24), np.uint8)
     np.save(tmp_path / "x.npy", pixels.transpose(layout))
-    assert np.array_equal(data.Folder(tmp_path, 12)[0].image, pixels)
+    assert np.array_equal(data.PictureFolder(tmp_path, 12)[0].image, pixels)
     with pytest.raises(data.Unreadable, match="expected 3 channels, got 12; set CHANNELS=12"):
-        data.Folder(tmp_path, 3)[0]
-    batch, _ = first_batch(data.Folder(tmp_path, 12), workers=0)
+        data.PictureFolder(tmp_path, 3)[0]
+    batch, _ = first_batch(data.PictureFolder(tmp_path, 12), workers=0)
     assert batch.views[0].shape == (8, 12, 16, 16)
 
 

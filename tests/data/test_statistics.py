@@ -6,8 +6,8 @@ import torch
 
 from pymim import data, views
 from pymim.contracts import Draw
-from pymim.data import moments
-from pymim.data.moments import statistics
+from pymim.data import channel_statistics
+from pymim.data.channel_statistics import statistics
 from pymim.data.statistics import main
 from pymim.errors import ConfigError, DataError
 from pymim.probes import FineTune
@@ -145,8 +145,8 @@ def test_another_run_measures_anew(tmp_path):
     """In one process, of a folder that has other pictures by then."""
     for value in (0, 200):
         np.save(tmp_path / "a.npy", np.full((4, 8, 8, 3), value, np.uint8))
-        moments.forget()
-        assert moments.measured(str(tmp_path / "a.npy"))[0] == pytest.approx(
+        channel_statistics.forget()
+        assert channel_statistics.measured(str(tmp_path / "a.npy"))[0] == pytest.approx(
             (value / 255,) * 3, rel=1e-3
         )
 

@@ -44,7 +44,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_frames_are_sampled_with_stride_from_any_moment(folder):
+def test_frames_are_sampled_with_stride_from_any_start(folder):
     source = data.open(folder, clip=data.Clip(frames=4, stride=3))
     assert isinstance(source, data.Videos) and len(source) == 5
     clip = source.clip(0, 0.0)
@@ -89,7 +89,7 @@ def test_a_broken_video_is_replaced_and_listed(folder):
     assert sorted(batch.index.tolist()) == [0, 2, 2, 4, 4]
 
 
-def test_moments_change_by_epoch_and_not_by_worker(folder):
+def test_starts_change_by_epoch_and_not_by_worker(folder):
     def batch_of(step, workers=0):
         loader = data.Loader(
             folder, views.Center(16), batch=5, workers=workers, clip=data.Clip(4, 2)

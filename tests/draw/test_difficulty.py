@@ -70,9 +70,9 @@ class Edges(torch.nn.Module):
     "mask", [masks.Weighted(0.75), masks.Several((masks.Weighted(0.75), masks.Ranked(0.5)))]
 )
 def test_any_ranker_with_an_opinion_is_drawn(tmp_path, ranker, mask):
-    draws = getattr(mask, "draws", 1)
+    count = getattr(mask, "masks_per_view", 1)
     several = functools.partial(Objective, targets.Pixels, TINY, losses.MSE())
-    objectives = [several(source=((1, draw),), name=f"of {draw}") for draw in range(draws)]
+    objectives = [several(source=((1, n),), name=f"of {n}") for n in range(count)]
     method = make_method(mask=mask, ranker=ranker, objectives=objectives)
     assert difficulty.draw(method, make_batch(3, views=2), 10, tmp_path / "picture.png", nothing)
     found = difficulty.losses(method, objectives[-1], make_batch(3, views=2))

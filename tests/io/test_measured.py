@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from pymim import config
 from pymim.contracts import Draw
-from pymim.data.moments import forget
+from pymim.data.channel_statistics import forget
 from pymim.io import measured
 from pymim.run import main
 from tests.launch import BARE

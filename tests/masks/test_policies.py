@@ -24,7 +24,7 @@ POLICIES = {
     "repeated": masks.Repeated(masks.Ranked(0.75)),
     "weighted": masks.Weighted(0.75),
     "priority": masks.Priority(0.75),
-    "some": masks.Some(masks.Uniform(0.5), 0.25),
+    "some": masks.PredictShare(masks.Uniform(0.5), 0.25),
 }
 GRIDS = [(8, 8), (6, 10), (4, 8, 8)]
 
@@ -75,7 +75,7 @@ def test_counts_are_the_papers():
     assert hidden(masks.Tube(0.9), (8, 14, 14)) == 1408
     assert hidden(masks.Uniform(0.6, "ceil", unit=2), (14, 14)) == 30 * 4
     assert hidden(masks.InverseBlock(0.65), (16, 16)) == 166
-    some = masks.Some(masks.InverseBlock(0.65), 0.05)(index, (16, 16), draw)
+    some = masks.PredictShare(masks.InverseBlock(0.65), 0.05)(index, (16, 16), draw)
     assert some.predicted.shape == (2, 8)
 
 
@@ -123,7 +123,7 @@ def test_disjoint_views_overlap_as_little_as_they_can():
     first, second = policy(torch.arange(3), (10, 10), Draw(0, 0))
     assert first.hidden.shape == second.hidden.shape == (3, 60)
     assert (first.boolean(100) | second.boolean(100)).all()
-    assert policy.draws == 2
+    assert policy.masks_per_view == 2
     first, second = masks.Disjoint(0.25, covered=0.4)(torch.arange(3), (10, 10), Draw(0, 0))
     assert ((first.boolean(100) | second.boolean(100)).sum(1) == 40).all()
 
@@ -137,7 +137,7 @@ RISING = {
     "ranked": masks.Ranked,
     "weighted": masks.Weighted,
     "priority": masks.Priority,
-    "disjoint": functools.partial(masks.Disjoint, draws=1),
+    "disjoint": functools.partial(masks.Disjoint, masks_per_view=1),
 }
 
 

@@ -44,19 +44,19 @@ def test_a_view_whose_policy_hides_nothing_cannot_be_predicted_from():
 
 
 def test_policies_of_a_view_agree_in_their_number_of_masks():
-    assert masks.ByView((masks.Disjoint(draws=3), None)).draws == 3
+    assert masks.ByView((masks.Disjoint(masks_per_view=3), None)).masks_per_view == 3
     with pytest.raises(
         ValueError,
         match=r"ByView: policies: expected the same number of masks from each, got \[1, 2\]",
     ):
-        masks.ByView((masks.Disjoint(draws=2), masks.Uniform()))
+        masks.ByView((masks.Disjoint(masks_per_view=2), masks.Uniform()))
 
 
 def test_several_masks_of_a_view_are_drawn_apart():
     policy = masks.Several(
-        (masks.Uniform(0.5), masks.Uniform(0.5), None, masks.Disjoint(0.5, draws=2))
+        (masks.Uniform(0.5), masks.Uniform(0.5), None, masks.Disjoint(0.5, masks_per_view=2))
     )
-    assert policy.draws == 5
+    assert policy.masks_per_view == 5
     first, second, whole, third, fourth = policy(INDEX, (8, 8), Draw(1, 2))
     assert whole is None
     assert torch.equal(first.hidden, masks.Uniform(0.5)(INDEX, (8, 8), Draw(1, 2)).hidden)
@@ -95,11 +95,14 @@ def test_nothing_cannot_be_put_together():
             "got Mul",
         ),
         (
-            masks.Some(masks.MultiBlock(0.1)),
-            "Some: policy: expected one that predicts all hidden patches and nothing else, "
+            masks.PredictShare(masks.MultiBlock(0.1)),
+            "PredictShare: policy: expected one that predicts all hidden patches and nothing else, "
             "got MultiBlock",
         ),
-        (masks.Some(masks.ByView(())), "Some: policy: expected one mask from ByView, got NoneType"),
+        (
+            masks.PredictShare(masks.ByView(())),
+            "PredictShare: policy: expected one mask from ByView, got NoneType",
+        ),
         (
             masks.Repeated(masks.RaggedBlock()),
             "Repeated: policy: expected one that predicts all hidden patches and nothing else, "

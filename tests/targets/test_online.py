@@ -29,7 +29,7 @@ def make(b=8, k=12, mask=None, **options):
     encoder = ViT(24, 1, 2, image=16, patch=4, positions="rotary", class_token=False, pool="mean")
     target = functools.partial(targets.Online, teacher=HALF, clusters=k, **options)
     objective = Objective(target, CROSS, losses.CrossEntropy(0.12), name="clusters")
-    mask = mask or masks.Some(masks.InverseBlock(0.65), 0.2)
+    mask = mask or masks.PredictShare(masks.InverseBlock(0.65), 0.2)
     batch = Batch([torch.randn(b, 3, 16, 16)], torch.arange(b), torch.full((b,), -1))
     return Method(encoder, [objective], mask), batch
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pymim import checks
 from pymim.contracts import Draw, Grid, Mask, Policy
-from pymim.masks.hide import one_mask
+from pymim.masks.convert import one_mask
 from pymim.ops import mask as ops
 from pymim.parts import part
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-class Some:
+class PredictShare:
     """Predict a random share of the hidden patches of another policy's masks (CAPI, Darcet et al.
     2025).
 
@@ -36,6 +36,6 @@ class Some:
         draw: Draw,
         difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask:
-        mask = one_mask(self.policy, index, grid, draw, difficulty, "Some")
+        mask = one_mask(self.policy, index, grid, draw, difficulty, "PredictShare")
         count = part(mask.hidden.shape[1], self.share)
         return mask._replace(predicted=ops.subset(index, mask.hidden, count, **draw._asdict()))

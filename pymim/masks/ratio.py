@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pymim.checks import share, whole
 from pymim.contracts import Draw, Grid, Mask
+from pymim.masks.convert import predict_hidden
 from pymim.masks.count import Rounding, some_visible
-from pymim.masks.hide import hide
 from pymim.ops import grid as ops
 from pymim.schedule import Schedule, at
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-class Share(ABC):
+class RatioPolicy(ABC):
     """Base class: hide a share of the units of a grid, the same number in every image of a step.
 
     Args:
@@ -45,7 +45,7 @@ class Share(ABC):
         draw: Draw,
         difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask:
-        return hide(
+        return predict_hidden(
             self.sample(index, grid, self.visible(grid, draw.step), difficulty, **draw._asdict())
         )
 
@@ -66,7 +66,7 @@ class Share(ABC):
         return size * some_visible(self, units, ratio, self.rounding)
 
 
-class PlaneShare(Share):
+class PlaneRatioPolicy(RatioPolicy):
     """Base class: hide a share of the places of a frame, equally many in every frame of a clip."""
 
     def cell(self, grid: Grid) -> Grid:

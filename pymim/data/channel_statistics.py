@@ -24,7 +24,7 @@ STILLS, CLIPS = 1000, 32  # pictures or clips that are measured before a run
 
 
 class Measured(NamedTuple):
-    """Hold the measured moments of each channel, float64 [C], and the range of all channels."""
+    """Hold the measured statistics of each channel, float64 [C], and the range of all channels."""
 
     mean: Tensor
     deviation: Tensor
@@ -114,7 +114,8 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
                 "them"
             )
         rows += [
-            _moments(image, source.path(i)) for image, i in zip(images, index.tolist(), strict=True)
+            _of_picture(image, source.path(i))
+            for image, i in zip(images, index.tolist(), strict=True)
         ]
     first, second, low, high = torch.stack(rows).unbind(1)
     mean = first.mean(0)
@@ -124,7 +125,7 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
     return Measured(mean, variance.sqrt(), constant, float(low.min()), float(high.max()))
 
 
-def _moments(image: Tensor, path: str) -> Tensor:
+def _of_picture(image: Tensor, path: str) -> Tensor:
     """Return mean, variance, smallest and largest value of each channel, float64 [4 C].
 
     Raises: DataError.
