@@ -42,7 +42,9 @@ def test_stairs_change_by_epoch_and_may_look_ahead():
 def test_a_number_or_a_schedule():
     assert at(0.3, 5, 0) == 0.3
     assert at(Linear(0, 1), 5, 10) == 0.5
-    with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0; bind"):
+    with pytest.raises(
+        ValueError, match="schedule: steps: expected the run's number of steps, got 0; set"
+    ):
         at(Linear(0, 1), 5, 0)
 
 
@@ -99,10 +101,10 @@ def test_steps_hold_each_value_up_to_its_place():
     assert [shares(step, 8) for step in (0, 3, 4, 5, 6, 7)] == [1, 1, 0, 0, 3, 3]
     assert [Steps((1, 2), (3,))(step, 8) for step in (2, 3)] == [1, 2]
     with pytest.raises(
-        ValueError, match=r"Steps: at: expected 1 ascending places, .* got \(0.5, 0.6\)"
+        ValueError, match=r"Steps: at: expected 1 ascending numbers, .* got \(0.5, 0.6\)"
     ):
         Steps((1.0, 0.0), (0.5, 0.6))
-    with pytest.raises(ValueError, match="Steps: at: expected 2 ascending places"):
+    with pytest.raises(ValueError, match="Steps: at: expected 2 ascending numbers"):
         Steps((1.0, 0.0, 1.0), (0.6, 0.5))
 
 

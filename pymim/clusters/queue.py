@@ -59,7 +59,9 @@ class Queue(nn.Module):
         self.count[number] += len(everybody)
 
     def share(self, view: int) -> Float[Tensor, "n D"]:
-        """Give this process's share of a view's rows, L / R of them; none until its queue is full."""
+        """Give this process's share of a view's rows, L / R of them; none until the queue is
+        full.
+        """
         number = self._number(view)
         if self.count.is_meta or self.count[number] < self.size:
             return self.rows[number, :0]

@@ -119,13 +119,14 @@ class ResNet(Encoder):
     def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
         if mask is not None and self.mask_token is None:
             raise ValueError(
-                "ResNet: mask: expected None, got one; convolutions see every patch: set mask = None, "
-                "or ResNet.hidden = 'add'"
+                "ResNet: mask: expected None, as convolutions see every patch, got a mask; "
+                "set mask = None, or ResNet.hidden = 'add'"
             )
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
             raise ValueError(
-                f"ResNet: view: expected {channels} channels, got {got}; set ResNet.channels = {got}"
+                f"ResNet: view: expected {channels} channels, got {got}; "
+                f"set ResNet.channels = {got}"
             )
         image = view.contiguous(memory_format=self.layout)
         image = self.maxpool(self.bn1(self.conv1(image)).relu())
@@ -204,11 +205,11 @@ class Block(nn.Module):
 def _check_hidden(hidden: str, at: int, stages: int) -> None:
     if hidden not in ("none", "add"):
         raise ValueError(
-            f"ResNet: hidden: expected one of none, add, got {hidden!r}; there are no sparse convolutions yet: "
-            "name one of them, or drop patches with a ViT"
+            f"ResNet: hidden: expected one of none, add, got {hidden!r}; name one of them, "
+            "or drop patches with a ViT (there are no sparse convolutions yet)"
         )
     if hidden == "add" and not 1 <= at <= stages:
-        raise ValueError(f"ResNet: at: expected a stage from 1 to {stages}, got {at}; change it")
+        raise ValueError(f"ResNet: at: expected a stage from 1 to {stages}, got {at}; set one")
 
 
 def _tokens(image: Float[Tensor, "B D h w"]) -> Float[Tensor, "B N D"]:

@@ -71,7 +71,8 @@ class Attention(nn.Module):
         whole(self, 1, dim=dim, heads=heads)
         if dim % heads:
             raise ValueError(
-                f"Attention: heads: expected a divisor of dim {dim}, got {heads}; change either"
+                f"Attention: heads: expected a divisor of dim = {dim}, got {heads}; "
+                "change heads or dim"
             )
         self.heads = heads
         self.qkv = Linear(dim, 3 * dim, bias=bias)

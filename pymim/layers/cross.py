@@ -34,7 +34,8 @@ class CrossAttention(nn.Module):
         whole(self, 1, dim=dim, heads=heads)
         if dim % heads:
             raise ValueError(
-                f"CrossAttention: heads: expected a divisor of dim {dim}, got {heads}; change either"
+                f"CrossAttention: heads: expected a divisor of dim = {dim}, got {heads}; "
+                "change heads or dim"
             )
         self.heads = heads
         self.q = Linear(dim, dim, bias=bias)

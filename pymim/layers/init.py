@@ -45,5 +45,6 @@ def check_init(of: object, **chosen: str) -> None:
         if value not in known:
             kind = type(of).__name__
             raise ValueError(
-                f"{kind}: {name}: expected one of {', '.join(known)}, got {value!r}; name one of them"
+                f"{kind}: {name}: expected one of {', '.join(known)}, got {value!r}; "
+                "name one of them"
             )

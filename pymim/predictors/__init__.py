@@ -1,4 +1,4 @@
-"""Predictors: turn the encoder's features into a prediction of the target at the predicted patches."""
+"""Predictors: predict the target at the predicted patches from the encoder's features."""
 
 from pymim.predictors.coarser import Coarser, Finer
 from pymim.predictors.cross import Cross

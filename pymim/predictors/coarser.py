@@ -43,8 +43,8 @@ class Coarser(Predictor):
     def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B C T"]:  # type: ignore[override]
         if grid[-2] % self.by or grid[-1] % self.by:
             raise ConfigError(
-                f"Coarser: by: expected a divisor of the rows and columns of the grid {grid}, got {self.by}; "
-                "change it, or the views"
+                f"Coarser: by: expected a divisor of the rows and columns of the grid {grid}, "
+                f"got {self.by}; change it, or the size of the views"
             )
         cells: Tensor = self.of.everywhere(features, mask, grid).unflatten(1, (-1, *grid[-2:]))
         cells = cells.unflatten(3, (-1, self.by)).unflatten(2, (-1, self.by))
@@ -84,8 +84,8 @@ class Finer(Predictor):
         whole(self, 1, dim=dim)
         if by % 2 or width % by**2:
             raise ConfigError(
-                f"Finer: by: expected an even number whose square divides the width {width}, got {by}; "
-                "give as many as the target has cells along a side"
+                f"Finer: by: expected an even number whose square divides the width {width}, "
+                f"got {by}; set the target's number of cells along a side"
             )
         self.of, self.by = _made(of, encoder, 4 * dim, "Finer"), by
         self.norm = nn.LayerNorm(dim, eps=1e-6)
@@ -112,6 +112,7 @@ def _made(of: Callable[..., nn.Module], encoder: Encoder, width: int, name: str)
     if not isinstance(part, PredictsEverywhere):
         got = type(part).__name__
         raise ConfigError(
-            f"{name}: of: expected a predictor that predicts everywhere, got {got}; take a Transformer"
+            f"{name}: of: expected a predictor that can predict every patch, got {got}; "
+            "use predictors.Transformer"
         )
     return part

@@ -90,7 +90,8 @@ class Cross(Positioned):
             )
         if not embed and positions not in FORMS:
             raise ValueError(
-                f"Cross: embed: expected True with {positions} positions, got False; use rotary ones"
+                f"Cross: embed: expected True with {positions} positions, got False; "
+                "set positions = 'rotary'"
             )
         self.embed = Linear(encoder.width, dim) if embed else nn.Identity()
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))

@@ -100,6 +100,6 @@ def _check(kind: str, gain: float, learned: bool) -> None:
         )
     if kind != "cosine" and (gain != 1 or learned):
         raise ValueError(
-            f"Heads: gain, learned: expected none, as the kind is {kind}, got {gain} and {learned}; "
-            "set kind = 'cosine', or the loss's temperature"
+            f"Heads: gain, learned: expected 1 and False with kind = {kind!r}, got {gain} and "
+            f"{learned}; set kind = 'cosine', or the loss's temperature"
         )

@@ -1,4 +1,6 @@
-"""A norm before a predictor, for tokens at a tap, which have none yet (LocalMIM, Wang et al. 2023)."""
+"""A norm before a predictor, for tokens at a tap, which have no norm yet (LocalMIM, Wang et al.
+2023).
+"""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ class Transformer(Positioned):
         if sparse and encoder.dense:
             kind = type(encoder).__name__
             raise ValueError(
-                f"Transformer: sparse: expected False, as {kind} has a token for every patch, got True; "
-                "set the encoder's hidden = 'drop'"
+                f"Transformer: sparse: expected False, as {kind} has a token for every patch, "
+                "got True; set the encoder's hidden = 'drop'"
             )
         self.sparse = sparse
         self.embed = Linear(encoder.width, dim, bias=embed_bias)
@@ -111,7 +111,8 @@ class Transformer(Positioned):
         ):
             got = type(other).__name__
             raise ValueError(
-                f"Transformer.share: other: expected a Transformer of the same dim, got {got}; share none"
+                f"Transformer: share_input: expected a Transformer of the same dim, got {got}; "
+                "set the ranker's share = False"
             )
         self.embed, self.pos_embed = other.embed, other.pos_embed
         self.mask_token, self.cls_token = other.mask_token, other.cls_token
@@ -141,7 +142,7 @@ class Transformer(Positioned):
         return raster(self._predict(features, hidden, grid, patches), torch.cat([ids, hidden], 1))
 
     def _apart(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
-        """Predict each group as if the others did not exist: as an image of its own in the batch."""
+        """Predict each group without the others: as an image of its own in the batch."""
         (images, total), count = mask.predicted.shape, mask.groups
         parts = features.prefix, features.tokens, features.ids
         prefix, tokens, ids = (
@@ -180,8 +181,8 @@ class Transformer(Positioned):
     def _mask_token(self) -> Tensor:
         if self.mask_token is None:
             raise ValueError(
-                "Transformer: features: expected a token for every patch, as the encoder is dense, got some alone; "
-                "let Encoder.hidden say 'drop'"
+                "Transformer: features: expected a token for every patch, as the encoder is dense, "
+                "got fewer; set the encoder's hidden = 'drop'"
             )
         return self.mask_token
 
@@ -189,6 +190,6 @@ class Transformer(Positioned):
 def _check_depth(depth: int, class_token: bool, qkv_init: str) -> None:
     if depth == 0 and (class_token or qkv_init != "joint"):
         raise ValueError(
-            "Transformer: depth: expected 1 or more with class_token or qkv_init = 'apart', which act in its "
-            "blocks, got 0; leave both out"
+            "Transformer: depth: expected 1 or more, as class_token and qkv_init = 'apart' act in "
+            "its blocks, got 0; leave both out"
         )

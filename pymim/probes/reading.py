@@ -43,7 +43,7 @@ class Reading(NamedTuple):
     def __call__(
         self, encoder: Encoder, images: Tensor, wanted: Collection[str]
     ) -> dict[str, Tensor]:
-        """Give "pooled" [B E], and, if wanted, "tokens" [B N D] and "scores" [B S K]; on the CPU."""
+        """Give "pooled" [B E] and, if wanted, "tokens" [B N D] and "scores" [B S K]; on the CPU."""
         device = next(encoder.parameters()).device
         with autocast(device):
             last = encoder(images.to(device))
@@ -82,8 +82,8 @@ class Reading(NamedTuple):
         kind = type(encoder.bare).__name__
         if self.pool == "class" and not has_class_token(encoder):
             raise ConfigError(
-                f"Evaluation: pool = 'class': expected a class token, got none, as {kind} has none; give the "
-                "encoder one (ViT.class_token = True), or set pool = 'mean'"
+                f"Evaluation: pool: expected an encoder with a class token for 'class', got {kind} "
+                "without one; set ViT.class_token = True, or pool = 'mean'"
             )
         if self.layer is None:
             return
@@ -92,10 +92,10 @@ class Reading(NamedTuple):
         with still(encoder):
             taps = encoder(torch.zeros(1, encoder.channels, *sides, device=device)).taps
         if self.layer not in taps:
-            known = ", ".join(map(str, taps)) or "none"
+            known, wanted = ", ".join(map(str, taps)) or "none", sorted({*taps, self.layer})
             raise ConfigError(
-                f"Evaluation: layer: expected one of the encoder's taps ({known}), got {self.layer}; set "
-                f"{kind}.taps = ({', '.join(map(str, sorted({*taps, self.layer})))},)"
+                f"Evaluation: layer: expected one of the encoder's taps ({known}), got "
+                f"{self.layer}; set {kind}.taps = ({', '.join(map(str, wanted))},)"
             )
 
     def _pooled(self, features: Features) -> Tensor:
@@ -120,11 +120,12 @@ def head_of(objectives: Collection[Objective], name: str) -> Head:
     if not found:
         known = ", ".join(objective.name for objective in objectives)
         raise ConfigError(
-            f"Evaluation: head: expected one of the objectives {known}, got {name!r}; name one of them"
+            f"Evaluation: head: expected one of the objectives {known}, got {name!r}; "
+            "name one of them"
         )
     if (on := found[0].on) != "pooled":
         raise ConfigError(
-            f"Evaluation: head: expected an objective on the pooled image, as probes take its scores, got "
-            f"{found[0].name} on {on!r}; name another, or leave out the probes that take scores"
+            "Evaluation: head: expected an objective on pooled images, whose scores probes take, "
+            f"got {found[0].name} on {on!r}; set another, or leave out the probes that take scores"
         )
     return Head(found[0].predictor, found[0].tap, getattr(found[0].loss, "best", None))

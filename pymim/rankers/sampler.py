@@ -73,7 +73,8 @@ class Sampler(Ranker):
         if not isinstance(embed, PatchEmbed):
             kind = type(encoder).__name__
             raise ValueError(
-                f"Sampler: encoder: expected one with a patch embedding, got {kind}; encode with a ViT"
+                f"Sampler: encoder: expected an encoder with a patch embedding, got {kind}; "
+                "use encoders.ViT"
             )
         self.of, self.weight = chosen("Sampler", objectives, of).name, weight
         self.share = share

@@ -45,8 +45,9 @@ class Frames(Target):
         seen: Encoder = self.teacher.module  # type: ignore[assignment]
         if (len(encoder.base), len(seen.base)) != (3, 2):
             raise ValueError(
-                f"Frames: teacher: expected an encoder of images for one of clips, got grids {seen.base} and "
-                f"{encoder.base}; set Frozen.model, or take targets.Tokens"
+                "Frames: teacher: expected an encoder of images, and the method's of clips, got "
+                f"grids {seen.base} and {encoder.base}; set encoders.Frozen.model, or use "
+                "targets.Tokens"
             )
         self.width, self._seen = seen.width, seen.grid
         self._tube, self._grid = encoder.patch[0], encoder.grid

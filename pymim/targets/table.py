@@ -108,7 +108,8 @@ class Table(Target):
     @property
     def _remedy(self) -> str:
         """Say what helps if memory is too small for clustering."""
-        return f"lower targets.{type(self).__name__}.clusters ({self.width:,}), or train in more processes"
+        kind = type(self).__name__
+        return f"lower targets.{kind}.clusters ({self.width:,}), or train in more processes"
 
     def _facts(self, run: Run, before: Tensor, found: list[Clustering]) -> dict[str, float]:
         """Give the facts of the first set that the run reports."""

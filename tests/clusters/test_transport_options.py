@@ -80,10 +80,10 @@ def test_numbers_that_follow_a_schedule():
     assert torch.equal(shares_of(now), shares_of(Transport(0.2, mass=0.6, column_relax=1.5)))
     assert callable(transport.epsilon)  # the schedule is still there
     with pytest.raises(
-        ValueError, match="Transport: epsilon: expected a number here, got a schedule; ask at"
+        ValueError, match="Transport: epsilon: expected a number, got a schedule; call at"
     ):
         transport.column(SCORES)
     with pytest.raises(
-        ValueError, match="Swapped: transport: expected numbers, as a loss is told no step"
+        ValueError, match="Swapped: transport: expected numbers, as a loss does not know the step"
     ):
         Swapped(transport=transport)

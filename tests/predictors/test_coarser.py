@@ -107,7 +107,8 @@ def test_everything_learns():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(
-        ConfigError, match="Coarser: of: expected a predictor that predicts everywhere, got Pooled"
+        ConfigError,
+        match="Coarser: of: expected a predictor that can predict every patch, got Pooled",
     ):
         make(functools.partial(predictors.Coarser, of=predictors.Pooled))
     with pytest.raises(

@@ -46,7 +46,7 @@ def test_the_input_is_shared_and_the_rest_is_not():
     assert apart.ranker.predictor.embed is not apart.objectives[0].predictor.embed
     other = functools.partial(predictors.Transformer, dim=16, depth=1, heads=2)
     with pytest.raises(
-        ValueError, match=r"Transformer.share: other: expected a Transformer of the same dim"
+        ValueError, match=r"Transformer: share_input: expected a Transformer of the same dim"
     ):
         make(functools.partial(RANKER, predictor=other))
 
@@ -201,7 +201,7 @@ def test_only_branches_with_its_objective_teach_it():
         (
             {"of": "tokens"},
             {},
-            "PredictedLoss: of: expected one of pixels, got 'tokens'; name an objective",
+            "PredictedLoss: of: expected one of the objectives pixels, got 'tokens'; name one",
         ),
         (
             {},

@@ -206,11 +206,11 @@ def test_a_copied_method_reads_its_own_embedding():
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(
-        ValueError, match="Sampler: encoder: expected one with a patch embedding, got ResNet"
+        ValueError, match="Sampler: encoder: expected an encoder with a patch embedding, got ResNet"
     ):
         Sampler(encoders.ResNet(), [])
     with pytest.raises(
-        ValueError, match="Sampler: of: expected one of pixels, got 'tokens'; name an objective"
+        ValueError, match="Sampler: of: expected one of the objectives pixels, got 'tokens'; name"
     ):
         make(functools.partial(RANKER, of="tokens"))
     with pytest.raises(

@@ -119,7 +119,7 @@ def test_each_set_of_clusters_is_balanced_for_itself():
             output.pairs["codes"][0].target[:, number], expected, rtol=1e-4, atol=1e-5
         )
     with pytest.raises(
-        ValueError, match="Assigned: transport: expected one by position, as there are 2 sets"
+        ValueError, match="Assigned: transport: expected by = 'position', as there are 2 sets"
     ):
         make_method(PLAIN, sets=2)
 
@@ -222,7 +222,7 @@ def test_what_a_queue_cannot_do_is_refused():
     target = QUEUED(make_method(PLAIN).encoder)
     linear = predictors.Linear(make_method(PLAIN).encoder, CLUSTERS)
     with pytest.raises(
-        ValueError, match="Assigned: queue: expected one predictor, of the pooled vector, got Lin"
+        ValueError, match="Assigned: queue: expected one predictor, of the pooled vector, got "
     ):
         target.follow(linear)
 

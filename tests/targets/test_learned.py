@@ -192,6 +192,7 @@ def test_frames_of_the_papers_sizes(patch):
 
 def test_an_encoder_of_clips_is_refused():
     with pytest.raises(
-        ValueError, match="Frames: teacher: expected an encoder of images for one of clips"
+        ValueError,
+        match="Frames: teacher: expected an encoder of images, and the method's of clips",
     ):
         targets.Frames(video(), lambda encoder: Average(encoder))

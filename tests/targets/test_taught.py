@@ -215,11 +215,13 @@ def test_what_cannot_teach_is_refused():
     ):
         make_method(functools.partial(targets.Taught, clusters=CLUSTERS, teacher=encoders.Average))
     target = make().objectives[0].target
-    with pytest.raises(ValueError, match="Taught: expected one predictor, got two"):
+    with pytest.raises(
+        ValueError, match=r"Taught: predictor: expected one for all objectives of .* got two"
+    ):
         target.follow(predictors.Pooled(make().encoder, CLUSTERS))
     fresh, encoder = taught()(make().encoder), make().encoder
     with pytest.raises(
-        ValueError, match="Taught: predictor: expected one of pooled vectors or of tokens"
+        ValueError, match="Taught: predictor: expected a predictor of pooled vectors or of"
     ):
         fresh.follow(predictors.Transformer(encoder, CLUSTERS, dim=24, depth=1, heads=2))
 
