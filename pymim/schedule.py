@@ -85,7 +85,7 @@ class Cosine:
         return self.end + (self.peak - self.end) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-class Linear:
+class Ramp:
     """Go from `start` to `end` in a straight line over the first `until` of the run, then stay.
 
     Args:

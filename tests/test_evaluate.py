@@ -83,7 +83,7 @@ def pooled(name="", **options):
 
 
 def pixels():
-    return Objective(targets.Pixels, predictors.Linear, losses.MSE(), on="all")
+    return Objective(targets.Pixels, predictors.OneLayer, losses.MSE(), on="all")
 
 
 def test_what_is_not_there_is_refused_before_the_training():

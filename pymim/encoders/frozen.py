@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pymim.contracts import Encoder, Run
-from pymim.encoders.average import Average
+from pymim.encoders.copy import Copy
 from pymim.errors import ConfigError
 
 
-class Frozen(Average):
+class Frozen(Copy):
     """Keep weights as read from a file: from another run, or any ViT under timm's names.
 
     The file is read when the run begins, or at the first call. A training run first checks the

@@ -99,7 +99,8 @@ class ResNet(Encoder):
             strides = [2 if number > 1 else 1] + [1] * (depth - 1)
             ends = [before] + [inside * expansion] * depth
             blocks = [
-                Block(ends[k], inside, ends[k + 1], strides[k], bottleneck) for k in range(depth)
+                ResidualBlock(ends[k], inside, ends[k + 1], strides[k], bottleneck)
+                for k in range(depth)
             ]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
             before = ends[-1]
@@ -141,10 +142,15 @@ class ResNet(Encoder):
         return Features(tokens, tokens[:, :0], taps, tokens.mean(1), tuple(pyramid))
 
     @property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[ResidualBlock]:
         """Give the residual blocks in order, for recomputation in the backward pass."""
         stages = (self.get_submodule(f"layer{number}") for number in range(1, self.stages + 1))
-        return [block for stage in stages for block in stage.children() if isinstance(block, Block)]
+        return [
+            block
+            for stage in stages
+            for block in stage.children()
+            if isinstance(block, ResidualBlock)
+        ]
 
     def ended(self, tap: int) -> Encoder:
         """Give the sizes of stage `tap`."""
@@ -169,7 +175,7 @@ class ResNet(Encoder):
         )
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Compute relu(x + f(x)): f is two 3 x 3 convolutions, or a bottleneck of three, each with
     batch norm.
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pymim.checks import whole
-from pymim.layers.linear import Linear
+from pymim.layers.linear import JointLinear
 from pymim.layers.rotary import Rotation, rotate
 
 if TYPE_CHECKING:
@@ -75,9 +75,8 @@ class Attention(nn.Module):
                 "change heads or dim"
             )
         self.heads = heads
-        self.qkv = Linear(dim, 3 * dim, bias=bias)
-        self.qkv.maps = 3
-        self.proj = Linear(dim, dim, bias=bias)
+        self.qkv = JointLinear(dim, 3 * dim, bias, maps=3)
+        self.proj = nn.Linear(dim, dim, bias=bias)
 
     def forward(
         self,

@@ -14,13 +14,12 @@ from pymim.clusters.prototypes import Prototypes
 from pymim.contracts import Encoder, Features, Grid, Mask, Predictor
 from pymim.layers.cosine import CosineLinear
 from pymim.layers.init import init_weights
-from pymim.layers.linear import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 KINDS: dict[str, Callable[[int, int], nn.Module]] = {
-    "linear": Linear,
+    "linear": nn.Linear,
     "cosine": CosineLinear,
     "unit": Prototypes,
 }

@@ -11,10 +11,10 @@ from torch.nn.functional import adaptive_avg_pool2d, scaled_dot_product_attentio
 
 from pymim.checks import given, positive, share, whole
 from pymim.contracts import Encoder, Features
-from pymim.encoders import Average
+from pymim.encoders import Copy
 from pymim.errors import ConfigError
 from pymim.layers.alone import alone
-from pymim.layers.block import Block, DropPath
+from pymim.layers.block import DropPath, TransformerBlock
 from pymim.probes.reading import has_class_token
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Classifier(nn.Module):
         self.readout = readout or Readout()
         self.readout.check(encoder)
         tuned = alone(encoder)
-        self.encoder: nn.Module = Average(encoder) if frozen else tuned.requires_grad_(True)
+        self.encoder: nn.Module = Copy(encoder) if frozen else tuned.requires_grad_(True)
         self._alter(self.encoder.module if frozen else tuned, drop_path)  # type: ignore[arg-type]
         width = self.readout.width(encoder)
         attends = self.readout.pool == "attention"
@@ -173,7 +173,7 @@ class Classifier(nn.Module):
     @property
     def frozen(self) -> bool:
         """Tell whether the encoder is kept fixed."""
-        return isinstance(self.encoder, Average)
+        return isinstance(self.encoder, Copy)
 
     def forward(self, images: Float[Tensor, "B C *S"]) -> Float[Tensor, "B K"]:
         return self.scores(self.read(images))
@@ -267,7 +267,7 @@ def set_drop_path(encoder: nn.Module, rate: float) -> None:
         ConfigError: the encoder has no blocks that drop paths.
     """
     share("drop_path", "from 0 to below 1", drop_path=rate)
-    blocks = [part for part in encoder.modules() if isinstance(part, Block)]
+    blocks = [part for part in encoder.modules() if isinstance(part, TransformerBlock)]
     if not blocks:
         kind = type(encoder).__name__
         raise ConfigError(

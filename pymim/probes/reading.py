@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pymim.contracts import Encoder, Features
 from pymim.errors import ConfigError
-from pymim.layers.still import still
+from pymim.layers.eval_mode import eval_mode
 from pymim.precision import autocast, chosen, current
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Reading(NamedTuple):
     ) -> dict[str, Tensor]:
         """Read images [N C *S] in batches, in evaluation mode."""
         parts = [encoder, self.predictor, self.head and self.head.predictor]
-        with still(*(part for part in parts if part is not None)):
+        with eval_mode(*(part for part in parts if part is not None)):
             chunks = [self(encoder, chunk, wanted) for chunk in images.split(batch)]
         return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
@@ -89,7 +89,7 @@ class Reading(NamedTuple):
             return
         sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
         device = next(encoder.parameters()).device
-        with still(encoder):
+        with eval_mode(encoder):
             taps = encoder(torch.zeros(1, encoder.channels, *sides, device=device)).taps
         if self.layer not in taps:
             known, wanted = ", ".join(map(str, taps)) or "none", sorted({*taps, self.layer})

@@ -90,7 +90,7 @@ class Assigned(Target):
     def forward(self, asked: Asked) -> Float[Tensor, "B M K"] | Int[Tensor, "B M"]:
         assert asked.predict is not None, "it reads a prediction"
         scores = asked.predict().float()
-        earlier = None if self.queue is None else self._scored(self.queue.share(asked.number))
+        earlier = None if self.queue is None else self._scored(self.queue.own_rows(asked.number))
         if asked.mask is not None and self.transport.by == "position":
             raise ValueError(
                 "Assigned: transport: expected by = 'batch', as each image has other patches to "

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pymim.contracts import Asked, Encoder, Target
-from pymim.encoders.average import Average
+from pymim.encoders.copy import Copy
 from pymim.layers.gather import gather
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Frames(Target):
     """
 
     def __init__(
-        self, encoder: Encoder, teacher: Callable[[Encoder], Average], standardise: bool = True
+        self, encoder: Encoder, teacher: Callable[[Encoder], Copy], standardise: bool = True
     ):
         super().__init__()
         self.teacher, self.standardise = teacher(encoder), standardise

@@ -146,7 +146,7 @@ class Online(Target):
             )
         if torch.is_grad_enabled():
             self._seen[asked.number] = tokens, asked.step
-        rows = self.queue.share(asked.number)
+        rows = self.queue.own_rows(asked.number)
         return rows.unflatten(1, tokens.shape[1:]) if len(rows) else None
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:

@@ -45,7 +45,7 @@ class Table(Target):
 
     labels: Int[Tensor, "S N"]  # -1 before the first clustering
     distances: Float[Tensor, "S N"]  # to the centroid, in the metric of the clustering
-    alike = True  # equal in every process: wrap need not broadcast them
+    replicated_buffers = True  # equal in every process: wrap need not broadcast them
 
     def __init__(self, clusters: int, sets: int = 1, every: int = 1):
         super().__init__()

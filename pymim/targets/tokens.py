@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pymim.contracts import Asked, Encoder, Target
-from pymim.encoders.average import Average
+from pymim.encoders.copy import Copy
 from pymim.errors import ConfigError
 from pymim.layers.gather import gather
 
@@ -41,7 +41,7 @@ class Tokens(Target):
     """
 
     def __init__(
-        self, encoder: Encoder, teacher: Callable[[Encoder], Average], normalise: bool | str = False
+        self, encoder: Encoder, teacher: Callable[[Encoder], Copy], normalise: bool | str = False
     ):
         super().__init__()
         if normalise not in NORMALISATIONS:

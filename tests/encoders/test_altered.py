@@ -124,7 +124,9 @@ def test_clamping_takes_about_half_of_a_high_pass_view():
 
 
 def method(encoder, mask, on="all"):
-    return Method(encoder, [Objective(targets.Pixels, predictors.Linear, losses.L1(), on=on)], mask)
+    return Method(
+        encoder, [Objective(targets.Pixels, predictors.OneLayer, losses.L1(), on=on)], mask
+    )
 
 
 @pytest.mark.parametrize("trunk", [ViT, ResNet])

@@ -13,7 +13,7 @@ from pymim.encoders import ViT
 from pymim.errors import ConfigError
 from pymim.method import Method
 from pymim.objective import Objective
-from pymim.predictors import Linear
+from pymim.predictors import OneLayer
 from pymim.targets import Pixels
 from tests.launch import one_of_two
 
@@ -204,7 +204,7 @@ class Plain(losses.MSE):
 
 def method(loss, **options):
     encoder = ViT(8, 1, 2, image=8, patch=4)
-    return Method(encoder, [Objective(Pixels, Linear, loss, on="all", **options)])
+    return Method(encoder, [Objective(Pixels, OneLayer, loss, on="all", **options)])
 
 
 def test_parts_are_built_once_and_their_hooks_are_called_once():

@@ -87,7 +87,7 @@ def test_only_the_sampler_and_the_embedding_it_reads_learn_by_it():
     assert {name for name, _ in method.ranker.named_parameters(prefix="ranker")} - learning <= {
         "ranker.head.bias"
     }
-    apart = make(functools.partial(RANKER, share=False))
+    apart = make(functools.partial(RANKER, train_embedding=False))
     apart(batch, 0).losses["ranker"].mean().backward()
     assert all(p.grad is None for p in apart.encoder.parameters())
     assert apart.ranker.pos_embed.grad.any()
