@@ -569,10 +569,10 @@ class Pastes(Protocol):
 
 
 @runtime_checkable
-class PredictsEverywhere(Protocol):
+class PredictsAll(Protocol):
     """A predictor that can predict visible patches too, for pictures."""
 
-    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
+    def predict_all(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
         """Predict every patch in raster order, [B N T]."""
 
 

@@ -22,7 +22,8 @@ def at(value: float | Schedule, step: int, steps: int) -> float:
         return value
     if steps < 1:
         raise ValueError(
-            f"schedule: steps: expected those of the run, got {steps}; bind steps = %STEPS beside it"
+            f"schedule: steps: expected the run's number of steps, got {steps}; "
+            "set steps = %STEPS for the component that has the schedule"
         )
     return value(step, steps)
 
@@ -84,7 +85,7 @@ class Cosine:
         return self.end + (self.peak - self.end) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-class Linear:
+class Ramp:
     """Go from `start` to `end` in a straight line over the first `until` of the run, then stay.
 
     Args:
@@ -137,8 +138,8 @@ class Steps:
         finite(self, 0, at=at)
         if len(values) != len(at) + 1 or list(at) != sorted(at):
             raise ValueError(
-                f"Steps: at: expected {len(values) - 1} ascending places, one between each two values, got {at}; "
-                "give as many"
+                f"Steps: at: expected {len(values) - 1} ascending numbers, one for each change of "
+                f"value, got {at}; set as many"
             )
         self.values, self.at = tuple(values), tuple(at)
 

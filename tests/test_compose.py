@@ -35,7 +35,7 @@ TARGETS = {
 PREDICTORS = {
     "transformer": partial(predictors.Transformer, dim=16, depth=1, heads=2),
     "cross": partial(predictors.Cross, dim=16, depth=1, heads=2),
-    "linear": predictors.Linear,
+    "linear": predictors.OneLayer,
 }
 SPARSE = {"sparse": partial(predictors.Transformer, dim=16, depth=1, heads=2, sparse=True)}
 HIDDEN = ("drop", "token", "add", "altered")
@@ -178,13 +178,13 @@ def test_nothing_is_hidden_from_a_residual_network():
     encoder = encoders.ResNet((1,), 8)
     with pytest.raises(ValueError, match="Method: mask: expected None, as ResNet sees every patch"):
         Method(
-            encoder, [Objective(targets.Pixels, predictors.Linear, losses.MSE())], masks.Uniform()
+            encoder, [Objective(targets.Pixels, predictors.OneLayer, losses.MSE())], masks.Uniform()
         )
 
 
 @pytest.mark.parametrize(("tap", "on", "reason"), TAPS)
 def test_a_tap_that_the_encoder_has_not_or_of_other_patches_is_refused(tap, on, reason):
-    predictor = predictors.Pooled if on == "pooled" else predictors.Linear
+    predictor = predictors.Pooled if on == "pooled" else predictors.OneLayer
     encoder = encoders.ResNet((1, 1, 1), 8, stem="small", image=24, taps=(1, 3))
     objective = Objective(targets.Pixels, predictor, losses.MSE(), on=on, tap=tap)
     with pytest.raises(ValueError, match=reason):
@@ -193,7 +193,7 @@ def test_a_tap_that_the_encoder_has_not_or_of_other_patches_is_refused(tap, on, 
 
 @pytest.mark.parametrize(("tap", "on"), [(1, "pooled"), (3, "pooled"), (3, "all"), (None, "all")])
 def test_a_predictor_at_a_tap_has_the_width_there(tap, on):
-    predictor = predictors.Pooled if on == "pooled" else predictors.Linear
+    predictor = predictors.Pooled if on == "pooled" else predictors.OneLayer
     encoder = encoders.ResNet((1, 1, 1), 8, stem="small", image=24, taps=(1, 3))
     target = Mean if on == "pooled" else targets.Pixels
     composed = Method(encoder, [Objective(target, predictor, losses.MSE(), on=on, tap=tap)])
@@ -205,13 +205,13 @@ def test_a_predictor_at_a_tap_has_the_width_there(tap, on):
 
 def test_a_loss_of_frequencies_needs_the_whole_picture():
     whole = partial(targets.Whole, of=targets.Pixels)
-    objective = Objective(whole, predictors.Linear, losses.Spectrum())
+    objective = Objective(whole, predictors.OneLayer, losses.Spectrum())
     with pytest.raises(
         ValueError, match="Objective: on: expected all, as Spectrum needs the whole picture"
     ):
         Method(encoder_of("token"), [objective], masks.Uniform(0.5))
     with pytest.raises(ValueError, match="Whole: of: expected a target of pixels, got Mean"):
-        Objective(partial(targets.Whole, of=Mean), predictors.Linear, losses.MSE()).build(
+        Objective(partial(targets.Whole, of=Mean), predictors.OneLayer, losses.MSE()).build(
             encoder_of("token"), {}
         )
 
@@ -242,7 +242,7 @@ def test_a_ranker_predicts_losses_behind_a_dense_encoder_too():
 def test_a_loss_that_cannot_take_what_a_target_hands_on_is_refused(target, loss, reason):
     composed = Method(
         encoder_of("token"),
-        [Objective(target, predictors.Linear, loss, on="all")],
+        [Objective(target, predictors.OneLayer, loss, on="all")],
         MASKS["uniform"],
     )
     batch = Batch([torch.rand(4, 3, 24, 24)], torch.arange(4), torch.full((4,), -1))

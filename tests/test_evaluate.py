@@ -83,7 +83,7 @@ def pooled(name="", **options):
 
 
 def pixels():
-    return Objective(targets.Pixels, predictors.Linear, losses.MSE(), on="all")
+    return Objective(targets.Pixels, predictors.OneLayer, losses.MSE(), on="all")
 
 
 def test_what_is_not_there_is_refused_before_the_training():
@@ -96,7 +96,7 @@ def test_what_is_not_there_is_refused_before_the_training():
     for encoder in (registers, ResNet((1, 1), dim=8, stem="small", image=8)):
         refused(
             Run(encoder),
-            "pool = 'class': expected a class token, got none, as .*ViT.class_token",
+            "pool: expected an encoder with a class token for 'class', .*ViT.class_token",
             pool="class",
         )
     refused(
@@ -108,7 +108,7 @@ def test_what_is_not_there_is_refused_before_the_training():
     heads = {"probes": [probes.Assigned()]}
     refused(
         Run(make_vit(), [pixels()]),
-        "head: expected an objective on the pooled image, .* pixels on 'all'",
+        "head: expected an objective on pooled images, .* pixels on 'all'",
         **heads,
     )
     refused(

@@ -14,7 +14,7 @@ from pymim.objective import Objective
 from pymim.ops import block as ops
 
 PREDICTOR = functools.partial(predictors.Transformer, dim=24, depth=2, heads=2)
-TEACHER = functools.partial(encoders.Momentum, momentum=schedule.Linear(0.996, 1.0), steps=10)
+TEACHER = functools.partial(encoders.Momentum, momentum=schedule.Ramp(0.996, 1.0), steps=10)
 
 
 def make(policy=None):

@@ -178,7 +178,7 @@ def test_an_error_that_is_no_refusal_keeps_its_traceback(tmp_path, monkeypatch):
 
 
 def test_a_schedule_that_comes_to_hide_all_is_refused_when_it_does():
-    policy = masks.Uniform(schedule.Linear(0.5, 1.0), steps=10)
+    policy = masks.Uniform(schedule.Ramp(0.5, 1.0), steps=10)
     index = torch.arange(2)
     assert policy(index, (4, 4), Draw(0, 0)).visible.shape == (2, 8)
     with pytest.raises(

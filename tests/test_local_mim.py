@@ -46,7 +46,7 @@ def released(method, view, mask):
     for objective, cells in zip(method.objectives, SCALES, strict=True):
         seen = features.at(objective.tap)
         if cells >= 1:
-            prediction = objective.predictor.everywhere(seen, mask, (8, 8)).unflatten(
+            prediction = objective.predictor.predict_all(seen, mask, (8, 8)).unflatten(
                 2, (cells, cells, 27)
             )
             prediction = prediction.unflatten(1, (8, 8)).transpose(2, 3).flatten(3, 4).flatten(1, 2)

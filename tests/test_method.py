@@ -85,7 +85,7 @@ def test_gradient_is_zero_on_visible_predictions_and_targets():
     method, batch = make_method(), make_batch()
     branch = method.encode(batch, 0)[Source(0)]
     objective = method.objectives[0]
-    everywhere = objective.predictor.everywhere(branch.features, branch.mask, branch.grid)
+    everywhere = objective.predictor.predict_all(branch.features, branch.mask, branch.grid)
     everywhere.retain_grad()
     ids = branch.mask.predicted[..., None].expand(-1, -1, everywhere.shape[2])
     target = ask(objective.target, batch, branch.mask)
@@ -124,7 +124,7 @@ def test_losses_are_float32_under_autocast():
 def test_several_objectives_and_views():
     objectives = [
         Objective(targets.Pixels, TINY, losses.MSE(), weight=0.5),
-        Objective(targets.Pixels, predictors.Linear, losses.L1(), on="visible", source=1),
+        Objective(targets.Pixels, predictors.OneLayer, losses.L1(), on="visible", source=1),
         Objective(targets.Pixels, TINY, losses.MSE(), on="all", source=1, to=0, name="crossed"),
     ]
     out = make_method(objectives=objectives)(make_batch(views=2), 0)

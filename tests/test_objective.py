@@ -165,7 +165,7 @@ def test_a_loss_hears_both_widths_and_says_what_it_wants_predicted():
 
 
 def test_an_objective_switches_on():
-    late = schedule.Linear(-1.0, 1.0)  # -1, 0, 1 at steps 0, 5 and 10 of 10
+    late = schedule.Ramp(-1.0, 1.0)  # -1, 0, 1 at steps 0, 5 and 10 of 10
     objectives = [
         Objective(Counted, TINY, First(), name="always"),
         Objective(Counted, TINY, First(), weight=late, steps=10, name="late", source=1),
@@ -206,7 +206,7 @@ def test_an_objective_at_a_tap_reads_what_the_encoder_has_there():
     from pymim.method import Method
 
     encoder = ViT(24, 2, 2, image=(16, 24), patch=4, hidden="token", taps=(1,))
-    objective = Objective(targets.Pixels, predictors.Linear, losses.MSE(), tap=1)
+    objective = Objective(targets.Pixels, predictors.OneLayer, losses.MSE(), tap=1)
     method = Method(encoder, [objective], masks.Uniform(0.75))
     out = method(make_batch(), 0)
     out.loss.backward()

@@ -10,7 +10,7 @@ from pymim.contracts import Draw
 from pymim.layers.block import DropPath
 from pymim.masks import Disjoint, MultiBlock, PredictShare, Ranked, Uniform
 from pymim.parts import part
-from pymim.schedule import Linear
+from pymim.schedule import Ramp
 
 DRAW = Draw(0, 0, 0)
 
@@ -60,7 +60,7 @@ def test_bad_input_is_refused(arguments, message):
 
 @pytest.mark.parametrize("epochs", [100, 200, 300, 400, 800, 1600])
 def test_the_papers_shares_give_what_floating_point_gave(epochs):
-    hard = Linear(0.0, 0.5)
+    hard = Ramp(0.0, 0.5)
     for hidden in (147, 98, 118, 127, 176, 177, 1176, 1411):
         for epoch in range(epochs):
             assert part(hidden, hard(epoch + 1, epochs)) == int(hidden * hard(epoch + 1, epochs))

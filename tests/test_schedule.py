@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pymim.schedule import Cosine, Delayed, Drops, Linear, Stairs, Steps, at
+from pymim.schedule import Cosine, Delayed, Drops, Ramp, Stairs, Steps, at
 
 
 def test_rate_of_the_masked_autoencoder_recipe():
@@ -26,24 +26,26 @@ def test_truncated_cosine_does_not_reach_its_end():
 
 
 def test_linear_holds_its_end():
-    assert [Linear(0.999, 0.9999, until=100)(s, 800) for s in (0, 50, 100, 800)] == pytest.approx(
+    assert [Ramp(0.999, 0.9999, until=100)(s, 800) for s in (0, 50, 100, 800)] == pytest.approx(
         [0.999, 0.99945, 0.9999, 0.9999]
     )
 
 
 def test_stairs_change_by_epoch_and_may_look_ahead():
-    share = Stairs(Linear(0, 0.5), 10, ahead=True)
+    share = Stairs(Ramp(0, 0.5), 10, ahead=True)
     assert [share(step, 40) for step in (0, 3, 4, 39)] == pytest.approx([0.05, 0.05, 0.1, 0.5])
-    momentum = Stairs(Linear(0.999, 0.9999, until=100), 800)
+    momentum = Stairs(Ramp(0.999, 0.9999, until=100), 800)
     expected = [0.999, 0.99945, 0.999891, 0.9999]
     assert [momentum(step, 8000) for step in (0, 500, 999, 1000)] == pytest.approx(expected)
 
 
 def test_a_number_or_a_schedule():
     assert at(0.3, 5, 0) == 0.3
-    assert at(Linear(0, 1), 5, 10) == 0.5
-    with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0; bind"):
-        at(Linear(0, 1), 5, 0)
+    assert at(Ramp(0, 1), 5, 10) == 0.5
+    with pytest.raises(
+        ValueError, match="schedule: steps: expected the run's number of steps, got 0; set"
+    ):
+        at(Ramp(0, 1), 5, 0)
 
 
 def released(peak, end, steps, warmup=0, start=0.0):
@@ -85,7 +87,7 @@ def test_an_inclusive_warm_up_may_be_a_share_of_the_run(steps, ramp):
 
 
 def test_delayed_is_zero_then_what_its_value_says():
-    number, share = Delayed(0.3, 5), Delayed(Linear(1.0, 0.0), 0.25)
+    number, share = Delayed(0.3, 5), Delayed(Ramp(1.0, 0.0), 0.25)
     assert [number(step, 20) for step in (0, 4, 5, 19)] == [0, 0, 0.3, 0.3]
     assert [share(step, 20) for step in (4, 5, 10)] == [
         0,
@@ -99,10 +101,10 @@ def test_steps_hold_each_value_up_to_its_place():
     assert [shares(step, 8) for step in (0, 3, 4, 5, 6, 7)] == [1, 1, 0, 0, 3, 3]
     assert [Steps((1, 2), (3,))(step, 8) for step in (2, 3)] == [1, 2]
     with pytest.raises(
-        ValueError, match=r"Steps: at: expected 1 ascending places, .* got \(0.5, 0.6\)"
+        ValueError, match=r"Steps: at: expected 1 ascending numbers, .* got \(0.5, 0.6\)"
     ):
         Steps((1.0, 0.0), (0.5, 0.6))
-    with pytest.raises(ValueError, match="Steps: at: expected 2 ascending places"):
+    with pytest.raises(ValueError, match="Steps: at: expected 2 ascending numbers"):
         Steps((1.0, 0.0, 1.0), (0.6, 0.5))
 
 

@@ -48,7 +48,7 @@ def test_shapes_and_numbers_of_the_recipe():
         )
     out = method(batch, 0)
     assert out.features.tokens.shape == (1, 160, 768)
-    assert out.predictions["projected"].shape == out.targets["projected"].shape == (1, 1408, 256)
+    assert out.predictions["mapped"].shape == out.targets["mapped"].shape == (1, 1408, 256)
     loss = method.objectives[0].loss
     assert isinstance(loss, Swapped)
     assert loss.prototypes.weight.shape == (3000, 256)
@@ -91,7 +91,7 @@ def test_rate_of_the_recipe_warms_up_from_zero_and_scales_with_the_batch():
 
 @pytest.mark.parametrize(
     ("target", "width"),
-    [("@targets.Pixels", 1536), ("@targets.Projected", 256), ("@targets.Frames", 768)],
+    [("@targets.Pixels", 1536), ("@targets.Mapped", 256), ("@targets.Frames", 768)],
 )
 def test_hidden_tubes_alone_are_predicted_in_the_width_of_their_target(target, width):
     config.load(["gin/recipe/sigma_dino.gin"], [f"method.Objective.target={target}"])
@@ -104,7 +104,7 @@ def test_hidden_tubes_alone_are_predicted_in_the_width_of_their_target(target, w
     (prediction,), (found,) = out.predictions.values(), out.targets.values()
     assert prediction.shape == found.shape == (1, 1408, width)
     learning = sum(p.numel() for p in method.objectives[0].target.parameters() if p.requires_grad)
-    assert (learning > 0) == (target == "@targets.Projected")
+    assert (learning > 0) == (target == "@targets.Mapped")
     assert method.objectives[0].loss.prototypes.weight.shape == (3000, width)
 
 
@@ -166,13 +166,13 @@ def test_a_run_says_how_its_prototypes_are_used(tmp_path):
     assert main(command(tmp_path / "run")) == 0
     row = rows_of(tmp_path / "run")[-1]
     gauges = {"used", "balance", "agreement", "of_chance", "target_rank", "target_std"}
-    assert {f"projected/{gauge}" for gauge in gauges} <= row.keys()
+    assert {f"mapped/{gauge}" for gauge in gauges} <= row.keys()
     assert list((tmp_path / "run" / "pictures").glob("clusters-*.png"))
 
 
 def test_the_collapsing_variant_runs_and_is_watched(tmp_path):
     assert main(command(tmp_path / "run", "sigma_l2")) == 0
-    assert {"projected/target_rank", "projected/target_std"} <= rows_of(tmp_path / "run")[-1].keys()
+    assert {"mapped/target_rank", "mapped/target_std"} <= rows_of(tmp_path / "run")[-1].keys()
 
 
 def test_two_processes_make_the_run_of_one(tmp_path):

@@ -24,7 +24,7 @@ def test_loss_is_the_mean_absolute_error_of_hidden_pixels_by_the_released_formul
     method, given = make("gin/simmim.gin", *TINY), batch()
     out = method(given, 0)
     branch, objective = next(iter(out.branches.values())), method.objectives[0]
-    predicted = objective.predictor.everywhere(branch.features, branch.mask, branch.grid)
+    predicted = objective.predictor.predict_all(branch.features, branch.mask, branch.grid)
     hidden, total, count = branch.mask.boolean(64), 0.0, 0
     for image in range(3):
         for patch in range(64):

@@ -14,6 +14,7 @@ from tests.sources import LIBRARY, name_of, tree
 BESIDE = {
     *(
         "Average",
+        "Copy",
         "Momentum",
         "Frozen",
         "Fill",

@@ -99,7 +99,7 @@ def test_a_run_that_goes_on_needs_the_file_of_what_is_frozen(finished, tmp_path,
     save_file(tensors | {"cls_token": tensors["cls_token"] + 1}, other)
     assert main([*command(folder, f"STAGE_1={other}"), "--resume", "auto"]) == 2
     assert (
-        "Frozen: path: expected the tensors that the run began with, got others"
+        "Frozen: path: expected the tensors that the run started with, got other"
         in capsys.readouterr().err
     )
 

@@ -310,7 +310,7 @@ def unlabelled(split):
         (
             {"readout": Readout("class", layers=3)},
             ConfigError,
-            "Readout: layers: expected at most 2 blocks of ViT",
+            "Readout: layers: expected at most 2, the blocks of ViT",
         ),
     ],
 )

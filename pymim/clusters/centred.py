@@ -33,7 +33,7 @@ class Centred(nn.Module):
     """
 
     centre: Float[Tensor, "S K"]
-    alike = True  # equal in every process: wrap need not broadcast it
+    replicated_buffers = True  # equal in every process: wrap need not broadcast them
 
     def __init__(self, momentum: float = 0.9, temperature: float | Schedule = 0.04, steps: int = 0):
         super().__init__()

@@ -1,4 +1,6 @@
-"""Doubly stochastic memberships, with their gradient (MLC, Ding et al. 2023; CPP, Chu et al. 2024)."""
+"""Doubly stochastic memberships, with their gradient (MLC, Ding et al. 2023; CPP, Chu et al.
+2024).
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,12 @@ def memberships(
     """
     if affinity.ndim < 2 or affinity.shape[-1] != affinity.shape[-2]:
         raise ValueError(
-            f"memberships: affinity: expected [... N N], got {list(affinity.shape)}; multiply rows with themselves"
+            f"memberships: affinity: expected a square [... N N], got {list(affinity.shape)}; "
+            "pass the products of all rows with all rows"
         )
     if iterations < 1:
         raise ValueError(
-            f"memberships: iterations: expected at least 1, got {iterations}; ask for 10"
+            f"memberships: iterations: expected at least 1, got {iterations}; set iterations = 10"
         )
     logits = affinity / epsilon
     row = logits.new_zeros(logits.shape[:-1])

@@ -39,7 +39,8 @@ def nearest(
     """
     if not 0 < count <= rows.total:
         raise ValueError(
-            f"nearest: count: expected 1 to {rows.total}, the rows, got {count}; ask for fewer"
+            f"nearest: count: expected 1 to {rows.total}, the number of rows, got {count}; "
+            "set a smaller one"
         )
     mine = normalize(rows.values.float())
     cosine, found = (

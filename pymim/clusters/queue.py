@@ -34,7 +34,7 @@ class Queue(nn.Module):
 
     rows: Float[Tensor, "V L D"]
     count: Int[Tensor, " V"]  # rows pushed so far
-    alike = True  # equal in every process: wrap need not broadcast them
+    replicated_buffers = True  # equal in every process: wrap need not broadcast them
 
     def __init__(self, width: int, size: int = 3840, views: Sequence[int] = (0, 1), start: int = 0):
         super().__init__()
@@ -58,8 +58,10 @@ class Queue(nn.Module):
         self.rows[number, places] = everybody
         self.count[number] += len(everybody)
 
-    def share(self, view: int) -> Float[Tensor, "n D"]:
-        """Give this process's share of a view's rows, L / R of them; none until its queue is full."""
+    def own_rows(self, view: int) -> Float[Tensor, "n D"]:
+        """Give this process's share of a view's rows, L / R of them; none until the queue is
+        full.
+        """
         number = self._number(view)
         if self.count.is_meta or self.count[number] < self.size:
             return self.rows[number, :0]

@@ -11,7 +11,7 @@ from pymim.checks import whole
 from pymim.clusters.rows import Rows
 from pymim.contracts import Encoder, Run
 from pymim.errors import memory_of
-from pymim.layers.still import still
+from pymim.layers.eval_mode import eval_mode
 from pymim.precision import check
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Survey:
         loader = run.loader.in_order(whole, self.views)
         made: list[list[torch.Tensor]] = [[] for _ in loader.views]
         world.align(encoder)
-        with still(encoder), world.autocast(self.precision):
+        with eval_mode(encoder), world.autocast(self.precision):
             for batch in loader.batches(0, -(-total // whole)):
                 world.heed()
                 for table, view in zip(made, batch.to(world.device).views, strict=True):

@@ -186,7 +186,7 @@ class Transport:
         value = getattr(self, name)
         if callable(value):
             raise ValueError(
-                f"Transport: {name}: expected a number here, got a schedule; ask at(step) first"
+                f"Transport: {name}: expected a number, got a schedule; call at(step) first"
             )
         return float(value)
 

@@ -15,7 +15,7 @@ from pymim.checks import whole
 from pymim.draw import agreement, clusters, curves, difficulty, features, nearest, reconstruction
 from pymim.errors import ConfigError, memory_of
 from pymim.io import Folder
-from pymim.layers.still import still
+from pymim.layers.eval_mode import eval_mode
 from pymim.views.normalise import OVERSHOOT, Normalise
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Pictures:
             "clusters": lambda path: clusters.draw(method, batch, path, undo),
             "nearest": lambda path: nearest.draw(method, source, path, normalise.to_unit),
         }
-        with still(method):
+        with eval_mode(method):
             drawn = [
                 word
                 for word, drawing in drawings.items()

@@ -16,7 +16,7 @@ from pymim.contracts import (
     Made,
     Mask,
     Pastes,
-    PredictsEverywhere,
+    PredictsAll,
     ShowsPixels,
 )
 from pymim.draw.image import save_grid, to_picture
@@ -87,9 +87,9 @@ def _everywhere(
     features, predictor = branch.features.at(objective.tap), objective.predictor
     mask = branch.mask
     assert mask is not None
-    if isinstance(predictor, PredictsEverywhere):
+    if isinstance(predictor, PredictsAll):
         return target.to_pixels(
-            predictor.everywhere(features, mask, branch.grid), branch.view, None
+            predictor.predict_all(features, mask, branch.grid), branch.view, None
         )
     made = predictor(features, mask, branch.grid)
     values = made.values if isinstance(made, Made) else made

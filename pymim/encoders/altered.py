@@ -45,8 +45,8 @@ class Altered(Wrapped):
         super().__init__(trunk)
         if trunk.hidden not in ("none", "drop", *GETS):
             raise ValueError(
-                f"Altered: trunk: expected hidden 'none', 'drop', 'add' or 'mix', got {trunk.hidden!r}, which "
-                "would hide the altered pixels; change the trunk's hidden"
+                "Altered: trunk: expected hidden = 'none', 'drop', 'add' or 'mix', got "
+                f"{trunk.hidden!r}, which would hide the altered pixels; change the trunk's hidden"
             )
         self.how, self.hidden = how(trunk), "altered"
 
@@ -87,7 +87,8 @@ class Fill(nn.Module):
         finite(self, value=0.0 if isinstance(value, str) else value)
         if isinstance(value, str) and value not in ("mean", "learned"):
             raise ValueError(
-                f"Fill: value: expected mean, learned or a number, got {value!r}; give one of them"
+                f"Fill: value: expected 'mean', 'learned' or a number, got {value!r}; "
+                "name one of them"
             )
         self.value, self.patch = value, encoder.patch
         self._grid = encoder.grid
@@ -140,7 +141,8 @@ class Filter(nn.Module):
         if not hasattr(mask.extra, "filtered"):
             got = type(mask.extra).__name__
             raise ConfigError(
-                f"Filter: mask: expected one whose extra has filtered(pixels), got {got}; mask with masks.Band"
+                f"Filter: mask: expected a mask that draws frequencies, got {got} as its extra; "
+                "use masks.Band"
             )
         pixels: Tensor = mask.extra.filtered(
             self.normalise.to_unit(view.float() * self.std + self.mean)

@@ -4,40 +4,25 @@ export.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
 
 from pymim.checks import given, share
 from pymim.contracts import Run
+from pymim.encoders.copy import Copy
 from pymim.schedule import Cosine, Schedule, at
 
 
-class Average(nn.Module):
+class Average(Copy):
     """Keep a copy of `source` that follows it: w <- m w + (1 - m) w_source.
 
-    Buffers are copied. The copy is always in evaluation mode, and is called without gradient.
+    Buffers are copied.
 
     Args:
-        source: the module to copy.
+        source: the module to follow.
     """
-
-    def __init__(self, source: nn.Module) -> None:
-        super().__init__()
-        self.module = copy.deepcopy(source).requires_grad_(False)
-        self.eval()
-
-    def train(self, mode: bool = True) -> Average:
-        """Stay in evaluation mode, whatever mode is requested."""
-        super().train(False)
-        return self
-
-    @torch.no_grad()
-    def forward(self, *arguments: Any) -> Any:
-        return self.module(*arguments)
 
     @torch.no_grad()
     def update(self, source: nn.Module, momentum: float) -> None:

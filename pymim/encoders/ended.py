@@ -34,7 +34,7 @@ class Ended(Encoder):
         return self._dense
 
     def forward(self, view: Tensor, mask: Mask | None = None) -> Features:
-        raise NotImplementedError("Ended: it has sizes alone; encode with the encoder")
+        raise NotImplementedError("Ended: only describes sizes, it cannot encode; call the encoder")
 
     def grid(self, shape: Sequence[int]) -> Grid:
-        raise NotImplementedError("Ended: it has sizes alone; ask the encoder")
+        raise NotImplementedError("Ended: only describes sizes, it has no grid; call the encoder")

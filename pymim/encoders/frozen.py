@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pymim.contracts import Encoder, Run
-from pymim.encoders.average import Average
+from pymim.encoders.copy import Copy
 from pymim.errors import ConfigError
 
 
-class Frozen(Average):
+class Frozen(Copy):
     """Keep weights as read from a file: from another run, or any ViT under timm's names.
 
     The file is read when the run begins, or at the first call. A training run first checks the
@@ -69,8 +69,8 @@ class Frozen(Average):
                 found = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ConfigError(
-                f"Frozen: path: expected a safetensors file, got {self._file()}, which is cut short or none "
-                f"({error}); export the run again"
+                f"Frozen: path: expected a safetensors file, got {self._file()}, which is "
+                f"incomplete or of another format ({error}); export the run again"
             ) from error
         for name, value in self.traits.items():
             if named.get(name, value) != value:
@@ -97,8 +97,8 @@ class Frozen(Average):
         checksum = _checksum(found)
         if self.checksum and self.checksum != checksum:
             raise ConfigError(
-                f"Frozen: path: expected the tensors that the run began with, got others in {self.file}; "
-                "name the file that has them, or begin a new run"
+                "Frozen: path: expected the tensors that the run started with, got other ones in "
+                f"{self.file}; set path to the file that has them, or start a new run"
             )
         with torch.no_grad():
             self.module.load_state_dict(self.module.state_dict() | found)
@@ -109,15 +109,16 @@ class Frozen(Average):
         file = self.file / "model.safetensors" if self.file.is_dir() else self.file
         if not file.is_file():
             raise ConfigError(
-                f"Frozen: path: expected a safetensors file, or a folder with one, got {self.file}, where there is "
-                "none; set encoders.Frozen.path to it, or export a run"
+                "Frozen: path: expected a safetensors file, or a folder with one, got "
+                f"{self.file}, which is not there or has none; export a run, and set "
+                "encoders.Frozen.path to its folder"
             )
         return file
 
     def _another(self, expected: str, got: Any) -> ConfigError:
         return ConfigError(
             f"Frozen: path: expected {expected}, got {got} in {self._file()}; "
-            "set model to the encoder that the file holds"
+            "set model to the encoder that the file was saved from"
         )
 
 

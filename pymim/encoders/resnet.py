@@ -99,7 +99,8 @@ class ResNet(Encoder):
             strides = [2 if number > 1 else 1] + [1] * (depth - 1)
             ends = [before] + [inside * expansion] * depth
             blocks = [
-                Block(ends[k], inside, ends[k + 1], strides[k], bottleneck) for k in range(depth)
+                ResidualBlock(ends[k], inside, ends[k + 1], strides[k], bottleneck)
+                for k in range(depth)
             ]
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
             before = ends[-1]
@@ -119,13 +120,14 @@ class ResNet(Encoder):
     def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
         if mask is not None and self.mask_token is None:
             raise ValueError(
-                "ResNet: mask: expected None, got one; convolutions see every patch: set mask = None, "
-                "or ResNet.hidden = 'add'"
+                "ResNet: mask: expected None, as convolutions see every patch, got a mask; "
+                "set mask = None, or ResNet.hidden = 'add'"
             )
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
             raise ValueError(
-                f"ResNet: view: expected {channels} channels, got {got}; set ResNet.channels = {got}"
+                f"ResNet: view: expected {channels} channels, got {got}; "
+                f"set ResNet.channels = {got}"
             )
         image = view.contiguous(memory_format=self.layout)
         image = self.maxpool(self.bn1(self.conv1(image)).relu())
@@ -140,10 +142,15 @@ class ResNet(Encoder):
         return Features(tokens, tokens[:, :0], taps, tokens.mean(1), tuple(pyramid))
 
     @property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[ResidualBlock]:
         """Give the residual blocks in order, for recomputation in the backward pass."""
         stages = (self.get_submodule(f"layer{number}") for number in range(1, self.stages + 1))
-        return [block for stage in stages for block in stage.children() if isinstance(block, Block)]
+        return [
+            block
+            for stage in stages
+            for block in stage.children()
+            if isinstance(block, ResidualBlock)
+        ]
 
     def ended(self, tap: int) -> Encoder:
         """Give the sizes of stage `tap`."""
@@ -168,7 +175,7 @@ class ResNet(Encoder):
         )
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Compute relu(x + f(x)): f is two 3 x 3 convolutions, or a bottleneck of three, each with
     batch norm.
 
@@ -204,11 +211,11 @@ class Block(nn.Module):
 def _check_hidden(hidden: str, at: int, stages: int) -> None:
     if hidden not in ("none", "add"):
         raise ValueError(
-            f"ResNet: hidden: expected one of none, add, got {hidden!r}; there are no sparse convolutions yet: "
-            "name one of them, or drop patches with a ViT"
+            f"ResNet: hidden: expected one of none, add, got {hidden!r}; name one of them, "
+            "or drop patches with a ViT (there are no sparse convolutions yet)"
         )
     if hidden == "add" and not 1 <= at <= stages:
-        raise ValueError(f"ResNet: at: expected a stage from 1 to {stages}, got {at}; change it")
+        raise ValueError(f"ResNet: at: expected a stage from 1 to {stages}, got {at}; set one")
 
 
 def _tokens(image: Float[Tensor, "B D h w"]) -> Float[Tensor, "B N D"]:

@@ -83,7 +83,8 @@ class Stacked(Encoder):
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
             raise ValueError(
-                f"Stacked: view: expected {channels} channels, got {got}; set Stacked.channels = {got}"
+                f"Stacked: view: expected {channels} channels, got {got}; "
+                f"set Stacked.channels = {got}"
             )
         image, taps = view, dict[int, Tensor]()
         for number, part in enumerate(self.features, 1):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pymim.checks import finite, given, positive, share, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
-from pymim.layers.block import Block, make_norm
+from pymim.layers.block import TransformerBlock, make_norm
 from pymim.layers.gather import rows
 from pymim.layers.init import check_init, init_weights
 from pymim.layers.patch import PatchEmbed, patch_grid, sides
@@ -137,7 +137,8 @@ class ViT(Positioned, Encoder):
             drop_path * (1 if subset else number / max(1, depth - 1)) for number in range(depth)
         ]
         self.blocks = nn.ModuleList(
-            Block(dim, heads, mlp_ratio, bias, norm, layer_scale, rate, subset) for rate in rates
+            TransformerBlock(dim, heads, mlp_ratio, bias, norm, layer_scale, rate, subset)
+            for rate in rates
         )
         self.norm = nn.Identity() if pool == "mean-norm" else make_norm(norm, dim, norm_affine)
         self.fc_norm = make_norm(norm, dim, norm_affine) if pool == "mean-norm" else nn.Identity()

@@ -103,13 +103,14 @@ class Projected(Wrapped):
         dropouts = list(dropout) if isinstance(dropout, Sequence) else [dropout] * len(layers)
         if len(dropouts) != len(layers):
             raise ValueError(
-                f"Projected: dropout: expected one share, or one for each of {len(layers)} layers, got "
-                f"{len(dropouts)}; give as many"
+                f"Projected: dropout: expected one share, or {len(layers)}, one for each layer, "
+                f"got {len(dropouts)}; set dropout to one number"
             )
         super().__init__(trunk)
         if norm not in NORMS:
             raise ValueError(
-                f"Projected: norm: expected one of {', '.join(NORMS)}, got {norm!r}; name one of them"
+                f"Projected: norm: expected one of {', '.join(NORMS)}, got {norm!r}; "
+                "name one of them"
             )
         widths = (trunk.embedding, *layers)
         parts: list[nn.Module] = []

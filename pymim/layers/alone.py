@@ -17,7 +17,7 @@ class Norm(nn.modules.batchnorm._BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim < 2:
             raise ValueError(
-                f"Norm: input: expected two axes or more, got {input.ndim}; add a batch axis"
+                f"Norm: input: expected at least 2 axes, got {input.ndim}; add a batch axis"
             )
 
 

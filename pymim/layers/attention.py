@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pymim.checks import whole
-from pymim.layers.linear import Linear
+from pymim.layers.linear import JointLinear
 from pymim.layers.rotary import Rotation, rotate
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ class Attention(nn.Module):
         whole(self, 1, dim=dim, heads=heads)
         if dim % heads:
             raise ValueError(
-                f"Attention: heads: expected a divisor of dim {dim}, got {heads}; change either"
+                f"Attention: heads: expected a divisor of dim = {dim}, got {heads}; "
+                "change heads or dim"
             )
         self.heads = heads
-        self.qkv = Linear(dim, 3 * dim, bias=bias)
-        self.qkv.maps = 3
-        self.proj = Linear(dim, dim, bias=bias)
+        self.qkv = JointLinear(dim, 3 * dim, bias, maps=3)
+        self.proj = nn.Linear(dim, dim, bias=bias)
 
     def forward(
         self,

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pymim.layers.attention import Attention
-from pymim.layers.linear import Linear
 from pymim.layers.rotary import Rotation
 from pymim.parts import fraction
 
@@ -45,8 +44,8 @@ class MLP(nn.Module):
 
     def __init__(self, dim: int, hidden: int, bias: bool = True):
         super().__init__()
-        self.fc1 = Linear(dim, hidden, bias=bias)
-        self.fc2 = Linear(hidden, dim, bias=bias)
+        self.fc1 = nn.Linear(dim, hidden, bias=bias)
+        self.fc2 = nn.Linear(hidden, dim, bias=bias)
 
     def forward(self, tokens: Float[Tensor, "*L D"]) -> Tensor:
         out: Tensor = self.fc2(F.gelu(self.fc1(tokens)))
@@ -107,7 +106,7 @@ class DropPath(nn.Module):
         return tokens.index_add(0, images, made.to(tokens.dtype), alpha=len(tokens) / count)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Compute x + attention(norm(x)), then x + mlp(norm(x)).
 
     Args:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pymim.checks import whole
 from pymim.layers.block import MLP, DropPath, Images, make_norm
-from pymim.layers.linear import Linear
+from pymim.layers.linear import JointLinear
 from pymim.layers.rotary import Rotation, rotate
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class CrossAttention(nn.Module):
         whole(self, 1, dim=dim, heads=heads)
         if dim % heads:
             raise ValueError(
-                f"CrossAttention: heads: expected a divisor of dim {dim}, got {heads}; change either"
+                f"CrossAttention: heads: expected a divisor of dim = {dim}, got {heads}; "
+                "change heads or dim"
             )
         self.heads = heads
-        self.q = Linear(dim, dim, bias=bias)
-        self.kv = Linear(context or dim, 2 * dim, bias=bias)
-        self.kv.maps = 2
-        self.proj = Linear(dim, dim, bias=bias)
+        self.q = nn.Linear(dim, dim, bias=bias)
+        self.kv = JointLinear(context or dim, 2 * dim, bias, maps=2)
+        self.proj = nn.Linear(dim, dim, bias=bias)
 
     def forward(
         self,

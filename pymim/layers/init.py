@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from torch import nn
 
-from pymim.layers.linear import Linear
+from pymim.layers.linear import JointLinear
 
 QKV = ("joint", "apart")
 FIRST = ("xavier", "torch")
@@ -27,7 +27,7 @@ def init_weights(module: nn.Module, qkv: str = "joint", kept: Container[nn.Modul
     """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv2d | nn.Conv3d) and part not in kept:
-            maps = part.maps if isinstance(part, Linear) and qkv == "apart" else 1
+            maps = part.maps if isinstance(part, JointLinear) and qkv == "apart" else 1
             for rows in part.weight.data.flatten(1).chunk(maps):
                 nn.init.xavier_uniform_(rows)
             if part.bias is not None:
@@ -45,5 +45,6 @@ def check_init(of: object, **chosen: str) -> None:
         if value not in known:
             kind = type(of).__name__
             raise ValueError(
-                f"{kind}: {name}: expected one of {', '.join(known)}, got {value!r}; name one of them"
+                f"{kind}: {name}: expected one of {', '.join(known)}, got {value!r}; "
+                "name one of them"
             )

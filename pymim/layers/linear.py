@@ -1,4 +1,4 @@
-"""Linear maps that say how many maps they stack, and the mean of a map's outputs."""
+"""Several linear maps in one product, and the mean of a map's outputs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class Linear(nn.Linear):
-    """Apply torch's linear map; `maps` says how the matrix is initialised (`layers.init`)."""
+class JointLinear(nn.Linear):
+    """Apply `maps` linear maps of one width in one product, such as queries, keys and values.
 
-    maps: int = 1  # maps of equal height stacked in the matrix, such as q, k and v
+    It is torch's linear map; the number matters for initial weights alone (`layers.init`).
+    """
+
+    def __init__(self, dim: int, width: int, bias: bool = True, maps: int = 2):
+        super().__init__(dim, width, bias)
+        self.maps = maps
 
 
 class LinearMean(nn.Linear):

@@ -34,7 +34,8 @@ def sincos(grid: Grid, dim: int) -> Float[Tensor, "N D"]:
     count = dim // (2 * len(grid))
     if dim != 2 * len(grid) * count:
         raise ValueError(
-            f"sincos: dim: expected a multiple of {2 * len(grid)}, got {dim}; or use learned positions"
+            f"sincos: dim: expected a multiple of {2 * len(grid)}, got {dim}; change it, "
+            "or use learned positions"
         )
     frequencies = 10000.0 ** (-torch.arange(count, dtype=torch.float64) / count)
     places = torch.meshgrid(
@@ -87,7 +88,9 @@ def resample(
 
 
 class Separable(nn.Module):
-    """Add a learned row per place and one per time: [1 R+N D] (MAE-ST, Feichtenhofer et al. 2022)."""
+    """Add a learned row per place and one per time: [1 R+N D] (MAE-ST, Feichtenhofer et al.
+    2022).
+    """
 
     def __init__(self, grid: Grid, dim: int, prefix: int):
         super().__init__()
@@ -150,8 +153,8 @@ class Positioned(nn.Module):
                 )
         if resampling != "size" and kind in (*FORMS, "none"):
             raise ValueError(
-                f"resampling: expected 'size' of {kind} positions, which have no table, got {resampling!r}; "
-                "leave it out, or take learned positions"
+                f"resampling: expected 'size' for {kind} positions, which have no table to "
+                f"resample, got {resampling!r}; leave it out, or use learned positions"
             )
         self.base, self.prefix = base, prefix
         self.resampling = resampling

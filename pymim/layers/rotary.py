@@ -54,7 +54,8 @@ class Rotary:
         self.unplaced, self.placed = unplaced, placed
         if placed % 4:
             raise ValueError(
-                f"Rotary: placed: expected a multiple of 4, as a square has sides, got {placed}"
+                f"Rotary: placed: expected a multiple of 4, as many on each side of the border, "
+                f"got {placed}; change it"
             )
 
     def tokens(
@@ -76,7 +77,7 @@ class Rotary:
 
 
 def coordinates(grid: tuple[int, ...], device: torch.device | None = None) -> Float[Tensor, "N A"]:
-    """Give the places of the patches in the unit square or cube; the first is at 0, the last at 1."""
+    """Give the places of the patches in the unit square or cube: the first at 0, the last at 1."""
     axes = [torch.linspace(0, 1, size, device=device) for size in grid]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
 
@@ -93,7 +94,8 @@ def border(count: int, places: Float[Tensor, "*B V 2"]) -> Float[Tensor, "*B R 2
     if places.shape[-1] != 2:
         got = places.shape[-1]
         raise ValueError(
-            f"border: places: expected the 2 axes of an image, got {got}; place no registers"
+            f"border: places: expected the 2 axes of an image, got {got}; "
+            "set place_registers = False"
         )
     step = torch.arange(count // 4, device=places.device) / max(1, count // 4)
     zero, one = torch.zeros_like(step), torch.ones_like(step)
@@ -138,12 +140,12 @@ def angles(
 
 
 def rotation(turn: Float[Tensor, "*L E"], prefix: int = 0) -> Rotation:
-    """Give cosines and sines of `turn`, after `prefix` tokens that have no place and do not turn."""
+    """Give cosines and sines of `turn`, after `prefix` tokens that have no place and no turn."""
     turn = torch.nn.functional.pad(turn, (0, 0, prefix, 0))
     return Rotation(turn.cos(), turn.sin())
 
 
 def rotate(heads: Float[Tensor, "*H L E"], by: Rotation) -> Float[Tensor, "*H L E"]:
-    """Turn channel i with channel i + E/2. Angles are float32; their cosines take the heads' dtype."""
+    """Turn channel i with channel i + E/2. Angles are float32; cosines take the heads' dtype."""
     first, second = heads.chunk(2, -1)
     return heads * by.cos.to(heads.dtype) + torch.cat([-second, first], -1) * by.sin.to(heads.dtype)

@@ -97,7 +97,7 @@ class _Hidden:
 def _tables(method: nn.Module) -> Iterator[str]:
     """Yield large buffers that are equal in every process: DDP need not broadcast them."""
     for name, module in method.named_modules():
-        if getattr(module, "alike", False):
+        if getattr(module, "replicated_buffers", False):
             yield from (f"{name}.{buffer}" for buffer, _ in module.named_buffers(recurse=False))
 
 

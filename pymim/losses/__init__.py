@@ -4,7 +4,7 @@ float32.
 
 from pymim.losses.agreement import Agreement, MeanEntropy
 from pymim.losses.contrast import Contrast
-from pymim.losses.distance import L1, MSE, Cosine, SmoothL1
+from pymim.losses.distance import L1, MSE, CosineDistance, SmoothL1
 from pymim.losses.entropy import CrossEntropy
 from pymim.losses.spectrum import Spectrum
 from pymim.losses.sum import Sum
@@ -15,7 +15,7 @@ __all__ = [
     "MSE",
     "Agreement",
     "Contrast",
-    "Cosine",
+    "CosineDistance",
     "CrossEntropy",
     "MeanEntropy",
     "SmoothL1",

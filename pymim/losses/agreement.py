@@ -73,8 +73,8 @@ class MeanEntropy:
         count = prediction.shape[1]
         if count % self.sets:
             raise ConfigError(
-                f"MeanEntropy: sets: expected as many as the predictor has heads, a divisor of {count}, got "
-                f"{self.sets}; set both alike"
+                f"MeanEntropy: sets: expected the predictor's number of heads, a divisor of "
+                f"{count}, got {self.sets}; set both to the same number"
             )
         shares = (
             (prediction.float() / self.temperature)

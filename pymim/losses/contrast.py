@@ -32,7 +32,7 @@ class Contrast:
     """
 
     together = True
-    over_batch = "each is told from the others of {}"
+    over_batch = "each is compared with all others in {}"
 
     def __init__(self, temperature: float = 0.1):
         positive(self, temperature=temperature)

@@ -54,7 +54,7 @@ class SmoothL1:
         return losses.mean(-1)
 
 
-class Cosine:
+class CosineDistance:
     """Give 1 - cos(prediction, target) [B M]."""
 
     def __call__(

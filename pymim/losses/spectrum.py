@@ -47,7 +47,8 @@ class Spectrum:
         positive(self, gamma=gamma)
         if mean not in MEANS:
             raise ValueError(
-                f"Spectrum: mean: expected one of {', '.join(MEANS)}, got {mean!r}; name one of them"
+                f"Spectrum: mean: expected one of {', '.join(MEANS)}, got {mean!r}; "
+                "name one of them"
             )
         self.gamma, self.mean = gamma, mean
 
@@ -65,8 +66,8 @@ class Spectrum:
     ) -> Float[Tensor, "B F"]:
         if prediction.shape[1] != math.prod(grid):
             raise ValueError(
-                f"Spectrum: prediction: expected all {math.prod(grid)} patches, got {prediction.shape[1]}; "
-                "set the objective's on = 'all'"
+                f"Spectrum: prediction: expected all {math.prod(grid)} patches, got "
+                f"{prediction.shape[1]}; set the objective's on = 'all'"
             )
         picture = unpatchify(prediction.float() - target.float(), grid, patch)
         spectrum = torch.view_as_real(torch.fft.rfft2(picture, norm="ortho"))

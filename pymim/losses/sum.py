@@ -61,7 +61,8 @@ class Sum(nn.Module):
         for name, given in (("weights", self.weights), ("judge", self.judge)):
             if len(given) != len(self.parts) or not self.parts:
                 raise ValueError(
-                    f"Sum: {name}: expected one for each of {len(self.parts)} parts, got {len(given)}; give as many"
+                    f"Sum: {name}: expected {len(self.parts)}, one for each part, got "
+                    f"{len(given)}; set one number for each part"
                 )
         self.modules_of_parts = nn.ModuleList(
             part for part in self.parts if isinstance(part, nn.Module)
@@ -91,7 +92,8 @@ class Sum(nn.Module):
                 f"{_name(part)} {want}" for part, want in zip(self.parts, wanted, strict=True)
             )
             raise ConfigError(
-                f"Sum: parts: expected predictions of one width, got {got}; sum losses that agree"
+                f"Sum: parts: expected parts that need predictions of one width, got {got}; "
+                "sum losses of equal width"
             )
         return wanted[0]
 
@@ -106,8 +108,9 @@ class Sum(nn.Module):
         unread = beside.keys() - {name for part in self.parts for name in _reads(part, beside)}
         if unread:
             raise ConfigError(
-                f"Sum: parts: expected one that takes {', '.join(sorted(unread))}, as the target hands it on, got "
-                f"{', '.join(map(_name, self.parts))}; add one, or change the target"
+                f"Sum: parts: expected a part that takes {', '.join(sorted(unread))}, which the "
+                f"target passes on, got {', '.join(map(_name, self.parts))}; add such a part, or "
+                "change the target"
             )
         self._shown = {
             _name(part): losses.detach().mean()
@@ -131,8 +134,8 @@ class Sum(nn.Module):
         if not getattr(part, "together", False) and losses.shape != prediction.shape[:2]:
             raise ConfigError(
                 f"Sum: parts: expected one number per patch, {list(prediction.shape[:2])}, got "
-                f"{list(losses.shape)} from {_name(part)}; reduce the last axis only, or say together = True on "
-                "a loss of the whole batch"
+                f"{list(losses.shape)} from {_name(part)}; reduce the last axis only, or set "
+                "together = True in the class of a loss of the whole batch"
             )
         return losses
 

@@ -60,12 +60,14 @@ class Swapped(nn.Module):
         self.cross_entropy = CrossEntropy(temperature)
         if self.transport.by != "batch":
             raise ValueError(
-                f"Swapped: transport: expected one by batch, got {self.transport.by!r}; "
-                "hidden patches of several images share no position"
+                f"Swapped: transport: expected by = 'batch', as the hidden patches of several "
+                f"images are at different places, got {self.transport.by!r}; "
+                "set clusters.Transport.by = 'batch'"
             )
         if any(callable(getattr(self.transport, name)) for name in SCHEDULED):
             raise ValueError(
-                "Swapped: transport: expected numbers, as a loss is told no step, got a schedule; set a number"
+                "Swapped: transport: expected numbers, as a loss does not know the step, got a "
+                "schedule; set a number"
             )
 
     def build(self, width: int, encoder: Encoder) -> None:

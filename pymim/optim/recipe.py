@@ -142,8 +142,9 @@ class Recipe:
         for argument, pattern in given:
             if not any(re.search(pattern, name) for name in names):
                 raise ConfigError(
-                    f"{type(self).__name__}: {argument}: expected a regular expression that matches a parameter's "
-                    f"name, got {pattern!r}, which matches none; {_nearest(pattern, names)}"
+                    f"{type(self).__name__}: {argument}: expected a regular expression that "
+                    f"matches a parameter's name, got {pattern!r}, which matches none; "
+                    f"{_nearest(pattern, names)}"
                 )
 
     def _multiplier(self, name: str, above: int) -> float:

@@ -1,10 +1,10 @@
-"""Predictors: turn the encoder's features into a prediction of the target at the predicted patches."""
+"""Predictors: predict the target at the predicted patches from the encoder's features."""
 
 from pymim.predictors.coarser import Coarser, Finer
 from pymim.predictors.cross import Cross
 from pymim.predictors.heads import Heads
-from pymim.predictors.linear import Linear, Pooled
 from pymim.predictors.normed import Normed
+from pymim.predictors.one_layer import OneLayer, Pooled
 from pymim.predictors.relabelled import Centroids, Renewed
 from pymim.predictors.transformer import Transformer
 
@@ -14,8 +14,8 @@ __all__ = [
     "Cross",
     "Finer",
     "Heads",
-    "Linear",
     "Normed",
+    "OneLayer",
     "Pooled",
     "Renewed",
     "Transformer",

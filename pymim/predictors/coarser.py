@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from pymim.checks import whole
-from pymim.contracts import Encoder, Features, Grid, Mask, Predictor, PredictsEverywhere
+from pymim.contracts import Encoder, Features, Grid, Mask, Predictor, PredictsAll
 from pymim.errors import ConfigError
-from pymim.layers.linear import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -25,11 +24,11 @@ class Coarser(Predictor):
         encoder: the method's encoder.
         width: width T of the target.
         of: constructor of the inner predictor, called with the encoder and the width. It must
-            predict everywhere.
+            predict every patch.
         by: patches along a side of a square.
 
     Raises:
-        ConfigError: the predictor cannot predict everywhere; when called, `by` does not divide the
+        ConfigError: the predictor cannot predict every patch; when called, `by` does not divide the
             grid.
     """
 
@@ -43,10 +42,10 @@ class Coarser(Predictor):
     def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B C T"]:  # type: ignore[override]
         if grid[-2] % self.by or grid[-1] % self.by:
             raise ConfigError(
-                f"Coarser: by: expected a divisor of the rows and columns of the grid {grid}, got {self.by}; "
-                "change it, or the views"
+                f"Coarser: by: expected a divisor of the rows and columns of the grid {grid}, "
+                f"got {self.by}; change it, or the size of the views"
             )
-        cells: Tensor = self.of.everywhere(features, mask, grid).unflatten(1, (-1, *grid[-2:]))
+        cells: Tensor = self.of.predict_all(features, mask, grid).unflatten(1, (-1, *grid[-2:]))
         cells = cells.unflatten(3, (-1, self.by)).unflatten(2, (-1, self.by))
         return cells.mean((3, 5)).flatten(1, 3)
 
@@ -61,12 +60,12 @@ class Finer(Predictor):
         encoder: the method's encoder.
         width: T, the width of all cells of a patch together.
         of: constructor of the inner predictor, called with the encoder and the width of the four
-            vectors together. It must predict everywhere.
+            vectors together. It must predict every patch.
         by: cells along a side of a patch, an even number.
         dim: width of one of the four vectors.
 
     Raises:
-        ConfigError: the predictor cannot predict everywhere, or `by` does not fit the width.
+        ConfigError: the predictor cannot predict every patch, or `by` does not fit the width.
     """
 
     reads = "mask"
@@ -84,21 +83,21 @@ class Finer(Predictor):
         whole(self, 1, dim=dim)
         if by % 2 or width % by**2:
             raise ConfigError(
-                f"Finer: by: expected an even number whose square divides the width {width}, got {by}; "
-                "give as many as the target has cells along a side"
+                f"Finer: by: expected an even number whose square divides the width {width}, "
+                f"got {by}; set the target's number of cells along a side"
             )
         self.of, self.by = _made(of, encoder, 4 * dim, "Finer"), by
         self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.head = Linear(dim, width // 4)
+        self.head = nn.Linear(dim, width // 4)
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B M T"]:  # type: ignore[override]
         return self._cells(self.of(features, mask, grid))
 
-    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
+    def predict_all(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order."""
-        return self._cells(self.of.everywhere(features, mask, grid))
+        return self._cells(self.of.predict_all(features, mask, grid))
 
     def _cells(self, vectors: Tensor) -> Tensor:
         quarters = vectors.unflatten(2, (2, 2, -1))  # [B M 2 2 D]
@@ -109,9 +108,10 @@ class Finer(Predictor):
 
 def _made(of: Callable[..., nn.Module], encoder: Encoder, width: int, name: str) -> Any:
     part = of(encoder, width)
-    if not isinstance(part, PredictsEverywhere):
+    if not isinstance(part, PredictsAll):
         got = type(part).__name__
         raise ConfigError(
-            f"{name}: of: expected a predictor that predicts everywhere, got {got}; take a Transformer"
+            f"{name}: of: expected a predictor that can predict every patch, got {got}; "
+            "use predictors.Transformer"
         )
     return part

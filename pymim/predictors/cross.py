@@ -18,7 +18,6 @@ from pymim.layers.cosine import CosineLinear
 from pymim.layers.cross import CrossBlock
 from pymim.layers.gather import rows
 from pymim.layers.init import check_init, init_weights
-from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
 from pymim.layers.rotary import FORMS, Rotation
 from pymim.predictors.places import token_ids
@@ -26,7 +25,7 @@ from pymim.predictors.places import token_ids
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-HEADS: dict[str, Callable[[int, int], nn.Module]] = {"linear": Linear, "cosine": CosineLinear}
+HEADS: dict[str, Callable[[int, int], nn.Module]] = {"linear": nn.Linear, "cosine": CosineLinear}
 
 
 class Cross(Positioned):
@@ -90,9 +89,10 @@ class Cross(Positioned):
             )
         if not embed and positions not in FORMS:
             raise ValueError(
-                f"Cross: embed: expected True with {positions} positions, got False; use rotary ones"
+                f"Cross: embed: expected True with {positions} positions, got False; "
+                "set positions = 'rotary'"
             )
-        self.embed = Linear(encoder.width, dim) if embed else nn.Identity()
+        self.embed = nn.Linear(encoder.width, dim) if embed else nn.Identity()
         self.mask_token = nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, encoder.prefix, heads, encoder.placed)
         context = dim if embed else encoder.width
@@ -106,10 +106,10 @@ class Cross(Positioned):
 
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"]:
         if mask is None:
-            return self.everywhere(features, None, grid)
+            return self.predict_all(features, None, grid)
         return self._predict(features, mask.predicted, grid)
 
-    def everywhere(
+    def predict_all(
         self, features: Features, mask: Mask | None, grid: Grid
     ) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order. Predictions of visible ones are untrained."""

@@ -14,13 +14,12 @@ from pymim.clusters.prototypes import Prototypes
 from pymim.contracts import Encoder, Features, Grid, Mask, Predictor
 from pymim.layers.cosine import CosineLinear
 from pymim.layers.init import init_weights
-from pymim.layers.linear import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 KINDS: dict[str, Callable[[int, int], nn.Module]] = {
-    "linear": Linear,
+    "linear": nn.Linear,
     "cosine": CosineLinear,
     "unit": Prototypes,
 }
@@ -100,6 +99,6 @@ def _check(kind: str, gain: float, learned: bool) -> None:
         )
     if kind != "cosine" and (gain != 1 or learned):
         raise ValueError(
-            f"Heads: gain, learned: expected none, as the kind is {kind}, got {gain} and {learned}; "
-            "set kind = 'cosine', or the loss's temperature"
+            f"Heads: gain, learned: expected 1 and False with kind = {kind!r}, got {gain} and "
+            f"{learned}; set kind = 'cosine', or the loss's temperature"
         )

@@ -1,4 +1,6 @@
-"""A norm before a predictor, for tokens at a tap, which have none yet (LocalMIM, Wang et al. 2023)."""
+"""A norm before a predictor, for tokens at a tap, which have no norm yet (LocalMIM, Wang et al.
+2023).
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,9 @@ class Normed(Predictor):
         made: Tensor | Made = self.of(self._normed(features), mask, grid)
         return made
 
-    def everywhere(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
+    def predict_all(self, features: Features, mask: Mask, grid: Grid) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order, if p can."""
-        values: Tensor = self.of.everywhere(self._normed(features), mask, grid)  # type: ignore[operator]
+        values: Tensor = self.of.predict_all(self._normed(features), mask, grid)  # type: ignore[operator]
         return values
 
     def _normed(self, features: Features) -> Features:

@@ -66,6 +66,6 @@ def asked_tokens(features: Features, mask: Mask | None, grid: Grid) -> Float[Ten
 
 def _missing() -> ValueError:
     return ValueError(
-        "Linear: features: expected a token for every patch asked for, got some without; "
-        "set ViT.hidden = 'token', or predict with a Transformer"
+        "OneLayer: features: expected a token for every predicted patch, got patches without one; "
+        "set ViT.hidden = 'token', or use predictors.Transformer"
     )

@@ -65,7 +65,7 @@ class Centroids(nn.Module):
     """
 
     centroids: Float[Tensor, "S K E"]
-    alike = True  # equal in every process: wrap need not broadcast them
+    replicated_buffers = True  # equal in every process: wrap need not broadcast them
     reads = "pooled"
 
     def __init__(self, encoder: Encoder, width: int, sets: int = 3):

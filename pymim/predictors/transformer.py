@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from pymim.checks import positive, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
-from pymim.layers.block import Block, make_norm
+from pymim.layers.block import TransformerBlock, make_norm
 from pymim.layers.gather import gather, raster, rows
 from pymim.layers.init import check_init, init_weights
-from pymim.layers.linear import Linear
 from pymim.layers.positions import Positioned
 from pymim.predictors.places import token_ids, without_token
 
@@ -83,22 +82,24 @@ class Transformer(Positioned):
         if sparse and encoder.dense:
             kind = type(encoder).__name__
             raise ValueError(
-                f"Transformer: sparse: expected False, as {kind} has a token for every patch, got True; "
-                "set the encoder's hidden = 'drop'"
+                f"Transformer: sparse: expected False, as {kind} has a token for every patch, "
+                "got True; set the encoder's hidden = 'drop'"
             )
         self.sparse = sparse
-        self.embed = Linear(encoder.width, dim, bias=embed_bias)
+        self.embed = nn.Linear(encoder.width, dim, bias=embed_bias)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
         self.mask_token = None if encoder.dense else nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, 1 if class_token else encoder.prefix)
-        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, norm=norm) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(dim, heads, mlp_ratio, norm=norm) for _ in range(depth)
+        )
         self.norm = make_norm(norm, dim)
-        self.head = Linear(dim, width)
+        self.head = nn.Linear(dim, width)
         init_weights(self, qkv_init, [self.embed] if embed_init == "torch" else ())
         if self.mask_token is not None:
             nn.init.normal_(self.mask_token, std=0.02)
 
-    def share(self, other: nn.Module) -> None:
+    def share_input(self, other: nn.Module) -> None:
         """Take the embedding, tokens and positions of another one, so that both have the same
         input.
 
@@ -111,7 +112,8 @@ class Transformer(Positioned):
         ):
             got = type(other).__name__
             raise ValueError(
-                f"Transformer.share: other: expected a Transformer of the same dim, got {got}; share none"
+                f"Transformer: share_input: expected a Transformer of the same dim, got {got}; "
+                "set the ranker's share_input = False"
             )
         self.embed, self.pos_embed = other.embed, other.pos_embed
         self.mask_token, self.cls_token = other.mask_token, other.cls_token
@@ -120,15 +122,15 @@ class Transformer(Positioned):
         """Predict `mask.predicted`; every patch if the mask is None."""
         ids = token_ids(features, grid)
         if mask is None:
-            return self.everywhere(features, None, grid)
+            return self.predict_all(features, None, grid)
         if ids is not None and mask.groups > 1:
             return self._apart(features, mask, grid)
         # The short way: mask tokens for the predicted patches only, and no return to raster order.
         if ids is not None and (self.sparse or (mask.predicts_all_hidden and ids is mask.visible)):
             return self._predict(features, mask.predicted, grid, mask.predicted.shape[1])
-        return gather(self.everywhere(features, mask, grid), mask.predicted)
+        return gather(self.predict_all(features, mask, grid), mask.predicted)
 
-    def everywhere(
+    def predict_all(
         self, features: Features, mask: Mask | None, grid: Grid
     ) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order. If the loss is on hidden ones, the others are
@@ -141,7 +143,7 @@ class Transformer(Positioned):
         return raster(self._predict(features, hidden, grid, patches), torch.cat([ids, hidden], 1))
 
     def _apart(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
-        """Predict each group as if the others did not exist: as an image of its own in the batch."""
+        """Predict each group without the others: as an image of its own in the batch."""
         (images, total), count = mask.predicted.shape, mask.groups
         parts = features.prefix, features.tokens, features.ids
         prefix, tokens, ids = (
@@ -180,8 +182,8 @@ class Transformer(Positioned):
     def _mask_token(self) -> Tensor:
         if self.mask_token is None:
             raise ValueError(
-                "Transformer: features: expected a token for every patch, as the encoder is dense, got some alone; "
-                "let Encoder.hidden say 'drop'"
+                "Transformer: features: expected a token for every patch, as the encoder is dense, "
+                "got fewer; set the encoder's hidden = 'drop'"
             )
         return self.mask_token
 
@@ -189,6 +191,6 @@ class Transformer(Positioned):
 def _check_depth(depth: int, class_token: bool, qkv_init: str) -> None:
     if depth == 0 and (class_token or qkv_init != "joint"):
         raise ValueError(
-            "Transformer: depth: expected 1 or more with class_token or qkv_init = 'apart', which act in its "
-            "blocks, got 0; leave both out"
+            "Transformer: depth: expected 1 or more, as class_token and qkv_init = 'apart' act in "
+            "its blocks, got 0; leave both out"
         )

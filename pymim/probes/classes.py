@@ -71,7 +71,10 @@ def supervised(probe: Any) -> bool:
 def obstacle(test: Labels) -> str:
     """Say why no probe can be measured; "" if one can."""
     if not test.classes():
-        return "no picture of the test set has a label; class folders or a labelled parquet file give some"
+        return (
+            "no picture of the test set has a label; "
+            "use class folders or a parquet file with labels"
+        )
     return ""
 
 
@@ -84,8 +87,8 @@ def hindrance(train: Labels, test: Labels) -> str:
         return f"all labelled pictures of the training set are of one class, {train.named(known)}"
     if not set(known) & set(test.classes()):
         return (
-            f"no class of the test set ({test.named(test.classes())}) is among those of the training set "
-            f"({train.named(known)})"
+            f"no class of the test set ({test.named(test.classes())}) is among the classes of the "
+            f"training set ({train.named(known)})"
         )
     return ""
 
@@ -98,8 +101,8 @@ def remarks(train: Labels, test: Labels, items: str) -> list[str]:
         if side.unlabelled and side.classes()
     ]
     found += [
-        f"{len(side.classes()):,} of {side.kinds:,} classes are among {len(side.seen):,} {word} {items}: "
-        f"raise Evaluation.{name} to {side.kinds:,} or more"
+        f"{len(side.seen):,} {word} {items} have {len(side.classes()):,} of {side.kinds:,} "
+        f"classes: raise Evaluation.{name} to {side.kinds:,} or more"
         for word, name, side in (("training", "train_images", train), ("test", "test_images", test))
         if len(side.classes()) < side.kinds
     ]
@@ -108,8 +111,9 @@ def remarks(train: Labels, test: Labels, items: str) -> list[str]:
     if known and unknown:
         rows = int(torch.isin(test.seen, torch.tensor(unknown)).sum())
         found.append(
-            f"{len(unknown):,} of {len(test.classes()):,} classes of the test set are not among the training "
-            f"{items} that are used ({test.named(unknown)}): their {rows:,} {items} count as errors"
+            f"{len(unknown):,} of {len(test.classes()):,} classes of the test set are not in the "
+            f"training {items} that are used ({test.named(unknown)}): "
+            f"their {rows:,} {items} count as errors"
         )
     if len(test.classes()) == 1:
         found.append(f"all test {items} are of one class, {test.named(test.classes())}")

@@ -11,10 +11,10 @@ from torch.nn.functional import adaptive_avg_pool2d, scaled_dot_product_attentio
 
 from pymim.checks import given, positive, share, whole
 from pymim.contracts import Encoder, Features
-from pymim.encoders import Average
+from pymim.encoders import Copy
 from pymim.errors import ConfigError
 from pymim.layers.alone import alone
-from pymim.layers.block import Block, DropPath
+from pymim.layers.block import DropPath, TransformerBlock
 from pymim.probes.reading import has_class_token
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Readout:
         positive(self, std=std)
         if layers > 1 and pool not in ("class", "class-mean"):
             raise ConfigError(
-                f"Readout: layers: expected 1 with pool = {pool!r}, got {layers}; set pool = 'class'"
+                f"Readout: layers: expected 1 with pool = {pool!r}, got {layers}; "
+                "set pool = 'class'"
             )
         self.pool, self.layers = pool, layers
         self.final_norm = final_norm
@@ -75,8 +76,8 @@ class Readout:
         self.tap, self.cells = tap, cells
         if (pool == "cells") != (cells is not None):
             raise ConfigError(
-                f"Readout: cells: expected rows and columns with pool = 'cells' alone, got {cells} with {pool!r}; "
-                "set both or neither"
+                "Readout: cells: expected (rows, columns) if pool = 'cells', else None, got "
+                f"{cells} with pool = {pool!r}; set both or neither"
             )
         if tap is not None and pool not in ("mean", "attention", "cells"):
             raise ConfigError(
@@ -93,26 +94,29 @@ class Readout:
         kind = type(bare).__name__
         if self.pool.startswith("class") and not has_class_token(encoder):
             raise ConfigError(
-                f"Readout: pool: expected a class token for {self.pool!r}, got none, as {kind} has none; give the "
-                "encoder one (ViT.class_token = True), or set pool = 'mean'"
+                f"Readout: pool: expected an encoder with a class token for {self.pool!r}, got "
+                f"{kind} without one; set ViT.class_token = True, or pool = 'mean'"
             )
         depth = layers_of(bare)
         if self.tap is not None and self.tap > depth:
             raise ConfigError(
-                f"Readout: tap: expected one of the {depth} layers of {kind}, from 1, got {self.tap}; name another"
+                f"Readout: tap: expected a layer of {kind} from 1 to {depth}, got {self.tap}; "
+                "name one of them"
             )
         if self.layers > max(depth, 1):
             raise ConfigError(
-                f"Readout: layers: expected at most {depth} blocks of {kind}, got {self.layers}"
+                f"Readout: layers: expected at most {depth}, the blocks of {kind}, got "
+                f"{self.layers}; set fewer"
             )
         if not self.final_norm and not isinstance(getattr(bare, "norm", None), nn.Module):
             raise ConfigError(
-                f"Readout: final_norm: expected True, as {kind} has none, got False; leave it out"
+                f"Readout: final_norm: expected True, as {kind} has no final norm, got False; "
+                "leave it out"
             )
         if self.pool == "attention" and encoder.width % CHANNELS and encoder.width > CHANNELS:
             raise ConfigError(
-                f"Readout: pool: expected a width that {CHANNELS} divides for 'attention', got {encoder.width}; "
-                "set pool = 'mean'"
+                f"Readout: pool: expected an encoder of {CHANNELS} n channels for 'attention', got "
+                f"{encoder.width}; set pool = 'mean'"
             )
 
     def width(self, encoder: Encoder) -> int:
@@ -151,7 +155,7 @@ class Classifier(nn.Module):
         self.readout = readout or Readout()
         self.readout.check(encoder)
         tuned = alone(encoder)
-        self.encoder: nn.Module = Average(encoder) if frozen else tuned.requires_grad_(True)
+        self.encoder: nn.Module = Copy(encoder) if frozen else tuned.requires_grad_(True)
         self._alter(self.encoder.module if frozen else tuned, drop_path)  # type: ignore[arg-type]
         width = self.readout.width(encoder)
         attends = self.readout.pool == "attention"
@@ -169,7 +173,7 @@ class Classifier(nn.Module):
     @property
     def frozen(self) -> bool:
         """Tell whether the encoder is kept fixed."""
-        return isinstance(self.encoder, Average)
+        return isinstance(self.encoder, Copy)
 
     def forward(self, images: Float[Tensor, "B C *S"]) -> Float[Tensor, "B K"]:
         return self.scores(self.read(images))
@@ -263,11 +267,12 @@ def set_drop_path(encoder: nn.Module, rate: float) -> None:
         ConfigError: the encoder has no blocks that drop paths.
     """
     share("drop_path", "from 0 to below 1", drop_path=rate)
-    blocks = [part for part in encoder.modules() if isinstance(part, Block)]
+    blocks = [part for part in encoder.modules() if isinstance(part, TransformerBlock)]
     if not blocks:
         kind = type(encoder).__name__
         raise ConfigError(
-            f"drop_path: expected None, as {kind} has no blocks that drop paths, got {rate}"
+            f"drop_path: expected None, as {kind} has no blocks that drop paths, got {rate}; "
+            "leave it out"
         )
     for number, block in enumerate(blocks):
         block.drop_path = DropPath(rate * number / max(1, len(blocks) - 1))

@@ -33,12 +33,9 @@ class Clusters:
 
     def remark(self, labels: Tensor) -> str:
         """Say if there are more clusters than images."""
-        more = self.clusters is not None and self.clusters > len(labels)
-        return (
-            f"{self.clusters} clusters of {len(labels)} training images: some are empty"
-            if more
-            else ""
-        )
+        if self.clusters is None or self.clusters <= len(labels):
+            return ""
+        return f"{self.clusters} clusters for {len(labels)} training images: some are empty"
 
     def __call__(
         self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor

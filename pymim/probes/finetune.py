@@ -75,7 +75,7 @@ class FineTune:
         if view is not None and not hasattr(view, "normalise"):
             kind = type(view).__name__
             raise ConfigError(
-                f"FineTune: view: expected one that normalises, got {kind}; use views.Pretrain"
+                f"FineTune: view: expected a view that normalises, got {kind}; use views.Pretrain"
             )
         self.frozen, self.name = frozen, "head" if frozen else "finetune"
         self.labels_per_class, self.steps = labels_per_class, steps
@@ -116,7 +116,7 @@ class FineTune:
             return ""
         span = f"{least}" if least == most else f"{least} to {min(most, wanted)}"
         total = int(counts.clamp_max(wanted).sum())
-        return f"{wanted} images a class are asked for, there are {span}: it learns from {total}"
+        return f"expected {wanted} images of each class, got {span}: it trains on {total} images"
 
     def _train(self, encoder: Encoder, images: Tensor, labels: Tensor) -> nn.Module:
         model = Classifier(

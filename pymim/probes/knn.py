@@ -34,7 +34,7 @@ class KNN:
         """Say if there are no more training images than neighbours."""
         count = len(labels)
         return (
-            f"k is {self.k} of {count} training images: all of them vote" if self.k >= count else ""
+            f"k = {self.k} of {count} training images: all images vote" if self.k >= count else ""
         )
 
     def __call__(self, train: Tensor, labels: Tensor, test: Tensor, truth: Tensor) -> float:
@@ -55,7 +55,9 @@ def accuracy(scores: Tensor, truth: Tensor) -> float:
 
 
 def standardise(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
-    """Standardise both sets by the training set's mean and deviation; constant features become 0."""
+    """Standardise both sets by the training set's mean and deviation; constant features are set
+    to 0.
+    """
     mean, std = train.mean(0), train.std(0)
     scale = torch.where(std > 1e-6, 1 / std, torch.zeros_like(std))
     return (train - mean) * scale, (test - mean) * scale

@@ -55,8 +55,8 @@ class Linear:
         self._found = []
         if not train.isfinite().all():
             raise Diverged(
-                "Linear: train: expected finite features, got NaN or infinity; try precision = "
-                "'float32', or train at a lower rate"
+                "Linear: train: expected finite features, got NaN or infinity; set precision = "
+                "'float32', or train with a lower rate"
             )
         train, test = standardise(train.float(), test.float())
         space = Principal.of(train)
@@ -64,16 +64,19 @@ class Linear:
         model = self._fit(space.coordinates, labels, self._strength, start)
         if not model.converged:
             self._found.append(
-                f"not solved to {self.tolerance:g} in {self.iterations:,} iterations: raise Linear.iterations"
+                f"did not converge to {self.tolerance:g} in {self.iterations:,} iterations: "
+                "raise probes.Linear.iterations"
             )
         return accuracy(space.back(model)(test), truth)
 
     def remark(self, labels: Tensor) -> str:
         """Say if no strength can be chosen."""
-        middle = (
-            f"no class has two images, one to hold out: the strength is {self._middle:g}, unchosen"
+        if held_out(labels).any() or len(self.strengths) == 1:
+            return ""
+        return (
+            "no class has two images, so none can be held out to choose the strength: "
+            f"it is {self._middle:g}, the middle one"
         )
-        return "" if held_out(labels).any() or len(self.strengths) == 1 else middle
 
     def findings(self) -> list[str]:
         """Say why the last answer may not be the best possible."""
@@ -107,14 +110,17 @@ class Linear:
             if falls == FALLS:
                 break
         if best < 1:
-            self._tell_end(chosen[0], order)
+            self._note_end(chosen[0], order)
         return chosen
 
-    def _tell_end(self, strength: float, order: list[float]) -> None:
+    def _note_end(self, strength: float, order: list[float]) -> None:
         if strength in (order[0], order[-1]):
-            end = "strongest" if strength == order[0] else "weakest"
+            end, beyond = (
+                ("strongest", "stronger") if strength == order[0] else ("weakest", "weaker")
+            )
             self._found.append(
-                f"the strength is {strength:g}, the {end} of those tried: one beyond may be better"
+                f"the best strength, {strength:g}, is the {end} that was tried: "
+                f"a {beyond} one may be better"
             )
 
     def _fit(

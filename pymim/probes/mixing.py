@@ -46,7 +46,8 @@ class Mixing:
         share(self, switch=switch, p=p)
         if mixup == 0 and cutmix == 0:
             raise ConfigError(
-                "Mixing: mixup: expected one above 0 of mixup and cutmix, got 0; leave mixing out"
+                "Mixing: mixup, cutmix: expected at least one above 0, got 0 and 0; "
+                "leave out the mixing"
             )
         self.mixup, self.cutmix = mixup, cutmix
         self.switch, self.p = switch, p

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pymim.contracts import Encoder, Features
 from pymim.errors import ConfigError
-from pymim.layers.still import still
+from pymim.layers.eval_mode import eval_mode
 from pymim.precision import autocast, chosen, current
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Reading(NamedTuple):
     def __call__(
         self, encoder: Encoder, images: Tensor, wanted: Collection[str]
     ) -> dict[str, Tensor]:
-        """Give "pooled" [B E], and, if wanted, "tokens" [B N D] and "scores" [B S K]; on the CPU."""
+        """Give "pooled" [B E] and, if wanted, "tokens" [B N D] and "scores" [B S K]; on the CPU."""
         device = next(encoder.parameters()).device
         with autocast(device):
             last = encoder(images.to(device))
@@ -68,7 +68,7 @@ class Reading(NamedTuple):
     ) -> dict[str, Tensor]:
         """Read images [N C *S] in batches, in evaluation mode."""
         parts = [encoder, self.predictor, self.head and self.head.predictor]
-        with still(*(part for part in parts if part is not None)):
+        with eval_mode(*(part for part in parts if part is not None)):
             chunks = [self(encoder, chunk, wanted) for chunk in images.split(batch)]
         return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
@@ -82,20 +82,20 @@ class Reading(NamedTuple):
         kind = type(encoder.bare).__name__
         if self.pool == "class" and not has_class_token(encoder):
             raise ConfigError(
-                f"Evaluation: pool = 'class': expected a class token, got none, as {kind} has none; give the "
-                "encoder one (ViT.class_token = True), or set pool = 'mean'"
+                f"Evaluation: pool: expected an encoder with a class token for 'class', got {kind} "
+                "without one; set ViT.class_token = True, or pool = 'mean'"
             )
         if self.layer is None:
             return
         sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
         device = next(encoder.parameters()).device
-        with still(encoder):
+        with eval_mode(encoder):
             taps = encoder(torch.zeros(1, encoder.channels, *sides, device=device)).taps
         if self.layer not in taps:
-            known = ", ".join(map(str, taps)) or "none"
+            known, wanted = ", ".join(map(str, taps)) or "none", sorted({*taps, self.layer})
             raise ConfigError(
-                f"Evaluation: layer: expected one of the encoder's taps ({known}), got {self.layer}; set "
-                f"{kind}.taps = ({', '.join(map(str, sorted({*taps, self.layer})))},)"
+                f"Evaluation: layer: expected one of the encoder's taps ({known}), got "
+                f"{self.layer}; set {kind}.taps = ({', '.join(map(str, wanted))},)"
             )
 
     def _pooled(self, features: Features) -> Tensor:
@@ -120,11 +120,12 @@ def head_of(objectives: Collection[Objective], name: str) -> Head:
     if not found:
         known = ", ".join(objective.name for objective in objectives)
         raise ConfigError(
-            f"Evaluation: head: expected one of the objectives {known}, got {name!r}; name one of them"
+            f"Evaluation: head: expected one of the objectives {known}, got {name!r}; "
+            "name one of them"
         )
     if (on := found[0].on) != "pooled":
         raise ConfigError(
-            f"Evaluation: head: expected an objective on the pooled image, as probes take its scores, got "
-            f"{found[0].name} on {on!r}; name another, or leave out the probes that take scores"
+            "Evaluation: head: expected an objective on pooled images, whose scores probes take, "
+            f"got {found[0].name} on {on!r}; set another, or leave out the probes that take scores"
         )
     return Head(found[0].predictor, found[0].tap, getattr(found[0].loss, "best", None))

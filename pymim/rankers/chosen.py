@@ -18,13 +18,15 @@ def chosen(ranker: str, objectives: Sequence[Objective], name: str) -> Objective
     objective = next((o for o in objectives if name in ("", o.name)), None)
     if objective is None:
         known = ", ".join(o.name for o in objectives)
-        raise ValueError(f"{ranker}: of: expected one of {known}, got {name!r}; name an objective")
+        raise ValueError(
+            f"{ranker}: of: expected one of the objectives {known}, got {name!r}; name one of them"
+        )
     if objective.on != "predicted" or len(objective.sources) > 1:
         where = (
             objective.on if len(objective.sources) == 1 else f"{len(objective.sources)} branches"
         )
         raise ValueError(
             f"{ranker}: of: expected an objective on the predicted patches of one branch, got "
-            f"{objective.name} on {where}; rank by another one, or by nothing"
+            f"{objective.name} on {where}; set of to another objective, or leave out the ranker"
         )
     return objective

@@ -35,11 +35,11 @@ class PredictedLoss(nn.Module):
     Args:
         encoder: the method's encoder.
         objectives: the method's objectives.
-        predictor: constructor, called with the encoder and `width`; it must predict everywhere.
+        predictor: constructor, called with the encoder and `width`; it must predict every patch.
         compare: loss of scores: (scores [B M], losses [B M]) -> [B M]; default: `Relative()`.
         of: name of the objective whose losses are predicted; default: the first. It must be on
             predicted patches.
-        share: share the objective's embedding, mask token and positions.
+        share_input: share the objective's embedding, mask token and positions.
         momentum: constructor of the momentum copies; a target's copy of the encoder is reused.
             None: learn, but give no scores, so masks stay uniform (the paper's ablation "loss
             prediction only").
@@ -57,7 +57,7 @@ class PredictedLoss(nn.Module):
         predictor: Callable[..., nn.Module],
         compare: Compare | None = None,
         of: str = "",
-        share: bool = True,
+        share_input: bool = True,
         momentum: Callable[[nn.Module], Momentum] | None = Momentum,
         width: int | None = None,
         weight: float = 1.0,
@@ -71,8 +71,8 @@ class PredictedLoss(nn.Module):
         self.predictor = predictor(encoder, width or objective.target.width)
         if isinstance(head := getattr(self.predictor, "head", None), nn.Linear):
             self.predictor.head = LinearMean.of(head)
-        if share:
-            self.predictor.share(objective.predictor)  # type: ignore[operator]
+        if share_input:
+            self.predictor.share_input(objective.predictor)  # type: ignore[operator]
         self.teacher: Momentum | None = None
         if momentum is not None:
             self.teacher = followed([o.target for o in objectives], encoder) or momentum(encoder)
@@ -87,7 +87,7 @@ class PredictedLoss(nn.Module):
         every = torch.arange(features.tokens.shape[1], device=view.device).expand(len(view), -1)
         seen = Mask(every, every[:, :0], every[:, :0])
         grid = self.teacher.module.grid(view.shape)  # type: ignore[operator]
-        return _scores(self.judge.module.everywhere(features, seen, grid))  # type: ignore[operator]
+        return _scores(self.judge.module.predict_all(features, seen, grid))  # type: ignore[operator]
 
     def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Float[Tensor, "B M"] | None:
         if self.of not in losses:

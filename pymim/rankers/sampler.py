@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from pymim.checks import finite, positive, whole
 from pymim.contracts import Batch, Branch, Draw, Encoder, Ranker
-from pymim.layers.block import Block
+from pymim.layers.block import TransformerBlock
 from pymim.layers.init import init_weights
-from pymim.layers.linear import Linear
 from pymim.layers.patch import PatchEmbed
 from pymim.layers.positions import resample
 from pymim.rankers.chosen import chosen
@@ -47,7 +46,7 @@ class Sampler(Ranker):
         weight: weight of its mean in the loss.
         of: name of the objective whose losses train it; default: the first. It must be on predicted
             patches.
-        share: let the gradient reach the encoder's patch embedding.
+        train_embedding: let the gradient reach the encoder's patch embedding.
 
     Raises:
         ValueError: the encoder has no patch embedding, or no objective fits.
@@ -63,7 +62,7 @@ class Sampler(Ranker):
         norm: str = "layer",
         weight: float = 1e-4,
         of: str = "",
-        share: bool = True,
+        train_embedding: bool = True,
     ):
         super().__init__()
         whole(self, 1, heads=heads)
@@ -73,22 +72,25 @@ class Sampler(Ranker):
         if not isinstance(embed, PatchEmbed):
             kind = type(encoder).__name__
             raise ValueError(
-                f"Sampler: encoder: expected one with a patch embedding, got {kind}; encode with a ViT"
+                f"Sampler: encoder: expected an encoder with a patch embedding, got {kind}; "
+                "use encoders.ViT"
             )
         self.of, self.weight = chosen("Sampler", objectives, of).name, weight
-        self.share = share
+        self.train_embedding = train_embedding
         self.base, self._embed = encoder.base, [embed]
         self._grid = encoder.grid
         self.pos_embed = nn.Parameter(torch.zeros(1, math.prod(encoder.base), encoder.width))
-        self.block = Block(encoder.width, heads, mlp_ratio, bias, norm)
-        self.head = Linear(encoder.width, 1)
+        self.block = TransformerBlock(encoder.width, heads, mlp_ratio, bias, norm)
+        self.head = nn.Linear(encoder.width, 1)
         init_weights(self)
 
     def forward(self, batch: Batch, draw: Draw) -> Float[Tensor, "B N"]:
         view = batch.views[draw.view]
         tokens: Tensor = self._embed[0](view)
         places = resample(self.pos_embed, self.base, self._grid(view.shape))
-        logits: Tensor = self.head(self.block((tokens if self.share else tokens.detach()) + places))
+        logits: Tensor = self.head(
+            self.block((tokens if self.train_embedding else tokens.detach()) + places)
+        )
         return logits.squeeze(-1).float().softmax(-1)
 
     def loss(self, branch: Branch, losses: dict[str, Tensor]) -> Float[Tensor, "B M"] | None:

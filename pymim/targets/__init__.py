@@ -6,11 +6,11 @@ from pymim.targets.confident import Confident
 from pymim.targets.epochwise import Epochwise
 from pymim.targets.frames import Frames
 from pymim.targets.gradients import Gradients
+from pymim.targets.mapped import Mapped
 from pymim.targets.neighbours import Neighbours
 from pymim.targets.online import Online
 from pymim.targets.pixels import Pixels
 from pymim.targets.predicted import Predicted
-from pymim.targets.projected import Projected
 from pymim.targets.table import Table
 from pymim.targets.taught import Taught
 from pymim.targets.tokens import Tokens
@@ -23,11 +23,11 @@ __all__ = [
     "Epochwise",
     "Frames",
     "Gradients",
+    "Mapped",
     "Neighbours",
     "Online",
     "Pixels",
     "Predicted",
-    "Projected",
     "Table",
     "Taught",
     "Tokens",

@@ -77,24 +77,24 @@ class Assigned(Target):
         sets, reads = getattr(predictor, "sets", 1), getattr(predictor, "reads", "")
         if sets > 1 and self.transport.by == "batch":
             raise ValueError(
-                f"Assigned: transport: expected one by position, as there are {sets} sets of clusters, got batch; "
-                "set clusters.Transport.by = 'position'"
+                f"Assigned: transport: expected by = 'position', as there are {sets} sets of "
+                "clusters, got 'batch'; set clusters.Transport.by = 'position'"
             )
         if self.queue is not None and (reads != "pooled" or predictor is not self._predictor[0]):
             raise ValueError(
-                f"Assigned: queue: expected one predictor, of the pooled vector, got {type(predictor).__name__}; "
-                "leave the queue out, or predict with predictors.Heads"
+                "Assigned: queue: expected one predictor, of the pooled vector, got "
+                f"{type(predictor).__name__}; leave out the queue, or use predictors.Heads"
             )
 
     @torch.no_grad()
     def forward(self, asked: Asked) -> Float[Tensor, "B M K"] | Int[Tensor, "B M"]:
         assert asked.predict is not None, "it reads a prediction"
         scores = asked.predict().float()
-        earlier = None if self.queue is None else self._scored(self.queue.share(asked.number))
+        earlier = None if self.queue is None else self._scored(self.queue.own_rows(asked.number))
         if asked.mask is not None and self.transport.by == "position":
             raise ValueError(
-                "Assigned: transport: expected one by batch, as patches asked for are not the same in every image, "
-                "got position; change it, or set on = 'pooled'"
+                "Assigned: transport: expected by = 'batch', as each image has other patches to "
+                "predict, got 'position'; change it, or set the objective's on = 'pooled'"
             )
         return self.transport.assign(scores, asked.step, earlier, self.hard)
 

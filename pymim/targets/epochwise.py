@@ -12,7 +12,7 @@ from pymim.clusters.survey import Survey
 from pymim.clusters.unit import Unit
 from pymim.clusters.whiten import Whitening
 from pymim.contracts import Encoder, Run
-from pymim.encoders.average import Average
+from pymim.encoders.copy import Copy
 from pymim.targets.table import Table
 
 
@@ -45,7 +45,7 @@ class Epochwise(Table):
         whitening: Whitening | Unit | None = None,
         iterations: int = 20,
         every: int = 1,
-        teacher: Callable[[Encoder], Average] | None = None,
+        teacher: Callable[[Encoder], Copy] | None = None,
     ):
         whole(self, 1, iterations=iterations)
         super().__init__(clusters, every=every)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pymim.contracts import Asked, Encoder, Target
-from pymim.encoders.average import Average
+from pymim.encoders.copy import Copy
 from pymim.layers.gather import gather
 
 if TYPE_CHECKING:
@@ -38,15 +38,16 @@ class Frames(Target):
     """
 
     def __init__(
-        self, encoder: Encoder, teacher: Callable[[Encoder], Average], standardise: bool = True
+        self, encoder: Encoder, teacher: Callable[[Encoder], Copy], standardise: bool = True
     ):
         super().__init__()
         self.teacher, self.standardise = teacher(encoder), standardise
         seen: Encoder = self.teacher.module  # type: ignore[assignment]
         if (len(encoder.base), len(seen.base)) != (3, 2):
             raise ValueError(
-                f"Frames: teacher: expected an encoder of images for one of clips, got grids {seen.base} and "
-                f"{encoder.base}; set Frozen.model, or take targets.Tokens"
+                "Frames: teacher: expected an encoder of images, and the method's of clips, got "
+                f"grids {seen.base} and {encoder.base}; set encoders.Frozen.model, or use "
+                "targets.Tokens"
             )
         self.width, self._seen = seen.width, seen.grid
         self._tube, self._grid = encoder.patch[0], encoder.grid

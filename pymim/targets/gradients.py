@@ -86,12 +86,13 @@ class Gradients(Target):
         )
         if any(side % self.fine for side in sides):
             raise ValueError(
-                f"Gradients: cells: expected a divisor of the patch's sides {sides}, got {cells}; change one"
+                f"Gradients: cells: expected a divisor of the patch's sides {sides}, got {cells}; "
+                "change cells, or the patch"
             )
         if not 0 <= frame < self.tubelet:
             raise ValueError(
-                f"Gradients: frame: expected 0 to {self.tubelet - 1}, of the {self.tubelet} frames of a patch, "
-                f"got {frame}; name one of them"
+                f"Gradients: frame: expected 0 to {self.tubelet - 1}, as a patch has "
+                f"{self.tubelet} frames, got {frame}; name one of them"
             )
         self.cell = (sides[0] * self.coarse // self.fine, sides[1] * self.coarse // self.fine)
         self.bins, self.kernel = bins, kernel
@@ -117,8 +118,8 @@ class Gradients(Target):
         height, width = images.shape[-2:]
         if height % self.cell[0] or width % self.cell[1]:
             raise ConfigError(
-                f"Gradients: view: expected sides divisible by a cell's {self.cell}, got {(height, width)}; "
-                "change the views, or cells"
+                f"Gradients: view: expected sides divisible by a cell's sides {self.cell}, got "
+                f"{(height, width)}; change the size of the views, or cells"
             )
         across, down = gradients(images.transpose(1, 2).flatten(0, 1).float(), self.kernel)
         angle = torch.atan2(across, down) if self.zero == "down" else torch.atan2(down, across)
@@ -132,7 +133,9 @@ class Gradients(Target):
         return view[:, :, None] if view.ndim == 4 else view[:, :, self.frame :: self.tubelet]
 
     def _cells(self, pixels: Tensor) -> Tensor:
-        """Move the pixels of each cell of [B C H W] to the front, where sums are fast: [P B C R Q]."""
+        """Move the pixels of each cell of [B C H W] to the front, where sums are fast
+        [P B C R Q].
+        """
         cells: Tensor = pixels.unflatten(3, (-1, self.cell[1])).unflatten(2, (-1, self.cell[0]))
         return cells.permute(3, 5, 0, 1, 2, 4).flatten(0, 1)
 
@@ -146,8 +149,8 @@ class Gradients(Target):
     def _shares(self, mask: Mask, grid: Grid) -> Float[Tensor, "B M"]:
         if mask.weight is not None:
             raise ConfigError(
-                "Gradients: cells: expected 1 or more, as the mask weighs its patches, got "
-                f"1/{self.coarse}; take narrower cells, or a mask without weights"
+                "Gradients: cells: expected 1 or more, as the mask has weights of patches, got "
+                f"1/{self.coarse}; set cells = 1, or use a mask without weights"
             )
         asked = mask.predicted.new_zeros(len(mask.predicted), math.prod(grid), dtype=torch.float32)
         asked = asked.scatter_(1, mask.predicted, 1.0).unflatten(1, grid)
@@ -178,6 +181,6 @@ def _factors(cells: float) -> tuple[int, int]:
         fine, coarse = 1, round(1 / cells) if cells > 0 else 0
     if not coarse or not math.isclose(fine / coarse, cells):
         raise ValueError(
-            f"Gradients: cells: expected a whole number or 1 over one, got {cells}; give 4, 2, 1 or 1/2"
+            f"Gradients: cells: expected a whole number n, or 1/n, got {cells}; set 4, 2, 1 or 1/2"
         )
     return fine, coarse

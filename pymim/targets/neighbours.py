@@ -42,7 +42,7 @@ class Neighbours(Predicted):
     """
 
     neighbours: Int[Tensor, "N k"]
-    alike = True  # equal in every process: wrap need not broadcast it
+    replicated_buffers = True  # equal in every process: wrap need not broadcast them
 
     def __init__(
         self,

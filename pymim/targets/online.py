@@ -115,8 +115,9 @@ class Online(Target):
         every *= 1 if by_place else math.prod(self.base)
         if every < self.width and run.world.leads:
             log.warning(
-                "Online: transport is over %d %s for %d clusters; more processes, or more of a queue "
-                "(targets.Online.queue = @clusters.Queue, clusters.Queue.views = (0,)) would balance them",
+                "Online: transport balances %d %s over %d clusters, too few to balance well; "
+                "use more processes, or a queue, or a longer one "
+                "(targets.Online.queue = @clusters.Queue, clusters.Queue.views = (0,))",
                 every,
                 "images at each place" if by_place else "patches",
                 self.width,
@@ -133,18 +134,19 @@ class Online(Target):
     def _earlier(
         self, asked: Asked, tokens: Float[Tensor, "B N D"]
     ) -> Float[Tensor, "n N D"] | None:
-        """Give this process's share of the queued images of the view; None until the queue is full."""
+        """Give this process's share of the view's queued images; None until the queue is full."""
         if self.queue is None:
             return None
         if tokens[0].numel() != self.queue.rows.shape[2] or self.queue.views != [asked.number]:
             raise ConfigError(
-                f"Online: queue: expected one of view {asked.number} alone, in the {len(tokens[0])} patches of "
-                f"{math.prod(self.base)} that the encoder is built for, got views {self.queue.views}; set "
-                f"clusters.Queue.views = ({asked.number},), or leave the queue out"
+                f"Online: queue: expected a queue of view {asked.number} only, in views of "
+                f"{math.prod(self.base)} patches, got a queue of views {self.queue.views} and "
+                f"{len(tokens[0])} patches; set clusters.Queue.views = ({asked.number},), or leave "
+                "out the queue"
             )
         if torch.is_grad_enabled():
             self._seen[asked.number] = tokens, asked.step
-        rows = self.queue.share(asked.number)
+        rows = self.queue.own_rows(asked.number)
         return rows.unflatten(1, tokens.shape[1:]) if len(rows) else None
 
     def gauges(self, prediction: Tensor, target: Tensor) -> dict[str, Tally]:

@@ -57,7 +57,8 @@ class Pixels(Target):
             )
         if every_frame and not spread:
             raise ValueError(
-                "Pixels: spread: expected every_frame = False with spread = False, got True; set both"
+                "Pixels: every_frame: expected False with spread = False, got True; "
+                "set every_frame = False"
             )
         self.normalise, self.channels = normalise, encoder.channels
         self.thinned, self.spread = 1 if every_frame else encoder.patch[0], spread

@@ -45,7 +45,7 @@ class Table(Target):
 
     labels: Int[Tensor, "S N"]  # -1 before the first clustering
     distances: Float[Tensor, "S N"]  # to the centroid, in the metric of the clustering
-    alike = True  # equal in every process: wrap need not broadcast them
+    replicated_buffers = True  # equal in every process: wrap need not broadcast them
 
     def __init__(self, clusters: int, sets: int = 1, every: int = 1):
         super().__init__()
@@ -108,7 +108,8 @@ class Table(Target):
     @property
     def _remedy(self) -> str:
         """Say what helps if memory is too small for clustering."""
-        return f"lower targets.{type(self).__name__}.clusters ({self.width:,}), or train in more processes"
+        kind = type(self).__name__
+        return f"lower targets.{kind}.clusters ({self.width:,}), or train in more processes"
 
     def _facts(self, run: Run, before: Tensor, found: list[Clustering]) -> dict[str, float]:
         """Give the facts of the first set that the run reports."""

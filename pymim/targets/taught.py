@@ -1,4 +1,6 @@
-"""Assignments by a momentum copy of encoder and head: self-distillation (DINO, Caron et al. 2021)."""
+"""Assignments by a momentum copy of encoder and head: self-distillation (DINO, Caron et al.
+2021).
+"""
 
 from __future__ import annotations
 
@@ -53,8 +55,8 @@ class Taught(Target):
         self.width, made = clusters, teacher(encoder)
         if not isinstance(made, Momentum):
             raise ValueError(
-                f"Taught: teacher: expected a momentum encoder, whose momentum the copy of the head has too, got "
-                f"{type(made).__name__}; use encoders.Momentum"
+                "Taught: teacher: expected a momentum encoder, as the copy of the head uses its "
+                f"momentum, got {type(made).__name__}; use encoders.Momentum"
             )
         self.teacher, self.assignment = made, assignment or Centred()
         self.head: Momentum | None = None
@@ -74,12 +76,14 @@ class Taught(Target):
             if self.head._source[0] is predictor:
                 return
             raise ValueError(
-                "Taught: expected one predictor, got two; give both objectives the same, by its objective's name"
+                "Taught: predictor: expected one for all objectives of this target, got two; set "
+                "the second objective's predictor to the first objective's name"
             )
         if getattr(predictor, "reads", "") == "mask":
             raise ValueError(
-                f"Taught: predictor: expected one of pooled vectors or of tokens, got {type(predictor).__name__}, "
-                "which predicts what is hidden, and from the teacher nothing is; use predictors.Heads"
+                "Taught: predictor: expected a predictor of pooled vectors or of tokens, got "
+                f"{type(predictor).__name__}, which predicts hidden patches, and the teacher sees "
+                "all patches; use predictors.Heads"
             )
         self.head = Momentum(predictor, self.teacher.momentum, self.teacher.steps)
         if isinstance(self.assignment, Centred):

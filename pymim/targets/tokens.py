@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pymim.contracts import Asked, Encoder, Target
-from pymim.encoders.average import Average
+from pymim.encoders.copy import Copy
 from pymim.errors import ConfigError
 from pymim.layers.gather import gather
 
@@ -41,12 +41,13 @@ class Tokens(Target):
     """
 
     def __init__(
-        self, encoder: Encoder, teacher: Callable[[Encoder], Average], normalise: bool | str = False
+        self, encoder: Encoder, teacher: Callable[[Encoder], Copy], normalise: bool | str = False
     ):
         super().__init__()
         if normalise not in NORMALISATIONS:
             raise ValueError(
-                f"Tokens: normalise: expected True, False or 'unbiased', got {normalise!r}; name one of them"
+                f"Tokens: normalise: expected True, False or 'unbiased', got {normalise!r}; "
+                "name one of them"
             )
         self.teacher, self.normalise = teacher(encoder), normalise
         seen: Encoder = self.teacher.module  # type: ignore[assignment]
@@ -70,6 +71,7 @@ class Tokens(Target):
         got, wanted = self._seen(shape), asked.grid or self._grid(shape)
         if got != wanted:
             raise ConfigError(
-                f"Tokens: teacher: expected a grid of {wanted} patches, as the encoder has, got {got} of a view of "
-                f"{tuple(shape[2:])} pixels; give the teacher another patch, or a view of another size"
+                f"Tokens: teacher: expected a grid of {wanted} patches, as the encoder has, got "
+                f"{got} from a view of {tuple(shape[2:])} pixels; change the teacher's patch, or "
+                "the size of its view"
             )

@@ -35,7 +35,7 @@ class Whole(Target):
         if not isinstance(inner, ShowsPixels):
             kind = type(inner).__name__
             raise ValueError(
-                f"Whole: of: expected a target of pixels, got {kind}; take targets.Pixels"
+                f"Whole: of: expected a target of pixels, got {kind}; use targets.Pixels"
             )
         self.of, self._grid = inner, encoder.grid
         self.width, self.patch = self.of.width, self.of.patch

@@ -53,7 +53,7 @@ def test_wide_affinities_do_not_overflow():
 
 def test_what_is_not_square_is_refused():
     with pytest.raises(
-        ValueError, match=r"memberships: affinity: expected \[... N N\], got \[3, 4\]"
+        ValueError, match=r"memberships: affinity: expected a square \[... N N\], got \[3, 4\]"
     ):
         memberships(torch.zeros(3, 4))
     with pytest.raises(ValueError, match="memberships: iterations: expected at least 1, got 0"):

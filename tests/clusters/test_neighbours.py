@@ -51,6 +51,6 @@ def test_two_processes_find_what_one_does(tmp_path):
 
 def test_more_neighbours_than_rows_are_refused():
     with pytest.raises(
-        ValueError, match="nearest: count: expected 1 to 3, the rows, got 4; ask for fewer"
+        ValueError, match="nearest: count: expected 1 to 3, the number of rows, got 4; set a sm"
     ):
         nearest(Rows(torch.eye(3), torch.arange(3), 3), 4, CPU)

@@ -7,7 +7,7 @@ import torch
 from pymim.clusters import Transport
 from pymim.losses import Swapped
 from pymim.ops import sinkhorn
-from pymim.schedule import Linear
+from pymim.schedule import Ramp
 
 ot = pytest.importorskip("ot")
 SCORES = torch.randn(30, 9, generator=torch.Generator().manual_seed(3)) * 0.3
@@ -73,17 +73,17 @@ def test_shares_of_places_with_a_mass():
 
 def test_numbers_that_follow_a_schedule():
     transport = Transport(
-        Linear(0.1, 0.3), mass=Linear(0.2, 1.0), column_relax=Linear(2.0, 1.0), steps=100
+        Ramp(0.1, 0.3), mass=Ramp(0.2, 1.0), column_relax=Ramp(2.0, 1.0), steps=100
     )
     now = transport.at(50)
     assert (now.epsilon, now.mass, now.column_relax) == pytest.approx((0.2, 0.6, 1.5))
     assert torch.equal(shares_of(now), shares_of(Transport(0.2, mass=0.6, column_relax=1.5)))
     assert callable(transport.epsilon)  # the schedule is still there
     with pytest.raises(
-        ValueError, match="Transport: epsilon: expected a number here, got a schedule; ask at"
+        ValueError, match="Transport: epsilon: expected a number, got a schedule; call at"
     ):
         transport.column(SCORES)
     with pytest.raises(
-        ValueError, match="Swapped: transport: expected numbers, as a loss is told no step"
+        ValueError, match="Swapped: transport: expected numbers, as a loss does not know the step"
     ):
         Swapped(transport=transport)

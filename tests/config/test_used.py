@@ -193,9 +193,9 @@ def test_a_constructor_with_its_scope_takes_that_scope_s_values(tmp_path, capsys
 
 
 def test_what_a_scoped_constructor_makes_in_its_turn_inherits_the_scope(tmp_path, capsys):
-    """The constructor of `of` is called within fine/targets.Projected, and so in that scope."""
-    words = file_of(tmp_path, "fine/method.Objective.target = @fine/targets.Projected",
-        "targets.Projected.of = @targets.Pixels", "fine/targets.Pixels.normalise = 'none'")  # fmt: skip
+    """The constructor of `of` is called within fine/targets.Mapped, and so in that scope."""
+    words = file_of(tmp_path, "fine/method.Objective.target = @fine/targets.Mapped",
+        "targets.Mapped.of = @targets.Pixels", "fine/targets.Pixels.normalise = 'none'")  # fmt: skip
     assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 0
     assert "fine/Pixels" in capsys.readouterr().out
     method = config.build("train.Trainer", "method")
@@ -228,8 +228,7 @@ def test_the_same_binding_twice_is_none_of_that(tmp_path, capsys):
 
 
 def test_two_components_of_one_name_are_told_apart(capsys, tmp_path):
-    """probes.Linear is used, schedule.Linear is not."""
-    shown = refusal(
-        [*MAE, "-b", "schedule.Linear.start=0.1", "--mode", "explain"], capsys, tmp_path
-    )
-    assert "schedule.Linear.start: nothing in this configuration uses it" in shown
+    """probes.Assigned is used, targets.Assigned is not."""
+    words = ["--gin", "gin/scan.gin", "-b", "targets.Assigned.clusters=10", "--mode", "explain"]
+    shown = refusal(words, capsys, tmp_path)
+    assert "targets.Assigned.clusters: nothing in this configuration uses it" in shown

@@ -13,14 +13,14 @@ from pymim.layers.patch import patchify
 from pymim.method import Method
 from pymim.objective import Objective
 from pymim.rankers import PredictedLoss, Sampler
-from pymim.schedule import Linear
+from pymim.schedule import Ramp
 from tests.asking import ask
 from tests.test_method import TINY, make_batch, make_method
 
 RANKER = functools.partial(
     PredictedLoss, predictor=TINY, momentum=functools.partial(Momentum, momentum=0.9)
 )
-RISING = masks.Ranked(0.75, Linear(0, 0.5), steps=100)
+RISING = masks.Ranked(0.75, Ramp(0, 0.5), steps=100)
 
 
 def nothing(view):
@@ -101,7 +101,7 @@ def test_padding_does_not_count():
     encoder = ViT(24, 1, 2, image=56, patch=4, hidden="token")
     raw = functools.partial(targets.Pixels, normalise="none")
     method = Method(
-        encoder, [Objective(raw, predictors.Linear, losses.MSE())], masks.RaggedBlock(0.385)
+        encoder, [Objective(raw, predictors.OneLayer, losses.MSE())], masks.RaggedBlock(0.385)
     )
     with torch.no_grad():
         method.objectives[0].predictor.head.weight.zero_()

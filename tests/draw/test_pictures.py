@@ -16,7 +16,7 @@ from pymim.layers.patch import unpatchify
 from pymim.losses import MSE
 from pymim.masks import Uniform
 from pymim.objective import Objective
-from pymim.predictors import Linear, Transformer
+from pymim.predictors import OneLayer, Transformer
 from pymim.targets import Pixels
 from tests.asking import ask
 from tests.targets.runs import trainer
@@ -31,7 +31,7 @@ class Oracle(torch.nn.Module):
         super().__init__()
         self.target, self.view = Pixels(encoder), None
 
-    def everywhere(self, features, mask, grid):
+    def predict_all(self, features, mask, grid):
         return ask(self.target, self.view)
 
 
@@ -85,7 +85,7 @@ def test_what_the_encoder_saw_is_shown(hidden):
 
 def test_an_objective_at_a_tap_is_drawn_from_there():
     encoder = ViT(16, 2, 2, image=(8, 12), patch=4, hidden="token", taps=(1,))
-    objective = Objective(RAW, Linear, MSE(), tap=1)
+    objective = Objective(RAW, OneLayer, MSE(), tap=1)
     objective.build(encoder, {})
     view, mask = torch.rand(2, 3, 8, 12), Uniform(0.5)(torch.arange(2), (2, 3), Draw(0, 0, 0))
     features = encoder(view, mask)

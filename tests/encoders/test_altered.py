@@ -57,7 +57,7 @@ def test_a_learned_colour_learns():
     encoder(torch.randn(2, 3, 16, 24), mask).tokens.square().sum().backward()
     assert (encoder.how.colour.grad != 0).all()
     with pytest.raises(
-        ValueError, match="Fill: value: expected mean, learned or a number, got 'grey'"
+        ValueError, match="Fill: value: expected 'mean', 'learned' or a number, got 'grey'"
     ):
         make(how=functools.partial(Fill, value="grey"))
 
@@ -89,7 +89,7 @@ def test_a_trunk_that_adds_a_token_gets_the_mask_besides():
     encoder(view, mask)
     assert calls[0][1] is mask
     with pytest.raises(
-        ValueError, match=r"Altered: trunk: expected hidden 'none', .* got 'token', which would"
+        ValueError, match=r"Altered: trunk: expected hidden = 'none', .* got 'token', which would"
     ):
         make(hidden="token")
 
@@ -124,7 +124,9 @@ def test_clamping_takes_about_half_of_a_high_pass_view():
 
 
 def method(encoder, mask, on="all"):
-    return Method(encoder, [Objective(targets.Pixels, predictors.Linear, losses.L1(), on=on)], mask)
+    return Method(
+        encoder, [Objective(targets.Pixels, predictors.OneLayer, losses.L1(), on=on)], mask
+    )
 
 
 @pytest.mark.parametrize("trunk", [ViT, ResNet])
@@ -147,7 +149,7 @@ def test_convolutions_and_transformers_learn_under_altered_pixels(trunk):
         (
             {"how": Filter},
             masks.Uniform(0.5),
-            r"Filter: mask: expected one whose extra has filtered\(pixels\), got",
+            r"Filter: mask: expected a mask that draws frequencies, got",
         ),
         (
             {"hidden": "token"},

@@ -10,7 +10,7 @@ from pymim.encoders import Average, Momentum
 from pymim.encoders.average import followed
 from pymim.io import checkpoint
 from pymim.optim import AdamW
-from pymim.schedule import Linear
+from pymim.schedule import Ramp
 from tests.test_method import make_batch, make_method
 
 
@@ -51,7 +51,7 @@ def test_buffers_are_copied():
 
 def test_momentum_follows_a_schedule():
     source = line(0.0)
-    follower = Momentum(source, Linear(0.5, 1.0), steps=2)
+    follower = Momentum(source, Ramp(0.5, 1.0), steps=2)
     nn.init.ones_(source.weight)
     for step in range(2):
         follower.after_step(nn.Identity(), step)

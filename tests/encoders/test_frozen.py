@@ -47,7 +47,8 @@ def test_a_file_that_is_gone_is_one_line(folder):
     (folder / "model.safetensors").unlink()
     for needs in (frozen.check, frozen.read, lambda: frozen(VIEW)):
         with pytest.raises(
-            ConfigError, match=f"Frozen: path: .*, got {folder}, where there is none; set enc"
+            ConfigError,
+            match=f"Frozen: path: .*, got {folder}, which is not there or has none; export a run, and set enc",
         ):
             needs()
 
@@ -68,7 +69,8 @@ def test_the_checksum_is_of_the_tensors_whatever_the_file(folder):
     changed = encoders.Frozen(vit(), folder / "other.safetensors")
     changed.checksum = first.checksum
     with pytest.raises(
-        ConfigError, match=r"expected the tensors that the run began with, got others in .*other"
+        ConfigError,
+        match=r"expected the tensors that the run started with, got other ones in .*other",
     ):
         changed.read()
 

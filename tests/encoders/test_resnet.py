@@ -67,7 +67,9 @@ def test_pyramid_halves_and_doubles_and_taps_are_its_maps():
 def test_masks_and_unknown_stems_are_refused():
     encoder = ResNet((1, 1), dim=4, stem="small", image=8)
     mask = masks.Uniform(0.5)(torch.arange(2), (4, 4), Draw(0, 0))
-    with pytest.raises(ValueError, match="ResNet: mask: expected None, got one"):
+    with pytest.raises(
+        ValueError, match="ResNet: mask: expected None, as convolutions see every patch, got a mask"
+    ):
         encoder(torch.randn(2, 3, 8, 8), mask)
     with pytest.raises(ValueError, match="ResNet: stem: expected one of image, small, got 'big'"):
         ResNet(stem="big")
@@ -99,7 +101,7 @@ def test_sides_that_do_not_divide_have_their_hidden_cells_too():
 
 def test_unknown_ways_to_hide_are_refused():
     with pytest.raises(
-        ValueError, match="ResNet: hidden: expected one of none, add, got 'sparse'; there are no"
+        ValueError, match="ResNet: hidden: expected one of none, add, got 'sparse'; name one"
     ):
         ResNet((1, 1), dim=4, hidden="sparse")
     with pytest.raises(ValueError, match="ResNet: at: expected a stage from 1 to 2, got 3"):

@@ -48,7 +48,7 @@ def test_a_lone_norm_and_its_input():
         and alone(nn.SyncBatchNorm(3).eval()).training is False
     )
     with pytest.raises(
-        ValueError, match="Norm: input: expected two axes or more, got 1; add a batch axis"
+        ValueError, match="Norm: input: expected at least 2 axes, got 1; add a batch axis"
     ):
         Norm(3)(torch.ones(3))
 

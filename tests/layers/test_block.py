@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from pymim.layers.attention import Attention
-from pymim.layers.block import Block, DropPath, make_norm
+from pymim.layers.block import DropPath, TransformerBlock, make_norm
 from pymim.layers.gather import gather, raster
 
 
@@ -44,7 +44,7 @@ def test_attention_gradients_in_double():
 @pytest.mark.parametrize("asked", [0, 1, 5, 9])
 def test_asking_for_the_last_tokens_changes_nothing_else(asked):
     torch.manual_seed(0)
-    block, tokens = Block(12, 3), torch.randn(2, 9, 12)
+    block, tokens = TransformerBlock(12, 3), torch.randn(2, 9, 12)
     whole, part = block(tokens)[:, 9 - asked :], block(tokens, asked=asked)
     torch.testing.assert_close(part, whole)
     parameters = list(block.parameters())
@@ -54,7 +54,7 @@ def test_asking_for_the_last_tokens_changes_nothing_else(asked):
 
 def test_block_compiles_whole():
     torch.manual_seed(0)
-    block, tokens = Block(12, 3), torch.randn(2, 9, 12)
+    block, tokens = TransformerBlock(12, 3), torch.randn(2, 9, 12)
     twin = copy.deepcopy(block)
     compiled = torch.compile(twin, fullgraph=True)
     torch.testing.assert_close(compiled(tokens), block(tokens))
@@ -87,7 +87,7 @@ def test_drop_path_of_a_subset_computes_only_that():
 
 def test_expectation_of_a_block_with_drop_path_is_the_block():
     torch.manual_seed(0)
-    block, tokens = Block(8, 2, drop_path=0.25, drop_subset=True), torch.randn(64, 3, 8)
+    block, tokens = TransformerBlock(8, 2, drop_path=0.25, drop_subset=True), torch.randn(64, 3, 8)
     whole = block.eval()(tokens)
     drawn = torch.stack([block.train()(tokens) for _ in range(400)])
     first = tokens + block.attn(

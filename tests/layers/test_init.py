@@ -142,6 +142,6 @@ def test_an_unknown_start_is_refused(make, options, message):
 def test_what_acts_in_blocks_is_refused_where_there_are_none(useless):
     dense = ViT(24, 1, 2, image=16, patch=8, hidden="token")
     with pytest.raises(
-        ValueError, match="Transformer: depth: expected 1 or more with class_token or qkv_init"
+        ValueError, match="Transformer: depth: expected 1 or more, as class_token and qkv_init"
     ):
         Transformer(dense, 5, dim=12, depth=0, heads=1, **useless)

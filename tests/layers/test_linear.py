@@ -4,14 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pymim.layers.linear import Linear, LinearMean
+from pymim.layers.linear import JointLinear, LinearMean
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (0, 8), (7, 33), (2, 17, 192)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_equals_torch(shape, bias, device):
+def test_maps_in_one_product_equal_torchs(shape, bias, device):
     torch.manual_seed(0)
-    layer = Linear(shape[-1], 24, bias=bias).to(device)
+    layer = JointLinear(shape[-1], 24, bias, maps=3).to(device)
     x = torch.randn(shape, device=device, requires_grad=True)
     up = torch.randn(*shape[:-1], 24, device=device)
     inputs = [x, *layer.parameters()]
@@ -24,7 +24,7 @@ def test_equals_torch(shape, bias, device):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_the_mean_of_outputs_and_its_gradients(bias):
+def test_the_mean_of_outputs_and_its_gradients_equal_those_of_all_outputs(bias):
     torch.manual_seed(0)
     layer, x = torch.nn.Linear(5, 48, bias=bias), torch.randn(2, 7, 5, requires_grad=True)
     inputs = [x, *layer.parameters()]
@@ -39,14 +39,17 @@ def test_the_mean_of_outputs_and_its_gradients(bias):
 
 
 def test_a_frozen_weight_gets_no_gradient():
-    layer, x = Linear(5, 3).requires_grad_(False), torch.randn(2, 5, requires_grad=True)
+    layer, x = (
+        JointLinear(5, 3, maps=3).requires_grad_(False),
+        torch.randn(2, 5, requires_grad=True),
+    )
     layer(x).sum().backward()
     assert layer.weight.grad is None
     torch.testing.assert_close(x.grad, layer.weight.sum(0).expand(2, 5))
 
 
-def test_other_types_are_torchs():
-    layer = Linear(5, 3)
+def test_a_product_has_the_type_that_torch_gives_it():
+    layer = JointLinear(5, 3, maps=3)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(torch.randn(2, 5)).dtype == torch.bfloat16
     assert layer.double()(torch.randn(2, 5).double()).dtype == torch.double

@@ -102,7 +102,7 @@ def test_a_resampling_without_a_table_or_a_name_is_refused():
     ):
         ViT(8, 1, 2, image=16, patch=4, resampling="scale")
     with pytest.raises(
-        ValueError, match="resampling: expected 'size' of rotary positions, which have no table"
+        ValueError, match="resampling: expected 'size' for rotary positions, which have no table"
     ):
         ViT(8, 1, 2, image=16, patch=4, positions="rotary", resampling="offset")
 

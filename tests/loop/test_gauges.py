@@ -78,8 +78,8 @@ class Learnt(targets.Pixels):
 def test_every_objective_says_what_it_knows():
     objectives = [
         Objective(Chance, predictors.Pooled, losses.CrossEntropy(), on="pooled", name="labels"),
-        Objective(targets.Pixels, predictors.Linear, losses.MSE(), name="pixels"),
-        Objective(Learnt, predictors.Linear, losses.MSE(), name="learnt"),
+        Objective(targets.Pixels, predictors.OneLayer, losses.MSE(), name="pixels"),
+        Objective(Learnt, predictors.OneLayer, losses.MSE(), name="learnt"),
     ]
     method = make_method(objectives=objectives, mask=None)
     with torch.no_grad():
@@ -128,7 +128,7 @@ def one_label_a_piece():
     torch.manual_seed(0)
     objectives = [
         Objective(Grouped, predictors.Pooled, losses.CrossEntropy(), on="pooled", name="labels"),
-        Objective(Learnt, predictors.Linear, losses.MSE(), name="learnt"),
+        Objective(Learnt, predictors.OneLayer, losses.MSE(), name="learnt"),
     ]
     view = torch.randn(3, 3, 8, 8).repeat_interleave(2, 0)
     batch = Batch([view], torch.tensor([1, 1, 4, 4, 4, 4]), torch.zeros(6))

@@ -155,7 +155,7 @@ CLAUSES = {
     "transport": ["transport is balanced over {}"],
     "swapped": ["transport is balanced over {}"],
     "batch norm": ["BatchNorm sees {} at a time"],
-    "contrast": ["each is told from the others of {}"],
+    "contrast": ["each is compared with all others in {}"],
     "a part of a sum": ["the mean of predictions is over {}"],
     "confident": ["labels weigh by their number among {}"],
 }

@@ -13,7 +13,7 @@ from pymim.encoders import ViT
 from pymim.errors import ConfigError
 from pymim.method import Method
 from pymim.objective import Objective
-from pymim.predictors import Linear
+from pymim.predictors import OneLayer
 from pymim.targets import Pixels
 from tests.launch import one_of_two
 
@@ -68,7 +68,7 @@ def test_each_head_has_its_own_mean_and_pairs_share_theirs():
         entropy = torch.special.entr(both).sum()
         torch.testing.assert_close(found[0, [head, head + 3]], entropy.expand(2))
     with pytest.raises(
-        ConfigError, match=r"MeanEntropy: sets: expected .* a divisor of 6, got 4; set both alike"
+        ConfigError, match=r"MeanEntropy: sets: expected .* a divisor of 6, got 4; set both to"
     ):
         losses.MeanEntropy(sets=4)(heads)
 
@@ -204,7 +204,7 @@ class Plain(losses.MSE):
 
 def method(loss, **options):
     encoder = ViT(8, 1, 2, image=8, patch=4)
-    return Method(encoder, [Objective(Pixels, Linear, loss, on="all", **options)])
+    return Method(encoder, [Objective(Pixels, OneLayer, loss, on="all", **options)])
 
 
 def test_parts_are_built_once_and_their_hooks_are_called_once():
@@ -219,14 +219,14 @@ def test_parts_are_built_once_and_their_hooks_are_called_once():
 
 def test_parts_that_do_not_go_together_are_refused():
     with pytest.raises(
-        ConfigError, match="Sum: parts: expected predictions of one width, got built 96, mse 48"
+        ConfigError, match=r"Sum: parts: expected parts .* of one width, got built 96, mse 48"
     ):
         method(losses.Sum((Built(96), losses.MSE())))
-    with pytest.raises(ValueError, match="Sum: weights: expected one for each of 2 parts, got 1"):
+    with pytest.raises(ValueError, match="Sum: weights: expected 2, one for each part, got 1"):
         losses.Sum((losses.MSE(), losses.L1()), (1,))
-    with pytest.raises(ValueError, match="Sum: judge: expected one for each of 1 parts, got 2"):
+    with pytest.raises(ValueError, match="Sum: judge: expected 1, one for each part, got 2"):
         losses.Sum((losses.MSE(),), judge=(1, 2))
-    with pytest.raises(ValueError, match="Sum: weights: expected one for each of 0 parts"):
+    with pytest.raises(ValueError, match="Sum: weights: expected 0, one for each part"):
         losses.Sum(())
     early = losses.Sum((losses.MSE(), lambda prediction, target: prediction.mean()))
     with pytest.raises(
@@ -247,6 +247,7 @@ def test_what_a_target_hands_on_reaches_the_parts_that_take_it():
     losses.Sum((Taking(), losses.L1()))(values, values, grid=(1, 3))
     assert seen == {"grid": (1, 3)}
     with pytest.raises(
-        ConfigError, match="Sum: parts: expected one that takes turns, as the target hands it on"
+        ConfigError,
+        match="Sum: parts: expected a part that takes turns, which the target passes on",
     ):
         losses.Sum((Taking(), losses.L1()))(values, values, grid=(1, 3), turns=1)

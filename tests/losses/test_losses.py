@@ -25,9 +25,9 @@ def test_distances(loss, expected):
 def test_cosine():
     target = torch.randn(2, 3, 8)
     torch.testing.assert_close(
-        losses.Cosine()(3 * target, target), torch.zeros(2, 3), rtol=0, atol=1e-6
+        losses.CosineDistance()(3 * target, target), torch.zeros(2, 3), rtol=0, atol=1e-6
     )
-    torch.testing.assert_close(losses.Cosine()(-target, target), torch.full((2, 3), 2.0))
+    torch.testing.assert_close(losses.CosineDistance()(-target, target), torch.full((2, 3), 2.0))
 
 
 def test_cross_entropy_of_ids_and_of_shares():

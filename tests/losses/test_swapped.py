@@ -125,6 +125,6 @@ def test_half_precision_tokens_give_finite_losses_and_the_same_labels():
 
 def test_balance_by_position_is_refused():
     with pytest.raises(
-        ValueError, match="Swapped: transport: expected one by batch, got 'position'"
+        ValueError, match=r"Swapped: transport: expected by = 'batch', .* got 'position'"
     ):
         Swapped(transport=Transport(by="position"))

@@ -10,7 +10,7 @@ import torch
 from pymim import masks
 from pymim.contracts import Draw
 from pymim.ops import mask as ops
-from pymim.schedule import Linear, Stairs
+from pymim.schedule import Ramp, Stairs
 
 POLICIES = {
     "uniform": masks.Uniform(0.75),
@@ -88,7 +88,7 @@ def test_tubes_repeat_and_uniform_does_not():
 
 def test_ranked_hides_the_hard_ones_first():
     scores = torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]])
-    policy = masks.Ranked(0.75, hard=Linear(0, 1), steps=10)
+    policy = masks.Ranked(0.75, hard=Ramp(0, 1), steps=10)
     hidden = policy(torch.arange(1), (2, 4), Draw(0, 5), scores).hidden
     assert {2, 5, 6} <= set(hidden[0].tolist())
     assert hidden.shape == (1, 6)
@@ -143,7 +143,7 @@ RISING = {
 
 @pytest.mark.parametrize("name", RISING)
 def test_a_ratio_may_follow_a_schedule(name):
-    policy = RISING[name](ratio=Linear(0.25, 0.75), rounding="keep-floor", steps=8)
+    policy = RISING[name](ratio=Ramp(0.25, 0.75), rounding="keep-floor", steps=8)
     for step, hidden in ((0, 16), (4, 32), (8, 48)):
         draw = Draw(0, step)
         found = policy(torch.arange(2), (8, 8), draw)
@@ -153,8 +153,10 @@ def test_a_ratio_may_follow_a_schedule(name):
             torch.arange(2), (8, 8), draw
         )
         assert torch.equal(mask.hidden, (fixed[0] if name == "disjoint" else fixed).hidden)
-    with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0"):
-        RISING[name](ratio=Linear(0.25, 0.75))(torch.arange(2), (8, 8), Draw(0, 0))
+    with pytest.raises(
+        ValueError, match="schedule: steps: expected the run's number of steps, got 0"
+    ):
+        RISING[name](ratio=Ramp(0.25, 0.75))(torch.arange(2), (8, 8), Draw(0, 0))
 
 
 def test_blocks_keep_off_the_last_row_and_column_as_released():
@@ -226,17 +228,17 @@ def test_repeated_masks_of_a_frame_are_the_policys_own():
 
 @pytest.mark.parametrize(("epochs", "first"), [(200, 2), (800, 10)])
 def test_the_hard_share_rises_from_nothing_to_one_half(epochs, first):
-    share = Stairs(Linear(0, 0.5), epochs, ahead=True)
+    share = Stairs(Ramp(0, 0.5), epochs, ahead=True)
     hard = [int(147 * share(epoch, epochs)) for epoch in range(epochs)]
     assert next(epoch for epoch, count in enumerate(hard) if count) == first
     assert hard[epochs // 2 - 1] == 36 and hard[-1] == 73
-    toy = Stairs(Linear(0, 0.5), 10, ahead=True)
+    toy = Stairs(Ramp(0, 0.5), 10, ahead=True)
     assert [int(6 * toy(epoch, 10)) for epoch in (0, 1, 3, 9)] == [0, 0, 1, 3]
 
 
 @pytest.mark.parametrize("patches", [147, 1408])
 @pytest.mark.parametrize("epochs", [100, 200, 300, 400, 800, 1600])
 def test_counts_of_hard_ones_are_those_of_whole_numbers(patches, epochs):
-    share = Stairs(Linear(0, 0.5), epochs, ahead=True)
+    share = Stairs(Ramp(0, 0.5), epochs, ahead=True)
     for epoch in range(epochs):
         assert int(patches * share(epoch, epochs)) == patches * (epoch + 1) // (2 * epochs)

@@ -81,7 +81,7 @@ def dense(policy, on="predicted"):
     torch.manual_seed(0)
     encoder = encoders.ViT(24, 1, 2, image=56, patch=4, hidden="token")
     return Method(
-        encoder, [Objective(targets.Pixels, predictors.Linear, losses.MSE(), on=on)], policy
+        encoder, [Objective(targets.Pixels, predictors.OneLayer, losses.MSE(), on=on)], policy
     )
 
 

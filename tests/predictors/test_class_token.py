@@ -66,7 +66,7 @@ def test_without_one_the_encoder_s_prefix_is_seen():
 def test_two_that_share_their_input_share_the_class_token():
     _, one = make()
     _, other = make()
-    one.share(other)
+    one.share_input(other)
     assert one.cls_token is other.cls_token and one.mask_token is other.mask_token
 
 

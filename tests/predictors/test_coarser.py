@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pymim import predictors
-from pymim.contracts import Draw, PredictsEverywhere
+from pymim.contracts import Draw, PredictsAll
 from pymim.encoders import ViT
 from pymim.errors import ConfigError
 from pymim.masks import Uniform
@@ -30,7 +30,7 @@ def features_of(encoder):
 def test_coarser_is_an_average_pool_of_the_map():
     encoder, predictor = make(functools.partial(predictors.Coarser, of=JOINT))
     features, mask = features_of(encoder)
-    image = predictor.of.everywhere(features, mask, GRID).mT.unflatten(2, GRID)
+    image = predictor.of.predict_all(features, mask, GRID).mT.unflatten(2, GRID)
     expected = nn.functional.avg_pool2d(image, 2).flatten(2).mT
     found = predictor(features, mask, GRID)
     assert found.shape == (3, 6, 5)
@@ -43,7 +43,7 @@ def test_finer_is_two_transposed_convolutions_with_a_norm_between():
         functools.partial(predictors.Finer, of=JOINT, by=4, dim=8), width=16 * 5
     )
     features, mask = features_of(encoder)
-    image = predictor.of.everywhere(features, mask, GRID).unflatten(2, (2, 2, 8))
+    image = predictor.of.predict_all(features, mask, GRID).unflatten(2, (2, 2, 8))
     image = image.unflatten(1, GRID).permute(0, 5, 1, 3, 2, 4).reshape(3, 8, 8, 12)
     image = nn.functional.gelu(
         nn.functional.layer_norm(image.movedim(1, -1), (8,), eps=1e-6)
@@ -57,7 +57,7 @@ def test_finer_is_two_transposed_convolutions_with_a_norm_between():
         .reshape(3, 24, 80)
     )
     torch.testing.assert_close(
-        predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
+        predictor.predict_all(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
     )
     ids = mask.predicted[..., None].expand(-1, -1, 80)
     torch.testing.assert_close(
@@ -85,10 +85,10 @@ def test_a_norm_in_front_is_the_predictor_of_normed_tokens():
     )
     assert torch.equal(predictor(features, mask, GRID), predictor.of(normed, mask, GRID))
     assert torch.equal(
-        predictor.everywhere(features, mask, GRID), predictor.of.everywhere(normed, mask, GRID)
+        predictor.predict_all(features, mask, GRID), predictor.of.predict_all(normed, mask, GRID)
     )
     assert (predictor.of(features, mask, GRID) - predictor(features, mask, GRID)).abs().max() > 0.1
-    assert predictor.reads == "mask" and isinstance(predictor, PredictsEverywhere)
+    assert predictor.reads == "mask" and isinstance(predictor, PredictsAll)
 
 
 def test_everything_learns():
@@ -107,7 +107,8 @@ def test_everything_learns():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(
-        ConfigError, match="Coarser: of: expected a predictor that predicts everywhere, got Pooled"
+        ConfigError,
+        match="Coarser: of: expected a predictor that can predict every patch, got Pooled",
     ):
         make(functools.partial(predictors.Coarser, of=predictors.Pooled))
     with pytest.raises(

@@ -97,6 +97,6 @@ def test_what_no_kind_has_is_refused():
     ):
         make(kind="round")
     with pytest.raises(
-        ValueError, match="Heads: gain, learned: expected none, as the kind is unit, got 2"
+        ValueError, match="Heads: gain, learned: expected 1 and False with kind = 'unit', got 2"
     ):
         make(kind="unit", gain=2)

@@ -52,7 +52,7 @@ def test_shapes(constructor, positions):
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
     assert predictor(features, mask, GRID).shape == (3, 18, 5)
-    assert predictor.everywhere(features, mask, GRID).shape == (3, 24, 5)
+    assert predictor.predict_all(features, mask, GRID).shape == (3, 24, 5)
 
 
 @pytest.mark.parametrize("constructor", [JOINT, CROSS])
@@ -60,7 +60,7 @@ def test_everywhere_agrees_on_the_predicted(constructor):
     encoder, predictor = make(constructor)
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
-    whole = predictor.everywhere(features, mask, GRID)
+    whole = predictor.predict_all(features, mask, GRID)
     ids = mask.predicted[..., None].expand(-1, -1, 5)
     torch.testing.assert_close(
         predictor(features, mask, GRID), whole.gather(1, ids), rtol=1e-4, atol=1e-5
@@ -103,7 +103,7 @@ def test_transformer_equals_the_one_that_restores_raster_order():
     features = encoder(torch.randn(3, 3, 16, 24), mask)
     expected = restored(predictor, features, mask)
     torch.testing.assert_close(
-        predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
+        predictor.predict_all(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
     )
 
 
@@ -138,7 +138,7 @@ def test_transformer_takes_every_token_of_a_dense_encoder_at_its_place(positions
         tokens = block(tokens)
     expected = predictor.head(predictor.norm(tokens))[:, 1:]
     torch.testing.assert_close(
-        predictor.everywhere(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
+        predictor.predict_all(features, mask, GRID), expected, rtol=1e-4, atol=1e-5
     )
     for asked in (mask.predicted, mask.visible, mask.predicted[:, ::5]):
         found = predictor(features, mask._replace(predicted=asked), GRID)
@@ -169,7 +169,7 @@ def test_cross_attends_to_every_token_of_a_dense_encoder():
     [
         *((constructor, *way) for constructor in (JOINT, CROSS) for way in WAYS),
         (functools.partial(JOINT, sparse=True), "predicted", "drop"),
-        *((predictors.Linear, *way) for way in WAYS if way != ("predicted", "drop")),
+        *((predictors.OneLayer, *way) for way in WAYS if way != ("predicted", "drop")),
     ],
 )
 def test_equal_ids_need_not_be_the_same_tensor(constructor, on, hidden):
@@ -232,14 +232,16 @@ def test_mask_tokens_of_one_group_see_each_other():
 
 
 def test_linear_needs_a_token_for_each_patch():
-    encoder, predictor = make(predictors.Linear, hidden="token")
+    encoder, predictor = make(predictors.OneLayer, hidden="token")
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
     ids = mask.predicted[..., None].expand(-1, -1, 5)
-    expected = predictor.everywhere(features, mask, GRID).gather(1, ids)
+    expected = predictor.predict_all(features, mask, GRID).gather(1, ids)
     torch.testing.assert_close(predictor(features, mask, GRID), expected)
-    dropping = make(predictors.Linear)[0]
-    with pytest.raises(ValueError, match=r"Linear: features: expected a token for every patch"):
+    dropping = make(predictors.OneLayer)[0]
+    with pytest.raises(
+        ValueError, match=r"OneLayer: features: expected a token for every predicted patch, got"
+    ):
         predictor(dropping(torch.randn(3, 3, 16, 24), mask), mask, GRID)
     visible = mask._replace(predicted=mask.visible)
     assert predictor(dropping(torch.randn(3, 3, 16, 24), mask), visible, GRID).shape == (3, 6, 5)
@@ -257,7 +259,7 @@ def test_nothing_may_be_hidden(constructor):
     mask = Mask(every, every[:, :0], every[:, :0])
     features = encoder(torch.randn(2, 3, 16, 24), mask)
     assert predictor(features, mask, GRID).shape == (2, 0, 5)
-    assert predictor.everywhere(features, mask, GRID).shape == (2, 24, 5)
+    assert predictor.predict_all(features, mask, GRID).shape == (2, 24, 5)
 
 
 @pytest.mark.parametrize("constructor", [JOINT, CROSS])

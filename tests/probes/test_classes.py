@@ -67,7 +67,7 @@ def test_labels_in_turn_are_measured_on_every_class(tmp_path, capsys):
     assert len(rows) == 3 and all(row[name] < 0.5 for row in rows for name in ("knn", "linear"))
 
 
-NONE = "no picture of the test set has a label; class folders"
+NONE = "no picture of the test set has a label; use class folders"
 SKIPPED = [
     (TURN, np.full(40, -1), f"left out knn, linear: {NONE}"),
     (TURN, None, f"left out knn, linear: {NONE}"),

@@ -113,9 +113,13 @@ def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
         (
             vit(class_token=False, pool="mean"),
             {"pool": "class"},
-            "pool: expected a class token for 'class'",
+            "pool: expected an encoder with a class token for 'class'",
         ),
-        (vit(), {"pool": "class", "layers": 5}, "layers: expected at most 4 blocks of ViT, got 5"),
+        (
+            vit(),
+            {"pool": "class", "layers": 5},
+            "layers: expected at most 4, the blocks of ViT, got 5",
+        ),
         (vit(), {"layers": 2}, "layers: expected 1 with pool = 'mean', got 2"),
         (
             ResNet((1,), dim=4, stem="small", image=8),
@@ -135,14 +139,14 @@ def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
         (
             vit(),
             {"pool": "cells"},
-            "cells: expected rows and columns with pool = 'cells' alone, got None",
+            r"cells: expected \(rows, columns\) if pool = 'cells', else None, got None",
         ),
         (vit(), {"pool": "class", "tap": 2}, "tap: expected None with pool = 'class', got 2"),
-        (vit(), {"tap": 5}, "tap: expected one of the 4 layers of ViT, from 1, got 5"),
+        (vit(), {"tap": 5}, "tap: expected a layer of ViT from 1 to 4, got 5"),
         (
             ResNet((1,), dim=4, stem="small", image=8),
             {"tap": 2},
-            "tap: expected one of the 1 layers of ResNet",
+            "tap: expected a layer of ResNet from 1 to 1",
         ),
         (vit(), {"norm": "rms"}, "norm: expected one of layer, batch, none, got 'rms'"),
     ],
@@ -255,6 +259,6 @@ def test_fine_tuning_by_all_of_it_learns():
     )
     assert probe(vit(2), images[:40], labels[:40], images[40:], labels[40:]) > 0.9
     with pytest.raises(
-        ConfigError, match="FineTune: view: expected one that normalises, got MultiCrop"
+        ConfigError, match="FineTune: view: expected a view that normalises, got MultiCrop"
     ):
         FineTune(view=views.MultiCrop((views.Pretrain(8),), (1,)))

@@ -101,13 +101,13 @@ ENDS = [
         [0.7, 0.6, 0.5],
         1.0,
         3,
-        "the strength is 1, the strongest of those tried: one beyond may be better",
+        "the best strength, 1, is the strongest that was tried: a stronger one may be better",
     ),
     (
         [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
         1e-5,
         6,
-        "the strength is 1e-05, the weakest of those tried: one beyond",
+        "the best strength, 1e-05, is the weakest that was tried: a weaker one",
     ),
     ([1.0, 0.6, 0.5], 1.0, 3, None),  # nothing is better than all
 ]
@@ -130,7 +130,9 @@ def test_two_falls_end_the_search_and_an_end_is_said(scores, chosen, count, said
 def test_says_that_the_tolerance_was_not_reached(embedded, capsys):
     probe = Linear(strengths=(1e-4,), iterations=3)
     probe(*embedded["pixels"])
-    assert probe.findings() == ["not solved to 1e-05 in 3 iterations: raise Linear.iterations"]
+    assert probe.findings() == [
+        "did not converge to 1e-05 in 3 iterations: raise probes.Linear.iterations"
+    ]
     evaluation = Evaluation("digits", views.Center(8), [probe])
     images, labels = (
         torch.rand(60, 3, 8, 8, generator=torch.Generator().manual_seed(0)),
@@ -139,7 +141,7 @@ def test_says_that_the_tolerance_was_not_reached(embedded, capsys):
     splits = [(images, labels)] * 2
     evaluation.probe(ViT(16, 1, 2, image=8, patch=4), splits, row="untrained")
     evaluation._pixels(splits)
-    end = ": not solved to 1e-05 in 3 iterations: raise Linear.iterations"
+    end = ": did not converge to 1e-05 in 3 iterations: raise probes.Linear.iterations"
     assert capsys.readouterr().err.splitlines() == [
         f"evaluation: linear of {row}{end}" for row in ("untrained", "pixels")
     ]

@@ -97,7 +97,7 @@ def test_smoothed_labels_are_those_of_torchs_loss():
 
 def test_mixing_of_nothing_is_refused():
     with pytest.raises(
-        ConfigError, match="Mixing: mixup: expected one above 0 of mixup and cutmix, got 0"
+        ConfigError, match="Mixing: mixup, cutmix: expected at least one above 0, got 0"
     ):
         Mixing(mixup=0, cutmix=0)
     with pytest.raises(ConfigError, match="Mixing: switch: expected a share from 0 to 1, got 2"):

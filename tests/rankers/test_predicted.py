@@ -42,11 +42,11 @@ def test_the_input_is_shared_and_the_rest_is_not():
     assert not {id(p) for p in ours.blocks.parameters()} & {
         id(p) for p in theirs.blocks.parameters()
     }
-    apart = make(functools.partial(RANKER, share=False))
+    apart = make(functools.partial(RANKER, share_input=False))
     assert apart.ranker.predictor.embed is not apart.objectives[0].predictor.embed
     other = functools.partial(predictors.Transformer, dim=16, depth=1, heads=2)
     with pytest.raises(
-        ValueError, match=r"Transformer.share: other: expected a Transformer of the same dim"
+        ValueError, match=r"Transformer: share_input: expected a Transformer of the same dim"
     ):
         make(functools.partial(RANKER, predictor=other))
 
@@ -157,7 +157,7 @@ def test_the_first_teacher_is_a_copy_of_the_start():
 
 def test_a_target_shares_its_momentum_encoder():
     target = functools.partial(targets.Tokens, teacher=HALF)
-    method = make(objectives=[Objective(target, TINY, losses.Cosine(), weight=2.0)])
+    method = make(objectives=[Objective(target, TINY, losses.CosineDistance(), weight=2.0)])
     assert method.ranker.teacher is method.objectives[0].target.teacher
     assert method.ranker.predictor.head.weight.shape == (24, 24)
     method(make_batch(), 0).loss.backward()
@@ -201,7 +201,7 @@ def test_only_branches_with_its_objective_teach_it():
         (
             {"of": "tokens"},
             {},
-            "PredictedLoss: of: expected one of pixels, got 'tokens'; name an objective",
+            "PredictedLoss: of: expected one of the objectives pixels, got 'tokens'; name one",
         ),
         (
             {},

@@ -87,7 +87,7 @@ def test_only_the_sampler_and_the_embedding_it_reads_learn_by_it():
     assert {name for name, _ in method.ranker.named_parameters(prefix="ranker")} - learning <= {
         "ranker.head.bias"
     }
-    apart = make(functools.partial(RANKER, share=False))
+    apart = make(functools.partial(RANKER, train_embedding=False))
     apart(batch, 0).losses["ranker"].mean().backward()
     assert all(p.grad is None for p in apart.encoder.parameters())
     assert apart.ranker.pos_embed.grad.any()
@@ -206,11 +206,11 @@ def test_a_copied_method_reads_its_own_embedding():
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(
-        ValueError, match="Sampler: encoder: expected one with a patch embedding, got ResNet"
+        ValueError, match="Sampler: encoder: expected an encoder with a patch embedding, got ResNet"
     ):
         Sampler(encoders.ResNet(), [])
     with pytest.raises(
-        ValueError, match="Sampler: of: expected one of pixels, got 'tokens'; name an objective"
+        ValueError, match="Sampler: of: expected one of the objectives pixels, got 'tokens'; name"
     ):
         make(functools.partial(RANKER, of="tokens"))
     with pytest.raises(

@@ -10,7 +10,7 @@ import torch
 from pymim import clusters, losses, predictors, targets
 from pymim.contracts import Source
 from pymim.errors import ConfigError
-from pymim.schedule import Linear
+from pymim.schedule import Ramp
 from tests.gauged import gauges_of
 from tests.launch import one_of_two
 from tests.targets.crops import CLUSTERS, counted, make_batch, make_method
@@ -119,13 +119,13 @@ def test_each_set_of_clusters_is_balanced_for_itself():
             output.pairs["codes"][0].target[:, number], expected, rtol=1e-4, atol=1e-5
         )
     with pytest.raises(
-        ValueError, match="Assigned: transport: expected one by position, as there are 2 sets"
+        ValueError, match="Assigned: transport: expected by = 'position', as there are 2 sets"
     ):
         make_method(PLAIN, sets=2)
 
 
 def test_epsilon_may_follow_a_schedule():
-    transport = clusters.Transport(Linear(0.05, 0.5), steps=10)
+    transport = clusters.Transport(Ramp(0.05, 0.5), steps=10)
     method, batch = make_method(functools.partial(PLAIN, transport=transport)), make_batch()
     scores = scores_of(method, method.encoder(batch.views[1]).pooled).detach()
     for step, epsilon in ((0, 0.05), (10, 0.5)):
@@ -204,13 +204,13 @@ def test_a_view_uses_its_own_queue_alone():
     for _ in range(2):
         queue.push(0, torch.randn(8, 6))
     queue.push(1, torch.randn(8, 6))
-    assert len(queue.share(0)) == 12 and len(queue.share(1)) == 0
+    assert len(queue.own_rows(0)) == 12 and len(queue.own_rows(1)) == 0
 
 
 def test_more_rows_than_the_queue_has_leave_the_last():
     queue, rows = clusters.Queue(2, size=3), torch.arange(10.0).view(5, 2)
     queue.push(0, rows)
-    assert sorted(queue.share(0).tolist()) == rows[-3:].tolist()
+    assert sorted(queue.own_rows(0).tolist()) == rows[-3:].tolist()
 
 
 def test_what_a_queue_cannot_do_is_refused():
@@ -220,9 +220,9 @@ def test_what_a_queue_cannot_do_is_refused():
     ):
         make_method(narrow)(make_batch(), 0)
     target = QUEUED(make_method(PLAIN).encoder)
-    linear = predictors.Linear(make_method(PLAIN).encoder, CLUSTERS)
+    linear = predictors.OneLayer(make_method(PLAIN).encoder, CLUSTERS)
     with pytest.raises(
-        ValueError, match="Assigned: queue: expected one predictor, of the pooled vector, got Lin"
+        ValueError, match="Assigned: queue: expected one predictor, of the pooled vector, got One"
     ):
         target.follow(linear)
 

@@ -169,13 +169,13 @@ def test_float32_without_gradient_under_autocast():
     [
         (
             {"cells": 0.7},
-            "cells: expected a whole number or 1 over one, got 0.7; give 4, 2, 1 or 1/2",
+            "cells: expected a whole number n, or 1/n, got 0.7; set 4, 2, 1 or 1/2",
         ),
-        ({"cells": 1.5}, "cells: expected a whole number or 1 over one, got 1.5"),
-        ({"cells": 0}, "cells: expected a whole number or 1 over one, got 0"),
+        ({"cells": 1.5}, "cells: expected a whole number n, or 1/n, got 1.5"),
+        ({"cells": 0}, "cells: expected a whole number n, or 1/n, got 0"),
         (
             {"cells": 3},
-            r"cells: expected a divisor of the patch's sides \(8, 8\), got 3; change one",
+            r"cells: expected a divisor of the patch's sides \(8, 8\), got 3; change cells",
         ),
         (
             {"kernel": "scharr"},
@@ -188,7 +188,7 @@ def test_float32_without_gradient_under_autocast():
         ),
         (
             {"frame": 1},
-            "frame: expected 0 to 0, of the 1 frames of a patch, got 1; name one of them",
+            "frame: expected 0 to 0, as a patch has 1 frames, got 1; name one of them",
         ),
     ],
 )
@@ -206,6 +206,7 @@ def test_views_that_wide_cells_do_not_divide_and_masks_with_weights_are_refused(
     ids = torch.tensor([[0, 1]])
     weighed = Mask(ids, ids, ids, weight=torch.ones(1, 2))
     with pytest.raises(
-        ConfigError, match="Gradients: cells: expected 1 or more, as the mask weighs its patches"
+        ConfigError,
+        match="Gradients: cells: expected 1 or more, as the mask has weights of patches",
     ):
         ask(target, torch.randn(1, 3, 32, 32), weighed)

@@ -29,7 +29,7 @@ def make(loss, target):
 
 
 PROJECTED = functools.partial(
-    targets.Projected, of=functools.partial(targets.Pixels, normalise="channel"), widths=(32, 16)
+    targets.Mapped, of=functools.partial(targets.Pixels, normalise="channel"), widths=(32, 16)
 )
 
 
@@ -38,7 +38,7 @@ def image_teacher(encoder, patch=4):
 
 
 def test_projection_is_an_mlp_with_a_gelu_between_any_two_layers():
-    target = targets.Projected(
+    target = targets.Mapped(
         ViT(24, 1, 2, image=(16, 224, 224), patch=(2, 16, 16)), of=targets.Pixels
     )
     sizes = [tuple(layer.weight.shape) for layer in target.layers if hasattr(layer, "weight")]
@@ -65,9 +65,7 @@ class Weighed(Target):
 
 
 def test_what_a_mapped_target_asks_for_and_gives_is_passed_on():
-    method, batch = make(
-        losses.MSE(), functools.partial(targets.Projected, of=Weighed, widths=(8,))
-    )
+    method, batch = make(losses.MSE(), functools.partial(targets.Mapped, of=Weighed, widths=(8,)))
     objective = method.objectives[0]
     assert objective.target.reads == "features" and objective.target.of.met is objective.predictor
     out = method(batch, 0)
@@ -192,6 +190,7 @@ def test_frames_of_the_papers_sizes(patch):
 
 def test_an_encoder_of_clips_is_refused():
     with pytest.raises(
-        ValueError, match="Frames: teacher: expected an encoder of images for one of clips"
+        ValueError,
+        match="Frames: teacher: expected an encoder of images, and the method's of clips",
     ):
         targets.Frames(video(), lambda encoder: Average(encoder))

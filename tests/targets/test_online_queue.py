@@ -97,7 +97,7 @@ def test_pieces_of_a_step_and_its_precision():
         (
             {"views": (0, 1)},
             (16, 16),
-            r"Online: queue: expected one of view 0 alone.*got views \[0, 1\]; set clusters",
+            r"Online: queue: expected a queue of view 0 only.*got a queue of views \[0, 1\].*; set clu",
         ),
         (
             {},

@@ -138,6 +138,6 @@ def test_the_one_frame_of_a_patch_may_be_its_first():
         unpatchify(first.to_pixels(values, view, None), (2, 1, 1), (1, 4, 4)), view[:, :, ::2]
     )
     with pytest.raises(
-        ValueError, match="Pixels: spread: expected every_frame = False with spread = False"
+        ValueError, match="Pixels: every_frame: expected False with spread = False, got True"
     ):
         make("none", spread=False, image=(4, 4, 4), patch=(2, 4, 4))

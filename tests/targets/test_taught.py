@@ -11,7 +11,7 @@ from pymim import clusters, encoders, losses, masks, predictors, targets
 from pymim.contracts import Source
 from pymim.method import Method
 from pymim.objective import Objective
-from pymim.schedule import Linear
+from pymim.schedule import Ramp
 from tests.gauged import gauges_of
 from tests.launch import one_of_two
 from tests.targets.crops import CLUSTERS, counted, make_batch, make_method
@@ -45,7 +45,7 @@ def logits_of(encoder, head, view):
 
 def test_centring_and_sharpening_by_hand():
     """Scores 1 and 3 less a centre of 1 and 3 are equal; 3 and 1 are then 2 and -2, at half a temperature 4, -4."""
-    centred = clusters.Centred(0.75, Linear(2.0, 0.5, until=0.5), steps=100)
+    centred = clusters.Centred(0.75, Ramp(2.0, 0.5, until=0.5), steps=100)
     centred.build(1, 2)
     scores = torch.tensor([[[1.0, 3.0]], [[3.0, 1.0]]])
     assert centred.assign(scores, 0)[0, 0, 1].item() == pytest.approx(
@@ -182,7 +182,7 @@ def test_a_transport_may_assign_in_place_of_the_centre():
 def test_patches_are_taught_at_their_places():
     torch.manual_seed(0)
     encoder = encoders.ViT(24, 2, 2, image=16, patch=4, hidden="token")
-    objective = Objective(taught(), predictors.Linear, losses.CrossEntropy(0.1))
+    objective = Objective(taught(), predictors.OneLayer, losses.CrossEntropy(0.1))
     method, batch = Method(encoder, [objective], masks.Uniform(0.5)), make_batch()
     output = method(batch, 0)
     every = objective.predictor(encoder(batch.views[0]), None, (4, 4)).detach() / 0.04
@@ -215,11 +215,13 @@ def test_what_cannot_teach_is_refused():
     ):
         make_method(functools.partial(targets.Taught, clusters=CLUSTERS, teacher=encoders.Average))
     target = make().objectives[0].target
-    with pytest.raises(ValueError, match="Taught: expected one predictor, got two"):
+    with pytest.raises(
+        ValueError, match=r"Taught: predictor: expected one for all objectives of .* got two"
+    ):
         target.follow(predictors.Pooled(make().encoder, CLUSTERS))
     fresh, encoder = taught()(make().encoder), make().encoder
     with pytest.raises(
-        ValueError, match="Taught: predictor: expected one of pooled vectors or of tokens"
+        ValueError, match="Taught: predictor: expected a predictor of pooled vectors or of"
     ):
         fresh.follow(predictors.Transformer(encoder, CLUSTERS, dim=24, depth=1, heads=2))
 

@@ -154,12 +154,12 @@ def test_a_teacher_of_another_grid_is_refused_for_the_view_it_is_given():
     method = taught(encoders.ViT(24, 1, 2, image=(8, 12), patch=2))
     with pytest.raises(
         ConfigError,
-        match=r"Tokens: teacher: expected a grid of \(4, 6\) patches, .* got \(8, 12\) of",
+        match=r"Tokens: teacher: expected a grid of \(4, 6\) patches, .* got \(8, 12\) from",
     ):
         method(make_batch(sides=(16, 24)), 0)
     with pytest.raises(
         ConfigError,
-        match=r"expected a grid of \(4, 6\) patches.* got \(2, 3\) of a view of \(16, 24\)",
+        match=r"expected a grid of \(4, 6\) patches.* got \(2, 3\) from a view of \(16, 24\)",
     ):
         taught(encoders.ViT(24, 1, 2, image=(32, 48), patch=8))(make_batch(), 0)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class Linear(nn.Module):
+class OneLayer(nn.Module):
     """Give W x + b of the encoder's own tokens [B M T].
 
     The encoder must have a token for each predicted patch: it keeps hidden ones (ViT.hidden =
@@ -39,7 +39,7 @@ class Linear(nn.Module):
         out: Tensor = self.head(asked_tokens(features, mask, grid))
         return out
 
-    def everywhere(
+    def predict_all(
         self, features: Features, mask: Mask | None, grid: Grid
     ) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order, for pictures."""

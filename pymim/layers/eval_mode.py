@@ -9,7 +9,7 @@ from torch import nn
 
 
 @contextlib.contextmanager
-def still(*modules: nn.Module) -> Iterator[None]:
+def eval_mode(*modules: nn.Module) -> Iterator[None]:
     """Put modules into evaluation mode, then restore each one's mode."""
     training = [module.training for module in modules]
     for module in modules:

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from pymim.checks import whole
 from pymim.contracts import Asked, Encoder, Follows, Made, Target
 from pymim.layers.init import init_weights
-from pymim.layers.linear import Linear
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class Projected(Target):
+class Mapped(Target):
     """Map the values of target `of` by an MLP with GELUs and no norm [B M T].
 
     The mapped values keep their graph: the objective's loss trains the MLP. A loss that a constant
@@ -42,7 +41,7 @@ class Projected(Target):
         self.of, self.width = of(encoder), widths[-1]
         self.reads = getattr(self.of, "reads", "pixels")
         sizes: list[int] = [self.of.width, *widths]  # type: ignore[list-item]
-        layers = [layer for i, o in pairwise(sizes) for layer in (Linear(i, o), nn.GELU())]
+        layers = [layer for i, o in pairwise(sizes) for layer in (nn.Linear(i, o), nn.GELU())]
         self.layers = nn.Sequential(*layers[:-1])
         init_weights(self.layers)
 
