@@ -27,8 +27,8 @@ def begins(trainer: Trainer, folder: Folder, first: int) -> None:
         f"{folder.path}: {parameters / 1e6:.1f} M parameters, "
         f"{len(trainer.loader.source):,} {trainer.encoder.items}, "
         f"steps {first} to {trainer.steps} of global batch {trainer.batch} "
-        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, {WORDS[trainer.precision]} on "
-        f"{trainer.world.device}",
+        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, "
+        f"{WORDS[trainer.precision]} on {trainer.world.device}",
         file=sys.stderr,
     )
     if trainer.precision == "bf16" and emulates(trainer.world.device):

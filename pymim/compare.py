@@ -178,7 +178,8 @@ def _checked(name: str, words: Sequence[str], folder: Path) -> dict[str, str]:
 
 def _refuse(folder: Path, what: str) -> NoReturn:
     raise ConfigError(
-        f"compare: {folder}: expected this run or none, got one {what}; move it away, or choose another --workdir"
+        f"compare: {folder}: expected no run, or the same run, got one {what}; "
+        "move it away, or choose another --workdir"
     )
 
 
@@ -271,11 +272,13 @@ def named(given: Sequence[str]) -> dict[str, list[str]]:
         name, _, rest = variant.partition(":")
         if not rest.strip():
             raise ConfigError(
-                f"compare: {variant!r}: expected 'NAME: FILE... BINDING...', got no words; write them"
+                f"compare: {variant!r}: expected 'NAME: FILE... BINDING...', got nothing after a "
+                "colon; add a gin file"
             )
         if name.strip() in variants:
             raise ConfigError(
-                f"compare: {name.strip()!r}: expected a name for each variant, got it twice; rename one"
+                f"compare: {name.strip()!r}: expected a different name for each variant, got this "
+                "one twice; rename one"
             )
         variants[name.strip()] = shlex.split(rest)
     return variants

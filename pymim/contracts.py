@@ -128,7 +128,8 @@ class Features(NamedTuple):
         if tap not in self.taps:
             known = ", ".join(map(str, self.taps)) or "none"
             raise ValueError(
-                f"Features.at: tap: expected one of {known}, got {tap}; add it to the encoder's taps"
+                f"Features.at: tap: expected one of {known}, got {tap}; "
+                "add it to the encoder's taps"
             )
         prefix, tokens = self.taps[tap].tensor_split((self.prefix.shape[1],), 1)
         return self._replace(tokens=tokens, prefix=prefix, pooled=tokens.mean(1))

@@ -93,7 +93,8 @@ class Evaluation:
         self.channels, self.clip = channels, clip
         if pool not in POOLS:
             raise ValueError(
-                f"Evaluation: pool: expected one of {', '.join(POOLS)}, got {pool!r}; name one of them"
+                f"Evaluation: pool: expected one of {', '.join(POOLS)}, got {pool!r}; "
+                "name one of them"
             )
         self.batch, self.pool = batch, pool
         self.layer, self.head = layer, head
@@ -255,7 +256,8 @@ class Evaluation:
         if not hasattr(predictor, "pooled"):
             got = type(predictor).__name__
             raise ConfigError(
-                f"Evaluation: pool = 'predictor': expected one that pools, got {got}; use predictors.Cross"
+                "Evaluation: pool = 'predictor': expected a predictor with a method pooled, got "
+                f"{got}; use predictors.Cross"
             )
         return predictor
 

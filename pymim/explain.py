@@ -174,7 +174,8 @@ def summary(cost: Cost) -> str:
     return (
         f"one step of {cost.batch} {cost.items}{pieces}: {count(cost.parameters)} parameters, "
         f"{count(cost.flops)} FLOPs (forward and backward), {cost.memory / 2**30:.2f} GiB "
-        f"({cost.activations / 2**30:.2f} GiB of it kept for the backward pass, before autocast and recomputation)"
+        f"({cost.activations / 2**30:.2f} GiB of it kept for the backward pass, before autocast "
+        "and recomputation)"
     )
 
 

@@ -141,8 +141,8 @@ def _of_group(branch: Branch, on: str, group: int) -> Mask | None:
     count, *inner = branch.grid
     if not 0 <= group < count or not inner or branch.mask is None:
         raise ConfigError(
-            f"Objective: group: expected 0 to {count - 1}, the first axis of the grid {branch.grid}, of a view "
-            f"under a mask, got {group}; change the group, or the encoder's patch"
+            f"Objective: group: expected 0 to {count - 1}, on the first axis of the grid "
+            f"{branch.grid} of a masked view, got {group}; change the group, or the encoder's patch"
         )
     size, mask = math.prod(inner), branch.mask
     ids = torch.arange(group * size, (group + 1) * size, device=mask.visible.device).expand(

@@ -96,7 +96,8 @@ class Method(nn.Module):
             pairs[name], losses[name] = made, side_by_side([pair.losses for pair in made])
             if not losses[name].numel():
                 raise ConfigError(
-                    f"Objective {name}: on: expected patches to predict at step {step}, got none; raise the ratio"
+                    f"Objective {name}: on: expected patches to predict at step {step}, got none; "
+                    "raise the mask's ratio"
                 )
             terms.append(at(objective.weight, step, objective.steps) * losses[name].mean())
         ranked = self._rank(taken.branches, losses)
@@ -116,7 +117,8 @@ class Method(nn.Module):
         chosen = self.objectives if objectives is None else objectives
         if not chosen:
             raise ConfigError(
-                f"Method: objectives: expected one of weight above 0 at step {step}, got none; see weights"
+                f"Method: objectives: expected one with a weight above 0 at step {step}, got none; "
+                "change a weight"
             )
         sources = sorted({source for objective in chosen for source in objective.sources})
         if self.together:
@@ -196,8 +198,8 @@ class Method(nn.Module):
             for view in sorted(objective.looked_at()):
                 if not 0 <= view < count:
                     raise ConfigError(
-                        f"Objective {objective.name}: source, to: expected views from 0 to {count - 1}, got "
-                        f"{view}; add a view to data.Loader.views, or name another"
+                        f"Objective {objective.name}: source, to: expected views from 0 to "
+                        f"{count - 1}, got {view}; add a view to data.Loader.views, or name another"
                     )
 
     def parts(self) -> Iterator[Any]:

@@ -106,8 +106,9 @@ def _chosen(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[P
         path, step = _named(resume), _fitting(trainer, _named(resume), text)
     if step > trainer.steps:
         raise ConfigError(
-            f"resume: {path}: expected train.Trainer.steps of {step} or more, as it has done {step} steps, got "
-            f"{trainer.steps}; set STEPS to more, or begin a new run in another --workdir"
+            f"resume: {path}: expected train.Trainer.steps of {step} or more, as the run has done "
+            f"{step} steps, got {trainer.steps}; raise STEPS, or begin a new run in another "
+            "--workdir"
         )
     return path, step
 

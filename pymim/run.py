@@ -1,8 +1,8 @@
 """python -m pymim.run --gin gin/mae.gin: parse, build, train, evaluate, draw.
 
-Exit codes: 0 done; 2 bad command line or configuration; 3 loss or gradients not finite; 4 data; 5 out of memory;
-6 a file could not be written; 7 another process of the run is gone; 75 stopped by a signal after saving (start it
-again); 130 interrupted, after saving; 1 anything else.
+Exit codes: 0 done; 2 bad command line or configuration; 3 loss or gradients not finite; 4 data;
+5 out of memory; 6 a file could not be written; 7 another process of the run is gone; 75 stopped by
+a signal after saving (start it again); 130 interrupted, after saving; 1 anything else.
 """
 
 from __future__ import annotations
@@ -175,7 +175,10 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
 
 
 def _check_used(args: argparse.Namespace, taken: set[str], leads: bool = True) -> None:
-    """Refuse bindings without effect, here or in a stage; a run's own file was checked when it began."""
+    """Refuse bindings without effect, here or in a stage.
+
+    A run's own config.gin was checked when the run began.
+    """
     config.check_used(args.gin, args.bindings, ROOT, taken)
     for line in config.repeated(args.bindings) if leads else ():
         print(f"config: {line}", file=sys.stderr)  # noqa: T201
@@ -260,7 +263,10 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
 
 
 def _default_workdir(args: argparse.Namespace) -> Path:
-    """Choose runs/<name>, or the first free one of runs/<name>-2, -3, ...; when resuming, the newest."""
+    """Choose runs/<name>, or the first free one of runs/<name>-2, -3, ...
+
+    When resuming, choose the newest of them.
+    """
     stem = Path(args.gin[-1]).stem if args.gin else "run"
     taken = [
         p

@@ -22,7 +22,8 @@ def at(value: float | Schedule, step: int, steps: int) -> float:
         return value
     if steps < 1:
         raise ValueError(
-            f"schedule: steps: expected those of the run, got {steps}; bind steps = %STEPS beside it"
+            f"schedule: steps: expected the number of steps of the run, got {steps}; bind steps = "
+            "%STEPS in the same component"
         )
     return value(step, steps)
 
@@ -137,8 +138,8 @@ class Steps:
         finite(self, 0, at=at)
         if len(values) != len(at) + 1 or list(at) != sorted(at):
             raise ValueError(
-                f"Steps: at: expected {len(values) - 1} ascending places, one between each two values, got {at}; "
-                "give as many"
+                f"Steps: at: expected {len(values) - 1} ascending numbers, one fewer than values, "
+                f"got {at}; give that many"
             )
         self.values, self.at = tuple(values), tuple(at)
 

@@ -134,8 +134,8 @@ class Tuning:
         found = followed(trainer.method.children(), trainer.method.encoder)
         if found is None:
             raise ConfigError(
-                "Tuning: start: expected a method with a momentum copy of its encoder for 'momentum', got one "
-                "without; set start = 'run'"
+                "Tuning: start: expected a method with a momentum copy of its encoder for "
+                "'momentum', got one without; set start = 'run'"
             )
         return found.module  # type: ignore[return-value]
 
@@ -148,7 +148,8 @@ class Tuning:
         train, test = (labels_of(source, len(source) if source else 1) for source in splits)
         if why := obstacle(test) or hindrance(train, test):
             raise DataError(
-                f"Tuning: source: expected labelled pictures in both splits, got: {why}; change DATA"
+                f"Tuning: source: expected labelled pictures in both splits, got: {why}; "
+                "change DATA"
             )
         return _labelled(splits[0]), _labelled(splits[1])
 

@@ -1,4 +1,4 @@
-"""Processes of a run that a test signals, stops and kills: forks of one that has imported everything."""
+"""Processes of a run that a test signals, stops and kills: forks of one with all imports."""
 
 import contextlib
 import json
@@ -68,7 +68,7 @@ class Crew:
         return int(self.process.stdout.readline())
 
     def start(self, folder, command, first="", ranks=(0, 1), size=2):
-        """Start these ranks of a run, each of which executes `first` before. PLACE is folder/place there."""
+        """Start these ranks of a run; each executes `first` before, where PLACE is folder/place."""
         folder.mkdir(exist_ok=True)
         port, self.ranks = free_port(), {}
         for rank in ranks:

@@ -1,5 +1,4 @@
-"""How training, clustering, evaluation, drawing, export and comparing end: a table of commands and of what befalls
-each."""
+"""How each command ends: a table of commands and of the failures that each may meet."""
 
 import errno
 import os
@@ -126,7 +125,8 @@ TRUSTED = {
 def test_each_command_runs_nothing_of_somebody_else(name, finished, tmp_path, capfd):
     folder = shutil.copytree(finished, tmp_path / "run")
     made, file = tmp_path / "made", folder / "config.gin"
-    evil = f"import os\nM = @os.mkdir()\nos.mkdir.path = {str(made)!r}\nsurvey/data.Loader.workers = %M\n"
+    evil = f"import os\nM = @os.mkdir()\nos.mkdir.path = {str(made)!r}\n"
+    evil += "survey/data.Loader.workers = %M\n"
     file.write_text(file.read_text() + evil)
     words = [word.format(file=file, folder=folder) for word in TRUSTED[name]]
     assert main(words) == 2

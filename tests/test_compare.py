@@ -1,4 +1,4 @@
-"""Comparisons: every variant and seed is run once, and what is done stands only where it is still the same run."""
+"""Comparisons run each variant and seed once, and reuse a run only if it would be the same."""
 
 import json
 import os
@@ -96,7 +96,8 @@ CHANGES = [
 def test_a_run_of_another_configuration_is_not_reused(change, said, copied, counted):
     kept = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
     with pytest.raises(
-        ConfigError, match=rf"half/seed-0: expected this run or none, .*{said}\); move it away"
+        ConfigError,
+        match=rf"half/seed-0: expected no run, or the same run, .*{said}\); move it away",
     ):
         compare.compare(VARIANTS, copied, 1, [*COMMON, change])
     assert (
@@ -239,7 +240,7 @@ def test_names_are_shown_as_they_are(tmp_path):
     ],
 )
 def test_a_name_that_is_no_folders_is_refused(name, tmp_path, counted):
-    with pytest.raises(ConfigError, match="expected a name that a folder may have"):
+    with pytest.raises(ConfigError, match="expected a name that a folder can have"):
         compare.compare({"a": ["gin/mae.gin"], name: ["gin/mae.gin"]}, tmp_path / "here", 1, COMMON)
     assert not counted and not list(tmp_path.iterdir())
 
@@ -247,9 +248,12 @@ def test_a_name_that_is_no_folders_is_refused(name, tmp_path, counted):
 @pytest.mark.parametrize(
     ("variants", "said"),
     [
-        (["gin/mae.gin"], "expected 'NAME: FILE... BINDING...', got no words"),
-        (["a:"], "expected 'NAME: FILE... BINDING...', got no words"),
-        (["a: gin/mae.gin", "a: gin/hpm.gin"], "expected a name for each variant, got it twice"),
+        (["gin/mae.gin"], "expected 'NAME: FILE... BINDING...', got nothing after a colon"),
+        (["a:"], "expected 'NAME: FILE... BINDING...', got nothing after a colon"),
+        (
+            ["a: gin/mae.gin", "a: gin/hpm.gin"],
+            "expected a different name for each variant, got this one twice",
+        ),
         (["a: gin/mae.gin", "A: gin/hpm.gin"], "expected a name for each row, got it twice"),
         (["wrong: gin/mae.gin DIMM=3"], "wrong: -b 'DIMM=3': no macro is called DIMM"),
         (

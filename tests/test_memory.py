@@ -1,4 +1,4 @@
-"""Where there is no memory, the part that lacks it says which of its own knobs helps, and the exit code is 5."""
+"""A part that runs out of memory names its own setting to lower, and the exit code is 5."""
 
 import json
 import shutil
@@ -70,7 +70,8 @@ PARTS = {
     "reading": (
         Reading,
         "all",
-        f"Evaluation: reading of the encoder: out of memory; lower evaluate.Evaluation.batch (250) or {FEWER}",
+        "Evaluation: reading of the encoder: out of memory; "
+        f"lower evaluate.Evaluation.batch (250) or {FEWER}",
     ),
     "knn": (probes.KNN, "__call__", f"probe knn: out of memory; lower probes.KNN.chunk or {FEWER}"),
     "linear": (
@@ -138,7 +139,7 @@ def test_the_search_for_neighbours_names_its_own_knob(monkeypatch):
 
 
 def test_the_time_of_a_look_counts_in_no_speed(tmp_path, monkeypatch):
-    """A slow look every second step: images a second are those of steps alone, by a clock that a test sets."""
+    """With a slow callback every second step, images per second are those of the steps alone."""
     clock, learn = [0.0], Trainer.learn
 
     def takes(seconds, then=lambda *_: None):

@@ -1,4 +1,4 @@
-"""One place decides in which precision a run computes: its training, its backward passes and its probes."""
+"""One place decides the precision of a run: of training, backward passes and probes."""
 
 import pytest
 import torch
@@ -128,7 +128,7 @@ def test_what_is_no_precision_is_refused(make):
 
 @pytest.mark.parametrize("loss", [losses.Contrast(), losses.Swapped(clusters=5)])
 def test_losses_in_float32_go_back_in_float32(loss):
-    """A product in the backward pass is rounded too, where the pass is called inside the autocast."""
+    """Autocast would also round products of a backward pass that is called inside it."""
     made = torch.randn(2, 6, 4, 8, generator=torch.Generator().manual_seed(0))
     if hasattr(loss, "build"):
         torch.manual_seed(0)

@@ -1,5 +1,8 @@
-"""Several processes of a run: one that is killed, stopped or missing ends the others in a line that names it; and
-one that is asked to stop stops all, wherever they are, with what is whole saved."""
+"""Several processes of a run end together.
+
+If one is killed, stopped or missing, the others end with a line that names it. If one is asked to
+stop, all stop at the same place and save.
+"""
 
 import json
 import re
@@ -190,11 +193,13 @@ train.Trainer.learn = fail
     [
         (
             1,
-            r"pymim: rank 1: expected to start within 2 s of the others, got nothing; start WORLD_SIZE = 2 proc",
+            r"pymim: rank 1: expected to start within 2 s of the others, got nothing; "
+            r"start WORLD_SIZE = 2 proc",
         ),
         (
             0,
-            r"pymim: rank 0: expected at 127.0.0.1:\d+ within 2 s, got no answer; start it, set MASTER_ADDR and",
+            r"pymim: rank 0: expected an answer at 127.0.0.1:\d+ within 2 s, got none; "
+            r"start rank 0, set MASTER_ADDR and",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Going on: from the newest whole checkpoint or the one that is named, with a word on what is another now."""
+"""Resuming from the newest complete or a named checkpoint, with a report of what has changed."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def run(whole, tmp_path):
 
 
 def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole, capsys):
-    """Its own bits to step 5, and not the old branch's of step 6, are resumed, evaluated and exported."""
+    """Its bits of step 5, not the old branch's of step 6, are resumed, evaluated and exported."""
     early = run / "checkpoints/step-00000002"
     (run / "evaluation").mkdir()
     (run / "evaluation/step-00000006.json").write_text("{}")
@@ -71,8 +71,8 @@ def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole,
         in said
     )
     assert (
-        "checkpoints/step-00000004, checkpoints/step-00000006, evaluation/step-00000006.json, 4 rows of m"
-        in said
+        "checkpoints/step-00000004, checkpoints/step-00000006, evaluation/step-00000006.json, "
+        "4 rows of m" in said
     )
     assert checkpoints(run) == [2, 3, 4, 5] and checkpoints(run / "aside") == [6]
     assert [row["step"] for row in read(run / "metrics.jsonl")] == [1, 2, 3, 4, 5]
@@ -87,7 +87,7 @@ def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole,
 
 
 def test_a_checkpoint_of_another_run_is_gone_on_from_after_a_kill(whole, tmp_path):
-    """What is killed before it has saved goes on from where it was begun, and not from the start."""
+    """A run killed before its first save continues from the named checkpoint, not from step 0."""
     first = whole / "checkpoints/step-00000004"
     assert main(command(tmp_path / "run", "--resume", str(first), "-b", "STEPS=4")) == 0
     assert checkpoints(tmp_path / "run") == [4]

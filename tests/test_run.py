@@ -105,7 +105,7 @@ def test_evaluating_a_finished_run_needs_no_other_argument(finished, capsys):
 
 
 def test_an_evaluation_with_other_settings_has_baselines_of_its_own(finished, tmp_path, capsys):
-    """Each row of its table is measured by its settings, and what the run measured of itself stays."""
+    """Each row is measured with the new settings, and the run's own figures stay."""
     folder = shutil.copytree(finished, tmp_path / "run")
     own = (folder / "evaluation/step-00000006.json").read_bytes()
     words = ["--mode", "eval", "--workdir", str(folder), "-b"]

@@ -1,4 +1,4 @@
-"""Every part that is shipped has what the page of contracts says of its slot, and no hook is misspelt."""
+"""Shipped parts have the members that pymim.contracts lists; no hook is misspelt."""
 
 import ast
 import inspect
@@ -102,7 +102,7 @@ def test_a_part_says_what_it_is(package):
 
 
 def test_no_hook_is_misspelt_anywhere_in_the_library():
-    """A method that begins as a hook does and is none would never be called; each takes what Hooks says."""
+    """A misspelt hook would never be called; each hook has the arguments that Hooks lists."""
     found = []
     for path in LIBRARY:
         for node in ast.walk(tree(path)):

@@ -28,7 +28,8 @@ STAGE_1 = None
 STAGE_2 = None
 START = %STAGE_1
 """
-ONE = "(('mae.gin', {'STEPS': %STAGE_STEPS, 'train.Trainer.evaluate': None, 'train.Trainer.draw': None}),)"
+ONE = "(('mae.gin', {'STEPS': %STAGE_STEPS, 'train.Trainer.evaluate': None, "
+ONE += "'train.Trainer.draw': None}),)"
 
 
 def command(folder, *more, gin="gin/mr_mae.gin"):
@@ -247,5 +248,6 @@ def test_two_processes_wait_for_one_stage(finished, tmp_path):
 
 
 def test_a_stage_is_given_the_text_of_a_run_whatever_characters_it_has():
-    text = "data.Folder.path = 'a 100% \\\\ path'\ndata.Folder.channels = %CHANNELS\ndata.Other.path = 'c'\n"
+    text = "data.Folder.path = 'a 100% \\\\ path'\ndata.Folder.channels = %CHANNELS\n"
+    text += "data.Other.path = 'c'\n"
     assert stages._arguments("data.Folder", text) == ["data.Folder.path = 'a 100% \\\\ path'"]

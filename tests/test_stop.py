@@ -1,4 +1,4 @@
-"""How runs end that are stopped, or that fail: exit code, one line, the record, and what is saved."""
+"""How stopped and failed runs end: exit code, one line, status.json, and what is saved."""
 
 import json
 import os
@@ -23,9 +23,12 @@ from pymim.run import main
 from pymim.train import Trainer
 from tests.launch import BARE
 
-SMALL = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=6", "Transformer.dim=16", "Transformer.depth=1",
-         "Transformer.heads=2", "train.Trainer.log_every=1", "train.Trainer.save_every=4",
-         "DATA=@data.Digits", "data.Digits.length=24", "WORKERS=0"]  # fmt: skip
+SMALL = [
+    *("DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=6"),
+    *("Transformer.dim=16", "Transformer.depth=1", "Transformer.heads=2"),
+    *("train.Trainer.log_every=1", "train.Trainer.save_every=4"),
+    *("DATA=@data.Digits", "data.Digits.length=24", "WORKERS=0"),
+]
 
 
 def command(folder, *more):
@@ -43,7 +46,7 @@ def weights(folder, step):
 
 
 def at(step, does, kept=None):
-    """A method of a trainer, or of its parts, that does something in its call number `step`, from 0."""
+    """Make a method of a trainer or its parts that calls `does` in its call `step`, from 0."""
     calls = []
 
     def changed(self, *arguments):

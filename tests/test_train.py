@@ -1,4 +1,4 @@
-"""The loop without a command line: hooks, what a run offers to them, and losses that come and go."""
+"""The loop without a command line: hooks, what a run offers them, and losses of some steps."""
 
 import functools
 
@@ -235,7 +235,7 @@ def fine_tunes(run, folder, step):
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """Compilation without machine code, which takes long to make: what is traced is run as it is."""
+    """Compile without making machine code, which takes long: run what is traced as it is."""
     monkeypatch.setattr(
         Method, "compile", lambda method: nn.Module.compile(method, backend="eager")
     )
@@ -261,7 +261,7 @@ def all_tensors(run):
 def assert_looks_change_nothing(make, folder):
     plain, looked = make(), make(evaluate=fine_tunes, evaluate_every=4)
     for name, run in (("plain", plain), ("looked", looked)):
-        torch._dynamo.reset()  # it forgets what it has traced of others of the class, of which it takes few
+        torch._dynamo.reset()  # it traces only a few objects of one class: forget earlier ones
         began = [parameter.clone() for parameter in run.method.encoder.parameters()]
         run.run(Folder(folder / name))
         moved = [
@@ -283,7 +283,7 @@ def test_weights_are_the_same_with_looks_and_without(wrap, compiled, tmp_path):
 
 
 def synchronised(**options):
-    """Of an encoder whose batch norms are made those of all processes, as on GPUs; alone they run on CPUs."""
+    """Make a run with SyncBatchNorm, as on GPUs; in one process it works on CPUs too."""
     run = clustering(steps=12, **options)
     synchronise_norms(run.method)
     assert any(isinstance(part, nn.SyncBatchNorm) for part in run.method.encoder.modules())

@@ -1,4 +1,4 @@
-"""Fine-tuning and probes on whole data sets: what the recipes say is run, and what they take from a run is told."""
+"""Fine-tuning and probes on whole data sets run as the recipes say; settings are recorded."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def test_every_recipe_tunes_a_run_by_its_own_words(recipe, tmp_path, capfd):
     )
 
 
-TAKEN = {  # what an evaluation takes from the run that it is of: its data, and the size of its pictures
+TAKEN = {  # what an evaluation takes from its run: the data, and the size of the pictures
     "tune.Tuning": {"source", "channels", "clip", "seed"},
     "data.Loader": {"source", "channels", "clip", "workers"},
 }

@@ -44,7 +44,8 @@ def unset(error: Exception) -> str | None:
     )
     if match is None:
         return None
-    return f"{match[1]}.{match[2]} is not set; set it in a gin file or with -b '{match[1]}.{match[2]} = ...'"
+    name = f"{match[1]}.{match[2]}"
+    return f"{name} is not set; set it in a gin file or with -b '{name} = ...'"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

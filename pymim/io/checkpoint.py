@@ -81,7 +81,7 @@ def _write(final: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> str
         publish(beside, final)
     except OSError as error:
         why = reason(final, len(data), error)
-        return f"{why}); those before it are whole: make room, then --resume auto goes on from the last"
+        return f"{why}); earlier checkpoints are complete: make room, then --resume auto"
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return ""
@@ -274,12 +274,13 @@ def _check_same(path: Path, tensors: dict[str, Tensor], saved: dict[str, Tensor]
         if shapes.get(name) != tuple(tensor.shape):
             raise ConfigError(
                 f"resume: {path}: expected {_known(name)} of shape {list(tensor.shape)}, got "
-                f"{list(shapes[name]) if name in shapes else 'nothing'}; it was saved by another configuration"
+                f"{list(shapes[name]) if name in shapes else 'nothing'}; "
+                "it was saved by another configuration"
             )
     if extra := sorted(set(shapes) - set(tensors)):
         raise ConfigError(
-            f"resume: {path}: expected what this configuration has, got {_known(extra[0])} besides; "
-            "it was saved by another configuration"
+            f"resume: {path}: expected only the tensors of this configuration, got also "
+            f"{_known(extra[0])}; it was saved by another configuration"
         )
 
 

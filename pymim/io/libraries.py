@@ -297,7 +297,8 @@ def _interpolation(shown: Shown) -> str:
     """
     if shown.kernel not in RESAMPLES:
         raise Refused(
-            f"its processor smooths where it shrinks, and the view's kernel {shown.kernel!r} does not"
+            f"its processor smooths when it shrinks a picture; the view's kernel {shown.kernel!r} "
+            "does not"
         )
     return shown.kernel
 

@@ -95,8 +95,8 @@ class Lock:
         except (ValueError, KeyError, TypeError):  # the holder has not written its name yet
             holder = "another process"
         return ConfigError(
-            f"workdir: {self.folder}: expected a folder that nobody trains in, got one that has {holder}; wait "
-            "until it ends, or choose another --workdir"
+            f"workdir: {self.folder}: expected a folder that no process trains in, got one used by "
+            f"{holder}; wait until it ends, or choose another --workdir"
         )
 
 

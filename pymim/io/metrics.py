@@ -40,7 +40,8 @@ class Metrics:
         mine = os.fstat(self._file.fileno())
         if mine.st_nlink == 0 or not self.path.exists():
             raise Unwritable(
-                f"{self.path}: is gone; was the run's folder deleted or renamed while the run went on?"
+                f"{self.path}: is gone; "
+                "was the run's folder deleted or renamed while the run went on?"
             )
         with said(self.path, len(row)):
             try:

@@ -31,7 +31,8 @@ def described(part: Any) -> str:
     settings = {
         name: value for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_"
     }
-    return f"{type(part).__name__}({', '.join(f'{name}={described(value)}' for name, value in settings.items())})"
+    written = ", ".join(f"{name}={described(value)}" for name, value in settings.items())
+    return f"{type(part).__name__}({written})"
 
 
 def digest(tensors: Iterable[Tensor]) -> str:

@@ -84,21 +84,22 @@ class Gauges:
     def complaints(self, values: dict[str, float]) -> list[str]:
         """Return warnings, each once, for conditions that lasted `patience` reports."""
         wrong = {
-            name: "all features are equal"
+            name: "all tokens are equal"
             for name, v in values.items()
             if name.endswith("rank") and v < 1.5
         }
         wrong |= {
-            name: "it is a constant"
+            name: "the target is a constant"
             for name, v in values.items()
             if name.endswith("_std") and v < 0.01
         }
         for name, value in values.items():
             if name.endswith("/of_chance") and abs(value - 1) < self.near:
-                wrong[name] = "the loss is that of knowing nothing"
+                wrong[name] = "the loss is that of a uniform guess"
         self._sitting = {name: self._sitting.get(name, 0) + 1 for name in wrong}
         return [
-            f"collapse? {name} has been at {values[name]:.3f} for {self.patience} reports: {wrong[name]}"
+            f"collapse? {name} is {values[name]:.3f}, for {self.patience} reports in a row: "
+            f"{wrong[name]}"
             for name, count in self._sitting.items()
             if count == self.patience
         ]

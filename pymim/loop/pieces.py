@@ -48,7 +48,10 @@ def told(trainer: Trainer) -> str | None:
         clause.format(f"{n} {trainer.encoder.items}")
         for clause, n in zip(clauses, counts, strict=True)
     ]
-    return f"micro-batches of {trainer.micro}: {', '.join(words)}; of the whole batch with train.Trainer.micro = None"
+    return (
+        f"micro-batches of {trainer.micro}: {', '.join(words)}; "
+        "set train.Trainer.micro = None to use the whole batch"
+    )
 
 
 def advice(trainer: Trainer) -> str:

@@ -1,4 +1,4 @@
-"""What is exported answers in plain torch, timm and transformers as our evaluation does, or says why not."""
+"""An export gives the same features in torch, timm and transformers as here, or says why not."""
 
 import json
 import math

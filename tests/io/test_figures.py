@@ -1,4 +1,4 @@
-"""Each figure says what it was measured with; baselines are measured again where that is another, only there."""
+"""Each figure has its protocol; baselines are measured again only if their protocol differs."""
 
 import json
 

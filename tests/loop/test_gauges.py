@@ -108,7 +108,8 @@ def test_what_lasts_is_complained_once():
     told = [gauges.complaints(bad) for _ in range(5)]
     assert [len(lines) for lines in told] == [0, 0, 3, 0, 0]
     assert told[2][2] == (
-        "collapse? labels/of_chance has been at 0.995 for 3 reports: the loss is that of knowing nothing"
+        "collapse? labels/of_chance is 0.995, for 3 reports in a row: "
+        "the loss is that of a uniform guess"
     )
     good = {"features/rank": 5.0, "labels/of_chance": 0.9}
     assert [gauges.complaints(values) for values in (bad, bad, good, bad, bad)] == [[]] * 5

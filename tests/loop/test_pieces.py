@@ -205,13 +205,13 @@ def run_of(name, **options):
         (
             "transport",
             12,
-            "micro-batches of 12: transport is balanced over 12 images; of the whole batch with "
-            "train.Trainer.micro = None",
+            "micro-batches of 12: transport is balanced over 12 images; "
+            "set train.Trainer.micro = None to use the whole batch",
         ),
         (
             "batch norm",
             6,
-            "micro-batches of 6: BatchNorm sees 6 images at a time; of the whole batch with",
+            "micro-batches of 6: BatchNorm sees 6 images at a time; set train.Trainer.micro = None",
         ),
         ("transport", None, None),
         ("transport", 24, None),
@@ -229,7 +229,8 @@ def test_the_run_says_what_its_pieces_change(name, micro, words):
         (
             "pixels",
             {},
-            "lower train.Trainer.micro, or set train.Trainer.recompute = True, or take a smaller DIM",
+            "lower train.Trainer.micro, or set train.Trainer.recompute = True, "
+            "or take a smaller DIM",
         ),
         ("pixels", {"micro": 1, "recompute": True}, "take a smaller DIM, or a smaller BATCH"),
         (
