@@ -123,7 +123,9 @@ def assigned(kind):
     """The names that a class or its bases give a value, on the class or on self."""
     found = set()
     for base in inspect.getmro(kind):
-        if not base.__module__.startswith("pymim") or base.__module__ == "pymim.contracts":
+        if not base.__module__.startswith("pymim") or base.__module__.startswith(
+            "pymim.contracts."
+        ):
             continue
         for node in ast.walk(ast.parse(inspect.getsource(base))):
             targets_of = (
