@@ -126,12 +126,12 @@ def test_what_neither_library_has_is_refused_with_the_reason(tmp_path, name):
             "it gives what comes last, and the evaluation reads layer 1",
         ),
         ({}, {"size": (32, 32)}, "timm", r"it resamples positions in another way, from \[16, 24\]"),
-        ({}, {"kernel": "bilinear-aliased"}, "timm", "its processor smooths where it shrinks"),
+        ({}, {"kernel": "bilinear-aliased"}, "timm", "its processor smooths when it shrinks"),
         (
             {"image": 16},
             {"kernel": "bilinear-aliased"},
             "transformers",
-            "its processor smooths where it shrinks",
+            "its processor smooths when it shrinks",
         ),
     ],
 )
