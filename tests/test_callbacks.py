@@ -17,7 +17,7 @@ from tests.test_train import TINY, trainer
 
 
 def fine_tunes(run, folder, step):
-    """A look that trains a copy of the encoder, as the fine-tuning probe does."""
+    """Train a copy of the encoder, as the fine-tuning probe does."""
     images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(step))
     before = [parameter.clone() for parameter in run.encoder.parameters()]
     model = FineTune(4, steps=2, rate=0.1)._train(run.encoder, images, torch.arange(8) % 2)
@@ -54,9 +54,9 @@ def all_tensors(run):
     return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
 
 
-def assert_looks_change_nothing(make, folder):
-    plain, looked = make(), make(evaluate=fine_tunes, evaluate_every=4)
-    for name, run in (("plain", plain), ("looked", looked)):
+def assert_callbacks_change_nothing(make, folder):
+    plain, evaluated = make(), make(evaluate=fine_tunes, evaluate_every=4)
+    for name, run in (("plain", plain), ("evaluated", evaluated)):
         torch._dynamo.reset()  # it traces only a few objects of one class: forget earlier ones
         began = [parameter.clone() for parameter in run.method.encoder.parameters()]
         run.run(Folder(folder / name))
@@ -68,14 +68,14 @@ def assert_looks_change_nothing(make, folder):
         assert not [
             name for name, parameter in run.method.named_parameters() if parameter.grad is not None
         ]
-    first, second = all_tensors(plain), all_tensors(looked)
+    first, second = all_tensors(plain), all_tensors(evaluated)
     assert first.keys() == second.keys()
     assert not [name for name in first if not torch.equal(first[name], second[name])]
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
-def test_weights_are_the_same_with_looks_and_without(wrap, compiled, tmp_path):
-    assert_looks_change_nothing(functools.partial(trainer, steps=12, **WRAPS[wrap]), tmp_path)
+def test_weights_are_the_same_with_and_without_an_evaluation(wrap, compiled, tmp_path):
+    assert_callbacks_change_nothing(functools.partial(trainer, steps=12, **WRAPS[wrap]), tmp_path)
 
 
 def synchronised(**options):
@@ -88,7 +88,7 @@ def synchronised(**options):
 
 @pytest.mark.parametrize("options", [{}, {"micro": 4}], ids=str)
 def test_weights_and_running_statistics_are_the_same_with_norms_of_all_processes(options, tmp_path):
-    assert_looks_change_nothing(functools.partial(synchronised, **options), tmp_path)
+    assert_callbacks_change_nothing(functools.partial(synchronised, **options), tmp_path)
 
 
 class Back(torch.autograd.Function):

@@ -74,7 +74,6 @@ def test_files_are_short():
     reasons = {
         "cpp/src/cpu/nearest.hpp": "one search: bounds, candidates and their exact rescoring",
         "cpp/src/cuda/kmeans.cu": "has the order of cpu/kmeans.cpp and cpu/nearest.hpp",
-        "pymim/train.py": "one loop, and a line for each of its twenty-four arguments",
         "tests/ops/test_rank.py": "loss, ranks and top-k share one table of shapes and its judges",
     }
     lengths = {name_of(path): len(path.read_text().splitlines()) for path in CODE}

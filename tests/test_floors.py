@@ -49,6 +49,7 @@ ABOVE = {
         "evaluate",
         "explain",
         "compare",
+        "probing",
         "io",
         "loop",
         "draw",

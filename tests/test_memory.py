@@ -138,7 +138,7 @@ def test_the_search_for_neighbours_names_its_own_knob(monkeypatch):
         neighbours.Neighbours.before_run(part, run)
 
 
-def test_the_time_of_a_look_counts_in_no_speed(tmp_path, monkeypatch):
+def test_the_speed_does_not_count_the_time_of_callbacks(tmp_path, monkeypatch):
     """With a slow callback every second step, images per second are those of the steps alone."""
     clock, learn = [0.0], Trainer.learn
 

@@ -9,6 +9,7 @@ from pymim.encoders import ViT
 from pymim.errors import ConfigError
 from pymim.evaluate import Evaluation
 from pymim.io import Folder
+from pymim.loop.callbacks import Callbacks
 from pymim.objective import Objective
 from pymim.probes import FineTune
 from tests.test_train import TINY, trainer
@@ -103,10 +104,12 @@ def test_probes_are_computed_as_the_run_is(name, dtype, tmp_path):
     run = trainer([Objective(targets.Pixels, TINY, losses.MSE())], precision=name, steps=1)
     torch.manual_seed(0)
     run.untrained = Watched(16, 1, 2, image=8, patch=4)
-    look = Evaluation(
+    evaluation = Evaluation(
         "digits", views.Center(8), [Kept(), FineTune(steps=1)], train_images=30, test_images=20
     )
-    run.looks = [(lambda t, folder, step: look.probe(t.untrained, [(IMAGES, LABELS)] * 2), 0)]
+    run.callbacks = Callbacks(
+        (lambda t, folder, step: evaluation.probe(t.untrained, [(IMAGES, LABELS)] * 2), 0)
+    )
     run.run(Folder(tmp_path))
     assert tokens == [dtype] and backward == [torch.float32]
     assert {row[1:] for row in seen} == {(dtype, False, False)} and {row[0] for row in seen} == {

@@ -9,7 +9,7 @@ names from here; the files are pages to read, in this order:
 - predicted: `Asked`, what a target is called with; `Made`, what target and predictor may return;
   `Pair` and `Output`, what a step computes.
 - slots: `Order`, `View`, `Policy`, `Encoder`, `Target`, `Predictor`, `Loss`, `Ranker`, `Probe` and
-  `Look`: one for each slot of a gin file.
+  `Callback`: one for each slot of a gin file.
 - run: `Run`, what a hook may use of the run that calls it.
 - hooks: `Hooks`, the methods of a part that a run calls, such as `before_epoch`.
 - capabilities: what a part may do besides, such as `ShowsPixels` or `GivesGauges`.
@@ -40,8 +40,8 @@ from pymim.contracts.inputs import Batch, Draw, Grid, Mask
 from pymim.contracts.predicted import Asked, Made, Output, Pair
 from pymim.contracts.run import Run
 from pymim.contracts.slots import (
+    Callback,
     Encoder,
-    Look,
     Loss,
     Order,
     Policy,
@@ -59,6 +59,7 @@ __all__ = [
     "Batch",
     "Branch",
     "Builds",
+    "Callback",
     "Draw",
     "Encoder",
     "Features",
@@ -69,7 +70,6 @@ __all__ = [
     "KeptElsewhere",
     "KnowsChance",
     "Learns",
-    "Look",
     "Loss",
     "Made",
     "Mask",

@@ -16,6 +16,9 @@ from pymim.contracts.predicted import Asked, Made
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+    from pymim.io import Folder
+    from pymim.train import Trainer
+
 
 class Order(Protocol):
     """Choose the pictures in the global batch of a step, from a source of `length` pictures.
@@ -206,11 +209,11 @@ class Probe(Protocol):
     takes: str
 
 
-class Look(Protocol):
-    """Called while a run trains and when it ends: an evaluation, pictures, samples.
+class Callback(Protocol):
+    """Evaluate or draw while a run trains and when it ends; fills `evaluate` and `draw`.
 
-    A method `again` with the same arguments is called by --mode eval instead; it must not overwrite
-    what the run has written.
+    Optional: `before_run(trainer)`, called before the first step. `again`, with the arguments of
+    the call: --mode eval and draw call it instead; it must not overwrite what the run has written.
     """
 
-    def __call__(self, run: Any, folder: Any, step: int) -> None: ...
+    def __call__(self, trainer: Trainer, folder: Folder, step: int, /) -> None: ...
