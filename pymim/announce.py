@@ -33,7 +33,7 @@ def begins(trainer: Trainer, folder: Folder, first: int) -> None:
     )
     if trainer.precision == "bf16" and emulates(trainer.world.device):
         print(EMULATED, file=sys.stderr)  # noqa: T201
-    if line := pieces.told(trainer):
+    if line := pieces.changes(trainer):
         print(line, file=sys.stderr)  # noqa: T201
     if normalise := getattr(trainer.loader.views[0], "normalise", None):
         print(f"pixels: {normalise}", file=sys.stderr)  # noqa: T201

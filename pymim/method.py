@@ -125,14 +125,14 @@ class Method(nn.Module):
             return Pass(batch, step, self._together(batch, step, sources, chosen), self.objectives)
         found: dict[int, tuple[list[Mask | None], Draw, Tensor | None]] = {}
 
-        def look(source: Source) -> Branch:
+        def encode(source: Source) -> Branch:
             if source.view not in found:
                 found[source.view] = self._masks(batch, source.view, step)
             masks, draw, difficulty = found[source.view]
             return self._branch(batch, source, masks[source.draw], draw, difficulty)
 
         return Pass(
-            batch, step, {source: look(source) for source in sources}, self.objectives, look
+            batch, step, {source: encode(source) for source in sources}, self.objectives, encode
         )
 
     def encode(self, batch: Batch, step: int) -> dict[Source, Branch]:
@@ -195,7 +195,7 @@ class Method(nn.Module):
     def check_views(self, count: int) -> None:
         """Refuse objectives that need a view the loader does not make. Raises: ConfigError."""
         for objective in self.objectives:
-            for view in sorted(objective.looked_at()):
+            for view in sorted(objective.needed_views()):
                 if not 0 <= view < count:
                     raise ConfigError(
                         f"Objective {objective.name}: source, to: expected views from 0 to "

@@ -77,8 +77,8 @@ class Objective(nn.Module):
         self.asked_sources: Sequence[Sources] = (
             list(source) if isinstance(source, Sequence) else [source]
         )
-        looked_at = (to,) if isinstance(to, int) else to
-        self.views = None if looked_at is None else tuple(looked_at)
+        views = (to,) if isinstance(to, int) else to
+        self.views = None if views is None else tuple(views)
         several = len(self.asked_sources) > 1 and len(self.views or ()) > 1
         if pairs and not several:
             raise ValueError(
@@ -126,7 +126,7 @@ class Objective(nn.Module):
             else ""
         )
 
-    def looked_at(self) -> set[int]:
+    def needed_views(self) -> set[int]:
         """Return the numbers of the views that it needs."""
         return {source.view for source in self.sources} | set(self.views or ())
 

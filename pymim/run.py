@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
         if not ending.known:
             raise
         if not getattr(error, "together", False) or _leads():
-            line = config.told(error) if isinstance(error, PymimError) else ending.reason
+            line = config.own_text(error) if isinstance(error, PymimError) else ending.reason
             _complain(line, "-v" in words or "--verbose" in words)
         return ending.exit_code
     finally:
@@ -161,16 +161,16 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
     _check_used(args, taken, trainer.world.leads)
     if training:
         return _train(trainer, folder, text, args)
-    step = resume.look(trainer, folder, args.resume, text)
+    step = resume.load(trainer, folder, args.resume, text)
     slot = "evaluate" if args.mode == "eval" else "draw"
-    look = getattr(trainer, slot)
-    if look is None:
+    callback = getattr(trainer, slot)
+    if callback is None:
         raise ConfigError(
             f"--mode {args.mode}: this configuration sets no train.Trainer.{slot}; add one"
         )
     announce.data(trainer)
     with computing(trainer.precision):
-        trainer.world.led(lambda: getattr(look, "again", look)(trainer, folder, step))
+        trainer.world.led(lambda: getattr(callback, "again", callback)(trainer, folder, step))
     return 0
 
 

@@ -231,7 +231,7 @@ class Trainer:
                 if stopping or done == self.steps or done % self.save_every == 0:
                     keeper.save(done)
                 if stopping:
-                    raise signals.asked(together=True).error(keeper.told(done))
+                    raise signals.asked(together=True).error(keeper.where(done))
                 with progress.apart():
                     self.callbacks.after_step(self, keeper, done)
             if first == self.steps:  # the run was stopped during its last evaluation

@@ -58,8 +58,8 @@ def in_two_processes(command):
     }
     started = []
     for rank in range(2):
-        told = {"OMP_NUM_THREADS": 1, "RANK": rank, "LOCAL_RANK": rank, **common}
-        environment = {**os.environ, **{name: str(value) for name, value in told.items()}}
+        settings = {"OMP_NUM_THREADS": 1, "RANK": rank, "LOCAL_RANK": rank, **common}
+        environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
         words = [sys.executable, "-m", "pymim.run", *command]
         started.append(
             subprocess.Popen(

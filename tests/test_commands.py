@@ -108,9 +108,9 @@ def test_each_command_ends_in_a_line_and_with_its_code(
     began = time.monotonic()
     assert command(folder) == code
     assert time.monotonic() - began < 10
-    told = capfd.readouterr().err
-    lines = [line for line in told.splitlines() if line.startswith("pymim: ")]
-    assert len(lines) == 1 and words in lines[0] and "Traceback" not in told
+    printed = capfd.readouterr().err
+    lines = [line for line in printed.splitlines() if line.startswith("pymim: ")]
+    assert len(lines) == 1 and words in lines[0] and "Traceback" not in printed
 
 
 TRUSTED = {

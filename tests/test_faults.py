@@ -1,4 +1,4 @@
-"""A fault of a run is told in one line, and what was saved before it stays."""
+"""A fault of a run ends it with one line, and what was saved before stays."""
 
 import json
 import re
@@ -75,9 +75,11 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_before(tmp_path
 def test_tensorboard_that_is_not_installed_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert main(command(tmp_path / "run", "-b", "train.Trainer.tensorboard=True")) == 2
-    told = capsys.readouterr().err
-    assert "tensorboard: expected the package, got none; pip install 'pymim[tensorboard]'" in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert (
+        "tensorboard: expected the package, got none; pip install 'pymim[tensorboard]'" in printed
+    )
+    assert printed.count("\n") == 1
 
 
 def test_broken_pictures_are_counted_and_told(tmp_path, capsys, caplog):
@@ -102,5 +104,5 @@ def test_data_that_are_not_there_are_one_line(tmp_path, capsys):
         main(["--gin", "gin/mae.gin", "-b", "DATA=nowhere", "--workdir", str(tmp_path / "run")])
         == 4
     )
-    told = capsys.readouterr().err
-    assert "expected a file, a folder or one of" in told and told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert "expected a file, a folder or one of" in printed and printed.count("\n") == 1

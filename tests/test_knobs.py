@@ -102,7 +102,7 @@ def test_a_knob_is_right_or_refused_in_one_line(paper, knob):
         try:
             build(paper, f"{knob}={value}")
         except ConfigError as error:
-            words = config.told(error)
+            words = config.own_text(error)
             assert "expected" in words and "\n" not in words and "; " in words, (value, words)
             assert (knob, value) not in RIGHT or paper == "local_mim", (value, words)
         else:

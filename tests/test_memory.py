@@ -96,8 +96,8 @@ def test_looks_name_their_own_knobs(part, finished, tmp_path, capsys, monkeypatc
     folder = shutil.copytree(finished, tmp_path / "run")
     monkeypatch.setattr(where, name, lambda *_, **__: fail())
     assert main(["--mode", "draw" if part == "drawing" else "eval", "--workdir", str(folder)]) == 5
-    told = capsys.readouterr().err
-    assert said in told and "micro" not in told and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert said in printed and "micro" not in printed and "Traceback" not in printed
 
 
 CLUSTERING = {
@@ -120,8 +120,8 @@ def test_clustering_names_its_own_knob(part, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(where, name, lambda *_, **__: fail())
     digits = ["DATA=@data.Digits", "data.Digits.length=40", "STATISTICS=half"]
     assert main(small("gin/deepcluster.gin", tmp_path / "run", *digits)) == 5
-    told = capsys.readouterr().err
-    assert said in told and "micro" not in told
+    printed = capsys.readouterr().err
+    assert said in printed and "micro" not in printed
     status = json.loads((tmp_path / "run/status.json").read_text())
     assert status["exit_code"] == 5 and said in status["reason"]
 

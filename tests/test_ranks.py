@@ -207,8 +207,8 @@ def test_one_that_never_starts_is_named(missing, line, ranks, tmp_path):
     words = command(tmp_path, "Trainer.evaluate=None")
     words[words.index("Trainer.patience=8")] = "Trainer.patience=2"
     ranks.start(tmp_path, words, ranks=[1 - missing])
-    (code,), ((told,),) = ranks.ends(1 - missing)
-    assert code == 7 and re.match(line, told), told
+    (code,), ((printed,),) = ranks.ends(1 - missing)
+    assert code == 7 and re.match(line, printed), printed
 
 
 def test_one_that_waits_for_another_to_start_is_stopped_by_a_signal(ranks, tmp_path):

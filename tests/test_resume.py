@@ -103,8 +103,11 @@ def test_a_damaged_checkpoint_costs_its_steps_only(what, run, whole, capsys, cap
     exported = load_file(run / "export/model.safetensors")["norm.weight"]
     assert torch.equal(exported, weights(whole, 4)["method.encoder.norm.weight"])
     assert main(command(run, "--resume", str(run / "checkpoints/step-00000006"))) == 2
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"pymim: {run / 'checkpoints/step-00000006' / name}: ") and said in told
+    printed = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        printed.startswith(f"pymim: {run / 'checkpoints/step-00000006' / name}: ")
+        and said in printed
+    )
     caplog.clear()
     assert main(command(run, "--resume", "auto")) == 0
     assert said in caplog.text and "the checkpoint before it is tried" in caplog.text
@@ -181,9 +184,9 @@ def test_what_changes_the_result_is_named(config, seed, batch, size, norm, said,
 def test_what_changes_the_result_is_named_before_the_configuration(run, capsys):
     early = run / "checkpoints/step-00000004"
     assert main(command(run, "--resume", str(early), "-b", "SEED=3")) == 0
-    told = capsys.readouterr().err.splitlines()
-    assert told[0] == "resume: SEED was 0, and is 3: the run does not end as it would have"
-    assert any(line.startswith("config: ") for line in told[1:])
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == "resume: SEED was 0, and is 3: the run does not end as it would have"
+    assert any(line.startswith("config: ") for line in printed[1:])
 
 
 def test_two_processes_go_on_with_what_one_began_up_to_rounding(run, whole):
@@ -204,8 +207,8 @@ def test_a_second_start_is_refused_while_the_first_trains(tmp_path, capsys):
                 break
         before = (folder / "config.gin").read_bytes()
         assert main(command(folder, "--resume", "auto")) == 2
-        told = capsys.readouterr().err
-        assert f"got one that has process {first.pid} on " in told and told.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert f"got one that has process {first.pid} on " in printed and printed.count("\n") == 1
         assert (folder / "config.gin").read_bytes() == before
     finally:
         first.send_signal(signal.SIGTERM)
@@ -223,8 +226,8 @@ def test_a_folder_that_is_deleted_under_the_run_ends_it_in_a_line(tmp_path, caps
 
     monkeypatch.setattr(Trainer, "learn", delete)
     assert main(command(folder)) == 6
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(
+    printed = capsys.readouterr().err.splitlines()[-1]
+    assert printed.startswith(
         f"pymim: {folder}/metrics.jsonl: is gone; was the run's folder deleted or renamed"
     )
     assert not folder.exists()

@@ -110,8 +110,8 @@ def test_an_evaluation_with_other_settings_has_baselines_of_its_own(finished, tm
     assert main([*words, "evaluate.Evaluation.train_images=40"]) == 0
     assert "measured again" not in capsys.readouterr().err  # as the run did
     assert main([*words, "evaluate.Evaluation.train_images=400"]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "measured again" in line]
-    assert len(told) == 2 and all("train: count 40 then, 400 now" in line for line in told)
+    printed = [line for line in capsys.readouterr().err.splitlines() if "measured again" in line]
+    assert len(printed) == 2 and all("train: count 40 then, 400 now" in line for line in printed)
     first, second = (
         json.loads((folder / f"evaluation/{name}-00000006.json").read_text()) for name in NAMES
     )

@@ -141,11 +141,11 @@ def test_losses_come_and_go(tmp_path, capsys):
 def test_parameters_that_no_loss_reaches_are_said_once_by_name(tmp_path, capsys):
     run = trainer([pixels(tap=1)], vit(taps=(1,)), micro=8)
     run.run(Folder(tmp_path))
-    told = [line for line in capsys.readouterr().err.splitlines() if "no loss reaches" in line]
-    assert len(told) == 1 and told[0].endswith(
+    printed = [line for line in capsys.readouterr().err.splitlines() if "no loss reaches" in line]
+    assert len(printed) == 1 and printed[0].endswith(
         "encoder.norm.weight, encoder.norm.bias: they stay as they are"
     )
-    assert "encoder.blocks.1.norm1.weight" in told[0] and "encoder.blocks.0" not in told[0]
+    assert "encoder.blocks.1.norm1.weight" in printed[0] and "encoder.blocks.0" not in printed[0]
 
 
 def tapped(rank, folder):

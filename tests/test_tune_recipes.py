@@ -55,7 +55,7 @@ def layered(recipe):
     return [f"recipe/{method_of(recipe)}.gin", recipe]
 
 
-def told(text):
+def bindings_in(text):
     """The bindings that a header names."""
     header = text.split("from __gin__")[0]
     return [
@@ -86,7 +86,7 @@ def test_every_recipe_tunes_a_run_by_its_own_words(recipe, tmp_path, capfd):
     ]
     given = [word.replace("RUN", str(run)) for word in command.split()]
     assert main([*given, *(part for word in quick for part in ("-b", word))]) == 0
-    if options := told(text):
+    if options := bindings_in(text):
         assert main([*given, *(part for word in (*quick, *options) for part in ("-b", word))]) == 0
     (found,) = (run / "evaluation").glob("*-step-00000001.json")
     result = json.loads(found.read_text())

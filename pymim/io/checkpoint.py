@@ -56,7 +56,7 @@ def save(
         failure = _write(
             final, _tensors(module, optimizer), {"step": step, **meta, "kept_elsewhere": sums}
         )
-    if failure := _told_by_the_leader(failure):
+    if failure := _of_the_leader(failure):
         raise Unwritable(f"checkpoint: {final}: could not be written ({failure}")
     if is_leader():
         aside.move_numbered(folder.parent, step)
@@ -95,12 +95,12 @@ def _write_files(folder: Path, data: bytes, meta: dict[str, Any]) -> None:
     write_synced(folder / seal.META, seal.text({**meta, "files": files}).encode())
 
 
-def _told_by_the_leader(word: str) -> str:
+def _of_the_leader(text: str) -> str:
     """Broadcast rank 0's error, so that a failed write stops every rank."""
-    words = [word]
+    texts = [text]
     if torch.distributed.is_initialized():
-        torch.distributed.broadcast_object_list(words)
-    return words[0]
+        torch.distributed.broadcast_object_list(texts)
+    return texts[0]
 
 
 def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

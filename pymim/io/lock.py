@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pymim.errors import ConfigError
-from pymim.io.disk import said
+from pymim.io.disk import writing
 from pymim.io.folder import Folder
 
 NAME = ".lock"
@@ -41,7 +41,7 @@ class Lock:
     def __enter__(self) -> Lock:
         self._made = not self.folder.exists()
         Folder(self.folder).create()
-        with said(self.path, 0):
+        with writing(self.path, 0):
             self._handle = self._open()
         return self
 

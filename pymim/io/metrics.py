@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pymim.errors import ConfigError, Unwritable
-from pymim.io.disk import said, write_whole
+from pymim.io.disk import write_whole, writing
 
 
 class Metrics:
@@ -43,7 +43,7 @@ class Metrics:
                 f"{self.path}: is gone; "
                 "was the run's folder deleted or renamed while the run went on?"
             )
-        with said(self.path, len(row)):
+        with writing(self.path, len(row)):
             try:
                 written = 0
                 while written < len(row):

@@ -68,7 +68,7 @@ def difference(then: Protocol, now: Protocol) -> str:
             if inner := difference(old, new):
                 return f"{name}: {inner}"
         elif old != new:
-            return f"{name} {_told(old)} then, {_told(new)} now"
+            return f"{name} {_written(old)} then, {_written(new)} now"
     return ""
 
 
@@ -76,5 +76,5 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous().reshape(-1)
 
 
-def _told(value: Any) -> str:
+def _written(value: Any) -> str:
     return "none" if value is None else str(value)

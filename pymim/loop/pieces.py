@@ -33,7 +33,7 @@ def over_batch(method: Method) -> list[str]:
     return list(found)
 
 
-def told(trainer: Trainer) -> str | None:
+def changes(trainer: Trainer) -> str | None:
     """Say what the run's micro-batches change; None if nothing, or if a batch is one piece."""
     share, size = trainer.batch // trainer.world.size, trainer.world.size
     clauses = over_batch(trainer.method)

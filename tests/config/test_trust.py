@@ -74,8 +74,12 @@ def gin_file(tmp_path):
 def test_whatever_is_no_component_is_refused_by_name(text, gin_file):
     with pytest.raises(ConfigError) as refused:
         config.load([gin_file(HEADER + text)])
-    told = str(refused.value)
-    assert f": {REFUSED[text]}: expected a " in told and "add --trust" in told and "\n" not in told
+    printed = str(refused.value)
+    assert (
+        f": {REFUSED[text]}: expected a " in printed
+        and "add --trust" in printed
+        and "\n" not in printed
+    )
 
 
 def test_the_file_that_has_it_is_named(gin_file):

@@ -155,7 +155,7 @@ CLAUSES = {
     "transport": ["transport is balanced over {}"],
     "swapped": ["transport is balanced over {}"],
     "batch norm": ["BatchNorm sees {} at a time"],
-    "contrast": ["each is told from the others of {}"],
+    "contrast": ["each is printed from the others of {}"],
     "a part of a sum": ["the mean of predictions is over {}"],
     "confident": ["labels weigh by their number among {}"],
 }
@@ -219,7 +219,7 @@ def run_of(name, **options):
     ],
 )
 def test_the_run_says_what_its_pieces_change(name, micro, words):
-    found = pieces.told(run_of(name, micro=micro))
+    found = pieces.changes(run_of(name, micro=micro))
     assert found is None if words is None else found.startswith(words)
 
 
@@ -264,9 +264,9 @@ def test_what_pieces_of_a_batch_change_is_said(tmp_path, capsys):
         ["gin/capi.gin", *small, "predictors.Cross.depth=1", "train.Trainer.micro=2", *BARE]
     )
     assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
-    told = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr().err.splitlines()
     assert (
-        sum("micro-batches of 2: transport is balanced over 2 images;" in line for line in told)
+        sum("micro-batches of 2: transport is balanced over 2 images;" in line for line in printed)
         == 1
     )
 
