@@ -1,4 +1,4 @@
-"""pymim: masked image modelling and deep clustering, one gin file per paper, over a small native core.
+"""pymim: masked image modelling and deep clustering, one gin file per paper, over a native core.
 
 On the command line:
 
@@ -51,8 +51,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Started from a checkout (python -m pymim.run), this folder comes first on the path, and the compiled _core is
-# in the installed package: look there too.
+# In a checkout (python -m pymim.run) this folder comes first on the path, but the compiled _core
+# is in the installed package: look there too.
 __path__ = extend_path(__path__, __name__)
 
 if TYPE_CHECKING:

@@ -27,13 +27,13 @@ def begins(trainer: Trainer, folder: Folder, first: int) -> None:
         f"{folder.path}: {parameters / 1e6:.1f} M parameters, "
         f"{len(trainer.loader.source):,} {trainer.encoder.items}, "
         f"steps {first} to {trainer.steps} of global batch {trainer.batch} "
-        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, {WORDS[trainer.precision]} on "
-        f"{trainer.world.device}",
+        f"({trainer.world.size} process(es)), peak learning rate {peak:.2e}, "
+        f"{WORDS[trainer.precision]} on {trainer.world.device}",
         file=sys.stderr,
     )
     if trainer.precision == "bf16" and emulates(trainer.world.device):
         print(EMULATED, file=sys.stderr)  # noqa: T201
-    if line := pieces.told(trainer):
+    if line := pieces.changes(trainer):
         print(line, file=sys.stderr)  # noqa: T201
     if normalise := getattr(trainer.loader.views[0], "normalise", None):
         print(f"pixels: {normalise}", file=sys.stderr)  # noqa: T201

@@ -59,7 +59,7 @@ def compare(
         )
     runs = {
         (name, seed): (
-            [*words, *common, f"SEED={seed}", *_alone(name, variants)],
+            [*words, *common, f"SEED={seed}", *_without_baselines(name, variants)],
             workdir / name / f"seed-{seed}",
         )
         for seed in range(seeds)
@@ -77,7 +77,7 @@ def compare(
         found = [_evaluation(workdir / name / f"seed-{seed}") for seed in range(seeds)]
         table[name] = _side_by_side([scores(each) for each in found])
         settings[name] = found[0].get("protocol", {})
-    for line in _unlike(settings):
+    for line in _different_protocols(settings):
         print(f"compare: {line}", file=sys.stderr)  # noqa: T201
     baselines = _baselines(
         [workdir / next(iter(variants)) / f"seed-{seed}" for seed in range(seeds)]
@@ -107,7 +107,7 @@ def show(
         ending = endings.of(error.error(AGAIN) if isinstance(error, signals.Asked) else error)
         if not ending.known:
             raise
-        line = config.told(error) if isinstance(error, PymimError) else ending.reason
+        line = config.own_text(error) if isinstance(error, PymimError) else ending.reason
         print(f"pymim: {line}", file=sys.stderr)  # noqa: T201
         raise SystemExit(ending.exit_code) from None
 
@@ -128,7 +128,7 @@ def options(
     )
     for name, value in {"seeds": 3, **numbers}.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"number of {name}")
-    _of_all(parser)
+    _add_common(parser)
     given = parser.parse_args()
     given.common.insert(0, f"DATA={given.data}")
     if "cifar10" in given.data:
@@ -138,7 +138,7 @@ def options(
     return given
 
 
-def _of_all(parser: argparse.ArgumentParser) -> None:
+def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-b", action="append", default=[], dest="common", metavar="'NAME = VALUE'", help="for all"
     )
@@ -147,7 +147,7 @@ def _of_all(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _alone(name: str, variants: Mapping[str, Sequence[str]]) -> list[str]:
+def _without_baselines(name: str, variants: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the bindings of all but the first variant: its baselines serve for all."""
     return [] if name == next(iter(variants)) else [f"{BASELINES}=False"]
 
@@ -178,7 +178,8 @@ def _checked(name: str, words: Sequence[str], folder: Path) -> dict[str, str]:
 
 def _refuse(folder: Path, what: str) -> NoReturn:
     raise ConfigError(
-        f"compare: {folder}: expected this run or none, got one {what}; move it away, or choose another --workdir"
+        f"compare: {folder}: expected no run, or the same run, got one {what}; "
+        "move it away, or choose another --workdir"
     )
 
 
@@ -223,7 +224,7 @@ def _baselines(folders: Sequence[Path]) -> Table:
     return {name: _side_by_side([scores(rows[name]) for rows in found.values()]) for name in names}
 
 
-def _unlike(settings: Mapping[str, Protocol]) -> list[str]:
+def _different_protocols(settings: Mapping[str, Protocol]) -> list[str]:
     """Report variants that were evaluated differently from the first, so baselines differ too."""
     from pymim.io.protocol import difference
 
@@ -251,7 +252,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("variants", nargs="+", metavar="'NAME: FILE... BINDING...'")
     parser.add_argument("--workdir", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    _of_all(parser)
+    _add_common(parser)
     given = parser.parse_args(words)
     try:
         variants = named(given.variants)
@@ -271,11 +272,13 @@ def named(given: Sequence[str]) -> dict[str, list[str]]:
         name, _, rest = variant.partition(":")
         if not rest.strip():
             raise ConfigError(
-                f"compare: {variant!r}: expected 'NAME: FILE... BINDING...', got no words; write them"
+                f"compare: {variant!r}: expected 'NAME: FILE... BINDING...', got nothing after a "
+                "colon; add a gin file"
             )
         if name.strip() in variants:
             raise ConfigError(
-                f"compare: {name.strip()!r}: expected a name for each variant, got it twice; rename one"
+                f"compare: {name.strip()!r}: expected a different name for each variant, got this "
+                "one twice; rename one"
             )
         variants[name.strip()] = shlex.split(rest)
     return variants

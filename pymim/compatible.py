@@ -94,8 +94,9 @@ def _check_mask(mask: Policy, encoder: Encoder) -> None:
         )
     if getattr(mask, "ragged", False) and not encoder.dense:
         raise ValueError(
-            f"Method: mask: expected equal counts, as {eyes} drops hidden patches, got {kind}, whose counts differ "
-            f"by image; set {eyes}.hidden = 'token', or mask with masks.Block"
+            f"Method: mask: expected the same number of hidden patches in each image, as {eyes} "
+            f"drops them, got {kind}, whose number differs by image; "
+            f"set {eyes}.hidden = 'token', or use masks.Block"
         )
 
 
@@ -106,13 +107,13 @@ def _check_together(method: Method) -> None:
     )
     if method.mask is not None:
         raise ValueError(
-            f"Method: together: expected False under a mask, which drops other patches of each view, got True with "
-            f"{type(method.mask).__name__}; leave one of the two out"
+            "Method: together: expected False with a mask, which drops different patches of each "
+            f"view, got True with {type(method.mask).__name__}; leave out one of the two"
         )
     if len(views) < 2:
         raise ValueError(
-            f"Method: together: expected several views that are encoded, got view {min(views)} alone, which is one "
-            "batch as it is; leave together out, or name more views as an objective's source"
+            f"Method: together: expected several encoded views, got only view {min(views)}; leave "
+            "together out, or name more views as an objective's source"
         )
     if not hasattr(method.encoder, "together"):
         raise ValueError(
@@ -137,7 +138,8 @@ def _check_members(objective: Objective) -> None:
         if not _takes(part.forward, count):
             wanted = "(asked)" if slot == "target" else "(features, mask, grid)"
             raise ValueError(
-                f"Objective: {slot}: expected {kind}.forward{wanted}, got other arguments; see pymim.contracts"
+                f"Objective: {slot}: expected {kind}.forward{wanted}, got other arguments; "
+                "see pymim.contracts"
             )
 
 
@@ -152,18 +154,20 @@ def _check_fit(encoder: Encoder, objective: Objective, mask: Policy | None) -> N
     if (reads == "pooled") != (on == "pooled"):
         wanted = "pooled" if reads == "pooled" else "predicted, visible or all"
         raise ValueError(
-            f"Objective: on: expected {wanted}, as {reader} is the predictor, got {on}; change one of the two"
+            f"Objective: on: expected {wanted}, as the predictor is {reader}, got {on}; "
+            "change one of the two"
         )
     if on == "visible" and getattr(mask, "ragged", False):
         raise ValueError(
-            f"Objective: on: expected predicted or all, as {type(mask).__name__} leaves another number of patches "
-            "visible in each image, got visible; mask with masks.Block"
+            f"Objective: on: expected predicted or all, as {type(mask).__name__} leaves a "
+            "different number of patches visible in each image, got visible; use masks.Block"
         )
     _check_on(objective)
     if reads == "tokens" and mask is not None and on != "visible" and not encoder.dense:
         raise ValueError(
-            f"Objective: predictor: expected one that makes tokens of hidden patches, as {eyes} drops them, got "
-            f"{reader}; set {eyes}.hidden = 'token', or predict with a Transformer"
+            "Objective: predictor: expected one that makes tokens of hidden patches, as "
+            f"{eyes} drops them, got {reader}; set {eyes}.hidden = 'token', or predict with a "
+            "Transformer"
         )
 
 
@@ -172,13 +176,14 @@ def _check_on(objective: Objective) -> None:
     kind, on = type(objective.loss).__name__, objective.on
     if getattr(objective.loss, "whole", False) and on != "all":
         raise ValueError(
-            f"Objective: on: expected all, as {kind} needs the whole picture, got {on}; set on = 'all'"
+            f"Objective: on: expected all, as {kind} needs the whole picture, got {on}; "
+            "set on = 'all'"
         )
     if getattr(objective.predictor, "sparse", False) and on not in ("predicted", "pooled"):
         reader = type(objective.predictor).__name__
         raise ValueError(
-            f"Objective: on: expected predicted, as {reader}.sparse leaves out all but hidden patches that are, "
-            f"got {on}; change one of the two"
+            f"Objective: on: expected predicted, as {reader}.sparse leaves out every patch that is "
+            f"not predicted, got {on}; change one of the two"
         )
 
 
@@ -225,8 +230,9 @@ def _try_mask(method: Method) -> None:
             _check_extra(method.encoder, mask, kind)
             if objective.on == "predicted" and not mask.predicted.shape[1]:
                 raise ValueError(
-                    f"Objective {objective.name}: on: expected patches to predict, got none, as {kind} hides "
-                    f"nothing of a grid of {method.encoder.base}; raise its ratio, or set on = 'all'"
+                    f"Objective {objective.name}: on: expected patches to predict, got none, as "
+                    f"{kind} hides nothing of a grid of {method.encoder.base}; raise its ratio, or "
+                    "set on = 'all'"
                 )
 
 
@@ -248,11 +254,13 @@ def _check_extra(encoder: Encoder, mask: Mask, kind: str) -> None:
         encoder.seen(torch.zeros(len(mask.visible), encoder.channels, *sides), mask)
     elif encoder.hidden == "mix" and not hasattr(mask.extra, "project"):
         raise ValueError(
-            f"Method: mask: expected one whose extra has project(tokens), as {eyes}.hidden is 'mix', got {got} "
-            f"of {kind}; change the mask, or set {eyes}.hidden = 'token'"
+            "Method: mask: expected Mask.extra with a method project(tokens), as "
+            f"{eyes}.hidden is 'mix', got {got} from {kind}; "
+            f"change the mask, or set {eyes}.hidden = 'token'"
         )
     elif encoder.hidden != "mix" and mask.extra is not None and not mask.hidden.shape[1]:
         raise ValueError(
-            f"Method: mask: expected one that hides patches, as {eyes}.hidden is {encoder.hidden!r}, got {got} of "
-            f"{kind}, which hides none; wrap the encoder in encoders.Altered, or change the mask"
+            f"Method: mask: expected one that hides patches, as {eyes}.hidden is "
+            f"{encoder.hidden!r}, got {kind}, which hides none and gives {got}; "
+            "wrap the encoder in encoders.Altered, or change the mask"
         )

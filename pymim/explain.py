@@ -174,7 +174,8 @@ def summary(cost: Cost) -> str:
     return (
         f"one step of {cost.batch} {cost.items}{pieces}: {count(cost.parameters)} parameters, "
         f"{count(cost.flops)} FLOPs (forward and backward), {cost.memory / 2**30:.2f} GiB "
-        f"({cost.activations / 2**30:.2f} GiB of it kept for the backward pass, before autocast and recomputation)"
+        f"({cost.activations / 2**30:.2f} GiB of it kept for the backward pass, before autocast "
+        "and recomputation)"
     )
 
 
@@ -187,9 +188,9 @@ def example(method: Any, root: Node, views: Sequence[Any] = ()) -> list[Tensor]:
     images: int = root.arguments.get("micro") or root.arguments["batch"]
     encoder = method.encoder
     sides = [cells * side for cells, side in zip(encoder.base, encoder.patch, strict=True)]
-    looked_at = 1 + max((max(objective.looked_at()) for objective in method.objectives), default=0)
+    needed = 1 + max((max(objective.needed_views()) for objective in method.objectives), default=0)
     made = []
-    for view in [*views, *[None] * (looked_at - len(views))]:
+    for view in [*views, *[None] * (needed - len(views))]:
         own = [*sides[:-2], *getattr(view, "size", sides[-2:])]
         made.append(torch.empty(images, _channels(view, encoder), *own, device="meta"))
     return made

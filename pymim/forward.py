@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Pass:
     """Hold what has been computed of a batch so far.
 
-    look: encodes a source that no objective predicts from.
+    encode: encodes a source that no objective predicts from.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class Pass:
         step: int,
         branches: dict[Source, Branch],
         objectives: Sequence[Objective],
-        look: Callable[[Source], Branch] | None = None,
+        encode: Callable[[Source], Branch] | None = None,
     ):
         self.batch, self.step = batch, step
         self.branches = branches
-        self.objectives, self.look = objectives, look
+        self.objectives, self.encode = objectives, encode
         self._learns = torch.is_grad_enabled()
         self._masks: dict[Any, Mask | None] = {}
         self._predictions: dict[Any, Made] = {}
@@ -84,9 +84,9 @@ class Pass:
 
     def _branch(self, source: Source, graph: bool) -> Branch:
         if source not in self.branches:
-            assert self.look is not None, "an objective looks at a view that nothing encodes"
+            assert self.encode is not None, "an objective looks at a view that nothing encodes"
             with torch.set_grad_enabled(graph and torch.is_grad_enabled()):
-                self.branches[source] = self.look(source)
+                self.branches[source] = self.encode(source)
         branch = self.branches[source]
         return branch if graph else branch._replace(features=branch.features.detach())
 
@@ -141,8 +141,8 @@ def _of_group(branch: Branch, on: str, group: int) -> Mask | None:
     count, *inner = branch.grid
     if not 0 <= group < count or not inner or branch.mask is None:
         raise ConfigError(
-            f"Objective: group: expected 0 to {count - 1}, the first axis of the grid {branch.grid}, of a view "
-            f"under a mask, got {group}; change the group, or the encoder's patch"
+            f"Objective: group: expected 0 to {count - 1}, on the first axis of the grid "
+            f"{branch.grid} of a masked view, got {group}; change the group, or the encoder's patch"
         )
     size, mask = math.prod(inner), branch.mask
     ids = torch.arange(group * size, (group + 1) * size, device=mask.visible.device).expand(

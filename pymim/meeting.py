@@ -70,7 +70,8 @@ def _wait_for_the_store(patience: float) -> None:
         if time.monotonic() >= until:
             address, port = _address()
             raise Lost(
-                f"rank 0: expected at {address}:{port} within {patience:g} s, got no answer; start it, set "
-                "MASTER_ADDR and MASTER_PORT to where it is, or raise train.Trainer.patience"
+                f"rank 0: expected an answer at {address}:{port} within {patience:g} s, got none; "
+                "start rank 0, set MASTER_ADDR and MASTER_PORT to its address, or raise "
+                "train.Trainer.patience"
             )
         time.sleep(0.1)

@@ -96,7 +96,8 @@ class Method(nn.Module):
             pairs[name], losses[name] = made, side_by_side([pair.losses for pair in made])
             if not losses[name].numel():
                 raise ConfigError(
-                    f"Objective {name}: on: expected patches to predict at step {step}, got none; raise the ratio"
+                    f"Objective {name}: on: expected patches to predict at step {step}, got none; "
+                    "raise the mask's ratio"
                 )
             terms.append(at(objective.weight, step, objective.steps) * losses[name].mean())
         ranked = self._rank(taken.branches, losses)
@@ -116,21 +117,22 @@ class Method(nn.Module):
         chosen = self.objectives if objectives is None else objectives
         if not chosen:
             raise ConfigError(
-                f"Method: objectives: expected one of weight above 0 at step {step}, got none; see weights"
+                f"Method: objectives: expected one with a weight above 0 at step {step}, got none; "
+                "change a weight"
             )
         sources = sorted({source for objective in chosen for source in objective.sources})
         if self.together:
             return Pass(batch, step, self._together(batch, step, sources, chosen), self.objectives)
         found: dict[int, tuple[list[Mask | None], Draw, Tensor | None]] = {}
 
-        def look(source: Source) -> Branch:
+        def encode(source: Source) -> Branch:
             if source.view not in found:
                 found[source.view] = self._masks(batch, source.view, step)
             masks, draw, difficulty = found[source.view]
             return self._branch(batch, source, masks[source.mask], draw, difficulty)
 
         return Pass(
-            batch, step, {source: look(source) for source in sources}, self.objectives, look
+            batch, step, {source: encode(source) for source in sources}, self.objectives, encode
         )
 
     def encode(self, batch: Batch, step: int) -> dict[Source, Branch]:
@@ -193,11 +195,11 @@ class Method(nn.Module):
     def check_views(self, count: int) -> None:
         """Refuse objectives that need a view the loader does not make. Raises: ConfigError."""
         for objective in self.objectives:
-            for view in sorted(objective.looked_at()):
+            for view in sorted(objective.needed_views()):
                 if not 0 <= view < count:
                     raise ConfigError(
-                        f"Objective {objective.name}: source, to: expected views from 0 to {count - 1}, got "
-                        f"{view}; add a view to data.Loader.views, or name another"
+                        f"Objective {objective.name}: source, to: expected views from 0 to "
+                        f"{count - 1}, got {view}; add a view to data.Loader.views, or name another"
                     )
 
     def parts(self) -> Iterator[Any]:

@@ -77,12 +77,13 @@ class Objective(nn.Module):
         self.asked_sources: Sequence[Sources] = (
             list(source) if isinstance(source, Sequence) else [source]
         )
-        looked_at = (to,) if isinstance(to, int) else to
-        self.views = None if looked_at is None else tuple(looked_at)
+        views = (to,) if isinstance(to, int) else to
+        self.views = None if views is None else tuple(views)
         several = len(self.asked_sources) > 1 and len(self.views or ()) > 1
         if pairs and not several:
             raise ValueError(
-                f"Objective: pairs: expected none without several sources and to, got {pairs!r}; leave it out"
+                "Objective: pairs: expected no value unless source and to both name several views, "
+                f"got {pairs!r}; leave it out"
             )
         self.choice = pairs or ("others" if several else "all")
         self._constructors = target, predictor
@@ -91,17 +92,18 @@ class Objective(nn.Module):
     def build(self, encoder: Encoder, earlier: Mapping[str, Objective], masks: int = 1) -> None:
         """Build target and predictor for the encoder's sizes; resolve sources to branches.
 
-        earlier: objectives built before, by name. masks: number of masks of each view. Raises: ValueError.
+        earlier: objectives built before, by name. masks: number of masks of each view.
+        Raises: ValueError.
         """
         target, predictor = self._constructors
-        self.target = (
-            self._shared(target, earlier).target if isinstance(target, str) else target(encoder)
-        )  # type: ignore[assignment]
+        shared = self._shared(target, earlier).target if isinstance(target, str) else None
+        self.target = target(encoder) if shared is None else shared  # type: ignore[assignment]
         width = getattr(self.target, "width", None)
         if not isinstance(width, int) or width < 1:
             kind = type(self.target).__name__
             raise ValueError(
-                f"Objective: target: expected a whole number as {kind}.width, got {width}; give it one"
+                f"Objective: target: expected a whole number as {kind}.width, got {width}; "
+                "set it in the class"
             )
         wanted = self.loss.predicts(width, encoder) if isinstance(self.loss, WantsWidth) else width
         if isinstance(predictor, str):
@@ -124,7 +126,7 @@ class Objective(nn.Module):
             else ""
         )
 
-    def looked_at(self) -> set[int]:
+    def needed_views(self) -> set[int]:
         """Return the numbers of the views that it needs."""
         return {source.view for source in self.sources} | set(self.views or ())
 
@@ -189,8 +191,9 @@ class Objective(nn.Module):
         if any(one.weight is not None for _, _, *both in made for one in both):
             kind = type(self.loss).__name__
             raise ConfigError(
-                f"Objective {self.name}: loss: expected one of patches, as its target weighs them, got {kind}, "
-                "which reduces the whole batch; change the loss, or the target"
+                f"Objective {self.name}: loss: expected one number per patch, as the target or the "
+                f"predictor weighs patches, got {kind}, which reduces the whole batch; change the "
+                "loss, or the target"
             )
         if not self._checked:
             _check_beside(self, beside)
@@ -208,16 +211,16 @@ class Objective(nn.Module):
         kind, wanted = type(self.loss).__name__, list(prediction.shape[:2])
         if not wanted[1]:
             raise ConfigError(
-                f"Objective {self.name}: on: expected patches to predict, got none, as the mask hides nothing; "
-                "hide some (a higher ratio), or set on = 'all'"
+                f"Objective {self.name}: on: expected patches to predict, got none, as the mask "
+                "hides nothing; raise its ratio, or set on = 'all'"
             )
         if list(losses.shape) != wanted and not (
             getattr(self.loss, "whole", False) and losses.ndim == 2
         ):
             raise ConfigError(
                 f"Objective {self.name}: loss: expected one number per patch, {wanted}, got "
-                f"{list(losses.shape)} from {kind}; reduce the last axis only, or say together = True on a "
-                "loss of the whole batch"
+                f"{list(losses.shape)} from {kind}; reduce the last axis only, or set together = "
+                "True in a loss that needs the whole batch"
             )
         self._checked = True
 
@@ -235,8 +238,9 @@ class Objective(nn.Module):
         found = encoder.ended(tap)
         if self.on != "pooled" and found.base != encoder.base:
             raise ValueError(
-                f"Objective: tap: expected one with a grid of {encoder.base}, whose patches are predicted, got "
-                f"{tap} with {found.base}; set on = 'pooled', or take a tap behind the last stride"
+                f"Objective: tap: expected one with the encoder's grid {encoder.base}, as patches "
+                f"are predicted, got {tap} with {found.base}; "
+                "set on = 'pooled', or take a tap after the last stride"
             )
         return found
 
@@ -244,8 +248,8 @@ class Objective(nn.Module):
         if name not in earlier:
             known = ", ".join(earlier) or "none"
             raise ValueError(
-                f"Objective: target, predictor: expected a constructor or an earlier objective's name ({known}), "
-                f"got {name!r}; name one, or put that objective first"
+                "Objective: target, predictor: expected a constructor or an earlier objective's "
+                f"name ({known}), got {name!r}; name one, or put that objective first"
             )
         return earlier[name]
 
@@ -262,8 +266,8 @@ def _check_beside(objective: Objective, beside: Mapping[str, Any]) -> None:
     except TypeError as error:
         given, maker = ", ".join(beside) or "nothing", type(objective.target).__name__
         raise ConfigError(
-            f"Objective {objective.name}: loss: expected one that takes what {maker} gives beside its values, "
-            f"{given}, got {kind}: {error}; change the loss, or the target"
+            f"Objective {objective.name}: loss: expected one that takes the further arguments "
+            f"of {maker} ({given}), got {kind}: {error}; change the loss, or the target"
         ) from error
 
 

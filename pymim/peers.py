@@ -96,8 +96,9 @@ class Peers:
             waited, names = time.monotonic() - began, _named(missing)
             if waited >= self.patience or self._is_deaf():
                 raise Lost(
-                    f"{names}: expected to start within {self.patience:g} s of the others, got nothing; start "
-                    f"WORLD_SIZE = {self.size} processes, or raise train.Trainer.patience"
+                    f"{names}: expected to start within {self.patience:g} s of the others, got "
+                    f"nothing; start WORLD_SIZE = {self.size} processes, or raise "
+                    "train.Trainer.patience"
                 )
             if waited >= reminder:
                 reminder += 60
@@ -151,8 +152,9 @@ class Peers:
         if silent:
             return Lost("; ".join(f"rank {rank} {self._described(rank)}" for rank in silent))
         return Lost(
-            f"no rank is gone, but one did not come to where the others waited within {self.patience:g} s; raise "
-            f"train.Trainer.patience, or see what slows it ({' '.join(str(error).split())})"
+            "every rank is alive, but one did not reach the others at a collective within "
+            f"{self.patience:g} s; raise train.Trainer.patience, or find what slows it "
+            f"({' '.join(str(error).split())})"
         )
 
     def _described(self, rank: int) -> str:

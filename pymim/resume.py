@@ -27,7 +27,7 @@ def goes_on(folder: Folder, resume: str) -> bool:
     return resume != "never" and (resume != "auto" or bool(checkpoint.begun(folder.checkpoints)))
 
 
-def look(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
+def load(trainer: Trainer, folder: Folder, resume: str, text: str) -> int:
     """Restore a checkpoint to evaluate or draw; return its step.
 
     It is the newest complete one, or the one that is named.
@@ -71,7 +71,7 @@ def _begin(
 ) -> tuple[Path, int]:
     """Restore the first process, and bring the run's folder to this step."""
     from pymim.io import aside, history
-    from pymim.io.disk import said
+    from pymim.io.disk import writing
 
     path, step = _chosen(trainer, folder, resume, now["config"])
     before = history.texts(_run_of(path), step)
@@ -80,7 +80,7 @@ def _begin(
         say(line)
     if saved:
         _show(saved, now["config"])
-    with said(folder / "aside", 0):
+    with writing(folder / "aside", 0):
         later = aside.move(folder.path, step) + aside.adopt(folder.path, path, step)
         kept = history.write(folder, step, before, now)
     if later:
@@ -106,8 +106,9 @@ def _chosen(trainer: Trainer, folder: Folder, resume: str, text: str) -> tuple[P
         path, step = _named(resume), _fitting(trainer, _named(resume), text)
     if step > trainer.steps:
         raise ConfigError(
-            f"resume: {path}: expected train.Trainer.steps of {step} or more, as it has done {step} steps, got "
-            f"{trainer.steps}; set STEPS to more, or begin a new run in another --workdir"
+            f"resume: {path}: expected train.Trainer.steps of {step} or more, as the run has done "
+            f"{step} steps, got {trainer.steps}; raise STEPS, or begin a new run in another "
+            "--workdir"
         )
     return path, step
 

@@ -1,8 +1,8 @@
 """python -m pymim.run --gin gin/mae.gin: parse, build, train, evaluate, draw.
 
-Exit codes: 0 done; 2 bad command line or configuration; 3 loss or gradients not finite; 4 data; 5 out of memory;
-6 a file could not be written; 7 another process of the run is gone; 75 stopped by a signal after saving (start it
-again); 130 interrupted, after saving; 1 anything else.
+Exit codes: 0 done; 2 bad command line or configuration; 3 loss or gradients not finite; 4 data;
+5 out of memory; 6 a file could not be written; 7 another process of the run is gone; 75 stopped by
+a signal after saving (start it again); 130 interrupted, after saving; 1 anything else.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
         if not ending.known:
             raise
         if not getattr(error, "together", False) or _leads():
-            line = config.told(error) if isinstance(error, PymimError) else ending.reason
+            line = config.own_text(error) if isinstance(error, PymimError) else ending.reason
             _complain(line, "-v" in words or "--verbose" in words)
         return ending.exit_code
     finally:
@@ -161,21 +161,24 @@ def _run(args: argparse.Namespace, folder: Folder) -> int:
     _check_used(args, taken, trainer.world.leads)
     if training:
         return _train(trainer, folder, text, args)
-    step = resume.look(trainer, folder, args.resume, text)
+    step = resume.load(trainer, folder, args.resume, text)
     slot = "evaluate" if args.mode == "eval" else "draw"
-    look = getattr(trainer, slot)
-    if look is None:
+    callback = getattr(trainer, slot)
+    if callback is None:
         raise ConfigError(
             f"--mode {args.mode}: this configuration sets no train.Trainer.{slot}; add one"
         )
     announce.data(trainer)
     with computing(trainer.precision):
-        trainer.world.led(lambda: getattr(look, "again", look)(trainer, folder, step))
+        trainer.world.led(lambda: getattr(callback, "again", callback)(trainer, folder, step))
     return 0
 
 
 def _check_used(args: argparse.Namespace, taken: set[str], leads: bool = True) -> None:
-    """Refuse bindings without effect, here or in a stage; a run's own file was checked when it began."""
+    """Refuse bindings without effect, here or in a stage.
+
+    A run's own config.gin was checked when the run began.
+    """
     config.check_used(args.gin, args.bindings, ROOT, taken)
     for line in config.repeated(args.bindings) if leads else ():
         print(f"config: {line}", file=sys.stderr)  # noqa: T201
@@ -260,7 +263,10 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
 
 
 def _default_workdir(args: argparse.Namespace) -> Path:
-    """Choose runs/<name>, or the first free one of runs/<name>-2, -3, ...; when resuming, the newest."""
+    """Choose runs/<name>, or the first free one of runs/<name>-2, -3, ...
+
+    When resuming, choose the newest of them.
+    """
     stem = Path(args.gin[-1]).stem if args.gin else "run"
     taken = [
         p

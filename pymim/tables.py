@@ -27,8 +27,8 @@ def check_names(names: Iterable[str]) -> None:
             or len(name.encode()) > 200
         ):
             raise ConfigError(
-                f"compare: {name!r}: expected a name that a folder may have, got a path or characters that do not "
-                "print; choose letters, digits and spaces"
+                f"compare: {name!r}: expected a name that a folder can have, got a path, or one "
+                "with characters that cannot be printed; choose letters, digits and spaces"
             )
         if name.casefold() in seen:
             raise ConfigError(

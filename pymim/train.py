@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -23,12 +22,14 @@ from tqdm import tqdm
 from pymim import signals
 from pymim.checks import given, positive, share, whole
 from pymim.checks import seed as seeds
-from pymim.contracts import Batch, Encoder, KeptElsewhere, Output
+from pymim.contracts import Batch, Callback, Encoder, KeptElsewhere
 from pymim.errors import ConfigError
 from pymim.io import Folder, Metrics, checkpoint, replay, weights
 from pymim.io.metrics import tensorboard as tensorboard_writer
 from pymim.loop.average import TEACHER, average_of
+from pymim.loop.callbacks import Callbacks
 from pymim.loop.gauges import Gauges
+from pymim.loop.idle import Idle
 from pymim.loop.keeper import Keeper
 from pymim.loop.progress import Done, Progress
 from pymim.loop.seeds import seed_everything
@@ -38,8 +39,6 @@ from pymim.optim import AdamW, Recipe
 from pymim.precision import AUTO, check, chosen, computing
 from pymim.stages import Stages
 from pymim.world import PATIENCE, World
-
-Look = Callable[["Trainer", Folder, int], None]
 
 
 class Trainer:
@@ -66,7 +65,8 @@ class Trainer:
     save_every: steps between checkpoints. keep: how many of the newest checkpoints stay.
     start: where the encoder's weights come from, in whole or in part (`pymim.io.weights`).
     stages: what `python -m pymim.run` runs first (`pymim.stages`); a trainer by itself runs none.
-    patience: seconds that another process may be silent or late (Lost). Looks may take longer.
+    patience: seconds that another process may be silent or late (Lost). An evaluation or a
+        drawing may take longer.
     evaluate, draw: called with (trainer, folder, step), at the end and in between.
     evaluate_every, draw_every: steps between two calls; 0: at the end alone.
 
@@ -92,9 +92,9 @@ class Trainer:
         keep: int = 2,
         tensorboard: bool = False,
         gauges: Gauges | None = None,
-        evaluate: Look | None = None,
+        evaluate: Callback | None = None,
         evaluate_every: int = 0,
-        draw: Look | None = None,
+        draw: Callback | None = None,
         draw_every: int = 0,
         start: str | Path | None = None,
         stages: Stages | None = None,
@@ -115,11 +115,7 @@ class Trainer:
         self.log_every, self.save_every = log_every, save_every
         self.keep, self.gauges = keep, gauges
         self.board = tensorboard_writer() if tensorboard else None
-        self.looks = [
-            (look, every)
-            for look, every in ((evaluate, evaluate_every), (draw, draw_every))
-            if look
-        ]
+        self.callbacks = Callbacks((evaluate, evaluate_every), (draw, draw_every))
         self.evaluate, self.draw = evaluate, draw
         self.world = World.current(patience)
         self.precision = chosen(precision, self.world.device)
@@ -138,7 +134,7 @@ class Trainer:
         self.untrained = copy.deepcopy(method.encoder)
         self.step, self.images = 0, 0
         self._kept: dict[str, Any] = {}
-        self._looked_for_idle = False
+        self._idle = Idle()
         method.check_views(len(self.loader.views))
         with computing(self.precision):
             method.before_load(self)
@@ -205,9 +201,7 @@ class Trainer:
         if self.step == 0:
             self._begin_from_start()
         self.method.before_run(self)
-        for look, _ in self.looks:
-            if prepare := getattr(look, "before_run", None):
-                self.world.led(functools.partial(prepare, self))
+        self.callbacks.before_run(self)
 
     def _train(self, keeper: Keeper) -> None:
         first, folder = self.step, self.folder
@@ -237,20 +231,14 @@ class Trainer:
                 if stopping or done == self.steps or done % self.save_every == 0:
                     keeper.save(done)
                 if stopping:
-                    raise signals.asked(together=True).error(keeper.told(done))
+                    raise signals.asked(together=True).error(keeper.where(done))
                 with progress.apart():
-                    self._look(keeper, done)
+                    self.callbacks.after_step(self, keeper, done)
             if first == self.steps:  # the run was stopped during its last evaluation
-                self._look(keeper, first)
+                self.callbacks.after_step(self, keeper, first)
 
     def _done(self, step: int) -> Done:
         return Done(step, self.images, self.epoch, self.loader.waited, len(self.loader.broken))
-
-    def _look(self, keeper: Keeper, done: int) -> None:
-        for look, every in self.looks:
-            if done == self.steps or (every and done % every == 0):
-                with keeper.between(done):
-                    self.world.led(functools.partial(look, self, self.folder, done))
 
     def _begin_from_start(self) -> None:
         if self.start is None:
@@ -291,7 +279,8 @@ class Trainer:
             for name, value in {"loss": output.loss, **output.losses}.items():
                 total[name] = total.get(name, 0) + value.detach().mean() * share
         losses = dict(zip(total, self.world.mean(torch.stack(list(total.values()))), strict=True))
-        self._look_for_idle(output)
+        if (line := self._idle.report(self.method, output)) and self.world.leads:
+            tqdm.write(line, file=sys.stderr)
         norm = nn.utils.get_total_norm(
             [p.grad for p in self.method.parameters() if p.grad is not None]
         )
@@ -305,20 +294,6 @@ class Trainer:
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
         return losses, shown
-
-    def _look_for_idle(self, output: Output) -> None:
-        """Report once which parameters no loss reaches, from a step in which no objective rests."""
-        if self._looked_for_idle or any(
-            o.name not in output.losses for o in self.method.objectives
-        ):
-            return
-        self._looked_for_idle = True
-        idle = [
-            name for name, p in self.method.named_parameters() if p.requires_grad and p.grad is None
-        ]
-        if idle and self.world.leads:
-            names = ", ".join(idle)
-            tqdm.write(f"no loss reaches {names}: they stay as they are", file=sys.stderr)
 
     def _is_logged(self, done: int) -> bool:
         return done % self.log_every == 0 or done == self.steps

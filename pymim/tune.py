@@ -22,6 +22,7 @@ from pymim.checks import seed as seeds
 from pymim.contracts import Encoder
 from pymim.data import Clip, Loader, Source, opening
 from pymim.data.maker import pieces
+from pymim.data.opener import Opener
 from pymim.data.sample import chosen
 from pymim.data.source import subset
 from pymim.encoders.average import followed
@@ -95,6 +96,7 @@ class Tuning:
         self.source, self.view = source, view
         self.data, self.channels = data, channels
         self.clip = clip
+        self.opener = Opener(source, channels, clip)
         self.learning, self.readout = learning, readout or Readout()
         self.epochs, self.batch = epochs, batch
         self.steps = steps
@@ -134,27 +136,26 @@ class Tuning:
         found = followed(trainer.method.children(), trainer.method.encoder)
         if found is None:
             raise ConfigError(
-                "Tuning: start: expected a method with a momentum copy of its encoder for 'momentum', got one "
-                "without; set start = 'run'"
+                "Tuning: start: expected a method with a momentum copy of its encoder for "
+                "'momentum', got one without; set start = 'run'"
             )
         return found.module  # type: ignore[return-value]
 
     def _sources(self) -> tuple[Source, Source]:
         """Open the labelled pictures of both splits. Raises: DataError."""
-        splits = [
-            opening.open(self.source, split=split, channels=self.channels, clip=self.clip)
-            for split in ("train", "test")
-        ]
+        splits = [self.opener.open(split) for split in ("train", "test")]
         train, test = (labels_of(source, len(source) if source else 1) for source in splits)
         if why := obstacle(test) or hindrance(train, test):
             raise DataError(
-                f"Tuning: source: expected labelled pictures in both splits, got: {why}; change DATA"
+                f"Tuning: source: expected labelled pictures in both splits, got: {why}; "
+                "change DATA"
             )
         return _labelled(splits[0]), _labelled(splits[1])
 
     def _settings(self, loader: Loader, step: int, steps: int) -> dict[str, Any]:
         """Return the settings that the figures are measured by."""
-        own = {name: value for name, value in vars(self).items() if name not in ("source", "data")}
+        left_out = ("source", "data", "opener")
+        own = {name: value for name, value in vars(self).items() if name not in left_out}
         first = {"pymim": __version__, "of step": step, "source": str(self.source)}
         shown = {
             "training pictures": len(loader.source),

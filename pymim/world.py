@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional  # before there is a group: its defaults would keep the group for good
+
+# Imported before there is a group: later, its default arguments would keep the group for good.
+import torch.distributed.nn.functional
 from torch import nn
 
 from pymim import signals

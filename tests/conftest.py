@@ -1,5 +1,8 @@
-"""Devices to test on, and the core to test: PYMIM_TEST_CORE names another build of pymim._core, such as the one
-whose CUDA kernels are emulated on the CPU."""
+"""Choose the devices and the core to test.
+
+PYMIM_TEST_CORE names another build of pymim._core, such as the one whose CUDA kernels are emulated
+on the CPU.
+"""
 
 import importlib.util
 import os
@@ -16,7 +19,7 @@ if path := os.environ.get("PYMIM_TEST_CORE"):
     sys.modules["pymim._core"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["pymim._core"])
 
-# Ignored in the background of a shell, or under nohup, they would be for all tests and their children.
+# Background jobs of a shell and nohup ignore these signals; tests and their children inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:

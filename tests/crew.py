@@ -1,4 +1,4 @@
-"""Processes of a run that a test signals, stops and kills: forks of one that has imported everything."""
+"""Processes of a run that a test signals, stops and kills: forks of one with all imports."""
 
 import contextlib
 import json
@@ -34,7 +34,7 @@ for line in sys.stdin:
     if task.get("wait"):
         print(os.waitstatus_to_exitcode(os.waitpid(task["wait"], 0)[1]), flush=True)
     elif (child := os.fork()) == 0:
-        os.dup2(os.open(task["told"], os.O_WRONLY | os.O_CREAT), 2)
+        os.dup2(os.open(task["printed"], os.O_WRONLY | os.O_CREAT), 2)
         os.environ |= task["environment"]
         exec(task["first"])
         os._exit(run.main(task["command"]))
@@ -61,23 +61,23 @@ class Crew:
             text=True,
             env=environment,
         )
-        self.ranks, self.told = {}, {}
+        self.ranks, self.printed = {}, {}
 
     def ask(self, **task):
         print(json.dumps(task), file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
     def start(self, folder, command, first="", ranks=(0, 1), size=2):
-        """Start these ranks of a run, each of which executes `first` before. PLACE is folder/place there."""
+        """Start these ranks of a run; each executes `first` before, where PLACE is folder/place."""
         folder.mkdir(exist_ok=True)
         port, self.ranks = free_port(), {}
         for rank in ranks:
             environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
             environment |= {"WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            self.told[rank] = folder / f"told-{rank}"
-            self.told[rank].unlink(missing_ok=True)
+            self.printed[rank] = folder / f"printed-{rank}"
+            self.printed[rank].unlink(missing_ok=True)
             self.ranks[rank] = self.ask(
-                told=str(self.told[rank]),
+                printed=str(self.printed[rank]),
                 environment=environment,
                 first=f"PLACE = {str(folder / 'place')!r}\n{SLOW}\n{first}",
                 command=command,
@@ -90,7 +90,7 @@ class Crew:
     def ends(self, *ranks):
         """The exit codes of these ranks, and the lines that they end with."""
         codes = [self.ask(wait=self.ranks.pop(rank)) for rank in ranks]
-        shown = [self.told[rank].read_text() for rank in ranks]
+        shown = [self.printed[rank].read_text() for rank in ranks]
         lines = [
             [line for line in text.splitlines() if line.startswith(("pymim:", "Trace"))]
             for text in shown

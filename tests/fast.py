@@ -1,4 +1,4 @@
-"""Which tests are fast: a rule over what a file imports, so that a new file needs no entry anywhere."""
+"""Decide which tests are fast by what their file imports, so that a new file needs no entry."""
 
 import ast
 import functools

@@ -11,7 +11,9 @@ def drawn(seed):
 
 
 class Labelled:
-    """Picture i is float32 [3 8 8]: a pattern for each label, and `noise`; those in `broken` are Unreadable.
+    """Give pictures, float32 [3 8 8]: a pattern for each label, and `noise`.
+
+    Those in `broken` raise Unreadable.
 
     patterns: the label that each picture looks like, by default its own.
     """

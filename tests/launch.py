@@ -1,4 +1,4 @@
-"""A run without what a test does not look at, in two processes, and one of two processes that a test spawns."""
+"""Start small runs without probes, in two processes, and one process among two."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def asked_once_it_learns(metrics):
 
 
 def by_torchrun(command):
-    """`python -m pymim.run` with the words of `command`, in two processes on a port of their own."""
+    """Run `python -m pymim.run` with the words of `command`, in two processes on a free port."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(
@@ -46,7 +46,7 @@ def by_torchrun(command):
 
 
 def in_two_processes(command):
-    """The same without torchrun, which takes longer to begin than a small run: in the environment that it makes."""
+    """Do the same in torchrun's environment, but without torchrun, which starts slowly."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -58,8 +58,8 @@ def in_two_processes(command):
     }
     started = []
     for rank in range(2):
-        told = {"OMP_NUM_THREADS": 1, "RANK": rank, "LOCAL_RANK": rank, **common}
-        environment = {**os.environ, **{name: str(value) for name, value in told.items()}}
+        settings = {"OMP_NUM_THREADS": 1, "RANK": rank, "LOCAL_RANK": rank, **common}
+        environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
         words = [sys.executable, "-m", "pymim.run", *command]
         started.append(
             subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Encoder and predictor of gin/recipe/capi.gin beside the released formulas, written out in plain torch."""
+"""Encoder and predictor of gin/recipe/capi.gin against the released formulas in plain torch."""
 
 import torch
 import torch.nn.functional as F

@@ -73,9 +73,9 @@ def started(tmp_path):
 def test_a_request_is_handed_on_once_and_the_child_is_waited_for(number, code, started, tmp_path):
     parent, child = started
     os.killpg(parent.pid, signal.Signals[number])  # as a terminal does: to the whole group
-    told, _ = parent.communicate(timeout=20)
+    printed, _ = parent.communicate(timeout=20)
     said = "interrupted" if number == "SIGINT" else f"stopped by {number}"
-    assert (parent.returncode, told) == (code, f"{said} here; again\n")
+    assert (parent.returncode, printed) == (code, f"{said} here; again\n")
     assert (tmp_path / "got").read_text() == "SIGTERM"  # it had time to end
     gone(child)
 

@@ -1,5 +1,4 @@
-"""How training, clustering, evaluation, drawing, export and comparing end: a table of commands and of what befalls
-each."""
+"""How each command ends: a table of commands and of the failures that each may meet."""
 
 import errno
 import os
@@ -109,9 +108,9 @@ def test_each_command_ends_in_a_line_and_with_its_code(
     began = time.monotonic()
     assert command(folder) == code
     assert time.monotonic() - began < 10
-    told = capfd.readouterr().err
-    lines = [line for line in told.splitlines() if line.startswith("pymim: ")]
-    assert len(lines) == 1 and words in lines[0] and "Traceback" not in told
+    printed = capfd.readouterr().err
+    lines = [line for line in printed.splitlines() if line.startswith("pymim: ")]
+    assert len(lines) == 1 and words in lines[0] and "Traceback" not in printed
 
 
 TRUSTED = {
@@ -126,7 +125,8 @@ TRUSTED = {
 def test_each_command_runs_nothing_of_somebody_else(name, finished, tmp_path, capfd):
     folder = shutil.copytree(finished, tmp_path / "run")
     made, file = tmp_path / "made", folder / "config.gin"
-    evil = f"import os\nM = @os.mkdir()\nos.mkdir.path = {str(made)!r}\nsurvey/data.Loader.workers = %M\n"
+    evil = f"import os\nM = @os.mkdir()\nos.mkdir.path = {str(made)!r}\n"
+    evil += "survey/data.Loader.workers = %M\n"
     file.write_text(file.read_text() + evil)
     words = [word.format(file=file, folder=folder) for word in TRUSTED[name]]
     assert main(words) == 2

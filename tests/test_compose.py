@@ -1,5 +1,7 @@
-"""Parts of different papers compose: every mask with every target and predictor that can go together learns from
-two steps; what cannot is refused when the method is built, with the reason."""
+"""Parts of different papers compose: any mask, target and predictor that fit together learn.
+
+A method of parts that do not fit is refused when it is built, with the reason.
+"""
 
 from functools import partial
 
@@ -47,7 +49,8 @@ TAPS = [
     (
         1,
         "all",
-        r"Objective: tap: expected one with a grid of \(6, 6\), .* got 1 with \(24, 24\); set on = 'pooled'",
+        r"Objective: tap: expected one with the encoder's grid \(6, 6\), .* got 1 with \(24, 24\); "
+        "set on = 'pooled'",
     ),
 ]
 
@@ -93,7 +96,10 @@ def method(mask, target, predictor, hidden="drop", on="predicted", **options):
 def misfit(predictor, hidden, on):
     """The reason why parts cannot go together, if there is one."""
     if predictor == "linear" and hidden == "drop" and on != "visible":
-        return "Objective: predictor: expected one that makes tokens of hidden patches, as ViT drops them"
+        return (
+            "Objective: predictor: expected one that makes tokens of hidden patches, as ViT drops "
+            "them"
+        )
     return None
 
 
@@ -230,12 +236,12 @@ def test_a_ranker_predicts_losses_behind_a_dense_encoder_too():
         (
             targets.Pixels,
             losses.Spectrum(),
-            "what Pixels gives beside its values, nothing, got Spectrum: missing",
+            r"the further arguments of Pixels \(nothing\), got Spectrum: missing",
         ),
         (
             partial(targets.Whole, of=targets.Pixels),
             losses.MSE(),
-            "grid, patch, extra, got MSE: got an unexpected",
+            r"\(grid, patch, extra\), got MSE: got an unexpected",
         ),
     ],
 )

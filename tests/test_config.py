@@ -1,4 +1,4 @@
-"""What a user mistypes is answered with one line, the nearest spelling and exit code 2, before it is built."""
+"""A mistyped name gives one line with the nearest spelling, and exit code 2, before the build."""
 
 import re
 from pathlib import Path
@@ -123,8 +123,10 @@ def test_a_slot_is_swapped_by_one_binding(tmp_path):
 
 
 def test_a_misspelt_scope_of_the_last_file_is_refused(tmp_path, capsys):
-    (tmp_path / "mine.gin").write_text("include 'mae.gin'\nfrom __gin__ import dynamic_registration\n"
-        "from pymim import encoders\nstudnet/encoders.ViT.depth = 3\n")  # fmt: skip
+    (tmp_path / "mine.gin").write_text(
+        "include 'mae.gin'\nfrom __gin__ import dynamic_registration\n"
+        "from pymim import encoders\nstudnet/encoders.ViT.depth = 3\n"
+    )
     assert (
         main(
             [

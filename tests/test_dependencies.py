@@ -9,7 +9,8 @@ from packaging.version import Version
 
 from tests.sources import LIBRARY, ROOT, name_of, tree
 
-# The first version without it, and what it was. `pip-audit -r constraints.txt` finds newer ones, given a network.
+# The first version without each fault, and the fault. `pip-audit -r constraints.txt` finds newer
+# ones, if there is a network.
 MENDED = {
     "pillow": (
         "12.3.0",
@@ -23,7 +24,8 @@ MENDED = {
     "scikit-learn": ("1.5.0", "CVE-2024-5206: training data kept in a model"),
     "torch": (
         "2.6.0",
-        "CVE-2025-32434: weights_only that ran code; newer ones are of torch.load, never called here",
+        "CVE-2025-32434: weights_only that ran code; newer ones are of torch.load, which is never "
+        "called here",
     ),
     "tqdm": ("4.66.3", "CVE-2024-34062: options that run code"),
     "numpy": ("1.22", "CVE-2021-41495, CVE-2021-41496"),
@@ -63,7 +65,7 @@ def test_the_tested_versions_are_allowed():
 
 
 def test_nothing_is_unpickled():
-    """No torch.load, no pickle, no joblib, no array of objects; but what a run's own processes exchange."""
+    """No torch.load, pickle, joblib or array of objects, except between a run's own processes."""
     exchanged = {"pymim/data/passing.py", "pymim/data/workers.py"}
     found = []
     for path in [path for path in LIBRARY if name_of(path) not in exchanged]:

@@ -1,4 +1,4 @@
-"""What is shown to probes: the class token, a layer, a method's own head; and what is refused at once."""
+"""Probes read a class token, a layer, or a method's own head; what cannot be is refused at once."""
 
 import json
 

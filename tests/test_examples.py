@@ -1,4 +1,4 @@
-"""Every example's script runs, small: a run of each variant, its table, and its README's command."""
+"""Each example's script works in a small run: every variant, the table, the README's command."""
 
 import re
 import runpy

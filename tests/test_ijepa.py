@@ -1,4 +1,4 @@
-"""I-JEPA (Assran et al. 2023) put together: blocks apart from each other, targets of the whole picture."""
+"""I-JEPA (Assran et al. 2023) as a method: separate blocks, targets of the whole picture."""
 
 import functools
 import math

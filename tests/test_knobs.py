@@ -1,4 +1,4 @@
-"""Every knob of every gin file, and every number that a component takes: right, or refused in one line."""
+"""Each knob of a gin file and each number of a component is right, or is refused in one line."""
 
 import inspect
 import json
@@ -102,7 +102,7 @@ def test_a_knob_is_right_or_refused_in_one_line(paper, knob):
         try:
             build(paper, f"{knob}={value}")
         except ConfigError as error:
-            words = config.told(error)
+            words = config.own_text(error)
             assert "expected" in words and "\n" not in words and "; " in words, (value, words)
             assert (knob, value) not in RIGHT or paper == "local_mim", (value, words)
         else:
@@ -114,7 +114,8 @@ def test_a_knob_is_right_or_refused_in_one_line(paper, knob):
     [
         (
             ["RATIO=1"],
-            "Uniform: ratio: expected one that leaves some of 64 patches visible, got 1, which hides all",
+            "Uniform: ratio: expected one that leaves some of 64 patches visible, got 1, which "
+            "hides all",
         ),
         (["RATIO=0.999"], "got 0.999, which hides all; lower it"),
         (["RATIO=0"], "expected patches to predict, got none, as Uniform hides nothing"),

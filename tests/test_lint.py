@@ -34,7 +34,7 @@ def test_a_hook_uses_the_installed_tool(hook):
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git lists the files")
 def test_a_hook_gets_the_files_that_the_lint_step_gives_its_command():
-    """Those that list the files, of all that are tracked; the others look for them by themselves."""
+    """Hooks that list files get those of all tracked files; the others find them by themselves."""
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )

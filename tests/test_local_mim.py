@@ -1,4 +1,4 @@
-"""Blocks that predict gradients at four scales: whose tokens, whose patches, and the sum that is minimised."""
+"""LocalMIM predicts gradients at four scales: tokens, patches, and the sum that is minimised."""
 
 import functools
 
@@ -39,8 +39,10 @@ def make(ratio=0.7):
 
 
 def released(method, view, mask):
-    """The sum over scales of sum(m l) / sum(m): the mask is repeated for cells within a patch, and its mean over
-    2 x 2 patches weighs a cell that is as wide."""
+    """Return the sum over scales of sum(m l) / sum(m).
+
+    The mask m is repeated for cells within a patch; a cell of 2 x 2 patches gets its mean.
+    """
     total, hidden = 0.0, mask.boolean(64).view(-1, 8, 8)
     features = method.encoder(view, mask)
     for objective, cells in zip(method.objectives, SCALES, strict=True):

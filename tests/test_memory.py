@@ -1,4 +1,4 @@
-"""Where there is no memory, the part that lacks it says which of its own knobs helps, and the exit code is 5."""
+"""A part that runs out of memory names its own setting to lower, and the exit code is 5."""
 
 import json
 import shutil
@@ -70,7 +70,8 @@ PARTS = {
     "reading": (
         Reading,
         "all",
-        f"Evaluation: reading of the encoder: out of memory; lower evaluate.Evaluation.batch (250) or {FEWER}",
+        "Evaluation: reading of the encoder: out of memory; "
+        f"lower evaluate.Evaluation.batch (250) or {FEWER}",
     ),
     "knn": (probes.KNN, "__call__", f"probe knn: out of memory; lower probes.KNN.chunk or {FEWER}"),
     "linear": (
@@ -95,8 +96,8 @@ def test_looks_name_their_own_knobs(part, finished, tmp_path, capsys, monkeypatc
     folder = shutil.copytree(finished, tmp_path / "run")
     monkeypatch.setattr(where, name, lambda *_, **__: fail())
     assert main(["--mode", "draw" if part == "drawing" else "eval", "--workdir", str(folder)]) == 5
-    told = capsys.readouterr().err
-    assert said in told and "micro" not in told and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert said in printed and "micro" not in printed and "Traceback" not in printed
 
 
 CLUSTERING = {
@@ -119,8 +120,8 @@ def test_clustering_names_its_own_knob(part, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(where, name, lambda *_, **__: fail())
     digits = ["DATA=@data.Digits", "data.Digits.length=40", "STATISTICS=half"]
     assert main(small("gin/deepcluster.gin", tmp_path / "run", *digits)) == 5
-    told = capsys.readouterr().err
-    assert said in told and "micro" not in told
+    printed = capsys.readouterr().err
+    assert said in printed and "micro" not in printed
     status = json.loads((tmp_path / "run/status.json").read_text())
     assert status["exit_code"] == 5 and said in status["reason"]
 
@@ -137,8 +138,8 @@ def test_the_search_for_neighbours_names_its_own_knob(monkeypatch):
         neighbours.Neighbours.before_run(part, run)
 
 
-def test_the_time_of_a_look_counts_in_no_speed(tmp_path, monkeypatch):
-    """A slow look every second step: images a second are those of steps alone, by a clock that a test sets."""
+def test_the_speed_does_not_count_the_time_of_callbacks(tmp_path, monkeypatch):
+    """With a slow callback every second step, images per second are those of the steps alone."""
     clock, learn = [0.0], Trainer.learn
 
     def takes(seconds, then=lambda *_: None):

@@ -162,25 +162,25 @@ class Labels(torch.nn.Module):
 
     def __init__(self, encoder):
         super().__init__()
-        self.told = []
+        self.calls = []
 
     def forward(self, asked):
         return Made((asked.index % 7)[:, None], torch.full((len(asked.index), 3), 2.0))
 
-    def before_run(self, context):
-        self.told.append(("run", context))
+    def before_run(self, run):
+        self.calls.append(("run", run))
 
-    def before_epoch(self, context):
-        self.told.append(("epoch", context))
+    def before_epoch(self, run):
+        self.calls.append(("epoch", run))
 
-    def before_load(self, context):
-        self.told.append(("load", context))
+    def before_load(self, run):
+        self.calls.append(("load", run))
 
     def after_forward(self, batch, output):
-        self.told.append((len(batch.index), sorted(output.losses)))
+        self.calls.append((len(batch.index), sorted(output.losses)))
 
     def after_step(self, encoder, step):
-        self.told.append((encoder.width, step))
+        self.calls.append((encoder.width, step))
 
 
 def test_no_mask_and_pooled_tokens_make_a_clustering_method():
@@ -196,8 +196,8 @@ def test_no_mask_and_pooled_tokens_make_a_clustering_method():
     method.before_epoch("b")
     method.after_forward(make_batch(), out)
     method.after_step(5)
-    told = method.objectives[0].target.told
-    assert told == [
+    calls = method.objectives[0].target.calls
+    assert calls == [
         ("load", "a"),
         ("run", "a"),
         ("epoch", "b"),

@@ -34,8 +34,11 @@ def disc(side, radius):
 
 @pytest.mark.parametrize("mean", ["image", "batch"])
 def test_filter_and_loss_are_those_of_the_release(mean):
-    """The disc, or what is around it, of the shifted spectrum is kept; pixels on [0, 1] are clamped, then
-    normalised; the loss is of the removed frequencies of the normalised picture."""
+    """Low or high frequencies are kept, and the loss is of the removed ones.
+
+    The filtered pixels on [0, 1] are clamped, then normalised; the loss compares spectra of
+    normalised pictures.
+    """
     method, given = make("gin/mfm.gin", *TINY, f"Spectrum.mean='{mean}'"), batch()
     seen, out = [], None
     method.encoder.trunk.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -103,8 +106,9 @@ def test_evaluation_sees_pictures_as_they_are():
 
 
 def test_a_residual_network_learns_so_too():
-    method = make("gin/mfm.gin", *TINY, "TRUNK=@encoders.ResNet()", "ResNet.image=32", "ResNet.dim=4",
-                  "ResNet.depths=(1, 1, 1)", "ResNet.stem='small'")  # fmt: skip
+    resnet = ("TRUNK=@encoders.ResNet()", "ResNet.image=32", "ResNet.dim=4")
+    resnet += ("ResNet.depths=(1, 1, 1)", "ResNet.stem='small'")
+    method = make("gin/mfm.gin", *TINY, *resnet)
     out = method(batch(), 0)
     assert out.predictions["whole"].shape == (4, 64, 48)
     out.loss.backward()

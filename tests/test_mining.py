@@ -1,4 +1,4 @@
-"""gin/hpm.gin as a run: its defaults are the decisions; it resumes, and spreads over processes, like any other."""
+"""gin/hpm.gin as a run: its defaults; it resumes and runs in several processes like any other."""
 
 import json
 

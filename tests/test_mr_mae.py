@@ -1,4 +1,4 @@
-"""Mimicking a teacher beside reconstructing pixels (MR-MAE): two objectives that never meet on one patch."""
+"""MR-MAE mimics a teacher and reconstructs pixels: two objectives with no patch in common."""
 
 import pytest
 import torch
@@ -33,7 +33,10 @@ def batch():
 
 
 def test_the_mimic_is_of_visible_tokens_and_its_formula_by_hand(method):
-    """mean over visible v and width of (W x_v + b - LN(t_v))^2, x normed by the encoder, LN without weights."""
+    """The loss is the mean over visible v and width of (W x_v + b - LN(t_v))^2.
+
+    x is normed by the encoder; LN has no weights.
+    """
     found, seen = method(batch(), 0), batch().views[0]
     visible = found.mask.visible
     mimic, teacher = method.objectives[0], method.objectives[0].target.teacher.module
@@ -82,7 +85,7 @@ def test_the_mimic_does_not_reach_the_decoder_and_nothing_reaches_the_teacher(me
 
 
 def test_the_teacher_sees_the_whole_view(method):
-    """Another hidden patch changes what is to be mimicked, and nothing of what the encoder makes."""
+    """A changed hidden patch changes the teacher's targets, but not the encoder's features."""
     first, other = batch(), batch()
     hidden = method(first, 0).mask.hidden[0, 0].item()
     row, column = divmod(hidden, 8)

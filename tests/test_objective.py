@@ -1,4 +1,4 @@
-"""What an objective may be: pairs of views, parts by name, weights that change, groups, batch-wide losses."""
+"""Objectives: pairs of views, shared parts, weights that change, groups, losses of a batch."""
 
 import math
 
@@ -180,7 +180,7 @@ def test_an_objective_switches_on():
 
 def test_a_step_without_objectives_is_refused():
     objective = Objective(Counted, TINY, First(), weight=schedule.Constant(0.0), steps=10)
-    with pytest.raises(ConfigError, match="expected one of weight above 0 at step 3"):
+    with pytest.raises(ConfigError, match="expected one with a weight above 0 at step 3"):
         make_method(objectives=[objective])(make_batch(), 3)
 
 

@@ -24,7 +24,8 @@ def fresh(script):
 
 def test_torch_is_imported_with_the_first_name_that_needs_it():
     said = "print('torch' in sys.modules)"
-    script = f"import sys, pymim\n{said}\npymim.__version__; pymim.__path__\n{said}\npymim.Method\n{said}"
+    script = f"import sys, pymim\n{said}\npymim.__version__; pymim.__path__\n{said}\n"
+    script += f"pymim.Method\n{said}"
     assert fresh(script) == ["False", "False", "True"]
 
 
@@ -37,7 +38,8 @@ def test_a_name_is_the_class_that_it_says(name):
 
 def test_folders_are_there_without_being_imported_by_name():
     said = fresh(
-        "import pymim\nprint(pymim.masks.Uniform.__name__, pymim.ops.mask.__name__, pymim.schedule.__name__)"
+        "import pymim\n"
+        "print(pymim.masks.Uniform.__name__, pymim.ops.mask.__name__, pymim.schedule.__name__)"
     )
     assert said == ["Uniform", "pymim.ops.mask", "pymim.schedule"]
 

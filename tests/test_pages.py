@@ -1,4 +1,4 @@
-"""What docs/ says: its Python runs as it stands, its commands configure, and what it names is there."""
+"""docs/ is right: its Python runs unchanged, its commands are valid, and its names exist."""
 
 import importlib
 import inspect
@@ -49,7 +49,7 @@ def blocks(language):
 
 
 def commands():
-    """What follows `python -m pymim.run` or `pymim` in blocks of a shell, but for `pymim export`."""
+    """List the words after `python -m pymim.run` or `pymim` in shell blocks, without exports."""
     lines = [line for block in blocks("bash") for line in block.values[0].splitlines()]
     found = (re.search(r"(?:python -m pymim\.run|^pymim) (?!export)(.+)$", line) for line in lines)
     return sorted({match[1] for match in found if match})
@@ -64,7 +64,7 @@ def test_python_runs_as_it_stands(code):
 
 @pytest.fixture
 def contrast(tmp_path, monkeypatch):
-    """The folder that one works in who follows docs/methods-add.md: contrast.py and contrast.gin are there."""
+    """Make the folder of docs/methods-add.md, with contrast.py and contrast.gin."""
     for name, language in (("contrast.py", "python"), ("contrast.gin", "gin")):
         (text,) = re.findall(rf"```{language}\n(.*?)```", PAGES["docs/methods-add.md"], re.DOTALL)
         (tmp_path / name).write_text(text)

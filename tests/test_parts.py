@@ -1,4 +1,4 @@
-"""Whole parts of a count, against fractions; and that papers' own numbers are what floating point made them."""
+"""Parts of a count, against exact fractions, and papers' numbers, which floating point rounded."""
 
 import math
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""One place decides in which precision a run computes: its training, its backward passes and its probes."""
+"""One place decides the precision of a run: of training, backward passes and probes."""
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from pymim.encoders import ViT
 from pymim.errors import ConfigError
 from pymim.evaluate import Evaluation
 from pymim.io import Folder
+from pymim.loop.callbacks import Callbacks
 from pymim.objective import Objective
 from pymim.probes import FineTune
 from tests.test_train import TINY, trainer
@@ -103,10 +104,12 @@ def test_probes_are_computed_as_the_run_is(name, dtype, tmp_path):
     run = trainer([Objective(targets.Pixels, TINY, losses.MSE())], precision=name, steps=1)
     torch.manual_seed(0)
     run.untrained = Watched(16, 1, 2, image=8, patch=4)
-    look = Evaluation(
+    evaluation = Evaluation(
         "digits", views.Center(8), [Kept(), FineTune(steps=1)], train_images=30, test_images=20
     )
-    run.looks = [(lambda t, folder, step: look.probe(t.untrained, [(IMAGES, LABELS)] * 2), 0)]
+    run.callbacks = Callbacks(
+        (lambda t, folder, step: evaluation.probe(t.untrained, [(IMAGES, LABELS)] * 2), 0)
+    )
     run.run(Folder(tmp_path))
     assert tokens == [dtype] and backward == [torch.float32]
     assert {row[1:] for row in seen} == {(dtype, False, False)} and {row[0] for row in seen} == {
@@ -128,7 +131,7 @@ def test_what_is_no_precision_is_refused(make):
 
 @pytest.mark.parametrize("loss", [losses.Contrast(), losses.Swapped(clusters=5)])
 def test_losses_in_float32_go_back_in_float32(loss):
-    """A product in the backward pass is rounded too, where the pass is called inside the autocast."""
+    """Autocast would also round products of a backward pass that is called inside it."""
     made = torch.randn(2, 6, 4, 8, generator=torch.Generator().manual_seed(0))
     if hasattr(loss, "build"):
         torch.manual_seed(0)

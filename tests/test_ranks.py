@@ -1,5 +1,8 @@
-"""Several processes of a run: one that is killed, stopped or missing ends the others in a line that names it; and
-one that is asked to stop stops all, wherever they are, with what is whole saved."""
+"""Several processes of a run end together.
+
+If one is killed, stopped or missing, the others end with a line that names it. If one is asked to
+stop, all stop at the same place and save.
+"""
 
 import json
 import re
@@ -190,11 +193,13 @@ train.Trainer.learn = fail
     [
         (
             1,
-            r"pymim: rank 1: expected to start within 2 s of the others, got nothing; start WORLD_SIZE = 2 proc",
+            r"pymim: rank 1: expected to start within 2 s of the others, got nothing; "
+            r"start WORLD_SIZE = 2 proc",
         ),
         (
             0,
-            r"pymim: rank 0: expected at 127.0.0.1:\d+ within 2 s, got no answer; start it, set MASTER_ADDR and",
+            r"pymim: rank 0: expected an answer at 127.0.0.1:\d+ within 2 s, got none; "
+            r"start rank 0, set MASTER_ADDR and",
         ),
     ],
 )
@@ -202,8 +207,8 @@ def test_one_that_never_starts_is_named(missing, line, ranks, tmp_path):
     words = command(tmp_path, "Trainer.evaluate=None")
     words[words.index("Trainer.patience=8")] = "Trainer.patience=2"
     ranks.start(tmp_path, words, ranks=[1 - missing])
-    (code,), ((told,),) = ranks.ends(1 - missing)
-    assert code == 7 and re.match(line, told), told
+    (code,), ((printed,),) = ranks.ends(1 - missing)
+    assert code == 7 and re.match(line, printed), printed
 
 
 def test_one_that_waits_for_another_to_start_is_stopped_by_a_signal(ranks, tmp_path):

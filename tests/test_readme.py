@@ -32,7 +32,8 @@ def python_of(page):
 
 PYTHON = [code for page in PAGES.values() for code in python_of(page)]
 COMMANDS = [words for page in PAGES.values() for words in COMMAND.findall(page)]
-TINY = "-b DIM=16 -b DEPTH=1 -b HEADS=2 -b BATCH=8 -b STEPS=1 -b Transformer.dim=16 -b Transformer.heads=2"
+TINY = "-b DIM=16 -b DEPTH=1 -b HEADS=2 -b BATCH=8 -b STEPS=1 "
+TINY += "-b Transformer.dim=16 -b Transformer.heads=2"
 
 
 @pytest.mark.parametrize("code", PYTHON, ids=lambda code: code.splitlines()[-1][:40])

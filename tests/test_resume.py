@@ -1,4 +1,4 @@
-"""Going on: from the newest whole checkpoint or the one that is named, with a word on what is another now."""
+"""Resuming from the newest complete or a named checkpoint, with a report of what has changed."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def run(whole, tmp_path):
 
 
 def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole, capsys):
-    """Its own bits to step 5, and not the old branch's of step 6, are resumed, evaluated and exported."""
+    """Its bits of step 5, not the old branch's of step 6, are resumed, evaluated and exported."""
     early = run / "checkpoints/step-00000002"
     (run / "evaluation").mkdir()
     (run / "evaluation/step-00000006.json").write_text("{}")
@@ -71,8 +71,8 @@ def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole,
         in said
     )
     assert (
-        "checkpoints/step-00000004, checkpoints/step-00000006, evaluation/step-00000006.json, 4 rows of m"
-        in said
+        "checkpoints/step-00000004, checkpoints/step-00000006, evaluation/step-00000006.json, "
+        "4 rows of m" in said
     )
     assert checkpoints(run) == [2, 3, 4, 5] and checkpoints(run / "aside") == [6]
     assert [row["step"] for row in read(run / "metrics.jsonl")] == [1, 2, 3, 4, 5]
@@ -87,7 +87,7 @@ def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole,
 
 
 def test_a_checkpoint_of_another_run_is_gone_on_from_after_a_kill(whole, tmp_path):
-    """What is killed before it has saved goes on from where it was begun, and not from the start."""
+    """A run killed before its first save continues from the named checkpoint, not from step 0."""
     first = whole / "checkpoints/step-00000004"
     assert main(command(tmp_path / "run", "--resume", str(first), "-b", "STEPS=4")) == 0
     assert checkpoints(tmp_path / "run") == [4]
@@ -103,8 +103,11 @@ def test_a_damaged_checkpoint_costs_its_steps_only(what, run, whole, capsys, cap
     exported = load_file(run / "export/model.safetensors")["norm.weight"]
     assert torch.equal(exported, weights(whole, 4)["method.encoder.norm.weight"])
     assert main(command(run, "--resume", str(run / "checkpoints/step-00000006"))) == 2
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"pymim: {run / 'checkpoints/step-00000006' / name}: ") and said in told
+    printed = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        printed.startswith(f"pymim: {run / 'checkpoints/step-00000006' / name}: ")
+        and said in printed
+    )
     caplog.clear()
     assert main(command(run, "--resume", "auto")) == 0
     assert said in caplog.text and "the checkpoint before it is tried" in caplog.text
@@ -181,9 +184,9 @@ def test_what_changes_the_result_is_named(config, seed, batch, size, norm, said,
 def test_what_changes_the_result_is_named_before_the_configuration(run, capsys):
     early = run / "checkpoints/step-00000004"
     assert main(command(run, "--resume", str(early), "-b", "SEED=3")) == 0
-    told = capsys.readouterr().err.splitlines()
-    assert told[0] == "resume: SEED was 0, and is 3: the run does not end as it would have"
-    assert any(line.startswith("config: ") for line in told[1:])
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == "resume: SEED was 0, and is 3: the run does not end as it would have"
+    assert any(line.startswith("config: ") for line in printed[1:])
 
 
 def test_two_processes_go_on_with_what_one_began_up_to_rounding(run, whole):
@@ -204,8 +207,8 @@ def test_a_second_start_is_refused_while_the_first_trains(tmp_path, capsys):
                 break
         before = (folder / "config.gin").read_bytes()
         assert main(command(folder, "--resume", "auto")) == 2
-        told = capsys.readouterr().err
-        assert f"got one that has process {first.pid} on " in told and told.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert f"got one that has process {first.pid} on " in printed and printed.count("\n") == 1
         assert (folder / "config.gin").read_bytes() == before
     finally:
         first.send_signal(signal.SIGTERM)
@@ -223,8 +226,8 @@ def test_a_folder_that_is_deleted_under_the_run_ends_it_in_a_line(tmp_path, caps
 
     monkeypatch.setattr(Trainer, "learn", delete)
     assert main(command(folder)) == 6
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(
+    printed = capsys.readouterr().err.splitlines()[-1]
+    assert printed.startswith(
         f"pymim: {folder}/metrics.jsonl: is gone; was the run's folder deleted or renamed"
     )
     assert not folder.exists()

@@ -1,4 +1,4 @@
-"""Clusters of neighbours, then of what is sure, in one run: as a command, and as the recipe has it."""
+"""SCAN clusters neighbours, then confident pictures, in one run: as a command, and as a recipe."""
 
 import json
 import shutil

@@ -49,7 +49,7 @@ def test_a_number_or_a_schedule():
 
 
 def released(peak, end, steps, warmup=0, start=0.0):
-    """The table of a whole run, as the code of DINO makes it: a ramp with both ends, then a half cosine."""
+    """Make DINO's table for a whole run: a ramp that includes both ends, then half a cosine."""
     ramp = np.linspace(start, peak, warmup)
     turns = np.arange(steps - warmup)
     return np.concatenate(

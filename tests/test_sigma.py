@@ -1,4 +1,4 @@
-"""What gin/sigma.gin, its collapsing variant and its full-scale recipe come to, number by number."""
+"""The numbers that gin/sigma.gin, its collapsing variant and its full-scale recipe compute."""
 
 import json
 
@@ -109,7 +109,7 @@ def test_hidden_tubes_alone_are_predicted_in_the_width_of_their_target(target, w
 
 
 def test_the_rate_that_is_said_is_the_one_in_force(tmp_path, capsys):
-    """Of the released scripts batch and rate differ 40 times: a run says the rate that its batch makes of it."""
+    """A released script's batch and rate differ 40 times; a run prints the rate it trains with."""
     assert (
         main(
             command(

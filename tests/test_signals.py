@@ -138,14 +138,14 @@ except signals.Asked:
 
 
 @pytest.mark.parametrize(
-    ("when", "told", "failed"),
+    ("when", "printed", "failed"),
     [("late", "saves\n", ""), ("early", "", "pymim: interrupted before it began\n")],
 )
-def test_ctrl_c_is_one_line_at_most(when, told, failed):
+def test_ctrl_c_is_one_line_at_most(when, printed, failed):
     found = subprocess.run(
         [sys.executable, "-c", AGAIN, when], capture_output=True, text=True, check=False
     )
-    assert (found.returncode, found.stdout, found.stderr) == (130, told, failed)
+    assert (found.returncode, found.stdout, found.stderr) == (130, printed, failed)
 
 
 SCRIPT = """

@@ -1,4 +1,4 @@
-"""Every part that is shipped has what the page of contracts says of its slot, and no hook is misspelt."""
+"""Shipped parts have the members that pymim.contracts lists; no hook is misspelt."""
 
 import ast
 import inspect
@@ -103,7 +103,7 @@ def test_a_part_says_what_it_is(package):
 
 
 def test_no_hook_is_misspelt_anywhere_in_the_library():
-    """A method that begins as a hook does and is none would never be called; each takes what Hooks says."""
+    """A misspelt hook would never be called; each hook has the arguments that Hooks lists."""
     found = []
     for path in LIBRARY:
         for node in ast.walk(tree(path)):
@@ -124,7 +124,9 @@ def assigned(kind):
     """The names that a class or its bases give a value, on the class or on self."""
     found = set()
     for base in inspect.getmro(kind):
-        if not base.__module__.startswith("pymim") or base.__module__ == "pymim.contracts":
+        if not base.__module__.startswith("pymim") or base.__module__.startswith(
+            "pymim.contracts."
+        ):
             continue
         for node in ast.walk(ast.parse(inspect.getsource(base))):
             targets_of = (

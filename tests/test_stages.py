@@ -28,7 +28,8 @@ STAGE_1 = None
 STAGE_2 = None
 START = %STAGE_1
 """
-ONE = "(('mae.gin', {'STEPS': %STAGE_STEPS, 'train.Trainer.evaluate': None, 'train.Trainer.draw': None}),)"
+ONE = "(('mae.gin', {'STEPS': %STAGE_STEPS, 'train.Trainer.evaluate': None, "
+ONE += "'train.Trainer.draw': None}),)"
 
 
 def command(folder, *more, gin="gin/mr_mae.gin"):
@@ -87,10 +88,10 @@ def test_a_run_that_goes_on_needs_the_file_of_what_is_frozen(finished, tmp_path,
     folder = shutil.copytree(finished, tmp_path / "copy")
     gone = command(folder, f"STAGE_1={tmp_path / 'gone'}")
     assert main([*gone, "--resume", "auto"]) == 2
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert (
         f"Frozen: path: expected a safetensors file, or a folder with one, got {tmp_path / 'gone'}"
-        in told
+        in printed
     )
     tensors, other = (
         load_file(finished / "stages/1-mae/export/model.safetensors"),
@@ -106,10 +107,10 @@ def test_a_run_that_goes_on_needs_the_file_of_what_is_frozen(finished, tmp_path,
 
 def test_a_wrong_path_leaves_no_folder(tmp_path, capsys):
     assert main(command(tmp_path / "run", "STAGE_1=nowhere")) == 2
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert (
-        "got nowhere, where there is none; set encoders.Frozen.path to it" in told
-        and told.count("\n") == 1
+        "got nowhere, where there is none; set encoders.Frozen.path to it" in printed
+        and printed.count("\n") == 1
     )
     assert not (tmp_path / "run").exists()
 
@@ -206,9 +207,10 @@ def test_a_stage_that_fails_ends_the_run_with_its_code_and_its_command(
     own = "{'STEPS': 50, 'train.Trainer.log_every': %STAGE_STEPS}"
     file = staged_file(f"(('mae.gin', 'optim.AdamW.rate=1e30', 'optim.AdamW.warmup=0', {own}),)")
     assert main(command(tmp_path / "run", gin=file)) == 3
-    told = capfd.readouterr().err
+    printed = capfd.readouterr().err
     assert (
-        "lower the learning rate" in told and "1-mae: ended with exit code 3; alone it is: " in told
+        "lower the learning rate" in printed
+        and "1-mae: ended with exit code 3; alone it is: " in printed
     )
     assert not (tmp_path / "run/config.gin").exists()
 
@@ -228,13 +230,15 @@ def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_p
     assert main(command(folder, gin=file)) == 2  # another run is not begun in this folder
     again = [*command(folder, f"STAGE_STEPS={steps + 1}", gin=file), "--resume", "auto"]
     assert main(again) == 0
-    told = capfd.readouterr().err
-    assert f"steps {steps} to {steps + 1}" in told
-    assert f"start: {folder}/stages/1-mae/export/model.safetensors: 18 of 18 tensors loaded" in told
+    printed = capfd.readouterr().err
+    assert f"steps {steps} to {steps + 1}" in printed
+    assert (
+        f"start: {folder}/stages/1-mae/export/model.safetensors: 18 of 18 tensors loaded" in printed
+    )
     shutil.rmtree(folder / "stages/1-mae/export")
     assert main(again) == 0
-    told = capfd.readouterr().err
-    assert "start:" not in told and "steps 4 to 4" in told
+    printed = capfd.readouterr().err
+    assert "start:" not in printed and "steps 4 to 4" in printed
 
 
 def test_two_processes_wait_for_one_stage(finished, tmp_path):
@@ -247,5 +251,6 @@ def test_two_processes_wait_for_one_stage(finished, tmp_path):
 
 
 def test_a_stage_is_given_the_text_of_a_run_whatever_characters_it_has():
-    text = "data.Folder.path = 'a 100% \\\\ path'\ndata.Folder.channels = %CHANNELS\ndata.Other.path = 'c'\n"
+    text = "data.Folder.path = 'a 100% \\\\ path'\ndata.Folder.channels = %CHANNELS\n"
+    text += "data.Other.path = 'c'\n"
     assert stages._arguments("data.Folder", text) == ["data.Folder.path = 'a 100% \\\\ path'"]

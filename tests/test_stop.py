@@ -1,4 +1,4 @@
-"""How runs end that are stopped, or that fail: exit code, one line, the record, and what is saved."""
+"""How stopped and failed runs end: exit code, one line, status.json, and what is saved."""
 
 import json
 import os
@@ -23,9 +23,12 @@ from pymim.run import main
 from pymim.train import Trainer
 from tests.launch import BARE
 
-SMALL = ["DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=6", "Transformer.dim=16", "Transformer.depth=1",
-         "Transformer.heads=2", "train.Trainer.log_every=1", "train.Trainer.save_every=4",
-         "DATA=@data.Digits", "data.Digits.length=24", "WORKERS=0"]  # fmt: skip
+SMALL = [
+    *("DIM=16", "DEPTH=1", "HEADS=2", "BATCH=8", "STEPS=6"),
+    *("Transformer.dim=16", "Transformer.depth=1", "Transformer.heads=2"),
+    *("train.Trainer.log_every=1", "train.Trainer.save_every=4"),
+    *("DATA=@data.Digits", "data.Digits.length=24", "WORKERS=0"),
+]
 
 
 def command(folder, *more):
@@ -43,7 +46,7 @@ def weights(folder, step):
 
 
 def at(step, does, kept=None):
-    """A method of a trainer, or of its parts, that does something in its call number `step`, from 0."""
+    """Make a method of a trainer or its parts that calls `does` in its call `step`, from 0."""
     calls = []
 
     def changed(self, *arguments):
@@ -73,12 +76,12 @@ def whole(tmp_path_factory):
 
 def ended(folder, capsys, code, words, steps):
     """What an ended run left: the line, the record and the checkpoints."""
-    told = [
+    printed = [
         line
         for line in capsys.readouterr().err.splitlines()
         if line.startswith(("pymim:", "Trace"))
     ]
-    assert len(told) == 1 and words in told[0]
+    assert len(printed) == 1 and words in printed[0]
     status = json.loads((folder / "status.json").read_text())
     assert status["exit_code"] == code and words in status["reason"]
     assert saved(folder) == steps
@@ -230,8 +233,8 @@ def test_a_signal_stops_a_run_whose_storage_hangs(tmp_path, monkeypatch, capsys,
     began = time.monotonic()
     assert main(command(tmp_path / "run", "STEPS=1000", f"WORKERS={count}")) == 75
     assert time.monotonic() - began < 15
-    told = capsys.readouterr().err
-    assert "stopped by SIGTERM" in told and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert "stopped by SIGTERM" in printed and "Traceback" not in printed
 
 
 def stop_workers():
@@ -246,14 +249,14 @@ def stop_workers():
 def test_a_killed_worker_is_one_line_and_what_is_done_is_saved(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Trainer, "learn", at(1, kill_workers, Trainer.learn))
     assert main(command(tmp_path / "run", "STEPS=9", "WORKERS=2")) == 4
-    told = [
+    printed = [
         line
         for line in capsys.readouterr().err.splitlines()
         if line.startswith(("pymim:", "Trace"))
     ]
     (step,) = saved(tmp_path / "run")
-    assert len(told) == 1 and "was killed before the batch of step" in told[0]
-    assert f"(after step {step}, which is saved; --resume auto goes on)" in told[0]
+    assert len(printed) == 1 and "was killed before the batch of step" in printed[0]
+    assert f"(after step {step}, which is saved; --resume auto goes on)" in printed[0]
 
 
 def kill_workers():
@@ -274,6 +277,6 @@ def test_a_signal_while_a_run_starts_is_one_line(tmp_path, after, number, code):
     )
     time.sleep(after)
     run.send_signal(number)
-    told = run.communicate(timeout=60)[1]
-    assert run.returncode == code and "Traceback" not in told
-    assert told.count("pymim: ") == 1
+    printed = run.communicate(timeout=60)[1]
+    assert run.returncode == code and "Traceback" not in printed
+    assert printed.count("pymim: ") == 1

@@ -57,7 +57,7 @@ def make_method(encoder, sources=(0, 1, 2, 3, 4), target=None, together=True, **
 
 
 def plainly(encoder, views):
-    """SwAV's way: crops of one size side by side through the trunk, and all of them, in order, through the head."""
+    """Encode as SwAV: crops of one size as one batch in the trunk, all as one batch in the head."""
     inner, head, pooled = encoder.trunk, encoder.head, {}
     for side in (16, 8):
         numbers = [n for n, view in enumerate(views) if view.shape[-1] == side]
@@ -103,7 +103,7 @@ class Looks(nn.Module):
 
 @pytest.mark.parametrize(("together", "updates", "share"), [(True, 2, 0.526), (False, 8, 0.823)])
 def test_the_share_of_small_crops_in_running_statistics(together, updates, share):
-    """Two large crops of zeros and six small ones of ones: the running mean says how much the small ones count."""
+    """Large crops are 0 and small ones 1, so the running mean is the share of the small ones."""
     encoder = Means()
     views = [torch.zeros(2, 3, 16, 16)] * 2 + [torch.ones(2, 3, 8, 8)] * 6
     method = make_method(encoder, tuple(range(8)), Looks, together)

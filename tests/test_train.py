@@ -1,10 +1,9 @@
-"""The loop without a command line: hooks, what a run offers to them, and losses that come and go."""
+"""The loop without a command line: hooks, what a run offers them, and losses of some steps."""
 
 import functools
 
 import pytest
 import torch
-from torch import nn
 
 from pymim import data, encoders, losses, masks, predictors, targets, views
 from pymim.contracts import Hooks, Run
@@ -12,16 +11,13 @@ from pymim.errors import ConfigError
 from pymim.io import Folder
 from pymim.io.export import export
 from pymim.io.metrics import read
-from pymim.loop.wrap import synchronise_norms
 from pymim.method import Method
 from pymim.objective import Objective
 from pymim.optim import SGD
-from pymim.probes import FineTune
 from pymim.schedule import Constant
 from pymim.train import Trainer
 from tests.launch import one_of_two
 from tests.targets.runs import pictures
-from tests.targets.runs import trainer as clustering
 
 TINY = functools.partial(predictors.Transformer, dim=8, depth=1, heads=2)
 
@@ -145,11 +141,11 @@ def test_losses_come_and_go(tmp_path, capsys):
 def test_parameters_that_no_loss_reaches_are_said_once_by_name(tmp_path, capsys):
     run = trainer([pixels(tap=1)], vit(taps=(1,)), micro=8)
     run.run(Folder(tmp_path))
-    told = [line for line in capsys.readouterr().err.splitlines() if "no loss reaches" in line]
-    assert len(told) == 1 and told[0].endswith(
+    printed = [line for line in capsys.readouterr().err.splitlines() if "no loss reaches" in line]
+    assert len(printed) == 1 and printed[0].endswith(
         "encoder.norm.weight, encoder.norm.bias: they stay as they are"
     )
-    assert "encoder.blocks.1.norm1.weight" in told[0] and "encoder.blocks.0" not in told[0]
+    assert "encoder.blocks.1.norm1.weight" in printed[0] and "encoder.blocks.0" not in printed[0]
 
 
 def tapped(rank, folder):
@@ -218,107 +214,3 @@ def test_the_start_is_not_applied_again(tmp_path):
         ConfigError, match=r"start: expected a safetensors file, .* where there is none"
     ):
         trainer(start=tmp_path / "start").check()
-
-
-def fine_tunes(run, folder, step):
-    """A look that trains a copy of the encoder, as the fine-tuning probe does."""
-    images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(step))
-    before = [parameter.clone() for parameter in run.encoder.parameters()]
-    model = FineTune(4, steps=2, rate=0.1)._train(run.encoder, images, torch.arange(8) % 2)
-    moved = [
-        not torch.equal(*both) for both in zip(before, model.encoder.parameters(), strict=True)
-    ]
-    assert sum(moved) > 0.7 * len(moved), (
-        "the copy's own blocks learn (the mask token has no gradient)"
-    )
-
-
-@pytest.fixture
-def compiled(monkeypatch):
-    """Compilation without machine code, which takes long to make: what is traced is run as it is."""
-    monkeypatch.setattr(
-        Method, "compile", lambda method: nn.Module.compile(method, backend="eager")
-    )
-
-
-WRAPS = {
-    "none": {},
-    "micro": {"micro": 4},
-    "recompute": {"recompute": True},
-    "average": {"average": 0.9, "recompute": True},
-    "compile": {"compile": True},
-}
-
-
-def all_tensors(run):
-    """Weights, buffers and what the optimiser remembers of each."""
-    found = dict(run.state.state_dict())
-    for name, parameter in run.state.named_parameters():
-        found |= {f"{name}, {key}": value for key, value in run.stepper.state[parameter].items()}
-    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
-
-
-def assert_looks_change_nothing(make, folder):
-    plain, looked = make(), make(evaluate=fine_tunes, evaluate_every=4)
-    for name, run in (("plain", plain), ("looked", looked)):
-        torch._dynamo.reset()  # it forgets what it has traced of others of the class, of which it takes few
-        began = [parameter.clone() for parameter in run.method.encoder.parameters()]
-        run.run(Folder(folder / name))
-        moved = [
-            not torch.equal(*both)
-            for both in zip(began, run.method.encoder.parameters(), strict=True)
-        ]
-        assert sum(moved) > len(moved) / 2
-        assert not [
-            name for name, parameter in run.method.named_parameters() if parameter.grad is not None
-        ]
-    first, second = all_tensors(plain), all_tensors(looked)
-    assert first.keys() == second.keys()
-    assert not [name for name in first if not torch.equal(first[name], second[name])]
-
-
-@pytest.mark.parametrize("wrap", WRAPS)
-def test_weights_are_the_same_with_looks_and_without(wrap, compiled, tmp_path):
-    assert_looks_change_nothing(functools.partial(trainer, steps=12, **WRAPS[wrap]), tmp_path)
-
-
-def synchronised(**options):
-    """Of an encoder whose batch norms are made those of all processes, as on GPUs; alone they run on CPUs."""
-    run = clustering(steps=12, **options)
-    synchronise_norms(run.method)
-    assert any(isinstance(part, nn.SyncBatchNorm) for part in run.method.encoder.modules())
-    return run
-
-
-@pytest.mark.parametrize("options", [{}, {"micro": 4}], ids=str)
-def test_weights_and_running_statistics_are_the_same_with_norms_of_all_processes(options, tmp_path):
-    assert_looks_change_nothing(functools.partial(synchronised, **options), tmp_path)
-
-
-class Back(torch.autograd.Function):
-    """The same; backwards it makes a product of float32, whose type is what it is made in."""
-
-    @staticmethod
-    def forward(ctx, values, made):
-        ctx.made = made
-        return values.clone()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        ctx.made.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
-        return gradient, None
-
-
-class GoesBack(losses.MSE):
-    def __init__(self):
-        self.made = []
-
-    def __call__(self, prediction, target):
-        return Back.apply(super().__call__(prediction, target), self.made)
-
-
-def test_what_is_made_in_float32_goes_back_in_float32(tmp_path):
-    loss = GoesBack()
-    run = trainer([Objective(targets.Pixels, TINY, loss)], precision="bf16", steps=1)
-    run.run(Folder(tmp_path))
-    assert loss.made == [torch.float32]

@@ -1,4 +1,4 @@
-"""Processes share rows and their gradients, and end together: none leaves a thread that could abort it."""
+"""Processes share rows and gradients, and end without a thread that could abort them."""
 
 import json
 from pathlib import Path

@@ -11,7 +11,7 @@ from pymim.config.differ import bindings, changed
 from pymim.config.files import find
 from pymim.config.graph import graph
 from pymim.config.line import flags
-from pymim.config.messages import told
+from pymim.config.messages import own_text
 from pymim.config.parse import add, build, load, operative, parts, value
 from pymim.config.reads import reads
 from pymim.config.trust import trust_flag, trusting
@@ -32,13 +32,13 @@ __all__ = [
     "graph",
     "load",
     "operative",
+    "own_text",
     "parts",
     "paths",
     "reads",
     "repeated",
     "shipped",
     "sources",
-    "told",
     "trust_flag",
     "trusting",
     "value",

@@ -80,9 +80,9 @@ def _taken(key: tuple[str, str, str], read: Reads) -> str:
         if use.selector == selector and argument in bound
     ]
     if not values:
-        return f"{name}, which reads it in a file, is given by whatever calls {shown(selector)}; remove it"
+        return f"a file binds {name} to it, but the caller of {shown(selector)} sets it; remove it"
     own = place_of(values[0].scope, selector, argument)
-    return f"{name}, which a file binds to it, is {values[0].value!r} here; set {own}"
+    return f"a file binds {name} to it, but it is {values[0].value!r} here; set {own}"
 
 
 def _holds(binding: Binding, selector: str) -> bool:

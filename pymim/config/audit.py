@@ -8,7 +8,7 @@ from typing import Any
 from gin import config as gin_config
 
 from pymim.config.brackets import complaint
-from pymim.config.fits import fits, said
+from pymim.config.fits import fits, in_words
 from pymim.config.hints import hint
 from pymim.config.messages import nearest
 from pymim.config.names import shown
@@ -91,7 +91,7 @@ def _wrong(value: Any, expected: Any) -> str | None:
         return None
     whole = isinstance(value, float) and value.is_integer() and fits(int(value), expected)
     remedy = f"write {value:.0f}" if whole else "check the value (strings need quotes in gin files)"
-    return f"expected {said(expected)}, got {value!r}; {remedy}"
+    return f"expected {in_words(expected)}, got {value!r}; {remedy}"
 
 
 def _is_reference(value: Any) -> bool:

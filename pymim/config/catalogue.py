@@ -1,8 +1,8 @@
 """The shipped gin files, grouped: what `--list` prints and gin/README.md shows.
 
-The comment that opens a file is the only source. A method's first line is `# Family: NAME`; then comes
-one line that says what the method does, with its citation. `pymim.run --gin FILE: 3 minutes on two cores
-...` in that comment says how long its own short run takes.
+The comment that opens a file is the only source. A method's first line is `# Family: NAME`; then
+comes one line that says what the method does, with its citation. `pymim.run --gin FILE: 3 minutes
+on two cores ...` in that comment says how long its own short run takes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pymim.config.files import folders
 
 # In this order, each with what a run of minutes shows of it: README.md has the figures.
 FAMILIES = {
-    "masked images": "linear probe and fine-tuning gain over the untrained encoder; by k-NN raw pixels are better",
-    "masked clips": "probes of motion stay near the untrained encoder's: such a run shows that it works, no more",
+    "masked images": "linear probe and fine-tuning gain over the untrained encoder; "
+    "by k-NN raw pixels are better",
+    "masked clips": "probes of motion stay near the untrained encoder's: "
+    "such a run shows that it works, no more",
     "masked features": "probes gain a little over the untrained encoder",
     "clustering": "probes gain over the untrained encoder; clusters agree little with classes yet",
     "self-distillation": "all probes gain over the untrained encoder",
@@ -36,7 +38,10 @@ _TIME = re.compile(r"pymim\.run --gin \S+: ([\d.]+ min(?:utes?)?(?: \d+ s)?)")
 
 
 class Shipped(NamedTuple):
-    """One shipped file: its name for `--gin`, its group, what it is, and its minutes on two cores ("": unknown)."""
+    """Hold one shipped file: its name for `--gin`, its group, what it is, and its minutes.
+
+    The minutes are those on two cores; "" if unknown.
+    """
 
     name: str
     group: str

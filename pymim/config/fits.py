@@ -62,7 +62,7 @@ def _holds(value: Any, origin: Any, inner: tuple[Any, ...], is_open: Callable[[A
     return all(fits(each, inner[0] if inner else Any, is_open) for each in value)
 
 
-def said(annotation: Any) -> str:
+def in_words(annotation: Any) -> str:
     """Write an annotation as messages do: "int", "float or a component"."""
     names = [_name(bare(way)) for way in options(bare(annotation))]
     return " or ".join(dict.fromkeys(names))
@@ -81,5 +81,5 @@ def _name(annotation: Any) -> str:
     if origin is tuple and inner and inner[-1] is not ...:
         return f"a tuple of {len(inner)}"
     if isinstance(origin, type) and issubclass(origin, collections.abc.Iterable) and inner:
-        return f"a tuple of {said(inner[0])}"
+        return f"a tuple of {in_words(inner[0])}"
     return "a component"

@@ -50,7 +50,8 @@ def quoted(binding: str) -> str:
         )
     if not re.fullmatch(r"(\w+/)*[A-Za-z_]\w*(\.\w+)*", name):
         raise ConfigError(
-            f"-b {binding!r}: expected NAME=VALUE, got {name!r} for a name; write NAME or component.argument"
+            f"-b {binding!r}: expected NAME=VALUE, got {name!r} as the name; "
+            "write NAME or component.argument"
         )
     if not value:
         raise ConfigError(

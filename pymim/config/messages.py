@@ -44,7 +44,8 @@ def unset(error: Exception) -> str | None:
     )
     if match is None:
         return None
-    return f"{match[1]}.{match[2]} is not set; set it in a gin file or with -b '{match[1]}.{match[2]} = ...'"
+    name = f"{match[1]}.{match[2]}"
+    return f"{name} is not set; set it in a gin file or with -b '{name} = ...'"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -54,7 +55,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_letters[close[0]]}?" if close else ""
 
 
-def told(error: BaseException) -> str:
+def own_text(error: BaseException) -> str:
     """Give an error's own text, without the call trace that gin appends."""
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     return str(text).partition("\n  In call to configurable")[0]
@@ -62,7 +63,7 @@ def told(error: BaseException) -> str:
 
 def one_line(error: BaseException) -> str:
     """Give an error's own text in one line."""
-    return " ".join(told(error).split())
+    return " ".join(own_text(error).split())
 
 
 def _arguments(selector: str) -> list[str]:

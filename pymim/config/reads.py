@@ -74,7 +74,8 @@ def _visit(use: Use, found: Reads) -> None:
 
 def _remedy(reference: Any, scope: str) -> str:
     what = "what a macro holds" if reference.evaluate else "a constructor"
-    return f"{what} does not inherit the scope; write @{scope}/{written(reference, reference.evaluate)[1:]}"
+    remedy = f"write @{scope}/{written(reference, reference.evaluate)[1:]}"
+    return f"{what} does not inherit the scope; {remedy}"
 
 
 def bound(use: Use) -> dict[str, Bound]:

@@ -80,7 +80,8 @@ def _without_effect(binding: Binding, read: Reads, written: Sequence[Binding]) -
     if binding.scope in winners:
         return None
     own = sorted(place_of(scope, binding.selector, binding.argument) for scope in winners)
-    return f"{binding.name}: every {shown(binding.selector)} in use has its own; set {' or '.join(own)}"
+    kind = shown(binding.selector)
+    return f"{binding.name}: every {kind} in use has a value of its own; set {' or '.join(own)}"
 
 
 def _covers(scope: str, inner: str) -> bool:

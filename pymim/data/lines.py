@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymim.data import opening
 from pymim.data.about import describe, untested
 from pymim.data.source import Source
 
@@ -17,15 +16,15 @@ def trains_on(source: Source, items: str = "pictures") -> str:
 def evaluates_on(source: Source, evaluation: Any, items: str = "pictures") -> str:
     """Describe the data that a run evaluates on. Raises: DataError if they cannot be read.
 
-    source: the training data. evaluation: the run's evaluation, with the `source`, `channels` and
-        `clip` that `data.open` takes; any other object is only named.
+    source: the training data. evaluation: the run's evaluation, whose `opener` opens its data; an
+        object without one is only named.
     """
     if evaluation is None:
         return "evaluates on nothing: no train.Trainer.evaluate is set"
-    given = getattr(evaluation, "source", None)
-    if given is None:
+    opener = getattr(evaluation, "opener", None)
+    if opener is None:
         return f"evaluates by {type(evaluation).__name__}"
-    test = opening.open(given, "test", evaluation.channels, evaluation.clip)
+    test = opener.show()
     return (
         f"evaluates on {describe(test, items)}"
         if test

@@ -1,6 +1,7 @@
-"""pymim docs [DIR]: the reference of every argument that a gin file can bind, and the list of shipped gin files.
+"""pymim docs [DIR]: write the reference of every argument that a gin file can bind.
 
-In a checkout it writes docs/reference/ and gin/README.md. With DIR it writes the reference there.
+In a checkout it writes docs/reference/ and gin/README.md, the list of shipped gin files. With DIR
+it writes the reference there.
 """
 
 from __future__ import annotations

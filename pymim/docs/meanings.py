@@ -16,7 +16,7 @@ _HEAD = "Args:"
 
 
 def split(doc: str, arguments: Collection[str]) -> tuple[str, dict[str, str]]:
-    """Take a docstring apart into its text, and the meaning of each of `arguments` that it describes."""
+    """Split a docstring into its text and the meanings of those `arguments` that it describes."""
     text: list[str] = []
     entries: list[str] = []
     for paragraph in re.split(r"\n\s*\n", doc):
@@ -46,7 +46,10 @@ def _paragraph(lines: list[str], arguments: Collection[str]) -> tuple[list[str],
 
 
 def _goes_on(line: str, entry: str) -> bool:
-    """Say whether a line belongs to the entry before it: it is indented, or begins within a sentence."""
+    """Say whether a line continues the entry before it.
+
+    It does if it is indented, or if the entry has no full stop at its end.
+    """
     return line[:1].isspace() or not entry.endswith(".")
 
 

@@ -56,7 +56,7 @@ def save(
         failure = _write(
             final, _tensors(module, optimizer), {"step": step, **meta, "kept_elsewhere": sums}
         )
-    if failure := _told_by_the_leader(failure):
+    if failure := _of_the_leader(failure):
         raise Unwritable(f"checkpoint: {final}: could not be written ({failure}")
     if is_leader():
         aside.move_numbered(folder.parent, step)
@@ -81,7 +81,7 @@ def _write(final: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> str
         publish(beside, final)
     except OSError as error:
         why = reason(final, len(data), error)
-        return f"{why}); those before it are whole: make room, then --resume auto goes on from the last"
+        return f"{why}); earlier checkpoints are complete: make room, then --resume auto"
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return ""
@@ -95,12 +95,12 @@ def _write_files(folder: Path, data: bytes, meta: dict[str, Any]) -> None:
     write_synced(folder / seal.META, seal.text({**meta, "files": files}).encode())
 
 
-def _told_by_the_leader(word: str) -> str:
+def _of_the_leader(text: str) -> str:
     """Broadcast rank 0's error, so that a failed write stops every rank."""
-    words = [word]
+    texts = [text]
     if torch.distributed.is_initialized():
-        torch.distributed.broadcast_object_list(words)
-    return words[0]
+        torch.distributed.broadcast_object_list(texts)
+    return texts[0]
 
 
 def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -274,12 +274,13 @@ def _check_same(path: Path, tensors: dict[str, Tensor], saved: dict[str, Tensor]
         if shapes.get(name) != tuple(tensor.shape):
             raise ConfigError(
                 f"resume: {path}: expected {_known(name)} of shape {list(tensor.shape)}, got "
-                f"{list(shapes[name]) if name in shapes else 'nothing'}; it was saved by another configuration"
+                f"{list(shapes[name]) if name in shapes else 'nothing'}; "
+                "it was saved by another configuration"
             )
     if extra := sorted(set(shapes) - set(tensors)):
         raise ConfigError(
-            f"resume: {path}: expected what this configuration has, got {_known(extra[0])} besides; "
-            "it was saved by another configuration"
+            f"resume: {path}: expected only the tensors of this configuration, got also "
+            f"{_known(extra[0])}; it was saved by another configuration"
         )
 
 

@@ -23,7 +23,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.writing")
-    with said(path, len(data)):
+    with writing(path, len(data)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write_synced(beside, data)
@@ -67,7 +67,7 @@ def publish(beside: Path, final: Path) -> None:
 
 
 @contextlib.contextmanager
-def said(path: Path, wanted: int) -> Iterator[None]:
+def writing(path: Path, wanted: int) -> Iterator[None]:
     """Turn an OSError while `path` is written into Unwritable, with the file's name and sizes."""
     try:
         yield

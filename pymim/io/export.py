@@ -21,15 +21,9 @@ from torch import Tensor
 from pymim.contracts import Encoder
 from pymim.errors import ConfigError
 from pymim.io.disk import write_whole
-from pymim.io.libraries import (
-    Refused,
-    Shown,
-    built_for,
-    for_transformers,
-    preprocessor,
-    timm_config,
-    transformers_config,
-)
+from pymim.io.libraries import Refused, Shown, built_for
+from pymim.io.to_timm import timm_config
+from pymim.io.to_transformers import for_transformers, preprocessor, transformers_config
 
 LOADS = "loads it"
 

@@ -57,8 +57,8 @@ class Folder:
             (self / ".probe").unlink()
         except OSError as error:
             raise ConfigError(
-                f"workdir: {self.path}: expected a folder that can be written, got: {error.strerror}; "
-                "choose another --workdir"
+                f"workdir: {self.path}: expected a folder that can be written, got: "
+                f"{error.strerror}; choose another --workdir"
             ) from error
 
     def write(self, name: str, text: str) -> None:

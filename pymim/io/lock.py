@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pymim.errors import ConfigError
-from pymim.io.disk import said
+from pymim.io.disk import writing
 from pymim.io.folder import Folder
 
 NAME = ".lock"
@@ -41,7 +41,7 @@ class Lock:
     def __enter__(self) -> Lock:
         self._made = not self.folder.exists()
         Folder(self.folder).create()
-        with said(self.path, 0):
+        with writing(self.path, 0):
             self._handle = self._open()
         return self
 
@@ -95,8 +95,8 @@ class Lock:
         except (ValueError, KeyError, TypeError):  # the holder has not written its name yet
             holder = "another process"
         return ConfigError(
-            f"workdir: {self.folder}: expected a folder that nobody trains in, got one that has {holder}; wait "
-            "until it ends, or choose another --workdir"
+            f"workdir: {self.folder}: expected a folder that no process trains in, got one used by "
+            f"{holder}; wait until it ends, or choose another --workdir"
         )
 
 

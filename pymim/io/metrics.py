@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pymim.errors import ConfigError, Unwritable
-from pymim.io.disk import said, write_whole
+from pymim.io.disk import write_whole, writing
 
 
 class Metrics:
@@ -40,9 +40,10 @@ class Metrics:
         mine = os.fstat(self._file.fileno())
         if mine.st_nlink == 0 or not self.path.exists():
             raise Unwritable(
-                f"{self.path}: is gone; was the run's folder deleted or renamed while the run went on?"
+                f"{self.path}: is gone; "
+                "was the run's folder deleted or renamed while the run went on?"
             )
-        with said(self.path, len(row)):
+        with writing(self.path, len(row)):
             try:
                 written = 0
                 while written < len(row):

@@ -31,7 +31,8 @@ def described(part: Any) -> str:
     settings = {
         name: value for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_"
     }
-    return f"{type(part).__name__}({', '.join(f'{name}={described(value)}' for name, value in settings.items())})"
+    written = ", ".join(f"{name}={described(value)}" for name, value in settings.items())
+    return f"{type(part).__name__}({written})"
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
@@ -67,7 +68,7 @@ def difference(then: Protocol, now: Protocol) -> str:
             if inner := difference(old, new):
                 return f"{name}: {inner}"
         elif old != new:
-            return f"{name} {_told(old)} then, {_told(new)} now"
+            return f"{name} {_written(old)} then, {_written(new)} now"
     return ""
 
 
@@ -75,5 +76,5 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous().reshape(-1)
 
 
-def _told(value: Any) -> str:
+def _written(value: Any) -> str:
     return "none" if value is None else str(value)

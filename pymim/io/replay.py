@@ -42,8 +42,8 @@ def keep_and_raise(
     except Unwritable as error:
         kept = f"the batch is lost: {error}"
     raise Diverged(
-        f"{what} at step {step}; {kept}; "
-        "lower the learning rate, clip the gradient (train.Trainer.clip = 1.0) or try precision = 'float32'"
+        f"{what} at step {step}; {kept}; lower the learning rate, clip the gradient "
+        "(train.Trainer.clip = 1.0), or try train.Trainer.precision = 'float32'"
     )
 
 

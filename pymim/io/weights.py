@@ -60,8 +60,9 @@ def load(encoder: nn.Module, path: Path, whole: bool = False) -> Fit:
     fit = match(encoder, path)
     if whole and (fit.missing or fit.misshapen):
         raise ConfigError(
-            f"export: {path}: expected all tensors of the encoder, got none or others of "
-            f"{_listed([*fit.missing, *fit.misshapen])}; take the configuration that it was trained with"
+            f"export: {path}: expected every tensor of the encoder, got none or another shape for "
+            f"{_listed([*fit.missing, *fit.misshapen])}; use the configuration that the run was "
+            "trained with"
         )
     own = encoder.state_dict()
     with safe_open(fit.file, "pt") as opened, torch.no_grad():
@@ -102,13 +103,15 @@ def match(encoder: nn.Module, path: Path) -> Fit:
     fit.left_over.extend(names.values())
     if not fit.loaded and fit.misshapen:
         raise ConfigError(
-            f"start: {path}: expected tensors of the encoder's shapes, got others: {_listed(fit.misshapen[:3])}; "
-            "give the encoder the sizes (DIM, PATCH, IMAGE, CHANNELS) that it was trained with"
+            f"start: {path}: expected tensors of the encoder's shapes, got "
+            f"{_listed(fit.misshapen[:3])}; give the encoder the sizes (DIM, PATCH, IMAGE, "
+            "CHANNELS) that the file was trained with"
         )
     if not fit.loaded:
         raise ConfigError(
             f"start: {path}: expected an encoder's tensors, such as {_listed(list(own)[:3])}, got "
-            f"{_listed([_bare(name) for name in theirs][:3])}: none fits by name and shape; name another file"
+            f"{_listed([_bare(name) for name in theirs][:3])}: none fits by name and shape; "
+            "name another file"
         )
     return fit
 
@@ -122,8 +125,8 @@ def _file(path: Path) -> Path:
     if checkpoint.begun(path / "checkpoints"):
         return checkpoint.newest(path) / checkpoint.TENSORS
     raise ConfigError(
-        f"start: expected a safetensors file, an exported encoder or a run's folder, got {path}, where there is "
-        "none; set train.Trainer.start to one"
+        f"start: expected a safetensors file, an exported encoder or a run's folder, got {path}, "
+        "which is none of these; set train.Trainer.start to one"
     )
 
 

@@ -20,7 +20,7 @@ def average_of(method: Method, average: float | str | None) -> Average | None:
         return Average(method.encoder)
     if (found := followed(method.children(), method.encoder)) is None:
         raise ConfigError(
-            "Trainer: average: expected a method with a momentum copy of its encoder (encoders.Momentum), got one "
-            "without; give a momentum, such as 0.999, or None"
+            "Trainer: average: expected a method with a momentum copy of its encoder "
+            "(encoders.Momentum), got one without; set a momentum, such as 0.999, or None"
         )
     return found

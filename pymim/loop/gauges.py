@@ -30,7 +30,7 @@ class Gauges:
     K for K clusters.
 
     Args:
-        tokens: number of tokens, drawn from all, that a rank is computed from.
+        tokens: number of tokens, picked at random, that a rank is computed from.
         near: a loss within this relative distance of chance counts as chance.
         patience: number of reports in a row before a warning.
     """
@@ -49,7 +49,7 @@ class Gauges:
 
         share: the piece's part of the pictures this process has in the step.
         """
-        self._seen.draw("features/rank", output.features.tokens)
+        self._seen.pick("features/rank", output.features.tokens)
         for objective in (o for o in method.objectives if o.name in output.pairs):
             pairs = output.pairs[objective.name]
             prediction = torch.cat([pair.prediction for pair in pairs], 1)
@@ -59,7 +59,7 @@ class Gauges:
                     for name, gauge in part.gauges(prediction, target).items():
                         self._seen.add(f"{objective.name}/{name}", gauge, share)
             if pairs[0].target.requires_grad:
-                self._seen.draw(f"{objective.name}/target_rank", target)
+                self._seen.pick(f"{objective.name}/target_rank", target)
 
     @torch.no_grad()
     def values(self, method: Method, world: World, losses: dict[str, float]) -> dict[str, float]:
@@ -69,7 +69,7 @@ class Gauges:
         """
         seen, self._seen = self._seen, Seen(self.tokens)
         found = {}
-        for name in seen.drawn:
+        for name in seen.picked:
             rows = seen.sample(name, world)
             found[name] = float(effective_rank(rows))
             if name.endswith("/target_rank"):
@@ -84,21 +84,22 @@ class Gauges:
     def complaints(self, values: dict[str, float]) -> list[str]:
         """Return warnings, each once, for conditions that lasted `patience` reports."""
         wrong = {
-            name: "all features are equal"
+            name: "all tokens are equal"
             for name, v in values.items()
             if name.endswith("rank") and v < 1.5
         }
         wrong |= {
-            name: "it is a constant"
+            name: "the target is a constant"
             for name, v in values.items()
             if name.endswith("_std") and v < 0.01
         }
         for name, value in values.items():
             if name.endswith("/of_chance") and abs(value - 1) < self.near:
-                wrong[name] = "the loss is that of knowing nothing"
+                wrong[name] = "the loss is that of a uniform guess"
         self._sitting = {name: self._sitting.get(name, 0) + 1 for name in wrong}
         return [
-            f"collapse? {name} has been at {values[name]:.3f} for {self.patience} reports: {wrong[name]}"
+            f"collapse? {name} is {values[name]:.3f}, for {self.patience} reports in a row: "
+            f"{wrong[name]}"
             for name, count in self._sitting.items()
             if count == self.patience
         ]

@@ -41,7 +41,7 @@ class Keeper:
         checkpoint.save(self.folder, step, trainer.state, trainer.stepper, meta, trainer.keep)
         self.last = step
 
-    def told(self, step: int) -> str:
+    def where(self, step: int) -> str:
         """Say how far a run has come after `step` steps, and where a resumed run continues."""
         if self.last is None:
             return "before a step was saved: the same command begins again"
@@ -61,11 +61,11 @@ class Keeper:
             yield
         except signals.Asked as asked:
             self._rescue(step, mark, asked.together)
-            raise asked.error(self.told(step)) from None
+            raise asked.error(self.where(step)) from None
         except DataError as error:
             self._rescue(step, mark)
             raise (
-                error if self.last is None else DataError(f"{error} ({self.told(step)})")
+                error if self.last is None else DataError(f"{error} ({self.where(step)})")
             ) from error
 
     @contextlib.contextmanager
@@ -79,9 +79,9 @@ class Keeper:
             with explained():
                 yield
         except signals.Asked as asked:
-            raise asked.error(self.told(self.trainer.step)) from asked
+            raise asked.error(self.where(self.trainer.step)) from asked
         except Lost as lost:
-            raise Lost(f"{lost} ({self.told(self.trainer.step)})") from lost
+            raise Lost(f"{lost} ({self.where(self.trainer.step)})") from lost
 
     def _rescue(self, step: int, mark: Mark, together: bool = False) -> None:
         if step and step != self.last and (together or self.trainer.world.size == 1):

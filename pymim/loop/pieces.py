@@ -33,7 +33,7 @@ def over_batch(method: Method) -> list[str]:
     return list(found)
 
 
-def told(trainer: Trainer) -> str | None:
+def changes(trainer: Trainer) -> str | None:
     """Say what the run's micro-batches change; None if nothing, or if a batch is one piece."""
     share, size = trainer.batch // trainer.world.size, trainer.world.size
     clauses = over_batch(trainer.method)
@@ -48,7 +48,10 @@ def told(trainer: Trainer) -> str | None:
         clause.format(f"{n} {trainer.encoder.items}")
         for clause, n in zip(clauses, counts, strict=True)
     ]
-    return f"micro-batches of {trainer.micro}: {', '.join(words)}; of the whole batch with train.Trainer.micro = None"
+    return (
+        f"micro-batches of {trainer.micro}: {', '.join(words)}; "
+        "set train.Trainer.micro = None to use the whole batch"
+    )
 
 
 def advice(trainer: Trainer) -> str:

@@ -99,7 +99,8 @@ class Progress:
             broken=done.broken,
             memory_mib=_memory_mib(),
         )
-        text = f"loss {means['loss']:.4f}  lr {rate:.2e}  {speed:.0f} {self.items}/s  data wait {waiting:.0%}"
+        text = f"loss {means['loss']:.4f}  lr {rate:.2e}  {speed:.0f} {self.items}/s"
+        text += f"  data wait {waiting:.0%}"
         text += "".join(
             f"  {name} {gauges[name]:.3g}" for name in gauges if name.endswith(("/rank", "/used"))
         )

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Seen:
-    """Keep sums by name, and at most `rows` tokens by name, drawn from all tokens seen."""
+    """Keep sums by name, and at most `rows` tokens by name, picked at random."""
 
     def __init__(self, rows: int):
         self.rows = rows
-        # For each piece: keys in [0, 1), and the tokens drawn.
-        self.drawn: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        # For each piece: keys in [0, 1), and the picked tokens.
+        self.picked: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self._tallies: dict[str, Tally] = {}
 
     def add(self, name: str, gauge: Tensor | Tally, share: float) -> None:
@@ -31,9 +31,9 @@ class Seen:
         sums = more.sums if name not in self._tallies else self._tallies[name].sums + more.sums
         self._tallies[name] = more._replace(sums=sums)
 
-    def draw(self, name: str, tokens: Float[Tensor, "*n D"]) -> None:
-        """Draw tokens of a piece at random: a fixed stride could hit one cell of every picture."""
-        flat, pieces = tokens.detach().flatten(0, -2), self.drawn.setdefault(name, [])
+    def pick(self, name: str, tokens: Float[Tensor, "*n D"]) -> None:
+        """Pick tokens of a piece at random: a fixed stride could hit one cell of every picture."""
+        flat, pieces = tokens.detach().flatten(0, -2), self.picked.setdefault(name, [])
         generator = torch.Generator().manual_seed(len(pieces))
         order = torch.randperm(len(flat), generator=generator)[: self.rows].to(flat.device)
         keys = torch.arange(len(order), dtype=torch.float64, device=flat.device) / max(1, len(flat))
@@ -41,7 +41,7 @@ class Seen:
 
     def sample(self, name: str, world: World) -> Float[Tensor, "n D"]:
         """Return the tokens with the smallest keys: each piece and process gives its share."""
-        keys, tokens = (torch.cat(parts) for parts in zip(*self.drawn[name], strict=True))
+        keys, tokens = (torch.cat(parts) for parts in zip(*self.picked[name], strict=True))
         chosen = keys.argsort(stable=True)[: math.ceil(self.rows / world.size)]
         return world.rows(tokens[chosen])
 

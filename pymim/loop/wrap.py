@@ -119,12 +119,13 @@ def check_recompute(method: nn.Module, compiled: bool) -> None:
     if not blocks:
         kind = type(getattr(method, "encoder", method)).__name__
         raise ConfigError(
-            f"Trainer: recompute: expected False, as {kind} has no blocks to recompute, got True; leave it out"
+            f"Trainer: recompute: expected False, as {kind} has no blocks to recompute, got True; "
+            "leave it out"
         )
     if compiled and any(map(is_normed, blocks)):  # torch cannot compile a second pass that differs
         raise ConfigError(
-            "Trainer: compile: expected False, as batch norms in recomputed blocks must not count twice, got True; "
-            "set one of compile and recompute"
+            "Trainer: compile: expected False with recompute, as batch norms in recomputed blocks "
+            "must not count twice, got True; set only one of compile and recompute"
         )
 
 

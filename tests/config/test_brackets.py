@@ -72,7 +72,7 @@ def test_an_annotation_says_what_its_slot_takes(annotation, expected):
 
 
 def slots(file):
-    """Every reference of a configuration: its slot, the slot's value with the wrong bracket, and the right one."""
+    """Yield each reference's slot, the slot's value with the wrong bracket, and the right value."""
     config.load([file])
     for binding in loaded():
         for reference in references(binding.value):
@@ -103,11 +103,13 @@ def test_the_wrong_bracket_is_refused_in_every_slot(file):
     [
         (
             "method.Objective.target=@targets.Pixels()",
-            "Objective.target: expected a constructor, got an object, @targets.Pixels(); write @targets.Pixels",
+            "Objective.target: expected a constructor, got an object, @targets.Pixels(); "
+            "write @targets.Pixels",
         ),
         (
             "method.Objective.loss=@losses.MSE",
-            "method.Objective.loss: expected an object, got a constructor, @losses.MSE; write @losses.MSE()",
+            "method.Objective.loss: expected an object, got a constructor, @losses.MSE; "
+            "write @losses.MSE()",
         ),
         ("Method.encoder=@encoders.ViT", "; write @encoders.ViT()"),
         ("Method.mask=@fine/masks.Uniform", "; write @fine/masks.Uniform()"),

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from pymim import config
-from pymim.config.fits import fits, said
+from pymim.config.fits import fits, in_words
 
 FIT = [
     (int, [3, -1], [True, 1.0, "3", None, (3,)]),
@@ -37,9 +37,9 @@ def test_a_part_that_is_not_known_yet_fits():
 
 
 def test_it_is_said_in_words():
-    assert said(int | tuple[int, ...] | None) == "int or a tuple of int or None"
-    assert said(Literal["a", "b"]) == "'a', 'b'"
-    assert said(tuple[float, float]) == "a tuple of 2"
+    assert in_words(int | tuple[int, ...] | None) == "int or a tuple of int or None"
+    assert in_words(Literal["a", "b"]) == "'a', 'b'"
+    assert in_words(tuple[float, float]) == "a tuple of 2"
 
 
 def test_two_configurations_differ_by_name_macros_first():

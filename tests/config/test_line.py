@@ -1,4 +1,4 @@
-"""What a command line says is what is built, whatever characters it has; and config.gin says it again."""
+"""The command line's values are built, whatever their characters, and config.gin repeats them."""
 
 import pytest
 

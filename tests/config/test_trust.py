@@ -1,4 +1,4 @@
-"""What a gin file may name without --trust, and that nothing else runs: not by any door that a file has."""
+"""A gin file may name only certain things without --trust; nothing else runs, by any statement."""
 
 import importlib
 import inspect
@@ -30,13 +30,17 @@ REFUSED = {  # what stands behind the header: what is said of it
     "from pymim import data\nM = @data.__loader__.get_data": "data.__loader__.get_data",
     "from pymim import draw\nM = @draw.image.save": "draw.image.save",
     "from pymim import masks\nM = @masks.Uniform.__init__": "masks.Uniform.__init__",
-    "from pymim import masks\nM = @masks.Uniform.__init__.__globals__": "masks.Uniform.__init__.__globals__",
+    "from pymim import masks\nM = @masks.Uniform.__init__.__globals__": (
+        "masks.Uniform.__init__.__globals__"
+    ),
     "from pymim import stages\nM = @stages.load": "stages.load",
     "from pymim import data\nM = @data.workers.pickle.loads": "data.workers.pickle.loads",
     "from pymim import train\nM = @train.torch.load": "train.torch.load",
     "import torch\nM = @torch.load()": "torch.load",
     "import torch\nM = @torch.hub.load": "torch.hub.load",
-    "from torch import nn\nM = @nn.modules.module.torch.hub.load": "nn.modules.module.torch.hub.load",
+    "from torch import nn\nM = @nn.modules.module.torch.hub.load": (
+        "nn.modules.module.torch.hub.load"
+    ),
     "from torch import nn\nM = @nn.functional.relu": "nn.functional.relu",
     "M = @gin.macro.__class__": "gin.macro.__class__",
     "from gin import config\nM = @config.parse_config": "config.parse_config",
@@ -51,7 +55,9 @@ ALLOWED = {
     "from pymim import layers\nM = 1": "M = 1",
     "from torch import nn\nM = @nn.GELU": "nn.GELU",
     "import torch\nM = @torch.nn.Linear": "torch.nn.Linear",
-    "from pymim import data\nM = @a/gin.singleton\na/gin.singleton.constructor = @data.Digits": "a/config.single",
+    "from pymim import data\nM = @a/gin.singleton\na/gin.singleton.constructor = @data.Digits": (
+        "a/config.single"
+    ),
 }
 
 
@@ -68,8 +74,12 @@ def gin_file(tmp_path):
 def test_whatever_is_no_component_is_refused_by_name(text, gin_file):
     with pytest.raises(ConfigError) as refused:
         config.load([gin_file(HEADER + text)])
-    told = str(refused.value)
-    assert f": {REFUSED[text]}: expected a " in told and "add --trust" in told and "\n" not in told
+    printed = str(refused.value)
+    assert (
+        f": {REFUSED[text]}: expected a " in printed
+        and "add --trust" in printed
+        and "\n" not in printed
+    )
 
 
 def test_the_file_that_has_it_is_named(gin_file):
@@ -109,7 +119,7 @@ def test_a_module_is_refused_before_it_runs(gin_file, tmp_path, monkeypatch):
 
 
 def test_a_message_imports_nothing(gin_file, tmp_path, monkeypatch):
-    """A name that is not found is looked for among a module's; its name is taken from the message."""
+    """A name that is not found is searched for in the module that the message names."""
     (tmp_path / "named_by_them.py").write_text("raise SystemExit('ran')")
     monkeypatch.syspath_prepend(tmp_path)
     from pymim.config.messages import explain

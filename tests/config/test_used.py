@@ -37,7 +37,8 @@ def file_of(tmp_path, *lines):
 def test_a_macro_that_only_a_replaced_part_reads_is_refused(mode, capsys, tmp_path):
     shown = refusal([*MAE, *BLOCKS, "-b", "RATIO=0.9", "--mode", mode], capsys, tmp_path)
     assert shown.endswith(
-        "RATIO is read by masks.Uniform, which this configuration does not use; set masks.Block.ratio"
+        "RATIO is read by masks.Uniform, which this configuration does not use; "
+        "set masks.Block.ratio"
     )
 
 
@@ -48,7 +49,8 @@ def test_a_macro_that_only_a_replaced_part_reads_is_refused(mode, capsys, tmp_pa
         ([*MAE, "-b", "Method.mask=@masks.Block()", "-b", "RATIO=0.9"], "set masks.Block.ratio"),
         (
             [*MAE, "-b", "masks.Uniform.ratio=0.5", "-b", "RATIO=0.9"],
-            "RATIO: masks.Uniform.ratio, which a file binds to it, is 0.5 here; set masks.Uniform.ratio",
+            "RATIO: a file binds masks.Uniform.ratio to it, but it is 0.5 here; "
+            "set masks.Uniform.ratio",
         ),
         (
             [*MAE, "-b", "NEW=0.9", "-b", "masks.Block.ratio=%NEW"],
@@ -99,8 +101,9 @@ def test_a_macro_that_nothing_reads_is_refused(words, message, capsys, tmp_path)
         ([*MAE, "-b", "fine/encoders.ViT.depth=3"], "uses it; set encoders.ViT.depth"),
         (
             [*CAPI, "-b", "schedule.Cosine.peak=1.0"],
-            "schedule.Cosine.peak: every schedule.Cosine in use has its own; "
-            "set clusters/schedule.Cosine.peak or momentum/schedule.Cosine.peak or student/schedule.Cosine.peak",
+            "schedule.Cosine.peak: every schedule.Cosine in use has a value of its own; "
+            "set clusters/schedule.Cosine.peak or momentum/schedule.Cosine.peak or "
+            "student/schedule.Cosine.peak",
         ),
         (
             [*MAE, "-b", "targets.Pixels.encoder=@encoders.ViT()"],
@@ -194,8 +197,12 @@ def test_a_constructor_with_its_scope_takes_that_scope_s_values(tmp_path, capsys
 
 def test_what_a_scoped_constructor_makes_in_its_turn_inherits_the_scope(tmp_path, capsys):
     """The constructor of `of` is called within fine/targets.Mapped, and so in that scope."""
-    words = file_of(tmp_path, "fine/method.Objective.target = @fine/targets.Mapped",
-        "targets.Mapped.of = @targets.Pixels", "fine/targets.Pixels.normalise = 'none'")  # fmt: skip
+    words = file_of(
+        tmp_path,
+        "fine/method.Objective.target = @fine/targets.Mapped",
+        "targets.Mapped.of = @targets.Pixels",
+        "fine/targets.Pixels.normalise = 'none'",
+    )
     assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 0
     assert "fine/Pixels" in capsys.readouterr().out
     method = config.build("train.Trainer", "method")

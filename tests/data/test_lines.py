@@ -8,6 +8,7 @@ import pytest
 
 from pymim import data
 from pymim.data.lines import evaluates_on, trains_on
+from pymim.data.opener import Opener
 from pymim.data.source import subset
 from pymim.errors import ConfigError, DataError, printable
 from tests.data.trees import each, plant, write_parquet
@@ -15,7 +16,7 @@ from tests.data.trees import each, plant, write_parquet
 
 def both(path):
     source = data.open(path)
-    evaluation = SimpleNamespace(source=path, channels=3, clip=None)
+    evaluation = SimpleNamespace(opener=Opener(path))
     return trains_on(source), evaluates_on(source, evaluation)
 
 

@@ -19,7 +19,7 @@ TUNING = {
 FILES = [path for path in sorted((ROOT / "gin").rglob("*.gin")) if path.parent.name not in TUNING]
 WORD = r"""(?:'[^']*'|"[^"]*"|[^\s'"])+"""
 INSTRUCTION = re.compile(rf"((?:--gin +[\w./]+\.gin\b *)*)((?: *-b +{WORD})*)")
-# What stands for a reader's own: a file of weights is not opened by an explanation, and data are not either.
+# What the reader replaces. --mode explain opens no weights and no data, so these may stay.
 ANYTHING = re.compile(r"=(\.\.\.|PATH)$")
 
 
@@ -39,7 +39,7 @@ def comments(path):
 
 
 def instructions(path):
-    """Each command or group of bindings that a file's comments give: the files, and the bindings."""
+    """Yield files and bindings of each command or group of bindings in a file's comments."""
     for text in comments(path):
         for found in INSTRUCTION.finditer(text):
             files = [word for word in found[1].split() if word != "--gin"]
@@ -56,7 +56,10 @@ GIVEN = sorted({(path, *found) for path in FILES for found in instructions(path)
 
 
 def words(path, files, bindings):
-    """The command line of an instruction: one without files, or with parts alone, is for the file it stands in."""
+    """Return the command line of an instruction.
+
+    One that names no file, or only parts, is for the file that contains it.
+    """
     name = str(path.relative_to(ROOT))
     part = str(path.relative_to(ROOT / "gin"))
     alone = path.parent.name in ("gin", "recipe")

@@ -1,4 +1,4 @@
-"""Recipes beside releases: how weights start, which kernel resamples, and what is encoded together."""
+"""Recipes against releases: initial weights, resampling kernels, and what is encoded together."""
 
 import re
 import shlex

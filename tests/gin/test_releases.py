@@ -126,7 +126,7 @@ def test_nothing_is_dropped_before_the_first_layer_behind_vgg():
 
 @pytest.mark.parametrize("recipe", ["deepcluster_v2", "swav", "swav_256"])
 def test_crops_of_one_size_are_one_batch_and_all_are_one_before_the_projection(recipe):
-    """Each crop by itself would give the small ones 82 % of the running statistics; in two batches it is 53 %."""
+    """In two batches, small crops make 53 % of the running statistics; each by itself, 82 %."""
     method = method_with(
         recipe, "IMAGE=32", "small/views.Pretrain.size=16", "encoders.ResNet.dim=8"
     ).train()

@@ -1,6 +1,8 @@
-"""What a recipe takes from a toy, which is any file that it does not name as its own choice of model or data.
+"""Each value that a recipe takes from a toy has a source.
 
-A toy's value that a recipe does not override goes through in silence. `toy_values.txt` has each with its source.
+A toy is any included file that is not the recipe's own choice of model or data. A value of a toy
+that a recipe does not override has effect without notice. `toy_values.txt` lists each one with its
+source.
 """
 
 import functools
@@ -24,7 +26,7 @@ TOYS = {"model/mining.gin"}  # a part with values of a small run
 
 
 def chosen(path):
-    """The files of gin/model and gin/data that a recipe includes, or a recipe that it includes does."""
+    """Return the files of gin/model and gin/data that a recipe includes, also through others."""
     found = set()
     for name in re.findall(r"^include '(.*)'", path.read_text(), re.M):
         inner = next(
@@ -42,7 +44,7 @@ def is_macros(value):
 
 
 def taken(name):
-    """The bindings that a recipe takes from toys, and that have an effect: (file, name) to the value as text."""
+    """Map (file, name) to the value of each effective binding that a recipe takes from a toy."""
     recipe, _, stage = name.partition("/")
     path, own = FOLDER / f"{recipe}.gin", set()
     text = config.load([str(path)])
@@ -112,7 +114,8 @@ def test_what_a_recipe_takes_from_a_toy_has_a_source(name):
         who, source = sources.get((file, binding, value), ((), ""))
         if not source or ("*" not in who and name not in who):
             wanting.append(
-                f"{name}: {binding} = {value} is {file}'s; override it, or name its source in {LIST.name}"
+                f"{name}: {binding} = {value} is from {file}; "
+                f"override it, or name its source in {LIST.name}"
             )
     assert not wanting, "\n".join(wanting)
 

@@ -1,5 +1,4 @@
-"""A run that goes on from an earlier step takes nothing of the branch that it leaves, and loses nothing before
-it has passed it."""
+"""A run resumed from an earlier step uses nothing of the old branch, and deletes it only later."""
 
 import json
 
@@ -61,7 +60,7 @@ def test_what_is_of_later_steps_is_set_aside_and_nothing_else(run):
 
 
 def test_what_is_saved_then_is_there_and_is_the_newest(run):
-    """Where the old branch's were kept by their numbers, each new one was dropped as it was written."""
+    """If old checkpoints with higher numbers stayed, each new one would be deleted at once."""
     aside.move(run, 10)
     for step, kept in ((12, [10, 12]), (14, [12, 14])):
         save(run, step)

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or absent, gives back the very bits, and refuses another configuration's."""
+"""A checkpoint is complete or absent, restores every bit, and refuses another configuration."""
 
 import json
 import time

@@ -1,5 +1,4 @@
-"""A full disk, and a folder that is gone: the file is named, with what it wanted and what is free, and nothing
-half-written stays."""
+"""On a full disk or in a missing folder, the error names the file and its sizes; no part stays."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Each figure says what it was measured with; baselines are measured again where that is another, only there."""
+"""Each figure has its protocol; baselines are measured again only if their protocol differs."""
 
 import json
 
@@ -96,8 +96,8 @@ def test_baselines_are_measured_again_where_they_would_be_others(what, mode, fol
     capsys.readouterr()
     run, other = Run(taps=(1,), **of_run), Folder(folder / "other")
     getattr(evaluation(**options), mode)(run, folder, 5)
-    told = [line for line in capsys.readouterr().err.splitlines() if "measured again" in line]
-    assert len(told) == len(measured) and all(said in line for line in told)
+    printed = [line for line in capsys.readouterr().err.splitlines() if "measured again" in line]
+    assert len(printed) == len(measured) and all(said in line for line in printed)
     assert rows(folder) == BOTH + measured
     other.create()
     evaluation(**options)(run, other, 5)
@@ -135,8 +135,8 @@ def test_a_damaged_file_is_measured_again_and_said_in_a_line(what, folder, capsy
     file.write_text(damage(whole))
     capsys.readouterr()
     evaluation()(Run(), folder, 3)
-    told = [line for line in capsys.readouterr().err.splitlines() if "again" in line]
-    assert told == [f"evaluation: {file}: {said}: the baselines are measured again"]
+    printed = [line for line in capsys.readouterr().err.splitlines() if "again" in line]
+    assert printed == [f"evaluation: {file}: {said}: the baselines are measured again"]
     assert file.read_text() == whole
 
 

@@ -1,4 +1,4 @@
-"""What runs now is in config.gin, whatever was bound at a resume; what ran before is beside it with its steps."""
+"""config.gin is what runs now, with bindings of a resume; earlier ones carry their last step."""
 
 import shutil
 
@@ -96,7 +96,7 @@ def test_a_run_shorter_than_what_is_done_is_refused_and_changes_nothing(run, cap
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert go_on(run, "STEPS=3", "SEED=9") == 2
     said = capsys.readouterr().err
-    assert "expected train.Trainer.steps of 4 or more, as it has done 4 steps, got 3" in said
+    assert "expected train.Trainer.steps of 4 or more, as the run has done 4 steps, got 3" in said
     assert said.count("\n") == 1
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 

@@ -1,4 +1,4 @@
-"""One process trains in a folder: the second is refused, and nobody is kept out by a process that has died."""
+"""One process trains in a folder: a second is refused, but a dead one keeps nobody out."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""What a run measured of its data is its own ever after; and what goes on with it fits it, or is refused."""
+"""A run keeps what it measured of its data; a resume or a start that does not fit is refused."""
 
 import json
 import shutil
@@ -94,11 +94,18 @@ def test_it_is_exported_where_the_data_are_absent(trained, run, tmp_path, monkey
 @pytest.mark.parametrize(
     ("binding", "message"),
     [
-        ("STEPS=1", "expected train.Trainer.steps of 2 or more, as it has done 2 steps, got 1; set STEPS to more"),
-        ("DIM=24", "expected encoder.cls_token of shape [1, 1, 24], got [1, 1, 12]; it was saved by another "
-                   "configuration: DIM = 24, was 12"),
+        (
+            "STEPS=1",
+            "expected train.Trainer.steps of 2 or more, as the run has done 2 steps, got 1; "
+            "raise STEPS",
+        ),
+        (
+            "DIM=24",
+            "expected encoder.cls_token of shape [1, 1, 24], got [1, 1, 12]; it was saved by "
+            "another configuration: DIM = 24, was 12",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_resume_that_does_not_fit_is_refused_by_its_knob(binding, message, run, capsys):
     assert main(["--workdir", str(run), "--resume", "auto", "-b", binding]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
@@ -107,7 +114,8 @@ def test_a_resume_that_does_not_fit_is_refused_by_its_knob(binding, message, run
 def test_weights_of_another_size_are_refused_by_their_shapes(run, tmp_path, capsys):
     words = config.flags(["gin/mae.gin", *SMALL, "DIM=24", f"START={run}", "DATA=digits"])
     assert main([*words, "--workdir", str(tmp_path / "next")]) == 2
-    assert "got others: cls_token [1, 1, 12], here [1, 1, 24]" in capsys.readouterr().err
+    message = "expected tensors of the encoder's shapes, got cls_token [1, 1, 12], here [1, 1, 24]"
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "next").exists()
 
 

@@ -29,7 +29,7 @@ def exported(tmp_path):
 
 
 def save_run(folder, average=False, step=3):
-    """A run's folder with a checkpoint of vit(1); or of an average that is vit(1), while the encoder is not."""
+    """Make a run's folder with a checkpoint of vit(1), as the encoder or as its average."""
     folder.mkdir(parents=True, exist_ok=True)
     encoder = vit(2 if average else 1)
     state = torch.nn.ModuleDict({"method": torch.nn.ModuleDict({"encoder": encoder})})

@@ -1,4 +1,4 @@
-"""timm's ViT and ResNet in plain torch, from an exported folder by timm's rules: what it cannot load is refused."""
+"""timm's ViT and ResNet in plain torch, from an export; what timm cannot load is refused."""
 
 import json
 
@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 
 def timm_vit(folder, view):
-    """Read a folder as timm's VisionTransformer does, by its own defaults. Gives tokens, and what it pools."""
+    """Return the tokens and pooled features of timm's VisionTransformer with its own defaults."""
     made = json.loads((folder / "config.json").read_text())
     assert made["architecture"].startswith("vit_") and made["num_classes"] == 0
     a, left = made["model_args"], load_file(folder / "model.safetensors")

@@ -43,7 +43,7 @@ def test_tokens_of_every_place_are_looked_at():
     places = torch.arange(49.0).expand(2048, 49)[..., None]
     draws = [Seen(2048), Seen(2048)]
     for seen in draws:
-        seen.draw("tokens", places)
+        seen.pick("tokens", places)
     first, second = (seen.sample("tokens", ALONE) for seen in draws)
     assert len(first) == 2048 and len(first.unique()) == 49
     assert torch.equal(first, second)
@@ -53,7 +53,7 @@ def test_tokens_of_every_place_are_looked_at():
 def test_of_each_piece_its_share_is_drawn(sizes):
     seen = Seen(100)
     for number, size in enumerate(sizes):
-        seen.draw("tokens", torch.full((size, 3, 1), number))
+        seen.pick("tokens", torch.full((size, 3, 1), number))
     found = seen.sample("tokens", ALONE).flatten().long().bincount()
     wanted = [size * min(100, 3 * sum(sizes)) / sum(sizes) for size in sizes]
     assert len(found) == len(sizes) and found.tolist() == pytest.approx(wanted, abs=1)
@@ -105,10 +105,11 @@ def test_every_objective_says_what_it_knows():
 def test_what_lasts_is_complained_once():
     gauges = Gauges(patience=3)
     bad = {"features/rank": 1.0, "labels/of_chance": 0.995, "learnt/target_std": 1e-3, "loss": 1.0}
-    told = [gauges.complaints(bad) for _ in range(5)]
-    assert [len(lines) for lines in told] == [0, 0, 3, 0, 0]
-    assert told[2][2] == (
-        "collapse? labels/of_chance has been at 0.995 for 3 reports: the loss is that of knowing nothing"
+    printed = [gauges.complaints(bad) for _ in range(5)]
+    assert [len(lines) for lines in printed] == [0, 0, 3, 0, 0]
+    assert printed[2][2] == (
+        "collapse? labels/of_chance is 0.995, for 3 reports in a row: "
+        "the loss is that of a uniform guess"
     )
     good = {"features/rank": 5.0, "labels/of_chance": 0.9}
     assert [gauges.complaints(values) for values in (bad, bad, good, bad, bad)] == [[]] * 5

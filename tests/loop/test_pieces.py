@@ -205,13 +205,13 @@ def run_of(name, **options):
         (
             "transport",
             12,
-            "micro-batches of 12: transport is balanced over 12 images; of the whole batch with "
-            "train.Trainer.micro = None",
+            "micro-batches of 12: transport is balanced over 12 images; "
+            "set train.Trainer.micro = None to use the whole batch",
         ),
         (
             "batch norm",
             6,
-            "micro-batches of 6: BatchNorm sees 6 images at a time; of the whole batch with",
+            "micro-batches of 6: BatchNorm sees 6 images at a time; set train.Trainer.micro = None",
         ),
         ("transport", None, None),
         ("transport", 24, None),
@@ -219,7 +219,7 @@ def run_of(name, **options):
     ],
 )
 def test_the_run_says_what_its_pieces_change(name, micro, words):
-    found = pieces.told(run_of(name, micro=micro))
+    found = pieces.changes(run_of(name, micro=micro))
     assert found is None if words is None else found.startswith(words)
 
 
@@ -229,7 +229,8 @@ def test_the_run_says_what_its_pieces_change(name, micro, words):
         (
             "pixels",
             {},
-            "lower train.Trainer.micro, or set train.Trainer.recompute = True, or take a smaller DIM",
+            "lower train.Trainer.micro, or set train.Trainer.recompute = True, "
+            "or take a smaller DIM",
         ),
         ("pixels", {"micro": 1, "recompute": True}, "take a smaller DIM, or a smaller BATCH"),
         (
@@ -263,9 +264,9 @@ def test_what_pieces_of_a_batch_change_is_said(tmp_path, capsys):
         ["gin/capi.gin", *small, "predictors.Cross.depth=1", "train.Trainer.micro=2", *BARE]
     )
     assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
-    told = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr().err.splitlines()
     assert (
-        sum("micro-batches of 2: transport is balanced over 2 images;" in line for line in told)
+        sum("micro-batches of 2: transport is balanced over 2 images;" in line for line in printed)
         == 1
     )
 

@@ -1,4 +1,4 @@
-"""What the lines of a run say: means since the last line, passes over the pictures, images that were seen."""
+"""The lines of a run: mean losses since the last line, passes over the data, images seen."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def each(tmp_path_factory):
 
 
 def test_losses_are_means_over_the_steps_since_the_last_line(each, tmp_path, capsys):
-    """And of an objective that rests in some of them, over the others: the second begins at step 4."""
+    """Steps without an objective do not count in its mean: the second one begins at step 4."""
     run(tmp_path, log_every=5)
     found = rows(tmp_path)
     assert [row["step"] for row in found] == [5, 7]
@@ -68,7 +68,7 @@ def test_a_resumed_run_goes_on_with_the_mean(each, stop, tmp_path):
 
 
 def test_an_epoch_is_a_pass_over_the_pictures(each):
-    """50 pictures in batches of 16: three whole steps are not all of them, and what is left comes in the next."""
+    """Three batches of 16 are less than an epoch of 50 pictures; the rest follows in the next."""
     assert [row["images"] for row in each] == [16 * step for step in range(1, 8)]
     assert [row["epoch"] for row in each] == pytest.approx(
         [16 * step / 50 for step in range(1, 8)], abs=1e-4

@@ -65,8 +65,8 @@ def rows_of(step):
 
 
 def as_one_of_two(rank, folder):
-    told = os.open(folder / f"{rank}.log", os.O_WRONLY | os.O_CREAT)
-    os.dup2(told, 2)  # where torch itself writes
+    printed = os.open(folder / f"{rank}.log", os.O_WRONLY | os.O_CREAT)
+    os.dup2(printed, 2)  # where torch itself writes
     with one_of_two(rank, folder):
         method = Parts()
         forward = wrap(method, World(rank, 2, torch.device("cpu")), False, False)

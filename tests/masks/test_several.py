@@ -28,7 +28,7 @@ def test_a_method_masks_one_view_and_not_the_other():
     out = method(make_batch(views=2), 0)
     ((source, branch),) = out.branches.items()
     assert source.view == 1 and branch.mask.hidden.shape == (4, 18)
-    whole = method.start(make_batch(views=2), 0).look(Source(0))
+    whole = method.start(make_batch(views=2), 0).encode(Source(0))
     assert whole.mask is None and whole.features.tokens.shape[1] == 24
 
 

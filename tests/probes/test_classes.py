@@ -38,11 +38,11 @@ def evaluated(folder, train, test, probes=None, run=None, **options):
     }
     probes = [KNN(k=3), Linear(iterations=20)] if probes is None else probes
     view = options.pop("view", None) or views.Center(8, 1, "none")
-    look = Evaluation(lambda split: splits[split], view, probes, **options)
-    look.before_run(run := run or Run())
+    evaluation = Evaluation(lambda split: splits[split], view, probes, **options)
+    evaluation.before_run(run := run or Run())
     yield
     Folder(folder).create()
-    look(run, Folder(folder), 3)
+    evaluation(run, Folder(folder), 3)
     yield
     path = folder / "evaluation" / "step-00000003.json"
     yield json.loads(path.read_text()) if path.exists() else None

@@ -140,7 +140,7 @@ def test_says_that_the_tolerance_was_not_reached(embedded, capsys):
     )
     splits = [(images, labels)] * 2
     evaluation.probe(ViT(16, 1, 2, image=8, patch=4), splits, row="untrained")
-    evaluation._pixels(splits)
+    evaluation.probing.pixels(splits)
     end = ": did not converge to 1e-05 in 3 iterations: raise probes.Linear.iterations"
     assert capsys.readouterr().err.splitlines() == [
         f"evaluation: linear of {row}{end}" for row in ("untrained", "pixels")
