@@ -18,10 +18,12 @@ elseif(CMAKE_CUDA_COMPILER)
   find_package(CUDAToolkit REQUIRED)
   set(CMAKE_CUDA_STANDARD 17)
   set(PYMIM_HAS_CUDA 1)
-  message(STATUS "pymim: CUDA kernels with ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION} for "
+  message(STATUS "pymim: CUDA kernels with "
+    "${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION} for "
                  "${CMAKE_CUDA_ARCHITECTURES} (PYMIM_CUDA=${PYMIM_CUDA})")
 elseif(PYMIM_CUDA STREQUAL "ON")
-  message(FATAL_ERROR "pymim: PYMIM_CUDA=ON, but no nvcc was found; set CUDACXX, or build with PYMIM_CUDA=OFF")
+  message(FATAL_ERROR "pymim: PYMIM_CUDA=ON, but no nvcc was found; "
+    "set CUDACXX, or build with PYMIM_CUDA=OFF")
 else()
   set(PYMIM_HAS_CUDA 0)
   set(reason "PYMIM_CUDA=OFF")
@@ -47,6 +49,7 @@ function(pymim_add_cuda target source)
 endfunction()
 
 if(PYMIM_EMULATE)
-  add_library(pymim_emulation OBJECT cpp/tests/emulation/emulation.cpp cpp/tests/emulation/fiber.cpp)
+  add_library(pymim_emulation OBJECT
+    cpp/tests/emulation/emulation.cpp cpp/tests/emulation/fiber.cpp)
   target_link_libraries(pymim_emulation PRIVATE pymim_flags)
 endif()

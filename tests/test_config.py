@@ -106,7 +106,8 @@ def test_shipped_files_are_listed_by_family(capsys):
 
 def test_a_file_without_a_family_is_listed_as_another(tmp_path, monkeypatch):
     (tmp_path / "mine.gin").write_text("RATIO = 0.5\n")
-    (tmp_path / "ours.gin").write_text("# Family: masked images\n# Ours (Doe et al. 2030)\n")
+    header = "# Family: masked images\n# Ours\n# (Doe et al. 2030)\n#\n# And more.\n"
+    (tmp_path / "ours.gin").write_text(header)
     monkeypatch.setattr(catalogue, "folders", lambda: [tmp_path])
     assert [each[:3] for each in catalogue.shipped()] == [
         ("ours", "masked images", "Ours (Doe et al. 2030)"),

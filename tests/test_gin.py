@@ -1,6 +1,7 @@
 """Every gin file that is shipped does what it is for."""
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,27 @@ def test_every_paper_trains_two_steps(paper, tmp_path):
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_paper_opens_with_its_name_and_citation(paper):
-    family, first = (GIN / f"{paper}.gin").read_text().splitlines()[:2]
+    family, *lines = (GIN / f"{paper}.gin").read_text().splitlines()
+    what = list(takewhile(lambda line: line != "#", lines))
     assert family.removeprefix("# Family: ") in FAMILIES
-    assert first.startswith("# ")
-    assert "et al." in first
+    assert 1 <= len(what) <= 3 and all(line.startswith("# ") for line in what)
+    assert "et al." in " ".join(what)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_paper_says_its_command_and_what_to_expect(paper):
+    lines = (GIN / f"{paper}.gin").read_text().splitlines()
+    header = list(takewhile(lambda line: line.startswith("#"), lines))
+    command = rf"# python -m pymim\.run --gin gin/{paper}\.gin(: [\d.]+ min.*)?"
+    assert sum(bool(re.fullmatch(command, line)) for line in header) == 1
+    assert sum(line.startswith("# Expect") for line in header) == 1
+
+
+@pytest.mark.parametrize("path", sorted(GIN.glob("*/**/*.gin")), ids=lambda path: path.stem)
+def test_what_a_part_or_recipe_is_fits_its_first_paragraph(path):
+    lines = path.read_text().splitlines()
+    header = list(takewhile(lambda line: line.startswith("#"), lines))
+    assert len(list(takewhile(lambda line: line != "#", header))) <= 2
 
 
 def test_a_method_of_parts_nobody_combined_is_ten_lines():

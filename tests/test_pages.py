@@ -50,7 +50,8 @@ def blocks(language):
 
 def commands():
     """List the words after `python -m pymim.run` or `pymim` in shell blocks, without exports."""
-    lines = [line for block in blocks("bash") for line in block.values[0].splitlines()]
+    texts = [block.values[0].replace("\\\n", "") for block in blocks("bash")]
+    lines = [line for text in texts for line in text.splitlines()]
     found = (re.search(r"(?:python -m pymim\.run|^pymim) (?!export)(.+)$", line) for line in lines)
     return sorted({match[1] for match in found if match})
 

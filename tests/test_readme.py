@@ -31,7 +31,7 @@ def python_of(page):
 
 
 PYTHON = [code for page in PAGES.values() for code in python_of(page)]
-COMMANDS = [words for page in PAGES.values() for words in COMMAND.findall(page)]
+COMMANDS = [words.replace("\\\n", "") for page in PAGES.values() for words in COMMAND.findall(page)]
 TINY = "-b DIM=16 -b DEPTH=1 -b HEADS=2 -b BATCH=8 -b STEPS=1 "
 TINY += "-b Transformer.dim=16 -b Transformer.heads=2"
 
@@ -91,6 +91,15 @@ def test_adding_a_method_really_adds_one(tmp_path, monkeypatch, capsys):
     light[..., 4:, 4:] = torch.rand(3, 4, 4)
     difficulty = Contrast(SimpleNamespace(patch=(4, 4)), [])(batch_of(light), Draw(0, 0))
     assert difficulty.argmax() == 3 and (difficulty[0, :3] == 0).all()
+
+
+def test_the_page_about_adding_a_method_has_the_readmes_example():
+    """Both show one class and one gin file: they differ only in the language of the gin block."""
+    page = (ROOT / "docs/methods-add.md").read_text()
+    ours = README[README.index("## Add a method") : README.index("## Read on")]
+    assert python_of(page) == python_of(ours)
+    blocks = re.findall(r"```gin\n(.*?)```", page, re.DOTALL)
+    assert blocks == re.findall(r"```\n(# .*?)```", ours, re.DOTALL)
 
 
 def recipe(name):

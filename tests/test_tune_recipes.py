@@ -68,7 +68,8 @@ def bindings_in(text):
 def test_every_recipe_tunes_a_run_by_its_own_words(recipe, tmp_path, capfd):
     """By the command of its header; of a toy's sizes and two steps."""
     text = (GIN / recipe).read_text()
-    (command,) = re.findall(r"^#   python -m pymim\.run (.*)$", text, re.M)
+    joined = text.replace(" \\\n#    ", "")
+    (command,) = re.findall(r"^#   python -m pymim\.run (.*)$", joined, re.M)
     assert command.split()[-1] == f"gin/{recipe}"
     paper, run = method_of(recipe), tmp_path / "RUN"
     clips = paper in CLIPS

@@ -1,8 +1,8 @@
 """The shipped gin files, grouped: what `--list` prints and gin/README.md shows.
 
-The comment that opens a file is the only source. A method's first line is `# Family: NAME`; then
-comes one line that says what the method does, with its citation. `pymim.run --gin FILE: 3 minutes
-on two cores ...` in that comment says how long its own short run takes.
+The comment that opens a file is the only source. A method's first line is `# Family: NAME`. Then
+comes a paragraph that says what the method does, with its citation; it ends at an empty comment
+line. `pymim.run --gin FILE: 3 minutes on two cores ...` says how long its own short run takes.
 """
 
 from __future__ import annotations
@@ -86,6 +86,5 @@ def _described(name: Path, file: Path) -> Shipped:
     )
     time = _TIME.search("\n".join(comment))
     group = family or FOLDERS.get(folder, "others")
-    return Shipped(
-        name.with_suffix("").as_posix(), group, "".join(comment[:1]), time[1] if time else ""
-    )
+    line = " ".join(takewhile(bool, comment))
+    return Shipped(name.with_suffix("").as_posix(), group, line, time[1] if time else "")

@@ -90,7 +90,7 @@ def every():
 def listed():
     """What the list has: (file, binding, value) to the recipes that take it, and to its source."""
     found, file, who, source = {}, "", [], ""
-    for line in LIST.read_text().splitlines():
+    for line in LIST.read_text().replace("\n    ", " ").splitlines():
         if match := re.fullmatch(r"\[(.*)\]", line):
             file = match[1]
         elif match := re.fullmatch(r"  (\S+) = (.*)", line):
