@@ -97,7 +97,7 @@ class Objective(nn.Module):
         """
         target, predictor = self._constructors
         shared = self._shared(target, earlier).target if isinstance(target, str) else None
-        self.target = target(encoder) if shared is None else shared  # type: ignore[assignment]
+        self.target = target(encoder) if shared is None else shared  # type: ignore[assignment, operator]
         width = getattr(self.target, "width", None)
         if not isinstance(width, int) or width < 1:
             kind = type(self.target).__name__
