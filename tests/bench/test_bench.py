@@ -1,4 +1,4 @@
-"""The benchmark's own promises: answers are compared before times, absent peers are said to be absent."""
+"""The benchmark's own promises: answers are compared before times, and absent peers are named."""
 
 import json
 
@@ -67,7 +67,12 @@ SUM, COPY, PRODUCT = 4e6 / 2e-3, 8e6 / 2e-3, 2 * 1536**3 / 2e-3
     [
         (
             Work(1.0, "bytes", 4e6),
-            {"torch's sum": SUM, "torch's maximum": SUM, "torch's copy": COPY, "numpy's copy": COPY},
+            {
+                "torch's sum": SUM,
+                "torch's maximum": SUM,
+                "torch's copy": COPY,
+                "numpy's copy": COPY,
+            },
         ),
         (Work(1.0, "float32"), {"torch's product in float32": PRODUCT, "numpy's product": PRODUCT}),
         (
@@ -78,7 +83,7 @@ SUM, COPY, PRODUCT = 4e6 / 2e-3, 8e6 / 2e-3, 2 * 1536**3 / 2e-3
     ],
 )  # fmt: skip
 def test_rates_are_those_of_the_fastest_call(work, rates, monkeypatch):
-    """Where every call takes 2 to 3 ms, the larger product is the fastest; a copy reads and writes its bytes."""
+    """If each call takes 2 to 3 ms, the larger product is fastest; a copy counts bytes twice."""
     monkeypatch.setattr(
         limits, "_calls", lambda thunk, seconds: [thunk() is None or 3e-3, 2e-3, 3e-3]
     )

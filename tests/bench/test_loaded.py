@@ -1,4 +1,4 @@
-"""The benchmark under load: what it says, of which ops, and that it leaves no busy process behind."""
+"""The benchmark under load: what it reports, for which ops; no busy process is left behind."""
 
 import json
 import multiprocessing
@@ -12,7 +12,7 @@ from pymim.bench.worker import Address
 
 
 def row(ours, slowest=None):
-    """Of ten calls of ours, the last of which may be slower; ours on one thread takes 200 us, the rival 900."""
+    """Ten calls of ours, the last one perhaps slower; one thread takes 200 us, the rival 900."""
     calls = [ours] * 9 + [slowest or ours]
     return loaded.row(
         "op", "N 1", "torch", {"ours": calls, "one": [2e-4] * 10, "theirs": [9e-4] * 10}

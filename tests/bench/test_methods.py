@@ -1,4 +1,4 @@
-"""The benchmark of methods: every configuration is built, a step is told apart, two methods see alike."""
+"""The benchmark of methods: each is built, a step is split up, two see the same data."""
 
 import numpy as np
 import pytest

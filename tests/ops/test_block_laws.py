@@ -15,8 +15,10 @@ BEIT = dict(area=(16, None), aspect=(0.3, 1 / 0.3))
 
 
 def same_law(ours, theirs):
-    """Whether two samples of small integers may come from one law: chi-square, values seen fewer than 20 times
-    pooled."""
+    """Test whether two samples of small integers come from one law.
+
+    By chi-square; values seen fewer than 20 times are pooled.
+    """
     values, counts = np.unique(np.concatenate([ours, theirs]), return_counts=True)
     bins = (
         np.where(np.isin(ours, values[counts < 20]), -1, ours),
@@ -95,7 +97,7 @@ def test_cubes_last_a_uniform_number_of_frames():
 
 
 def test_a_block_is_lower_and_narrower_than_its_grid():
-    """Squares whose area is uniform on 25 to 64: those above 7.5 squared would be 8 x 8, all of the grid."""
+    """Squares of an area uniform on 25 to 64; above 7.5^2 they would be 8 x 8, the whole grid."""
     first = mask.ragged_block(IMAGES, (8, 8), 64, area=(25, 64), aspect=(1, 1), tries=1)
     refused = (first.hidden == 0).double().mean()
     assert abs(refused - (64 - 7.5**2) / (64 - 25)) < 0.03

@@ -1,4 +1,4 @@
-"""KMeans against the plain reference and scikit-learn; streams, processes, state, and its defined corners."""
+"""KMeans against the plain reference and scikit-learn; streams, processes, state, corners."""
 
 import itertools
 

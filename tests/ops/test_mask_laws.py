@@ -49,7 +49,7 @@ def test_every_patch_is_as_likely(name):
         hidden.split([100, 60, 36], 1) if name == "budget" else [hidden] * (name == "uniform")
     ):
         counts = segment.sum(0).numpy()
-        # Without replacement counts vary less than a multinomial's: only too much spread is a fault.
+        # Without replacement counts vary less than a multinomial's: only a wider spread is wrong.
         assert stats.chisquare(counts).pvalue > 1e-3
 
 

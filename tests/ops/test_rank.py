@@ -1,4 +1,4 @@
-"""Ranking against the plain reference and scipy, the numbers of the papers, and what the ops promise."""
+"""Ranking against the plain reference, scipy and the papers' numbers, and what it promises."""
 
 import math
 

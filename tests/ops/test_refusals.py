@@ -1,4 +1,4 @@
-"""Whatever is put in the place of an argument, an op takes it or says in one line what it expected."""
+"""Whatever an argument is, an op takes it or says in one line what it expected."""
 
 import inspect
 import random

@@ -1,4 +1,4 @@
-"""Sinkhorn against the plain reference, the numbers of the papers' released code, and its own promises."""
+"""Sinkhorn against the plain reference, the papers' released code, and its own promises."""
 
 import numpy as np
 import pytest

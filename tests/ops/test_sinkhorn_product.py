@@ -1,4 +1,4 @@
-"""Sinkhorn from features and prototypes, whose scores are never stored: chunks on the CPU, tiles on CUDA."""
+"""Sinkhorn from features and prototypes, without stored scores: CPU chunks, CUDA tiles."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from tests import reference
 from tests.ops.ranks import two_ranks
 from tests.peaks import grown
 
-# (S, B, K, D): one of each; less than a tile; ragged tiles, in parts; rows that stay in shared memory, and too wide
+# (S, B, K, D): one of each; less than a tile; ragged tiles, in parts; rows that stay in shared
+# memory; rows too wide for it
 SHAPES = [(1, 1, 1, 1), (3, 5, 9, 8), (2, 130, 70, 33), (1, 300, 200, 64), (2, 40, 140, 300)]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 OPTIONS = [

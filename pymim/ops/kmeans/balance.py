@@ -59,13 +59,15 @@ def assign_balanced(
         )
     if points.shape[1] != centroids.shape[1]:
         raise ValueError(
-            f"assign_balanced: centroids: expected [K D] of D = {points.shape[1]}, got {list(centroids.shape)}; "
+            f"assign_balanced: centroids: expected [K D] of D = {points.shape[1]}, "
+            f"got {list(centroids.shape)}; "
             "pass an array of that shape"
         )
     max_size = min(operator.index(max_size), len(points))  # so that an int64 holds it
     if max_size * clusters < len(points):
         raise ValueError(
-            f"assign_balanced: max_size: expected room for {len(points)} rows, got {max_size} in each of "
+            f"assign_balanced: max_size: expected room for {len(points)} rows, "
+            f"got {max_size} in each of "
             f"{clusters} clusters; raise it"
         )
     cost = _pairwise(points.detach().float(), centroids.detach(), cosine)

@@ -27,7 +27,8 @@ class Chunks:
     def __init__(self, data: Data, weights: Any, rows: int, device: torch.device | str | None):
         if isinstance(data, Iterator):
             raise ValueError(
-                "KMeans: data: expected an array or an iterable that starts afresh each time, got a one-shot "
+                "KMeans: data: expected an array or an iterable that starts afresh each time, "
+                "got a one-shot "
                 f"{type(data).__name__}; pass the object it was made from"
             )
         if not isinstance(data, Iterable):
@@ -40,13 +41,15 @@ class Chunks:
         self.whole = self._array and not isinstance(data, np.memmap)
         if weights is not None and not self._array:
             raise ValueError(
-                "KMeans: weights: expected None beside an iterable, got an array; yield (points, weights) instead"
+                "KMeans: weights: expected None beside an iterable, got an array; "
+                "yield (points, weights) instead"
             )
         if weights is not None:
             _check("weights", weights)
         if weights is not None and len(weights) != len(data):  # type: ignore[arg-type]
             raise ValueError(
-                f"KMeans: weights: expected {len(data)} (the rows of data), got {len(weights)}; pass one a row"  # type: ignore[arg-type]
+                f"KMeans: weights: expected {len(data)} (the rows of data), "
+                f"got {len(weights)}; pass one a row"  # type: ignore[arg-type]
             )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:

@@ -114,7 +114,8 @@ def plus_plus(
     check_memory("plus_plus", "clusters", clusters, 16)
     if not len(points) or clusters < 1:
         raise ValueError(
-            f"plus_plus: clusters: expected at least one, of at least one row, got {clusters} of {len(points)}; "
+            f"plus_plus: clusters: expected at least one, of at least one row, "
+            f"got {clusters} of {len(points)}; "
             "pass more"
         )
     random = generator(seed)
@@ -124,7 +125,8 @@ def plus_plus(
         raise TypeError(f"plus_plus: weights: {tensor_fault(weights)}")
     if mass.shape != ones.shape:
         raise ValueError(
-            f"plus_plus: weights: expected [B] = [{len(ones)}], got {list(mass.shape)}; pass one a row"
+            f"plus_plus: weights: expected [B] = [{len(ones)}], got {list(mass.shape)}; "
+            "pass one a row"
         )
     check_weights("plus_plus", mass)
     if not bool((mass > 0).any()):
