@@ -40,6 +40,9 @@ def subset(
     Raises:
         ValueError: a count or shape is wrong; TypeError: a wrong dtype.
     Cost: O(B M), no scratch.
+    Example:
+        >>> subset(torch.arange(1), torch.tensor([[2, 5, 7]]), count=2)
+        tensor([[5, 7]])
     """
     check_count("subset", "count", count, ids.shape[-1], "ids")
     return subset_ids(index, ids, count, seed, step, view)
@@ -77,6 +80,10 @@ def expand(boolean: Tensor, grid: Grid, visible: int, *, unit: Grid) -> Mask:
         ValueError: sizes or counts do not fit. On a GPU, rows that hide too few or too many are not
             detected; they are cut off at the end of the outputs. TypeError: `boolean` is not bool.
     Cost: O(B N), no scratch.
+    Example:
+        >>> cells = torch.tensor([[True, False]])
+        >>> expand(cells, grid=(2, 4), visible=4, unit=(2, 2)).visible
+        tensor([[2, 3, 6, 7]])
     """
     sizes = extent("expand", grid)
     check_count("expand", "visible", visible, math.prod(sizes), "patches")

@@ -123,6 +123,10 @@ def ranked(
     Raises:
         ValueError: a count or shape is wrong, or a score infinite or NaN; TypeError: a wrong dtype.
     Cost: O(B N), no scratch.
+    Example:
+        >>> losses = torch.tensor([[0.3, 0.1, 0.9, 0.2]])
+        >>> ranked(torch.arange(1), losses, visible=2, hard=2).hidden
+        tensor([[0, 2]])
     """
     patches = scores.shape[-1]
     check_count("ranked", "visible", visible, patches, "patches")

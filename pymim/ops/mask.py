@@ -109,6 +109,11 @@ def uniform(
     Raises:
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B N), no scratch.
+    Example:
+        >>> mask = uniform(torch.arange(2), grid=(2, 3), visible=2, seed=1)
+        >>> mask.visible
+        tensor([[2, 4],
+                [1, 3]])
     """
     sizes = extent("uniform", grid)
     check_count("uniform", "visible", visible, math.prod(sizes), "patches")
@@ -222,7 +227,7 @@ def disjoint(
     check_patches("disjoint", "patches", patches)
     check_count("disjoint", "visible", visible, patches, "patches")
     if views < 1:
-        raise ValueError(f"disjoint: views: expected 1 or more, got {views}; ask for two")
+        raise ValueError(f"disjoint: views: expected 1 or more, got {views}; ask for one or more")
     most = min(patches, views * (patches - visible))
     stacked = disjoint_masks(
         index, patches, visible, views, most if covered is None else covered, seed, step, view

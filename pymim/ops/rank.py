@@ -156,6 +156,10 @@ def relative_loss(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> Te
             is then NaN), or epsilon is out of range.
         TypeError: an integer dtype.
     Cost: O(B M^2) time for both directions together, O(B M) memory.
+    Example:
+        >>> losses = torch.tensor([[0.3, 0.1, 0.9, 0.2]])
+        >>> relative_loss(10 * losses, losses) < relative_loss(-10 * losses, losses)
+        tensor(True)
     """
     return _relative_loss(*_comparable("relative_loss", scores, losses), epsilon)[0]
 
@@ -216,6 +220,9 @@ def ranks(scores: Tensor, *, descending: bool = False) -> Tensor:
         TypeError: an integer dtype.
     Cost: O(B M) time and memory on the CPU, a radix sort; on a GPU O(B M^2) comparisons in one
         launch.
+    Example:
+        >>> ranks(torch.tensor([[0.3, 0.1, 0.9, 0.2]]))
+        tensor([[2, 0, 3, 1]])
     """
     return _ranks(_sortable("ranks", scores), descending)
 
@@ -231,6 +238,9 @@ def top_k(scores: Tensor, k: int, *, descending: bool = True) -> Tensor:
     Returns:
         int64 [B k].
     Raises, Cost: as `ranks`; ValueError: k is out of range.
+    Example:
+        >>> top_k(torch.tensor([[0.3, 0.1, 0.9, 0.2]]), k=2)
+        tensor([[2, 0]])
     """
     scores = _sortable("top_k", scores)
     if not 0 <= k <= scores.shape[1]:

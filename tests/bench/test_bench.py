@@ -42,7 +42,7 @@ def outcome(address, limit, **seconds):
     return Outcome(address, times, None, limit)
 
 
-def test_the_limit_is_the_fastest_at_hand_and_no_op_passes_it():
+def test_the_limit_is_the_fastest_measured_rate():
     """The op reads 8000 bytes in 2 us, 4e9 a second."""
     case = Address(TINY, "cases", 0)
     for rates, share, by in [
@@ -90,7 +90,7 @@ def test_rates_are_those_of_the_fastest_call(work, rates, monkeypatch):
     assert limits.Limits(work, 0.0).rates()[0] == pytest.approx(rates)
 
 
-def test_ratios_are_told_the_hardest_rival_first():
+def test_the_fastest_rival_comes_first():
     rows = list(
         report.rows(outcome(Address(TINY, "cases", 0), None, pymim=1.0, torch=3.0, peer=2.0))
     )

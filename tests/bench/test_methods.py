@@ -27,7 +27,7 @@ def test_every_configuration_parses(name):
     assert config.value("train.Trainer", "batch", None) in (4, 64)
 
 
-def test_a_row_a_method_with_its_shares(monkeypatch):
+def test_each_method_has_a_row_with_its_shares(monkeypatch):
     monkeypatch.setattr(methods, "METHODS", {"HPM": [*methods.MINED, *TINY]})
     header, _, row = methods.accounts(quick=True).splitlines()
     assert header.count("|") == row.count("|") and row.startswith("| HPM, B 4 |")

@@ -62,7 +62,7 @@ def unrolled(flags):
     return None
 
 
-def test_ragged_blocks_stop_short_as_often_as_known():
+def test_ragged_blocks_miss_the_count_at_the_known_rate():
     hidden = mask.ragged_block(torch.arange(20000), (14, 14), 75).hidden
     assert 0.64 < (hidden == 75).double().mean() < 0.7
     assert 74.4 < hidden.double().mean() < 74.6
@@ -104,7 +104,7 @@ def test_a_block_is_lower_and_narrower_than_its_grid():
     assert first.hidden[first.hidden > 0].min() >= 25
 
 
-def test_along_an_axis_of_one_a_block_has_that_one():
+def test_block_has_length_one_along_an_axis_of_length_one():
     row = mask.ragged_block(IMAGES, (1, 9), 8, area=(8, 8), aspect=(1 / 8, 1 / 8), tries=1)
     assert row.hidden.eq(8).all()
     assert (
@@ -115,7 +115,7 @@ def test_along_an_axis_of_one_a_block_has_that_one():
 
 
 @pytest.mark.parametrize(("side", "visible", "share"), [(16, 90, (0.28, 0.4)), (14, 69, (0, 0))])
-def test_visible_block_is_a_full_rectangle_as_often_as_known(side, visible, share):
+def test_visible_block_is_a_full_rectangle_at_the_known_rate(side, visible, share):
     shown = (
         ~mask.inverse_block(IMAGES, (side, side), visible, roll=False)
         .boolean.view(-1, side, side)
@@ -181,7 +181,7 @@ def test_context_cut_in_raster_order_loses_the_last_rows():
 
 
 @pytest.mark.parametrize(("side", "context"), [(14, 13), (16, 15)])
-def test_sizes_of_a_step_are_those_of_the_release(side, context):
+def test_block_sizes_of_a_step_equal_those_of_the_released_code(side, context):
     steps = range(300)
     law = dict(edges=False, seed=3)
     windows = {

@@ -78,7 +78,7 @@ def test_every_instruction_set_gives_the_same_bits(instructions):
 
 @settings(max_examples=60, deadline=None)
 @given(some.data())
-def test_any_counts_are_kept(data):
+def test_counts_are_exact_for_any_input(data):
     b, n = data.draw(some.integers(0, 5)), data.draw(some.integers(0, 70))
     v = data.draw(some.integers(0, n))
     hard = data.draw(some.integers(0, n - v))
@@ -116,7 +116,7 @@ def test_tubes_repeat_and_agnostic_masks_do_not():
     assert not (agnostic == agnostic[:, :1]).all(2).all(1).any()
 
 
-def test_hidden_are_one_and_visible_the_lowest_as_in_the_papers_example():
+def test_masks_equal_a_worked_example_of_the_paper():
     """MAE's noise and ratio for one worked image: what its argsort keeps is visible here."""
     noise = torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]])
     drawn = mask.ranked(torch.zeros(1, dtype=torch.int64), noise, 2, 6)

@@ -58,19 +58,19 @@ def test_a_constant_has_no_effect(device):
     )
 
 
-def test_half_precision_similarity_of_one(device):
+def test_half_precision_scores_of_one_do_not_overflow(device):
     # exp(1 / .05) is infinite in float16.
     plan = sinkhorn.plan(torch.ones(8, 5, dtype=torch.float16, device=device))
     np.testing.assert_allclose(plan.cpu(), np.full((8, 5), 0.2), rtol=1e-6)
 
 
-def test_no_learning_costs_the_logarithm_of_the_columns():
+def test_loss_of_equal_scores_is_the_logarithm_of_the_columns():
     scores = torch.zeros(16, 3000).double()
     loss = torch.nn.functional.cross_entropy(scores, sinkhorn.plan(scores))
     np.testing.assert_allclose(loss, np.log(3000), rtol=1e-12)
 
 
-def test_hard_targets_can_cost_nothing():
+def test_loss_of_hard_targets_can_be_zero():
     scores = torch.nn.functional.normalize(random_scores(256, 40), dim=1)
     labels, soft = sinkhorn.labels(scores, iterations=10), sinkhorn.plan(scores, iterations=10)
     assert labels.dtype == torch.int64
@@ -81,7 +81,7 @@ def test_hard_targets_can_cost_nothing():
     np.testing.assert_allclose(floor, torch.special.entr(soft).sum(1).mean(), rtol=1e-9)
 
 
-def test_partial_to_a_stated_error(device):
+def test_partial_transport_reports_its_error(device):
     # P2OT's fixed steps stop short of the plan; here `error` says how short, and a tolerance makes
     # it shorter.
     scores = random_scores(20, 4).log_softmax(1).to(device)
@@ -96,7 +96,7 @@ def test_partial_to_a_stated_error(device):
     assert missed[0] > missed[1] > missed[2]
 
 
-def test_a_strong_wish_is_no_nan(device):
+def test_strong_column_relaxation_is_finite(device):
     # SP2OT's default weight of 1000 ends in NaN in its release; nearly met sums are those that are
     # met.
     scores = random_scores(60, 8).log_softmax(1).to(device)

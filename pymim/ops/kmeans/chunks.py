@@ -28,8 +28,7 @@ class Chunks:
         if isinstance(data, Iterator):
             raise ValueError(
                 "KMeans: data: expected an array or an iterable that starts afresh each time, "
-                "got a one-shot "
-                f"{type(data).__name__}; pass the object it was made from"
+                f"got a one-shot {type(data).__name__}; pass the object it was made from"
             )
         if not isinstance(data, Iterable):
             raise TypeError(f"KMeans: data: {tensor_fault(data)}")
@@ -46,11 +45,12 @@ class Chunks:
             )
         if weights is not None:
             _check("weights", weights)
-        if weights is not None and len(weights) != len(data):  # type: ignore[arg-type]
-            raise ValueError(
-                f"KMeans: weights: expected {len(data)} (the rows of data), "
-                f"got {len(weights)}; pass one a row"  # type: ignore[arg-type]
-            )
+            rows_of_data = len(data)  # type: ignore[arg-type]
+            if len(weights) != rows_of_data:
+                raise ValueError(
+                    f"KMeans: weights: expected {rows_of_data} (the rows of data), "
+                    f"got {len(weights)}; pass one weight per row"
+                )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         for points, weights in self._pairs():

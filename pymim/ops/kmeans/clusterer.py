@@ -115,7 +115,7 @@ class KMeans:
         if isinstance(start, str) and start not in ("k-means++", "k-means||", "random"):
             raise ValueError(
                 "KMeans: start: expected 'k-means++', 'k-means||', 'random' or centroids, "
-                f"got {start!r}; pick one"
+                f"got {start!r}; choose one of them"
             )
         if not 0 <= decay <= 1:
             raise ValueError(f"KMeans: decay: expected 0 to 1, got {decay}; 1 keeps everything")
@@ -205,8 +205,7 @@ class KMeans:
         if state["centroids"].shape[0] != self.clusters:
             raise ValueError(
                 f"KMeans: state: expected {self.clusters} centroids, "
-                f"got {len(state['centroids'])}; "
-                "make KMeans with as many clusters"
+                f"got {len(state['centroids'])}; make KMeans with as many clusters"
             )
         self.centroids = state["centroids"].clone()
         self.history = state["history"].tolist()
@@ -225,7 +224,7 @@ class KMeans:
     def _start(self, chunks: Chunks, seed: int) -> Tensor:
         points = next(iter(chunks), (None, None))[0]
         if points is None:
-            raise ValueError("KMeans: data: expected at least one row, got none; pass some")
+            raise ValueError("KMeans: data: expected at least one row, got none; pass data")
         if not points.is_cuda:  # memory for centroids, new centroids, sums and their terms
             check_memory("KMeans", "clusters", self.clusters, 24 * (points.shape[1] + 1))
         if not isinstance(self.start, str):
@@ -246,9 +245,8 @@ class KMeans:
     def _given(self, centroids: Tensor, width: int) -> Tensor:
         if centroids.shape != (self.clusters, width):
             raise ValueError(
-                f"KMeans: start: expected [K D] = [{self.clusters} {width}], got "
-                f"[{' '.join(map(str, centroids.shape))}]; "
-                "pass a row a cluster"
+                f"KMeans: start: expected [K D] = [{self.clusters} {width}], "
+                f"got [{' '.join(map(str, centroids.shape))}]; pass one row per cluster"
             )
         return centroids.detach().clone()
 

@@ -63,7 +63,8 @@ def draw(
         best = _smallest(gather(best, ranks.group), None, count)
     if best is None or not len(best[0]):
         raise ValueError(
-            "KMeans: data: expected at least one row with a positive weight, got none; pass some"
+            "KMeans: data: expected at least one row with a positive weight, got none; "
+            "pass data or weights"
         )
     return best[1:]
 
@@ -108,6 +109,9 @@ def plus_plus(
         seed: seed of the draws.
     Returns:
         int64 [K], ids of the chosen rows.
+    Raises:
+        ValueError: K < 1, no rows, a shape does not fit, or no weight is above zero.
+        TypeError: another dtype.
     Cost: O(B K D) time in K passes over the points.
     """
     check_rank("plus_plus", "points", points, 2)
@@ -115,8 +119,7 @@ def plus_plus(
     if not len(points) or clusters < 1:
         raise ValueError(
             f"plus_plus: clusters: expected at least one, of at least one row, "
-            f"got {clusters} of {len(points)}; "
-            "pass more"
+            f"got {clusters} of {len(points)}; pass more"
         )
     random = generator(seed)
     ones = torch.ones(len(points), dtype=torch.float64, device=points.device)
@@ -126,12 +129,12 @@ def plus_plus(
     if mass.shape != ones.shape:
         raise ValueError(
             f"plus_plus: weights: expected [B] = [{len(ones)}], got {list(mass.shape)}; "
-            "pass one a row"
+            "pass one weight per row"
         )
     check_weights("plus_plus", mass)
     if not bool((mass > 0).any()):
         raise ValueError(
-            "plus_plus: weights: expected at least one above zero, got none; pass some"
+            "plus_plus: weights: expected at least one above zero, got none; pass other weights"
         )
     chosen = [_pick(mass, random)]
     closest = torch.full_like(mass, torch.inf)

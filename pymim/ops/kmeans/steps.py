@@ -77,8 +77,7 @@ def check_rows(function: str, name: str, points: Tensor, first: int = 0) -> None
     if len(bad):
         raise ValueError(
             f"{function}: {name}: expected rows whose squares sum to a finite float, "
-            f"got row {first + int(bad[0])} "
-            "with NaN, infinity or an overflow; remove or rescale it"
+            f"got row {first + int(bad[0])} with NaN, infinity or an overflow; remove or rescale it"
         )
 
 
@@ -89,8 +88,7 @@ def check_weights(function: str, weights: Tensor, first: int = 0) -> None:
         row = int(bad[0])
         raise ValueError(
             f"{function}: weights: expected finite and not negative, "
-            f"got {float(weights[row])} at row "
-            f"{first + row}; drop such rows instead"
+            f"got {float(weights[row])} at row {first + row}; drop such rows instead"
         )
 
 
@@ -128,6 +126,10 @@ def assign(points: Tensor, centroids: Tensor, *, metric: Metric = "l2") -> Assig
         TypeError: another dtype.
     Cost: O(B K D) time; O(K D) scratch on the CPU, O((B + K) D) on CUDA. Nothing of size B K is
         stored.
+    Example:
+        >>> points, centroids = torch.tensor([[0.0, 1.0]]), torch.tensor([[4.0, 4.0], [0.0, 0.0]])
+        >>> assign(points, centroids)
+        Assignment(labels=tensor([1]), distances=tensor([1.]))
     """
     cosine = is_cosine("assign", metric)
     check_rank("assign", "points", points, 2)
@@ -185,7 +187,7 @@ def accumulate(
         if weights.shape != points.shape[:1]:  # the core takes empty weights for none
             raise ValueError(
                 f"accumulate: weights: expected [B] = [{len(points)}], got {list(weights.shape)}; "
-                "pass one a row"
+                "pass one weight per row"
             )
     _accumulate(
         points.detach(), assignment.labels, weights, assignment.distances, cosine, *statistics

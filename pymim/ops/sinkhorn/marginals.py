@@ -85,7 +85,7 @@ def _check_finite(given: Tensor | None) -> None:
     row = int((~given.isfinite()).flatten(0, -2).any(-1).nonzero()[0]) % given.shape[-2]
     raise ValueError(
         f"sinkhorn: scores: expected finite numbers, got NaN or infinity in row {row}; "
-        "look for where they arise"
+        "look for where they are computed"
     )
 
 
@@ -150,7 +150,8 @@ def _marginal(name: str, given: Tensor, like: Tensor) -> Tensor:
     if given.shape not in ((n,), (s, n)):
         shape = list(given.shape)
         raise ValueError(
-            f"sinkhorn: {name}: expected sums [{n}] or [{s} {n}], got {shape}; pass one for each"
+            f"sinkhorn: {name}: expected sums [{n}] or [{s} {n}], got {shape}; "
+            "pass one sum for each"
         )
     if given.device != like.device:
         raise ValueError(
@@ -158,7 +159,8 @@ def _marginal(name: str, given: Tensor, like: Tensor) -> Tensor:
         )
     if not given.is_cuda and not (given >= 0).all():
         raise ValueError(
-            f"sinkhorn: {name}: expected sums of 0 or more, got a negative one or NaN; correct it"
+            f"sinkhorn: {name}: expected sums of 0 or more, got a negative one or NaN; "
+            "check how they are computed"
         )
     return given.to(like.dtype).expand(s, n).contiguous()
 
