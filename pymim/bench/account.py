@@ -45,7 +45,9 @@ KINDS = {
     "activations": r"gelu|silu|relu",
     "optimiser": r"[Oo]ptimizer|adam|_foreach|lerp",
     "casts and copies": r"copy|_to_|cat|stack|gather|index|scatter|clone|contiguous|fill|zero",
-    "sums and products by element": r"add|mul|sub|div|mean|sum|pow|sqrt|exp|log|where|clamp|var|std",
+    "sums and products by element": (
+        r"add|mul|sub|div|mean|sum|pow|sqrt|exp|log|where|clamp|var|std"
+    ),
 }
 
 

@@ -108,7 +108,7 @@ def _calls(runners: Mapping[str, Runner], count: int) -> dict[str, list[float]]:
 
 
 def row(op: str, shape: str, rival: str, calls: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Give plain numbers: `slower` is pymim over pymim on one thread, `ratio` the rival over pymim."""
+    """Return plain numbers: `slower` compares with one thread, `ratio` with the rival."""
     ours, one, theirs = (_numbers(calls[name]) for name in ("ours", "one", "theirs"))
     slower = {part: ours[part] / one[part] for part in ("seconds", "mean")}
     return {

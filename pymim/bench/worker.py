@@ -17,7 +17,7 @@ from pymim.loop import memory
 
 @dataclass(frozen=True)
 class Address:
-    """The place of a case, for another process: module.function()[index], at a size for a Scaling."""
+    """Where another process finds a case: module.function()[index], at a size for a Scaling."""
 
     module: str
     function: str
@@ -94,7 +94,7 @@ class _Contender:
         return _measure(self.thunk, self.calls, pause)
 
     def _warm_up(self, pause: Callable[[], None] | None) -> float:
-        """Call until threads are awake and caches are warm; give the seconds of the fastest call."""
+        """Call until threads are awake and caches are warm; return the fastest call's seconds."""
         until, fastest = perf_counter() + self.seconds / 5, float("inf")
         while perf_counter() < until or fastest == float("inf"):
             fastest = min(fastest, _measure(self.thunk, 1, pause))

@@ -1,4 +1,4 @@
-"""Convert between array libraries and the core: numpy in, numpy out; tensors stay on their device."""
+"""Convert arrays for the core: numpy in, numpy out; tensors stay on their device."""
 
 from __future__ import annotations
 

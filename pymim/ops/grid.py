@@ -45,7 +45,8 @@ def extent(function: str, grid: Grid, name: str = "grid") -> tuple[int, int, int
     sizes = (grid,) if isinstance(grid, int) else tuple(grid)
     if not 0 < len(sizes) <= 3 or min(sizes) < 0:
         raise ValueError(
-            f"{function}: {name}: expected 1 to 3 sizes, got {grid}; give (frames, rows, columns) or fewer"
+            f"{function}: {name}: expected 1 to 3 sizes, got {grid}; "
+            "give (frames, rows, columns) or fewer"
         )
     check_patches(function, name, math.prod(sizes))
     return (1,) * (3 - len(sizes)) + sizes  # type: ignore[return-value]
@@ -55,7 +56,8 @@ def check_patches(function: str, name: str, patches: int) -> None:
     """Refuse a grid before allocating memory for it."""
     if not patches < 2**28:
         raise ValueError(
-            f"{function}: {name}: expected fewer than 2^28 patches, got {patches}; use a coarser grid"
+            f"{function}: {name}: expected fewer than 2^28 patches, got {patches}; "
+            "use a coarser grid"
         )
 
 

@@ -63,7 +63,8 @@ def weighted(
     Returns:
         Mask.
     Raises:
-        ValueError: a count or shape is wrong, or a weight negative, infinite or NaN; TypeError: a wrong dtype.
+        ValueError: a count or shape is wrong, or a weight negative, infinite or NaN.
+        TypeError: a wrong dtype.
     Cost: O(B N), no scratch.
     """
     check_count("weighted", "visible", visible, weights.shape[-1], "patches")
@@ -122,6 +123,10 @@ def ranked(
     Raises:
         ValueError: a count or shape is wrong, or a score infinite or NaN; TypeError: a wrong dtype.
     Cost: O(B N), no scratch.
+    Example:
+        >>> losses = torch.tensor([[0.3, 0.1, 0.9, 0.2]])
+        >>> ranked(torch.arange(1), losses, visible=2, hard=2).hidden
+        tensor([[0, 2]])
     """
     patches = scores.shape[-1]
     check_count("ranked", "visible", visible, patches, "patches")
@@ -148,8 +153,8 @@ def priority(
     """Hide the M largest of priority + U[0, 1) (HAP, Yuan et al. 2023).
 
     A difference of 1 or more decides the order; smaller ones change the odds; equal priorities are
-    uniform. The sum is rounded to float32, so above 2^7 noise is coarser than 2^-16, and beyond 2^24
-    it vanishes.
+    uniform. The sum is rounded to float32, so above 2^7 noise is coarser than 2^-16, and beyond
+    2^24 it vanishes.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
@@ -159,7 +164,8 @@ def priority(
     Returns:
         Mask.
     Raises:
-        ValueError: a count or shape is wrong, or a priority infinite or NaN; TypeError: a wrong dtype.
+        ValueError: a count or shape is wrong, or a priority infinite or NaN.
+        TypeError: a wrong dtype.
     Cost: O(B N), no scratch.
     """
     check_count("priority", "visible", visible, priority.shape[-1], "patches")

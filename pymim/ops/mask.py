@@ -1,8 +1,8 @@
 """Mask sampling: choose which patches of each image are hidden.
 
 A mask is data: a pure function of (seed, step, dataset index, view), with the same bits on CPU and
-CUDA, for any batch split, order and thread count. B images, N patches in the grid, V visible, M = N
-- V hidden.
+CUDA, for any batch split, order and thread count. B images, N patches in the grid, V visible,
+M = N - V hidden.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pymim.ops.block import (
     multi_block,
     ragged_block,
 )
+from pymim.ops.derived import expand, subset
 from pymim.ops.grid import Grid, Mask, Triple, check_count, check_patches, empty, extent
 from pymim.ops.guided import priority, ranked, weighted
 from pymim.ops.register import op
@@ -108,6 +109,11 @@ def uniform(
     Raises:
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B N), no scratch.
+    Example:
+        >>> mask = uniform(torch.arange(2), grid=(2, 3), visible=2, seed=1)
+        >>> mask.visible
+        tensor([[2, 4],
+                [1, 3]])
     """
     sizes = extent("uniform", grid)
     check_count("uniform", "visible", visible, math.prod(sizes), "patches")
@@ -155,7 +161,8 @@ def filtered(
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
         bank: float32 [P H W], no smaller than the grid: see pymim.masks.noise.patterns. It must be
-            finite, which is not checked as a bank is large: NaN ranks beyond the infinity of its sign.
+            finite, which is not checked as a bank is large: NaN ranks beyond the infinity of its
+            sign.
         grid: (rows, columns).
         visible: V, 0 <= V <= N.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
@@ -220,7 +227,7 @@ def disjoint(
     check_patches("disjoint", "patches", patches)
     check_count("disjoint", "visible", visible, patches, "patches")
     if views < 1:
-        raise ValueError(f"disjoint: views: expected 1 or more, got {views}; ask for two")
+        raise ValueError(f"disjoint: views: expected 1 or more, got {views}; ask for one or more")
     most = min(patches, views * (patches - visible))
     stacked = disjoint_masks(
         index, patches, visible, views, most if covered is None else covered, seed, step, view
@@ -256,12 +263,14 @@ def budget(
 ) -> Mask:
     """Divide one count of visible patches among several grids (MultiMAE, Bachmann et al. 2022).
 
-    Each image draws its own shares from Dirichlet(alpha), rounded by largest remainder to exactly V;
-    what does not fit into a grid goes to the others. Inside a grid the visible patches are uniform.
+    Each image draws its own shares from Dirichlet(alpha), rounded by largest remainder to exactly
+    V; what does not fit into a grid goes to the others. Inside a grid the visible patches are
+    uniform.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
-        grids: the grid of each modality, at most 16. Their patches are numbered in one row, so N is their sum.
+        grids: the grid of each modality, at most 16. Their patches are numbered in one row, so N is
+            their sum.
         visible: V over all grids, 0 <= V <= N.
         alpha: 1e-3 to 1e6, one for all grids or one each; 1 makes all divisions equally likely.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
@@ -276,75 +285,3 @@ def budget(
     check_count("budget", "visible", visible, sum(sizes), "patches")
     alphas = [float(alpha)] * len(sizes) if isinstance(alpha, (int, float)) else list(alpha)
     return Mask(*budget_mask(index, sizes, alphas, visible, seed, step, view))
-
-
-@op("subset_ids", lambda index, ids, count, *draw: ids.new_empty(index.shape[0], count))
-def subset_ids(index: Tensor, ids: Tensor, count: int, seed: int, step: int, view: int) -> Tensor:
-    out = ids.new_empty(index.shape[0], count)
-    _core.mask.subset(index, seed, step, view, ids, out, stream(index))
-    return out
-
-
-@accepts_numpy
-def subset(
-    index: Tensor, ids: Tensor, count: int, *, seed: int = 0, step: int = 0, view: int = 0
-) -> Tensor:
-    """Draw a uniform subset of each row, such as the hidden patches to predict.
-
-    (CAPI, Darcet et al. 2025.)
-
-    Args:
-        index: int64 [B], the dataset index of each image, below 2^40.
-        ids: int64 [B M], such as `Mask.hidden`.
-        count: K, the ids to take from each row, 0 <= K <= M.
-        seed, step, view: identify the draw; below 2^63, 2^48 and 2^8. Its random numbers are not
-            those of a mask with the same names.
-
-    Returns:
-        int64 [B K], in the order of `ids`.
-
-    Raises:
-        ValueError: a count or shape is wrong; TypeError: a wrong dtype.
-
-    Cost: O(B M), no scratch.
-    """
-    check_count("subset", "count", count, ids.shape[-1], "ids")
-    return subset_ids(index, ids, count, seed, step, view)
-
-
-@op(
-    "expand_mask",
-    lambda boolean, grid, unit, visible: empty(
-        boolean.new_empty(len(boolean), dtype=torch.int64), math.prod(grid), visible
-    ),
-)
-def expand_mask(
-    boolean: Tensor, grid: Sequence[int], unit: Sequence[int], visible: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    out = empty(boolean.new_empty(len(boolean), dtype=torch.int64), math.prod(grid), visible)
-    _core.mask.expand(boolean, grid, unit, *out, stream(boolean))
-    return out
-
-
-@accepts_numpy
-def expand(boolean: Tensor, grid: Grid, visible: int, *, unit: Grid) -> Mask:
-    """Expand a mask of a coarse grid to a fine one; each cell becomes a unit of patches.
-
-    So any policy can hide tubes, cubes or the cells of a ConvNet's last stride: draw on the coarse
-    grid, then expand. The mask of a stage is that of the next one, expanded.
-
-    Args:
-        boolean: bool [B U] of a Mask; every row with the same number of hidden cells.
-        grid: the fine grid, of N patches.
-        visible: V on the fine grid: visible cells times the size of a unit.
-        unit: size of a cell in patches; divides `grid`.
-    Returns:
-        Mask.
-    Raises:
-        ValueError: sizes or counts do not fit. On a GPU, rows that hide too few or too many are not
-            detected; they are cut off at the end of the outputs. TypeError: `boolean` is not bool.
-    Cost: O(B N), no scratch.
-    """
-    sizes = extent("expand", grid)
-    check_count("expand", "visible", visible, math.prod(sizes), "patches")
-    return Mask(*expand_mask(boolean, sizes, extent("expand", unit, "unit"), visible))

@@ -57,7 +57,8 @@ def _refuse_second_derivatives() -> None:
     """Refuse create_graph=True: autograd would take the saved gradient's derivative as zero."""
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         raise RuntimeError(
-            "relative_loss: expected one backward pass, got create_graph=True; there are no second derivatives"
+            "relative_loss: expected one backward pass, got create_graph=True; "
+            "there are no second derivatives"
         )
 
 
@@ -122,7 +123,8 @@ def _comparable(function: str, scores: Tensor, losses: Tensor) -> tuple[Tensor, 
 def _check_scores(function: str, name: str, scores: Tensor) -> None:
     if not scores.is_floating_point():
         raise TypeError(
-            f"{function}: {name}: expected a floating point dtype, got {scores.dtype}; convert it first"
+            f"{function}: {name}: expected a floating point dtype, got {scores.dtype}; "
+            "convert it first"
         )
     if scores.ndim != 2:
         raise ValueError(
@@ -132,7 +134,7 @@ def _check_scores(function: str, name: str, scores: Tensor) -> None:
 
 @accepts_numpy
 def relative_loss(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> Tensor:
-    """Measure how badly `scores` order each image's patches by their `losses` (HPM, Wang et al. 2023).
+    """Measure how badly `scores` order each image's patches by `losses` (HPM, Wang et al. 2023).
 
     Over all ordered pairs (i, j) of patches of one image with losses_i != losses_j, with
     d = scores_j - scores_i and the label 1 where losses_j > losses_i, else 0:
@@ -150,9 +152,14 @@ def relative_loss(scores: Tensor, losses: Tensor, *, epsilon: float = 0.0) -> Te
     Returns:
         a scalar, float32, or float64 where either input is.
     Raises:
-        ValueError: shapes or devices differ, numbers on the CPU are not finite (on a GPU the loss is then NaN),
-        or epsilon is out of range; TypeError: an integer dtype.
+        ValueError: shapes or devices differ, numbers on the CPU are not finite (on a GPU the loss
+            is then NaN), or epsilon is out of range.
+        TypeError: an integer dtype.
     Cost: O(B M^2) time for both directions together, O(B M) memory.
+    Example:
+        >>> losses = torch.tensor([[0.3, 0.1, 0.9, 0.2]])
+        >>> relative_loss(10 * losses, losses) < relative_loss(-10 * losses, losses)
+        tensor(True)
     """
     return _relative_loss(*_comparable("relative_loss", scores, losses), epsilon)[0]
 
@@ -209,8 +216,13 @@ def ranks(scores: Tensor, *, descending: bool = False) -> Tensor:
     Returns:
         int64 [B M], a permutation of 0..M-1 in every row.
     Raises:
-        ValueError: not two axes, or numbers on the CPU that are not finite; TypeError: an integer dtype.
-    Cost: O(B M) time and memory on the CPU, a radix sort; O(B M^2) comparisons in one launch on a GPU.
+        ValueError: not two axes, or numbers on the CPU that are not finite.
+        TypeError: an integer dtype.
+    Cost: O(B M) time and memory on the CPU, a radix sort; on a GPU O(B M^2) comparisons in one
+        launch.
+    Example:
+        >>> ranks(torch.tensor([[0.3, 0.1, 0.9, 0.2]]))
+        tensor([[2, 0, 3, 1]])
     """
     return _ranks(_sortable("ranks", scores), descending)
 
@@ -226,6 +238,9 @@ def top_k(scores: Tensor, k: int, *, descending: bool = True) -> Tensor:
     Returns:
         int64 [B k].
     Raises, Cost: as `ranks`; ValueError: k is out of range.
+    Example:
+        >>> top_k(torch.tensor([[0.3, 0.1, 0.9, 0.2]]), k=2)
+        tensor([[2, 0]])
     """
     scores = _sortable("top_k", scores)
     if not 0 <= k <= scores.shape[1]:

@@ -6,7 +6,7 @@ from pymim.bench import account
 from pymim.config import flags
 
 
-def test_masks_are_told_apart(capsys):
+def test_time_of_masks_is_reported_by_itself(capsys):
     small = (
         "DIM=48",
         "DEPTH=1",
@@ -37,5 +37,5 @@ def test_masks_are_told_apart(capsys):
         ("aten::nothing_we_know", "the rest"),
     ],
 )
-def test_kinds(name, kind):
+def test_operators_are_sorted_by_kind(name, kind):
     assert account._kind(name) == kind

@@ -1,4 +1,4 @@
-"""The benchmark's own promises: answers are compared before times, absent peers are said to be absent."""
+"""The benchmark's own promises: answers are compared before times, and absent peers are named."""
 
 import json
 
@@ -42,7 +42,7 @@ def outcome(address, limit, **seconds):
     return Outcome(address, times, None, limit)
 
 
-def test_the_limit_is_the_fastest_at_hand_and_no_op_passes_it():
+def test_the_limit_is_the_fastest_measured_rate():
     """The op reads 8000 bytes in 2 us, 4e9 a second."""
     case = Address(TINY, "cases", 0)
     for rates, share, by in [
@@ -67,7 +67,12 @@ SUM, COPY, PRODUCT = 4e6 / 2e-3, 8e6 / 2e-3, 2 * 1536**3 / 2e-3
     [
         (
             Work(1.0, "bytes", 4e6),
-            {"torch's sum": SUM, "torch's maximum": SUM, "torch's copy": COPY, "numpy's copy": COPY},
+            {
+                "torch's sum": SUM,
+                "torch's maximum": SUM,
+                "torch's copy": COPY,
+                "numpy's copy": COPY,
+            },
         ),
         (Work(1.0, "float32"), {"torch's product in float32": PRODUCT, "numpy's product": PRODUCT}),
         (
@@ -78,14 +83,14 @@ SUM, COPY, PRODUCT = 4e6 / 2e-3, 8e6 / 2e-3, 2 * 1536**3 / 2e-3
     ],
 )  # fmt: skip
 def test_rates_are_those_of_the_fastest_call(work, rates, monkeypatch):
-    """Where every call takes 2 to 3 ms, the larger product is the fastest; a copy reads and writes its bytes."""
+    """If each call takes 2 to 3 ms, the larger product is fastest; a copy counts bytes twice."""
     monkeypatch.setattr(
         limits, "_calls", lambda thunk, seconds: [thunk() is None or 3e-3, 2e-3, 3e-3]
     )
     assert limits.Limits(work, 0.0).rates()[0] == pytest.approx(rates)
 
 
-def test_ratios_are_told_the_hardest_rival_first():
+def test_the_fastest_rival_comes_first():
     rows = list(
         report.rows(outcome(Address(TINY, "cases", 0), None, pymim=1.0, torch=3.0, peer=2.0))
     )

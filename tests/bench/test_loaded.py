@@ -1,4 +1,4 @@
-"""The benchmark under load: what it says, of which ops, and that it leaves no busy process behind."""
+"""The benchmark under load: what it reports, for which ops; no busy process is left behind."""
 
 import json
 import multiprocessing
@@ -12,14 +12,14 @@ from pymim.bench.worker import Address
 
 
 def row(ours, slowest=None):
-    """Of ten calls of ours, the last of which may be slower; ours on one thread takes 200 us, the rival 900."""
+    """Ten calls of ours, the last one perhaps slower; one thread takes 200 us, the rival 900."""
     calls = [ours] * 9 + [slowest or ours]
     return loaded.row(
         "op", "N 1", "torch", {"ours": calls, "one": [2e-4] * 10, "theirs": [9e-4] * 10}
     )
 
 
-def test_ours_is_held_against_ours_on_one_thread():
+def test_loaded_time_is_compared_with_one_thread():
     fast, slow, sometimes = row(2.9e-4), row(3.1e-4), row(2.9e-4, slowest=3e-2)
     assert fast["met"] is True and slow["met"] is False and sometimes["met"] is False
     assert fast["slower"]["seconds"] == pytest.approx(1.45) and fast["ratio"] == pytest.approx(

@@ -1,4 +1,4 @@
-"""The benchmark of methods: every configuration is built, a step is told apart, two methods see alike."""
+"""The benchmark of methods: each is built, a step is split up, two see the same data."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_every_configuration_parses(name):
     assert config.value("train.Trainer", "batch", None) in (4, 64)
 
 
-def test_a_row_a_method_with_its_shares(monkeypatch):
+def test_each_method_has_a_row_with_its_shares(monkeypatch):
     monkeypatch.setattr(methods, "METHODS", {"HPM": [*methods.MINED, *TINY]})
     header, _, row = methods.accounts(quick=True).splitlines()
     assert header.count("|") == row.count("|") and row.startswith("| HPM, B 4 |")

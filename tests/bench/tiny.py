@@ -1,4 +1,4 @@
-"""Cases small enough to race in a test; each contender runs in a process that imports this module."""
+"""Cases small enough to race in a test; each contender's process imports this module."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Calls of every public op that are right, and what to put in the place of one of their arguments."""
+"""Correct calls of every public op, and wrong values for each of their arguments."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What the mask tests share: a call of each policy, its reference, and the promises every mask keeps."""
+"""What the mask tests share: a call of each policy, its reference, and every mask's promises."""
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ def to_numpy(tensor):
 
 
 def every_policy(index, device="cpu"):
-    """Name -> masks of 196 patches, 49 of them visible, for each policy, to test what all promise."""
+    """Name -> masks of 196 patches, 49 visible, for each policy: to test what all promise."""
     index = index.to(device)
     by_image = torch.sin(index[:, None].float() % 997 * torch.arange(1, 197, device=device))
     bank = scores(5, 400).view(5, 20, 20).to(device)

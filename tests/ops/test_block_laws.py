@@ -15,8 +15,10 @@ BEIT = dict(area=(16, None), aspect=(0.3, 1 / 0.3))
 
 
 def same_law(ours, theirs):
-    """Whether two samples of small integers may come from one law: chi-square, values seen fewer than 20 times
-    pooled."""
+    """Test whether two samples of small integers come from one law.
+
+    By chi-square; values seen fewer than 20 times are pooled.
+    """
     values, counts = np.unique(np.concatenate([ours, theirs]), return_counts=True)
     bins = (
         np.where(np.isin(ours, values[counts < 20]), -1, ours),
@@ -60,7 +62,7 @@ def unrolled(flags):
     return None
 
 
-def test_ragged_blocks_stop_short_as_often_as_known():
+def test_ragged_blocks_miss_the_count_at_the_known_rate():
     hidden = mask.ragged_block(torch.arange(20000), (14, 14), 75).hidden
     assert 0.64 < (hidden == 75).double().mean() < 0.7
     assert 74.4 < hidden.double().mean() < 74.6
@@ -95,14 +97,14 @@ def test_cubes_last_a_uniform_number_of_frames():
 
 
 def test_a_block_is_lower_and_narrower_than_its_grid():
-    """Squares whose area is uniform on 25 to 64: those above 7.5 squared would be 8 x 8, all of the grid."""
+    """Squares of an area uniform on 25 to 64; above 7.5^2 they would be 8 x 8, the whole grid."""
     first = mask.ragged_block(IMAGES, (8, 8), 64, area=(25, 64), aspect=(1, 1), tries=1)
     refused = (first.hidden == 0).double().mean()
     assert abs(refused - (64 - 7.5**2) / (64 - 25)) < 0.03
     assert first.hidden[first.hidden > 0].min() >= 25
 
 
-def test_along_an_axis_of_one_a_block_has_that_one():
+def test_block_has_length_one_along_an_axis_of_length_one():
     row = mask.ragged_block(IMAGES, (1, 9), 8, area=(8, 8), aspect=(1 / 8, 1 / 8), tries=1)
     assert row.hidden.eq(8).all()
     assert (
@@ -113,7 +115,7 @@ def test_along_an_axis_of_one_a_block_has_that_one():
 
 
 @pytest.mark.parametrize(("side", "visible", "share"), [(16, 90, (0.28, 0.4)), (14, 69, (0, 0))])
-def test_visible_block_is_a_full_rectangle_as_often_as_known(side, visible, share):
+def test_visible_block_is_a_full_rectangle_at_the_known_rate(side, visible, share):
     shown = (
         ~mask.inverse_block(IMAGES, (side, side), visible, roll=False)
         .boolean.view(-1, side, side)
@@ -179,7 +181,7 @@ def test_context_cut_in_raster_order_loses_the_last_rows():
 
 
 @pytest.mark.parametrize(("side", "context"), [(14, 13), (16, 15)])
-def test_sizes_of_a_step_are_those_of_the_release(side, context):
+def test_block_sizes_of_a_step_equal_those_of_the_released_code(side, context):
     steps = range(300)
     law = dict(edges=False, seed=3)
     windows = {

@@ -40,7 +40,7 @@ def check(grid, visible, aspect):
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 7])
-def test_window_has_whole_sides(rows):
+def test_visible_block_has_ceiled_whole_sides(rows):
     for columns in range(1, 17):
         for visible in range(1, rows * columns + 1):
             check((rows, columns), visible, (Fraction(1, 2), Fraction(2)))
@@ -48,7 +48,7 @@ def test_window_has_whole_sides(rows):
 
 @pytest.mark.parametrize("side", range(1, 6))
 @pytest.mark.parametrize(("a", "b"), [(1, 2), (2, 1), (1, 3), (3, 10), (10, 3), (9, 4)])
-def test_window_of_one_aspect_is_whole(a, b, side):
+def test_visible_block_of_one_aspect_is_a_full_rectangle(a, b, side):
     """Of aspect a / b, and a b n^2 patches: a n rows, b n columns."""
     grid = (60, 60)
     shown = ~mask.inverse_block(

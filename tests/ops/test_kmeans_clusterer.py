@@ -1,4 +1,4 @@
-"""KMeans against the plain reference and scikit-learn; streams, processes, state, and its defined corners."""
+"""KMeans against the plain reference and scikit-learn; streams, processes, state, corners."""
 
 import itertools
 
@@ -155,7 +155,7 @@ def test_tolerance_and_fixed_point_stop_early():
 
 @pytest.mark.parametrize("start", ["random", "k-means++", "k-means||"])
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
-def test_corners_have_answers(start, metric, device):
+def test_edge_cases_have_defined_answers(start, metric, device):
     options = {"start": start, "metric": metric, "device": device}
     one = KMeans(5, **options).fit(torch.ones(1, 3))  # K > N
     assert one.objective < 1e-6

@@ -87,8 +87,8 @@ def test_ranked(b, n, v, hard, kind, hide, device):
 
 
 @pytest.mark.parametrize("hard", [1, 73, 147])
-def test_ranked_rows_of_any_scale_after_each_other(hard, device):
-    """Where a row's bound lay decides where the next one's is looked for first, and nothing else."""
+def test_ranked_rows_of_different_scales_do_not_affect_each_other(hard, device):
+    """A row's bound decides where the search for the next one begins, and nothing else."""
     scale = 10.0 ** torch.tensor([0, 0, 0, 9, -9, 0, 30, -30, 0, 0, 0, 0]).double()[:, None]
     values = (scores(12, 196).double() * scale).float()
     values[5], values[9, ::2], values[10] = 0, 1e30, torch.linspace(-1, 1, 196).sign()

@@ -49,7 +49,7 @@ def test_every_patch_is_as_likely(name):
         hidden.split([100, 60, 36], 1) if name == "budget" else [hidden] * (name == "uniform")
     ):
         counts = segment.sum(0).numpy()
-        # Without replacement counts vary less than a multinomial's: only too much spread is a fault.
+        # Without replacement counts vary less than a multinomial's: only a wider spread is wrong.
         assert stats.chisquare(counts).pvalue > 1e-3
 
 
@@ -79,7 +79,7 @@ def test_weights_draw_by_the_law_of_successive_draws():
         )
 
 
-def test_weights_of_nothing_come_last_and_uniformly():
+def test_zero_weights_come_last_in_uniform_order():
     rows = torch.tensor([0.0, 1e-15, 0.0, 7.0, 0.0]).expand(len(MANY), 5).contiguous()
     visible = mask.weighted(MANY, rows, 3).visible
     assert (visible == 1).any(1).all() and (visible == 3).any(1).all()
@@ -97,7 +97,7 @@ def test_hardest_are_hidden_and_the_rest_uniform():
     assert easiest[:, [0, 1, 3]].all()
 
 
-def test_half_precision_scores_are_no_coarser_than_they_are():
+def test_half_precision_scores_rank_as_in_float32():
     scores = torch.rand(64, 196).bfloat16()
     same = mask.ranked(MANY[:64], scores.float(), 49, 147)
     assert torch.equal(mask.ranked(MANY[:64], scores, 49, 147).hidden, same.hidden)

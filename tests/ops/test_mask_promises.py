@@ -1,4 +1,4 @@
-"""What every mask policy promises: pure functions of their names, sound as torch ops, clear about bad input."""
+"""What every policy promises: a pure function, sound as a torch op, clear about bad input."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from pymim import _core
-from pymim.ops import guided, mask
+from pymim.ops import derived, guided, mask
 from tests.ops.masks import every_policy, hidden_at, scores
 
 POLICIES = sorted(every_policy(torch.arange(1)))
@@ -78,7 +78,7 @@ def test_every_instruction_set_gives_the_same_bits(instructions):
 
 @settings(max_examples=60, deadline=None)
 @given(some.data())
-def test_any_counts_are_kept(data):
+def test_counts_are_exact_for_any_input(data):
     b, n = data.draw(some.integers(0, 5)), data.draw(some.integers(0, 70))
     v = data.draw(some.integers(0, n))
     hard = data.draw(some.integers(0, n - v))
@@ -116,8 +116,8 @@ def test_tubes_repeat_and_agnostic_masks_do_not():
     assert not (agnostic == agnostic[:, :1]).all(2).all(1).any()
 
 
-def test_hidden_are_one_and_visible_the_lowest_as_in_the_papers_example():
-    """MAE's noise and ratio of one worked image: what its argsort keeps first is what is visible here."""
+def test_masks_equal_a_worked_example_of_the_paper():
+    """MAE's noise and ratio for one worked image: what its argsort keeps is visible here."""
     noise = torch.tensor([[0.3, 0.1, 0.9, 0.2, 0.5, 0.7, 0.8, 0.4]])
     drawn = mask.ranked(torch.zeros(1, dtype=torch.int64), noise, 2, 6)
     assert drawn.visible.tolist() == [[1, 3]]
@@ -229,8 +229,8 @@ def test_registered_ops_are_sound():
         (guided.priority_mask, (I4, S, 4, 0, 0, 0)),
         (mask.disjoint_masks, (I4, 16, 4, 2, 16, 0, 0, 0)),
         (mask.budget_mask, (I4, (9, 7), (1.0, 1.0), 4, 0, 0, 0)),
-        (mask.subset_ids, (I4, torch.arange(20).view(4, 5), 2, 0, 0, 0)),
-        (mask.expand_mask, (boolean, (1, 8, 8), (1, 2, 2), 16)),
+        (derived.subset_ids, (I4, torch.arange(20).view(4, 5), 2, 0, 0, 0)),
+        (derived.expand_mask, (boolean, (1, 8, 8), (1, 2, 2), 16)),
     ]
     for op, arguments in calls:
         torch.library.opcheck(op, arguments)

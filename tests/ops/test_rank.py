@@ -1,4 +1,4 @@
-"""Ranking against the plain reference and scipy, the numbers of the papers, and what the ops promise."""
+"""Ranking against the plain reference, scipy and the papers' numbers, and what it promises."""
 
 import math
 
@@ -78,7 +78,7 @@ def test_gradcheck(spread, epsilon):
     )
 
 
-def test_numbers_worked_by_hand(device):
+def test_loss_equals_numbers_computed_by_hand(device):
     losses = torch.tensor([[1.0, 2.0, 3.0]], device=device)
     loss, gradient = with_gradient(rank.relative_loss, torch.zeros_like(losses), losses, 0.0)
     assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
@@ -125,7 +125,7 @@ def test_every_ordered_pair_counts(device):
     "losses", [torch.full((2, 5), 3.0), torch.zeros(4, 1), torch.zeros(0, 3), torch.zeros(3, 0)]
 )
 @pytest.mark.parametrize("epsilon", FORMS)
-def test_no_pairs_cost_nothing(losses, epsilon, device):
+def test_loss_without_pairs_is_zero(losses, epsilon, device):
     loss, gradient = with_gradient(
         rank.relative_loss, torch.randn(losses.shape, device=device), losses.to(device), epsilon
     )
@@ -155,7 +155,7 @@ patches = st.integers(2, 40).flatmap(
 
 @settings(max_examples=60, deadline=None)
 @given(patches, st.randoms(use_true_random=False), st.sampled_from(FORMS))
-def test_relative_loss_knows_only_the_order_of_losses_and_the_differences_of_scores(
+def test_relative_loss_depends_on_the_order_of_losses_and_differences_of_scores(
     drawn, random, epsilon
 ):
     scores = torch.tensor([drawn[0]], dtype=torch.float64)
@@ -349,7 +349,7 @@ def test_registered_ops_are_sound():
     torch.library.opcheck(rank._top_k, (scores.detach(), 4, True))
 
 
-def test_compiles_whole_with_its_gradient():
+def test_compiles_into_one_graph_with_its_gradient():
     scores, losses = some(2, 9)
     for function in (
         lambda x, y: rank.relative_loss(2 * x, y, epsilon=1e-6),

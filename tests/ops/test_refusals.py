@@ -1,4 +1,4 @@
-"""Whatever is put in the place of an argument, an op takes it or says in one line what it expected."""
+"""Whatever an argument is, an op takes it or says in one line what it expected."""
 
 import inspect
 import random
@@ -143,7 +143,7 @@ def test_message(call, message):
         call()
 
 
-def test_memory_that_is_not_there_is_a_memory_error():
+def test_too_much_memory_raises_memory_error():
     with pytest.raises(
         MemoryError, match=r"disjoint: arguments: expected sizes that memory holds.*ask for less"
     ):
@@ -157,7 +157,7 @@ def test_memory_that_is_not_there_is_a_memory_error():
     ("value", "message"),
     [(torch.nan, "NaN, infinity"), (torch.inf, "NaN, infinity"), (3e38, "or an overflow")],
 )
-def test_the_row_that_is_named_is_the_users(tmp_path, start, restarts, chunks, value, message):
+def test_messages_name_the_row_of_the_users_data(tmp_path, start, restarts, chunks, value, message):
     points = torch.randn(400, 5, generator=torch.Generator().manual_seed(1))
     points[137, 2] = value
     data = list(points.chunk(chunks)) if chunks == 4 else points
@@ -173,7 +173,7 @@ def test_the_row_that_is_named_is_the_users(tmp_path, start, restarts, chunks, v
         kmeans.KMeans(4, rows=64).fit(torch.randn(50, 5)).predict(data)
 
 
-def test_other_ops_name_the_users_row():
+def test_messages_of_other_ops_name_the_users_row():
     points, weights = torch.randn(50, 3), torch.ones(50)
     points[7, 1], weights[9] = torch.nan, -1
     for call in (

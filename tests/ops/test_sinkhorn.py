@@ -1,4 +1,4 @@
-"""Sinkhorn against the plain reference, the numbers of the papers' released code, and its own promises."""
+"""Sinkhorn against the plain reference, the papers' released code, and its own promises."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_equals_reference(shape, device):
     assert_as_reference(random_scores(*shape), device)
 
 
-def test_more_problems_than_a_grid_is_high(device):
+def test_more_problems_than_one_axis_of_a_cuda_grid(device):
     scores = random_scores(65536, 1, 2).to(device)
     assert torch.equal(
         sinkhorn.write_labels(scores, torch.zeros(65536, 2, device=device), 1.0), scores.argmax(2)
@@ -97,7 +97,7 @@ def test_any_marginals(device):
     )
 
 
-def test_a_side_may_want_nothing():
+def test_wanted_sums_may_be_zero():
     columns = torch.tensor([2.0, 0, 3])
     for first in ("rows", "columns"):
         plan = sinkhorn.plan(random_scores(5, 3), columns=columns, iterations=500, first=first)
@@ -117,7 +117,7 @@ def test_other_dtypes(dtype, device):
     )
 
 
-def test_released_numbers_of_the_order():
+def test_order_of_the_half_steps_equals_the_released_numbers():
     # CAPI's order, ending on rows, and where it converges to; rows first is another plan.
     plan = sinkhorn.plan(TOY, epsilon=0.5)
     released = [
@@ -159,7 +159,7 @@ def test_positions_are_independent_problems(device):
 
 
 @pytest.mark.parametrize("first", ["rows", "columns"])
-def test_wide_scores_lose_no_row(first, device):
+def test_every_row_of_wide_scores_sums_to_one(first, device):
     scores = random_scores(512, 64, spread=20)
     plan = sinkhorn.plan(scores.to(device), epsilon=0.06, first=first)
     np.testing.assert_allclose(plan.sum(1).cpu(), 1, rtol=1e-4)
@@ -177,7 +177,7 @@ def test_half_precision_scores_do_not_overflow():
     ).float().mean() >= 0.999
 
 
-def test_uniform_scores_say_nothing():
+def test_uniform_scores_give_a_uniform_plan():
     plan = sinkhorn.plan(torch.full((64, 3000), 0.3))
     np.testing.assert_allclose(-plan.log().mean(), np.log(3000), rtol=1e-6)
 
@@ -196,7 +196,7 @@ def test_tolerance_stops_each_problem_by_itself(device):
     np.testing.assert_allclose(fixed.cpu(), result.plan[1].cpu(), rtol=1e-4, atol=1e-7)
 
 
-def test_labels_are_those_of_the_plan(device):
+def test_labels_are_the_largest_of_the_plan(device):
     scores = random_scores(4, 100, 50).to(device)
     labels = sinkhorn.labels(scores, iterations=10)
     assert labels.dtype == torch.int64
@@ -212,7 +212,7 @@ def test_labels_are_those_of_the_plan(device):
     st.integers(1, 70),
     st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
 )
-def test_labels_are_the_plans_also_where_scores_are_nearly_alike(b, k, dtype):
+def test_labels_are_the_largest_of_the_plan_for_nearly_equal_scores(b, k, dtype):
     scores = (random_scores(2, b, k) * 2).round().to(dtype) / 20
     assert torch.equal(sinkhorn.labels(scores), sinkhorn.plan(scores).argmax(2))
 

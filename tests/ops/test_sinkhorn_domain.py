@@ -24,7 +24,7 @@ def random_scores(*shape, spread=0.2):
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 37, 21), (1, 150, 1024)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
-def test_domains_agree(shape, dtype, options):
+def test_log_and_scaling_domains_agree(shape, dtype, options):
     scores = random_scores(*shape).to(dtype)
     scaled, logged = (
         sinkhorn.solve(scores, **options),

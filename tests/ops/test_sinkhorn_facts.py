@@ -1,4 +1,4 @@
-"""What is known of transport in the methods that use it, and of the ways their releases get it wrong."""
+"""Known facts about transport in the methods that use it, and faults of their releases."""
 
 import math
 
@@ -26,7 +26,7 @@ def affinity(n, groups, seed=0):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_position_depends_on_no_other(dtype, device):
-    # CAPI: assignments of all positions, then those of the predicted ones, chunk by chunk or at once.
+    # CAPI: assign all positions, then take the predicted ones, chunk by chunk or at once.
     scores = random_scores(9, 24, 40).to(dtype).to(device)
     whole = sinkhorn.solve(scores, epsilon=0.06)
     predicted = torch.tensor([0, 3, 8])
@@ -39,7 +39,8 @@ def test_a_position_depends_on_no_other(dtype, device):
 
 
 def test_balance_by_position_is_not_balance_over_all():
-    # CAPI's is by position, SIGMA's over all tokens: a bias by position and cluster shows only in the second.
+    # CAPI's is by position, SIGMA's over all tokens: a bias by position and cluster shows only in
+    # the second.
     scores = random_scores(6, 32, 8)
     biased = scores + random_scores(6, 1, 8, seed=1) * 5
     by_position = [sinkhorn.plan(each) for each in (scores, biased)]
@@ -57,19 +58,19 @@ def test_a_constant_has_no_effect(device):
     )
 
 
-def test_half_precision_similarity_of_one(device):
+def test_half_precision_scores_of_one_do_not_overflow(device):
     # exp(1 / .05) is infinite in float16.
     plan = sinkhorn.plan(torch.ones(8, 5, dtype=torch.float16, device=device))
     np.testing.assert_allclose(plan.cpu(), np.full((8, 5), 0.2), rtol=1e-6)
 
 
-def test_no_learning_costs_the_logarithm_of_the_columns():
+def test_loss_of_equal_scores_is_the_logarithm_of_the_columns():
     scores = torch.zeros(16, 3000).double()
     loss = torch.nn.functional.cross_entropy(scores, sinkhorn.plan(scores))
     np.testing.assert_allclose(loss, np.log(3000), rtol=1e-12)
 
 
-def test_hard_targets_can_cost_nothing():
+def test_loss_of_hard_targets_can_be_zero():
     scores = torch.nn.functional.normalize(random_scores(256, 40), dim=1)
     labels, soft = sinkhorn.labels(scores, iterations=10), sinkhorn.plan(scores, iterations=10)
     assert labels.dtype == torch.int64
@@ -80,8 +81,9 @@ def test_hard_targets_can_cost_nothing():
     np.testing.assert_allclose(floor, torch.special.entr(soft).sum(1).mean(), rtol=1e-9)
 
 
-def test_partial_to_a_stated_error(device):
-    # P2OT's fixed steps stop short of the plan; here `error` says how short, and a tolerance makes it shorter.
+def test_partial_transport_reports_its_error(device):
+    # P2OT's fixed steps stop short of the plan; here `error` says how short, and a tolerance makes
+    # it shorter.
     scores = random_scores(20, 4).log_softmax(1).to(device)
     options = dict(epsilon=0.1, mass=0.1, column_relax=1.0, iterations=3000)
     limit = sinkhorn.plan(scores, **options)
@@ -94,8 +96,9 @@ def test_partial_to_a_stated_error(device):
     assert missed[0] > missed[1] > missed[2]
 
 
-def test_a_strong_wish_is_no_nan(device):
-    # SP2OT's default weight of 1000 ends in NaN in its release; nearly met sums are those that are met.
+def test_strong_column_relaxation_is_finite(device):
+    # SP2OT's default weight of 1000 ends in NaN in its release; nearly met sums are those that are
+    # met.
     scores = random_scores(60, 8).log_softmax(1).to(device)
     options = dict(epsilon=0.1, mass=0.5, iterations=200)
     strong = sinkhorn.plan(scores, column_relax=1000.0, **options).cpu()
@@ -103,7 +106,8 @@ def test_a_strong_wish_is_no_nan(device):
 
 
 def test_ten_half_steps_are_not_doubly_stochastic(device):
-    # CPP counts half-steps: its 10 are 5 iterations, and the side that is not last is off by percents.
+    # CPP counts half-steps: its 10 are 5 iterations, and the side that is not last is off by
+    # percents.
     matrix = affinity(60, 6)
     expected = (matrix / 0.175).exp()
     for half_step in range(10):
@@ -118,8 +122,8 @@ def test_ten_half_steps_are_not_doubly_stochastic(device):
 
 
 def test_probabilities_to_the_power_25(device):
-    # SeLa: softmax^25 in float64; it stops where the scalings of the samples change by .1 in all, looked at every
-    # tenth iteration.
+    # SeLa: softmax^25 in float64; it stops where the scalings of the samples change by .1 in all,
+    # looked at every tenth iteration.
     logits = random_scores(150, 10) * 5
     power = logits.softmax(1) ** 25
     column, row, change, iterations = None, torch.ones(150).double(), math.inf, 0

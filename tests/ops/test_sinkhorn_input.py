@@ -64,7 +64,7 @@ def test_bad_dtype_is_refused():
         sinkhorn.plan(torch.zeros(4, 3, dtype=torch.int64))
 
 
-def test_sums_elsewhere_are_refused():
+def test_sums_of_another_device_or_shape_are_refused():
     elsewhere = torch.ones(3, device="meta")
     for given in (dict(rows=None, columns=elsewhere), dict(rows=elsewhere, columns=None)):
         name = "columns" if given["rows"] is None else "rows"
@@ -78,5 +78,5 @@ def test_sums_elsewhere_are_refused():
         sinkhorn.plan(SCORES, columns=torch.ones(2, 2))
 
 
-def test_no_problem_is_no_error():
+def test_zero_problems_give_empty_results():
     assert sinkhorn.plan(torch.zeros(0, 4, 3)).shape == (0, 4, 3)

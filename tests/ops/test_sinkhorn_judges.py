@@ -14,7 +14,7 @@ EXACT = dict(epsilon=0.1, rows=ROWS, columns=COLUMNS, iterations=5000, tolerance
 
 
 @pytest.mark.slow
-def test_balanced():
+def test_balanced_plan_equals_that_of_pot():
     expected = ot.sinkhorn(
         ROWS.numpy(),
         COLUMNS.numpy(),
@@ -29,7 +29,7 @@ def test_balanced():
 
 @pytest.mark.filterwarnings("ignore:If reg_type = entropy")
 @pytest.mark.slow
-def test_relaxed():
+def test_relaxed_plan_equals_that_of_pot():
     expected = ot.unbalanced.sinkhorn_unbalanced(
         ROWS.numpy(),
         COLUMNS.numpy(),

@@ -1,4 +1,4 @@
-"""Sinkhorn from features and prototypes, whose scores are never stored: chunks on the CPU, tiles on CUDA."""
+"""Sinkhorn from features and prototypes, without stored scores: CPU chunks, CUDA tiles."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from tests import reference
 from tests.ops.ranks import two_ranks
 from tests.peaks import grown
 
-# (S, B, K, D): one of each; less than a tile; ragged tiles, in parts; rows that stay in shared memory, and too wide
+# (S, B, K, D): one of each; less than a tile; ragged tiles, in parts; rows that stay in shared
+# memory; rows too wide for it
 SHAPES = [(1, 1, 1, 1), (3, 5, 9, 8), (2, 130, 70, 33), (1, 300, 200, 64), (2, 40, 140, 300)]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 OPTIONS = [
@@ -110,7 +111,7 @@ def test_any_marginals(device):
     np.testing.assert_allclose(plan.sum(2), np.ones((2, 30)), rtol=1e-5)
 
 
-def test_wide_scores_lose_no_row(device):
+def test_every_row_of_wide_scores_sums_to_one(device):
     given = product(1, 200, 64, 32)
     given = sinkhorn.Product(given.features * 200, given.prototypes)
     plan = sinkhorn.plan(to(given, device), epsilon=0.06, first="rows").cpu()
@@ -131,7 +132,7 @@ def test_tolerance_stops_in_time(device):
     np.testing.assert_allclose(missed, error, atol=1e-5)
 
 
-def test_labels_are_those_of_the_plan_and_of_equals_the_first(device):
+def test_labels_are_the_first_largest_of_the_plan(device):
     given = to(product(2, 150, 130, 16, torch.bfloat16), device)
     assert torch.equal(sinkhorn.labels(given), sinkhorn.plan(given).argmax(2))
     zeros = sinkhorn.Product(torch.zeros(3, 8, device=device), torch.zeros(150, 8, device=device))
@@ -171,7 +172,7 @@ def test_two_ranks_are_one():
         )
 
 
-def test_is_made_in_chunks_on_the_cpu():
+def test_chunks_on_the_cpu_equal_the_whole():
     given = product(1, 130, 22000, 16, torch.float64)
     whole = sinkhorn.potentials(multiplied(given))
     np.testing.assert_allclose(sinkhorn.potentials(given).column, whole.column, rtol=1e-9)
@@ -255,7 +256,7 @@ def test_registered_ops_are_sound():
 
 
 @pytest.mark.skipif(_core.emulated, reason="kernels hold tiles, and would take minutes here")
-def test_memory_is_that_of_some_rows():
+def test_memory_is_that_of_one_chunk():
     """Of a table of 512 MiB."""
     before = """
 import torch

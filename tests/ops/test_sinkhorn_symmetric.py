@@ -1,4 +1,4 @@
-"""Sinkhorn of a symmetric affinity, with both sides at once: alone, over ranks, and of points with themselves."""
+"""Sinkhorn of a symmetric affinity, both sides at once: alone, over ranks, of points themselves."""
 
 import numpy as np
 import pytest

@@ -107,7 +107,7 @@ def test_float64_solves_what_float32_cannot(wide):
     assert torch.equal(sinkhorn.labels(scores), plan.argmax(-1))
 
 
-def test_rows_and_columns_of_no_mass_may_be_as_they_are():
+def test_rows_and_columns_of_zero_mass_may_be_wide():
     rows, columns = torch.ones(24), torch.full((8,), 24 / 7)
     rows[3], columns[5] = 0, 0
     plan = sinkhorn.plan(random_scores(24, 8, wide=1), rows=rows, columns=columns * 23 / 24)
@@ -115,7 +115,7 @@ def test_rows_and_columns_of_no_mass_may_be_as_they_are():
     assert not plan[:, 5].any()
 
 
-def test_what_is_not_finite_is_named():
+def test_the_row_that_is_not_finite_is_named():
     scores = random_scores(24, 8, wide=1)
     scores[7, 2] = torch.nan
     with pytest.raises(

@@ -1,7 +1,8 @@
-"""Masks made of rectangles, from the words of the papers: a block at a time, in plain Python floats.
+"""Masks made of rectangles, as the papers describe them: block by block, in Python floats.
 
-Each policy takes its random numbers from `source`, a function of a block number and a kind: the words of the core's
-stream of one image (`words_of`), or any other generator, to compare distributions.
+Each policy takes its random numbers from `source`, a function of a block number and a kind: the
+words of the core's stream of one image (`words_of`), or any other generator, to compare
+distributions.
 """
 
 import math
@@ -14,7 +15,7 @@ ROLE, BLOCK, WINDOW, TARGET, TRIM = 9 << 26, 0, 1 << 25, 5 << 23, 3 << 24
 
 
 def words_of(image, *, seed=0, step=0, view=0):
-    """Block number -> the four words there, of the part of the image's stream that rectangles read."""
+    """Block number -> its four words, in the part of the image's stream that rectangles read."""
     high = view << 24 | (image >> 32) << 16 | step >> 32
     return lambda block: philox((ROLE + block, image & 0xFFFFFFFF, step & 0xFFFFFFFF, high), seed)
 

@@ -13,7 +13,7 @@ def distances(points, centroids, metric="l2"):
 
 
 def assign(points, centroids, metric="l2"):
-    """Labels and distances; rows are taken a few at a time, as all the differences would not fit in memory."""
+    """Labels and distances, a few rows at a time: all differences would not fit in memory."""
     rows = [distances(part, centroids, metric).nan_to_num(1.0) for part in points.split(64)]
     best = torch.cat(rows).min(1) if rows else torch.empty(0, 1).min(1)
     return best.indices, best.values

@@ -15,7 +15,7 @@ def philox(counter, seed):
 
 
 def words(image, count, *, seed, step, view, first=0):
-    """`count` random words of the stream of one image of one draw, from position `first`, a multiple of 4."""
+    """`count` random words of one image's stream in one draw, from `first`, a multiple of 4."""
     high = view << 24 | (image >> 32) << 16 | step >> 32
     low = image & 0xFFFFFFFF, step & 0xFFFFFFFF
     blocks = range(first // 4, first // 4 + -(-count // 4))
@@ -23,7 +23,7 @@ def words(image, count, *, seed, step, view, first=0):
 
 
 def hide_all_but_smallest(keys, visible):
-    """Boolean masks [B N] that keep the `visible` smallest keys of each row; of equal ones the lower id."""
+    """Boolean masks [B N] that keep the `visible` smallest keys of a row; of ties the lower id."""
     order = np.argsort(np.asarray(keys), axis=1, kind="stable")
     mask = np.ones(np.shape(keys), bool)
     np.put_along_axis(mask, order[:, :visible], False, axis=1)

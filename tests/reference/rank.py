@@ -1,4 +1,4 @@
-"""Patch-loss ranking: the pairwise relative loss, ranks and top-k, in plain torch, every pair written down."""
+"""Patch-loss ranking in plain torch, every pair written down: relative loss, ranks, top-k."""
 
 import torch
 from torch.nn.functional import softplus

@@ -1,4 +1,4 @@
-"""Entropic optimal transport by Sinkhorn scaling, in plain torch: half-step after half-step, in float64."""
+"""Entropic optimal transport by Sinkhorn scaling, in plain torch: half-steps in float64."""
 
 import torch
 
@@ -50,7 +50,7 @@ def solve(
 
 
 def scaling(scores, epsilon, iterations):
-    """The loop as the papers write it: exp, then each prototype, then each sample (SwAV, CAPI, SIGMA)."""
+    """The papers' loop: exp, then each prototype, then each sample (SwAV, CAPI, SIGMA)."""
     plan = (scores / epsilon).exp()
     for _ in range(iterations):
         plan = plan / plan.sum(-2, keepdim=True)

@@ -150,6 +150,10 @@ def block(
     Raises:
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B (N + blocks x rows)) time, N bits of scratch an image.
+    Example:
+        >>> mask = block(torch.arange(1), grid=(4, 4), hidden=6, area=(2, 4))
+        >>> mask.hidden.shape, mask.visible.shape
+        (torch.Size([1, 6]), torch.Size([1, 10]))
     """
     sizes, areas, frames = _law("block", grid, hidden, area, duration)
     return Mask(*block_mask(index, sizes, hidden, areas, aspect, frames, tries, seed, step, view))

@@ -19,7 +19,7 @@ Range = tuple[float, float]
 
 
 class Targets(NamedTuple):
-    """A mask whose visible patches are the context, and the blocks to predict from it. Ids ascend."""
+    """A mask whose visible patches are the context, and the blocks to predict; ids ascend."""
 
     visible: Tensor  # int64 [B V]
     hidden: Tensor  # int64 [B M]
@@ -98,9 +98,9 @@ def inverse_block(
 
     Its aspect r is log-uniform on the part of `aspect` at which V patches fit the grid; if none
     fits, r is the nearest aspect that does. It has ceil(sqrt(V r)) rows and ceil(sqrt(V / r))
-    columns, cut to V in raster order, so its last row may be incomplete. Its place is uniform in the
-    grid, or with `roll` on the torus of the joined edges, so it may wrap around. Every frame of a
-    clip has the same rectangle.
+    columns, cut to V in raster order, so its last row may be incomplete. Its place is uniform in
+    the grid, or with `roll` on the torus of the joined edges, so it may wrap around. Every frame of
+    a clip has the same rectangle.
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40. Masks are on its device.
@@ -141,9 +141,9 @@ def multi_block(
     context. The caller gives the sizes, since all images of a batch share them: `block_size` draws
     them as I-JEPA does.
 
-    Unlike I-JEPA, which cuts every context of a batch to the smallest, each is cut to the given V: a
-    mask must not depend on the rest of the batch. V random patches stay, or with `raster` the first
-    ones, which loses the bottom rows as the released code does. If a context has fewer than V
+    Unlike I-JEPA, which cuts every context of a batch to the smallest, each is cut to the given V:
+    a mask must not depend on the rest of the batch. V random patches stay, or with `raster` the
+    first ones, which loses the bottom rows as the released code does. If a context has fewer than V
     patches, all blocks of the image are drawn again. After 32 draws the targets move onto the first
     target, one by one, until the context is large enough.
     Unlike the released code, blocks may touch the last row and column; `edges=False` forbids it.
@@ -188,7 +188,7 @@ def block_size(
     step: int = 0,
     view: int = 0,
 ) -> tuple[int, int]:
-    """Draw rows and columns of a block that all images of a step share (I-JEPA, Assran et al. 2023).
+    """Draw the rows and columns of one block for all images of a step (I-JEPA, Assran et al. 2023).
 
     area = floor(N s) with s ~ U(share), and aspect r ~ U(aspect); round(sqrt(area r)) rows and
     round(sqrt(area / r)) columns, at most the grid's. I-JEPA's targets have share (0.15, 0.2) and

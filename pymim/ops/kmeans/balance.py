@@ -45,7 +45,15 @@ def assign_balanced(
         max_size: rows a cluster may hold, max_size K >= B.
     Returns:
         Assignment.
+    Raises:
+        ValueError: a shape does not fit, the clusters have no room for all rows, or a distance
+            overflows.
+        TypeError: another dtype.
     Cost: O(B K) memory for the distances, O(B K D) time and a few passes over unplaced rows.
+    Example:
+        >>> points, centroids = torch.tensor([[0.0], [1.0], [9.0]]), torch.tensor([[0.0], [2.0]])
+        >>> assign_balanced(points, centroids, max_size=2).labels
+        tensor([0, 0, 1])
     """
     cosine, clusters = is_cosine("assign_balanced", metric), len(centroids)
     check_rank("assign_balanced", "points", points, 2)
@@ -59,14 +67,14 @@ def assign_balanced(
         )
     if points.shape[1] != centroids.shape[1]:
         raise ValueError(
-            f"assign_balanced: centroids: expected [K D] of D = {points.shape[1]}, got {list(centroids.shape)}; "
-            "pass an array of that shape"
+            f"assign_balanced: centroids: expected [K D] of D = {points.shape[1]}, "
+            f"got {list(centroids.shape)}; pass an array of that shape"
         )
     max_size = min(operator.index(max_size), len(points))  # so that an int64 holds it
     if max_size * clusters < len(points):
         raise ValueError(
-            f"assign_balanced: max_size: expected room for {len(points)} rows, got {max_size} in each of "
-            f"{clusters} clusters; raise it"
+            f"assign_balanced: max_size: expected room for {len(points)} rows, "
+            f"got {max_size} in each of {clusters} clusters; raise it"
         )
     cost = _pairwise(points.detach().float(), centroids.detach(), cosine)
     if not bool(cost.isfinite().all()):

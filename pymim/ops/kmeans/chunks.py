@@ -27,8 +27,8 @@ class Chunks:
     def __init__(self, data: Data, weights: Any, rows: int, device: torch.device | str | None):
         if isinstance(data, Iterator):
             raise ValueError(
-                "KMeans: data: expected an array or an iterable that starts afresh each time, got a one-shot "
-                f"{type(data).__name__}; pass the object it was made from"
+                "KMeans: data: expected an array or an iterable that starts afresh each time, "
+                f"got a one-shot {type(data).__name__}; pass the object it was made from"
             )
         if not isinstance(data, Iterable):
             raise TypeError(f"KMeans: data: {tensor_fault(data)}")
@@ -40,14 +40,17 @@ class Chunks:
         self.whole = self._array and not isinstance(data, np.memmap)
         if weights is not None and not self._array:
             raise ValueError(
-                "KMeans: weights: expected None beside an iterable, got an array; yield (points, weights) instead"
+                "KMeans: weights: expected None beside an iterable, got an array; "
+                "yield (points, weights) instead"
             )
         if weights is not None:
             _check("weights", weights)
-        if weights is not None and len(weights) != len(data):  # type: ignore[arg-type]
-            raise ValueError(
-                f"KMeans: weights: expected {len(data)} (the rows of data), got {len(weights)}; pass one a row"  # type: ignore[arg-type]
-            )
+            rows_of_data = len(data)  # type: ignore[arg-type]
+            if len(weights) != rows_of_data:
+                raise ValueError(
+                    f"KMeans: weights: expected {rows_of_data} (the rows of data), "
+                    f"got {len(weights)}; pass one weight per row"
+                )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         for points, weights in self._pairs():

@@ -50,8 +50,8 @@ def _check_numbers(
 class KMeans:
     """Cluster by k-means (Lloyd 1982), in full passes, or online in batches.
 
-    Minimises the objective sum_i w_i d(x_i, c_nearest(i)). It never rises from one pass to the next,
-    except after a cluster was split to fill an empty one, or under a size cap.
+    Minimises the objective sum_i w_i d(x_i, c_nearest(i)). It never rises from one pass to the
+    next, except after a cluster was split to fill an empty one, or under a size cap.
 
     Args:
         clusters: K.
@@ -70,7 +70,8 @@ class KMeans:
         device: where chunks are moved to; None: they stay where they are.
         group: processes whose data is clustered together, each holding some rows. The clusters are
             those of one process with all rows in rank order, except for rounding of sums.
-        between: called before every pass of `fit`, in every process; an exception from it ends the fit.
+        between: called before every pass of `fit`, in every process; an exception from it ends the
+            fit.
 
     Attributes:
         centroids: float32 [K D].
@@ -113,7 +114,8 @@ class KMeans:
             raise TypeError(f"KMeans: start: {fault}")
         if isinstance(start, str) and start not in ("k-means++", "k-means||", "random"):
             raise ValueError(
-                f"KMeans: start: expected 'k-means++', 'k-means||', 'random' or centroids, got {start!r}; pick one"
+                "KMeans: start: expected 'k-means++', 'k-means||', 'random' or centroids, "
+                f"got {start!r}; choose one of them"
             )
         if not 0 <= decay <= 1:
             raise ValueError(f"KMeans: decay: expected 0 to 1, got {decay}; 1 keeps everything")
@@ -144,7 +146,8 @@ class KMeans:
         chunks = Chunks(data, weights, self.rows, self.device)
         if self.max_size is not None and not chunks.whole:
             raise ValueError(
-                "KMeans: data: expected one array under max_size, got chunks; load it, or drop max_size"
+                "KMeans: data: expected one array under max_size, got chunks; "
+                "load it, or drop max_size"
             )
         self.objective = float("inf")
         with chunks.rows_named():
@@ -201,8 +204,8 @@ class KMeans:
         """Restore the state that `state_dict` gave."""
         if state["centroids"].shape[0] != self.clusters:
             raise ValueError(
-                f"KMeans: state: expected {self.clusters} centroids, got {len(state['centroids'])}; "
-                "make KMeans with as many clusters"
+                f"KMeans: state: expected {self.clusters} centroids, "
+                f"got {len(state['centroids'])}; make KMeans with as many clusters"
             )
         self.centroids = state["centroids"].clone()
         self.history = state["history"].tolist()
@@ -221,7 +224,7 @@ class KMeans:
     def _start(self, chunks: Chunks, seed: int) -> Tensor:
         points = next(iter(chunks), (None, None))[0]
         if points is None:
-            raise ValueError("KMeans: data: expected at least one row, got none; pass some")
+            raise ValueError("KMeans: data: expected at least one row, got none; pass data")
         if not points.is_cuda:  # memory for centroids, new centroids, sums and their terms
             check_memory("KMeans", "clusters", self.clusters, 24 * (points.shape[1] + 1))
         if not isinstance(self.start, str):
@@ -242,9 +245,8 @@ class KMeans:
     def _given(self, centroids: Tensor, width: int) -> Tensor:
         if centroids.shape != (self.clusters, width):
             raise ValueError(
-                f"KMeans: start: expected [K D] = [{self.clusters} {width}], got "
-                f"[{' '.join(map(str, centroids.shape))}]; "
-                "pass a row a cluster"
+                f"KMeans: start: expected [K D] = [{self.clusters} {width}], "
+                f"got [{' '.join(map(str, centroids.shape))}]; pass one row per cluster"
             )
         return centroids.detach().clone()
 

@@ -49,7 +49,8 @@ class HierarchicalKMeans(KMeans):
         for name in ("restarts", "max_size"):
             if options.get(name) is not None:
                 raise ValueError(
-                    f"HierarchicalKMeans: {name}: expected nothing, got {options[name]}; leave it out"
+                    f"HierarchicalKMeans: {name}: expected nothing, got {options[name]}; "
+                    "leave it out"
                 )
         super().__init__(top * inside, **options)
         self.inside = inside

@@ -63,7 +63,8 @@ def draw(
         best = _smallest(gather(best, ranks.group), None, count)
     if best is None or not len(best[0]):
         raise ValueError(
-            "KMeans: data: expected at least one row with a positive weight, got none; pass some"
+            "KMeans: data: expected at least one row with a positive weight, got none; "
+            "pass data or weights"
         )
     return best[1:]
 
@@ -108,14 +109,17 @@ def plus_plus(
         seed: seed of the draws.
     Returns:
         int64 [K], ids of the chosen rows.
+    Raises:
+        ValueError: K < 1, no rows, a shape does not fit, or no weight is above zero.
+        TypeError: another dtype.
     Cost: O(B K D) time in K passes over the points.
     """
     check_rank("plus_plus", "points", points, 2)
     check_memory("plus_plus", "clusters", clusters, 16)
     if not len(points) or clusters < 1:
         raise ValueError(
-            f"plus_plus: clusters: expected at least one, of at least one row, got {clusters} of {len(points)}; "
-            "pass more"
+            f"plus_plus: clusters: expected at least one, of at least one row, "
+            f"got {clusters} of {len(points)}; pass more"
         )
     random = generator(seed)
     ones = torch.ones(len(points), dtype=torch.float64, device=points.device)
@@ -124,12 +128,13 @@ def plus_plus(
         raise TypeError(f"plus_plus: weights: {tensor_fault(weights)}")
     if mass.shape != ones.shape:
         raise ValueError(
-            f"plus_plus: weights: expected [B] = [{len(ones)}], got {list(mass.shape)}; pass one a row"
+            f"plus_plus: weights: expected [B] = [{len(ones)}], got {list(mass.shape)}; "
+            "pass one weight per row"
         )
     check_weights("plus_plus", mass)
     if not bool((mass > 0).any()):
         raise ValueError(
-            "plus_plus: weights: expected at least one above zero, got none; pass some"
+            "plus_plus: weights: expected at least one above zero, got none; pass other weights"
         )
     chosen = [_pick(mass, random)]
     closest = torch.full_like(mass, torch.inf)

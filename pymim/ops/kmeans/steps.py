@@ -1,4 +1,4 @@
-"""The steps of Lloyd's algorithm. Between accumulate and update, add or all-reduce the statistics."""
+"""The steps of Lloyd's algorithm: assign, accumulate, (all-reduce the statistics,) update."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def check_rows(function: str, name: str, points: Tensor, first: int = 0) -> None
     bad = (~points.float().square().sum(1).isfinite()).nonzero()
     if len(bad):
         raise ValueError(
-            f"{function}: {name}: expected rows whose squares sum to a finite float, got row {first + int(bad[0])} "
-            "with NaN, infinity or an overflow; remove or rescale it"
+            f"{function}: {name}: expected rows whose squares sum to a finite float, "
+            f"got row {first + int(bad[0])} with NaN, infinity or an overflow; remove or rescale it"
         )
 
 
@@ -87,8 +87,8 @@ def check_weights(function: str, weights: Tensor, first: int = 0) -> None:
     if len(bad):
         row = int(bad[0])
         raise ValueError(
-            f"{function}: weights: expected finite and not negative, got {float(weights[row])} at row "
-            f"{first + row}; drop such rows instead"
+            f"{function}: weights: expected finite and not negative, "
+            f"got {float(weights[row])} at row {first + row}; drop such rows instead"
         )
 
 
@@ -122,8 +122,14 @@ def assign(points: Tensor, centroids: Tensor, *, metric: Metric = "l2") -> Assig
     Returns:
         Assignment. On CUDA a row that is not finite has label -1 and distance NaN.
     Raises:
-        ValueError: a shape does not fit, or (on the CPU) a row is not finite; TypeError: another dtype.
-    Cost: O(B K D) time; O(K D) scratch on the CPU, O((B + K) D) on CUDA: nothing of size B K is stored.
+        ValueError: a shape does not fit, or (on the CPU) a row is not finite.
+        TypeError: another dtype.
+    Cost: O(B K D) time; O(K D) scratch on the CPU, O((B + K) D) on CUDA. Nothing of size B K is
+        stored.
+    Example:
+        >>> points, centroids = torch.tensor([[0.0, 1.0]]), torch.tensor([[4.0, 4.0], [0.0, 0.0]])
+        >>> assign(points, centroids)
+        Assignment(labels=tensor([1]), distances=tensor([1.]))
     """
     cosine = is_cosine("assign", metric)
     check_rank("assign", "points", points, 2)
@@ -160,7 +166,8 @@ def accumulate(
 
     sums_k += sum of w x, counts_k += sum of w, errors_k += sum of w d over the rows labelled k;
     under cosine x is the unit row. Sums are float64 and in the order of the rows: on the CPU the
-    bits depend neither on threads nor on chunks. To all-reduce, sum the three tensors over the ranks.
+    bits depend neither on threads nor on chunks. To all-reduce, sum the three tensors over the
+    ranks.
 
     Args:
         points: [B D] as for `assign`.
@@ -179,7 +186,8 @@ def accumulate(
         weights = weights.detach()
         if weights.shape != points.shape[:1]:  # the core takes empty weights for none
             raise ValueError(
-                f"accumulate: weights: expected [B] = [{len(points)}], got {list(weights.shape)}; pass one a row"
+                f"accumulate: weights: expected [B] = [{len(points)}], got {list(weights.shape)}; "
+                "pass one weight per row"
             )
     _accumulate(
         points.detach(), assignment.labels, weights, assignment.distances, cosine, *statistics
@@ -209,21 +217,23 @@ def update(
     multiplied by a decay before each batch, they give the exponential moving average of vector
     quantisation (van den Oord et al. 2017).
 
-    Empty clusters are handled in ascending id. "keep" leaves the old centroid. "split" takes half of
-    the cluster with the largest count whose rows differ, and halves its count, so that two empty
+    Empty clusters are handled in ascending id. "keep" leaves the old centroid. "split" takes half
+    of the cluster with the largest count whose rows differ, and halves its count, so that two empty
     clusters can have two donors. The halves are moved apart by the spread of the cluster's rows,
     always by more than float32 rounding. A cluster of one row, or of equal rows, never donates.
 
     Args:
-        statistics: float64, [K D], [K] and [K]; counts and errors not negative, errors from `centroids`.
+        statistics: float64, [K D], [K] and [K]; counts and errors not negative, errors from
+            `centroids`.
         centroids: float32 [K D], the old ones.
         metric: "l2" or "cosine".
         empty: "split" or "keep".
     Returns:
         float32 [K D].
     Raises:
-        ValueError: a shape does not fit, `metric` or `empty` is unknown, or (on the CPU) a count or an error is
-            negative or not finite, or a mean is not; TypeError: another dtype.
+        ValueError: a shape does not fit, `metric` or `empty` is unknown, or (on the CPU) a count or
+            an error is negative or not finite, or a mean is not.
+        TypeError: another dtype.
     Cost: O(K D), and O(K) for each empty cluster.
     """
     cosine = is_cosine("update", metric)

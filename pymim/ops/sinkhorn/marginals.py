@@ -65,8 +65,9 @@ def check_potentials(scores: Iterable[Tensor | None], *sides: tuple[Tensor, Tens
     if reach > most:
         kind = str(sides[0][0].dtype).removeprefix("torch.")
         raise ValueError(
-            f"sinkhorn: scores: expected scores / epsilon up to {most:.0f} (what {kind} keeps the fractions of), "
-            f"got {reach:.3g}; normalise them, raise epsilon{', or pass float64' * (kind == 'float32')}"
+            f"sinkhorn: scores: expected scores / epsilon up to {most:.0f} "
+            f"(what {kind} keeps the fractions of), got {reach:.3g}; "
+            f"normalise them, raise epsilon{', or pass float64' * (kind == 'float32')}"
         )
 
 
@@ -83,7 +84,8 @@ def _check_finite(given: Tensor | None) -> None:
         return
     row = int((~given.isfinite()).flatten(0, -2).any(-1).nonzero()[0]) % given.shape[-2]
     raise ValueError(
-        f"sinkhorn: scores: expected finite numbers, got NaN or infinity in row {row}; look for where they arise"
+        f"sinkhorn: scores: expected finite numbers, got NaN or infinity in row {row}; "
+        "look for where they are computed"
     )
 
 
@@ -113,7 +115,8 @@ def log_marginals(
     s, b, k = shape
     if b < 1 or k < 1:
         raise ValueError(
-            f"sinkhorn: scores: expected at least one row and column, got {list(shape)}; skip an empty batch"
+            f"sinkhorn: scores: expected at least one row and column, got {list(shape)}; "
+            "skip an empty batch"
         )
     given = rows is not None or columns is not None
     if not given and s > 1:
@@ -147,7 +150,8 @@ def _marginal(name: str, given: Tensor, like: Tensor) -> Tensor:
     if given.shape not in ((n,), (s, n)):
         shape = list(given.shape)
         raise ValueError(
-            f"sinkhorn: {name}: expected sums [{n}] or [{s} {n}], got {shape}; pass one for each"
+            f"sinkhorn: {name}: expected sums [{n}] or [{s} {n}], got {shape}; "
+            "pass one sum for each"
         )
     if given.device != like.device:
         raise ValueError(
@@ -155,7 +159,8 @@ def _marginal(name: str, given: Tensor, like: Tensor) -> Tensor:
         )
     if not given.is_cuda and not (given >= 0).all():
         raise ValueError(
-            f"sinkhorn: {name}: expected sums of 0 or more, got a negative one or NaN; correct it"
+            f"sinkhorn: {name}: expected sums of 0 or more, got a negative one or NaN; "
+            "check how they are computed"
         )
     return given.to(like.dtype).expand(s, n).contiguous()
 
@@ -178,11 +183,13 @@ def check_schedule(function: str, iterations: int, tolerance: float) -> None:
         )
     if iterations > MOST_ITERATIONS:
         raise ValueError(
-            f"{function}: iterations: expected at most {MOST_ITERATIONS}, got {iterations}; lower it"
+            f"{function}: iterations: expected at most {MOST_ITERATIONS}, got {iterations}; "
+            "lower it"
         )
     if not tolerance >= 0:
         raise ValueError(
-            f"{function}: tolerance: expected 0 or more, got {tolerance}; pass 0 for a fixed number of iterations"
+            f"{function}: tolerance: expected 0 or more, got {tolerance}; "
+            "pass 0 for a fixed number of iterations"
         )
 
 
@@ -201,6 +208,7 @@ def share(mass: float | None) -> float:
     """Give the mass; 0 stands for all of it, without a virtual column."""
     if mass is not None and not 0 < mass <= 1:
         raise ValueError(
-            f"sinkhorn: mass: expected above 0 and at most 1, got {mass}; pass None to transport it all"
+            f"sinkhorn: mass: expected above 0 and at most 1, got {mass}; "
+            "pass None to transport it all"
         )
     return 0.0 if mass is None else mass

@@ -35,7 +35,8 @@ def problems(scores: Tensor | Product) -> tuple[Tensor | Product, bool]:
         )
     if values.ndim not in (2, 3):
         raise ValueError(
-            f"sinkhorn: scores: expected [B K] or [S B K], got {values.ndim} axes, also of features; reshape them"
+            f"sinkhorn: scores: expected [B K] or [S B K], got {values.ndim} axes, "
+            "also of features; reshape them"
         )
     single = values.ndim == 2
     if prototypes is None:
@@ -47,8 +48,9 @@ def _product(features: Tensor, prototypes: Tensor) -> Product:
     kinds = [f"width {each.shape[-1]} on {each.device}" for each in (features, prototypes)]
     if prototypes.ndim not in (2, features.ndim) or kinds[0] != kinds[1]:
         raise ValueError(
-            f"sinkhorn: prototypes: expected [K D], or [S K D] for each problem, of {kinds[0]} as the features, "
-            f"got {prototypes.ndim} axes, {kinds[1]}; move or reshape them"
+            "sinkhorn: prototypes: expected [K D], or [S K D] for each problem, "
+            f"of {kinds[0]} as the features, got {prototypes.ndim} axes, {kinds[1]}; "
+            "move or reshape them"
         )
     dtype = torch.promote_types(features.dtype, prototypes.dtype)
     if not dtype.is_floating_point:
@@ -59,8 +61,8 @@ def _product(features: Tensor, prototypes: Tensor) -> Product:
     features, prototypes = (each[None] if each.ndim == 2 else each for each in given)
     if len(prototypes) not in (1, len(features)):
         raise ValueError(
-            f"sinkhorn: prototypes: expected those of {len(features)} problems, got {len(prototypes)}; "
-            "pass [K D] for all"
+            f"sinkhorn: prototypes: expected those of {len(features)} problems, "
+            f"got {len(prototypes)}; pass [K D] for all"
         )
     return Product(features, prototypes)
 

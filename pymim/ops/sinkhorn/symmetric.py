@@ -1,4 +1,4 @@
-"""Symmetric Sinkhorn: one potential for rows and columns, by half-way steps of both sides at once."""
+"""Symmetric Sinkhorn: one potential for rows and columns; each step goes half the way."""
 
 from __future__ import annotations
 
@@ -97,5 +97,6 @@ def _check_symmetric(affinity: Tensor | Product, mine: slice, n: int) -> None:
         mirrored = ours.mT
     if not square or (not ours.is_cuda and not torch.equal(ours, mirrored)):
         raise ValueError(
-            "doubly_stochastic: affinity: expected a symmetric one, got another; pass (A + A.mT) / 2"
+            "doubly_stochastic: affinity: expected a symmetric one, got another; "
+            "pass (A + A.mT) / 2"
         )

@@ -99,7 +99,12 @@ def solve(scores: Tensor | Product, **options: Unpack[Options]) -> Solution:
 
 @accepts_numpy
 def plan(scores: Tensor | Product, **options: Unpack[Options]) -> Tensor:
-    """Give the plan alone, as solve(): soft labels of the rows."""
+    """Give the plan alone, as solve(): soft labels of the rows.
+    Example:
+        >>> scores = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.8, 0.0]])
+        >>> plan(scores, epsilon=0.5, iterations=100).sum(0)
+        tensor([1.5000, 1.5000])
+    """
     return _solve(scores, "plan", **options)[0]
 
 
@@ -138,12 +143,12 @@ def _solve(
 ) -> list[Tensor]:
     if domain not in ("auto", "log"):
         raise ValueError(
-            f'sinkhorn: domain: expected "auto" or "log", got {domain!r}; name one of them'
+            f'sinkhorn: domain: expected "auto" or "log", got {domain!r}; choose one of them'
         )
     for name, side in (("first", first), ("last", last)):
         if side not in ("rows", "columns"):
             raise ValueError(
-                f'sinkhorn: {name}: expected "rows" or "columns", got {side!r}; name one of them'
+                f'sinkhorn: {name}: expected "rows" or "columns", got {side!r}; choose one of them'
             )
     check_schedule("sinkhorn", iterations, tolerance)
     powers = power("row_relax", row_relax, epsilon), power("column_relax", column_relax, epsilon)
