@@ -6,48 +6,15 @@ import pytest
 import torch
 
 from pymim import predictors
-from pymim.contracts import Draw, Mask
-from pymim.encoders import ViT
-from pymim.masks import Uniform
-
-GRID = (4, 6)
-SMALL = {"dim": 16, "depth": 2, "heads": 2}
-JOINT = functools.partial(predictors.Transformer, **SMALL)
-CROSS = functools.partial(predictors.Cross, **SMALL)
-
+from pymim.contracts import Mask
+from tests.predictors.small import CROSS, GRID, JOINT, draw, make
 
 WAYS = [(on, hidden) for on in ("predicted", "visible") for hidden in ("drop", "token")]
-PURE = functools.partial(
-    CROSS,
-    positions="rotary-coupled",
-    norm="rms",
-    norm_affine=False,
-    bias=False,
-    embed=False,
-    head="cosine",
-)
-PLACED = {
-    "positions": "rotary-coupled",
-    "class_token": False,
-    "registers": 4,
-    "place_registers": True,
-    "pool": "mean",
-}
-
-
-def make(constructor, **options):
-    torch.manual_seed(0)
-    encoder = ViT(24, 2, 2, image=(16, 24), patch=4, **options)
-    return encoder, constructor(encoder, 5)
-
-
-def draw(b=3, ratio=0.75):
-    return Uniform(ratio)(torch.arange(b), GRID, Draw(1, 0))
 
 
 @pytest.mark.parametrize("positions", ["sincos", "learned", "none"])
 @pytest.mark.parametrize("constructor", [JOINT, CROSS])
-def test_shapes(constructor, positions):
+def test_predictions_have_the_width_of_the_target(constructor, positions):
     encoder, predictor = make(functools.partial(constructor, positions=positions), registers=2)
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
@@ -56,7 +23,7 @@ def test_shapes(constructor, positions):
 
 
 @pytest.mark.parametrize("constructor", [JOINT, CROSS])
-def test_everywhere_agrees_on_the_predicted(constructor):
+def test_predicting_all_patches_gives_the_same_at_the_predicted_ones(constructor):
     encoder, predictor = make(constructor)
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
@@ -107,7 +74,7 @@ def test_transformer_equals_the_one_that_restores_raster_order():
     )
 
 
-def test_other_patches_can_be_asked_for():
+def test_visible_patches_can_be_predicted_too():
     encoder, predictor = make(JOINT)
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
@@ -147,23 +114,6 @@ def test_transformer_takes_every_token_of_a_dense_encoder_at_its_place(positions
     assert predictor.mask_token is None  # it would never have a gradient
 
 
-def test_cross_attends_to_every_token_of_a_dense_encoder():
-    encoder, predictor = make(functools.partial(CROSS, depth=1), hidden="token")
-    mask = draw(1)
-    features = encoder(torch.randn(1, 3, 16, 24), mask)
-    tokens = features.tokens.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(
-        predictor(features._replace(tokens=tokens), mask, GRID).sum(), tokens
-    )
-    assert (gradient.abs().sum(-1) > 0).all()
-    context = (
-        predictor.embed(torch.cat([features.prefix, features.tokens], 1)) + predictor.pos_embed
-    )
-    queries = predictor.mask_token + predictor.pos_embed[0, 1:][mask.predicted]
-    expected = predictor.head(predictor.norm(predictor.blocks[0](queries, context)))
-    torch.testing.assert_close(predictor(features, mask, GRID), expected)
-
-
 @pytest.mark.parametrize(
     ("constructor", "on", "hidden"),
     [
@@ -172,7 +122,7 @@ def test_cross_attends_to_every_token_of_a_dense_encoder():
         *((predictors.OneLayer, *way) for way in WAYS if way != ("predicted", "drop")),
     ],
 )
-def test_equal_ids_need_not_be_the_same_tensor(constructor, on, hidden):
+def test_predictions_depend_on_the_values_of_ids_only(constructor, on, hidden):
     encoder, predictor = make(constructor, hidden=hidden)
     mask, view = draw(), torch.randn(3, 3, 16, 24)
     mask = mask._replace(predicted=getattr(mask, on))
@@ -231,7 +181,7 @@ def test_mask_tokens_of_one_group_see_each_other():
     assert not torch.allclose(whole, halves, rtol=1e-4, atol=1e-5)
 
 
-def test_linear_needs_a_token_for_each_patch():
+def test_one_layer_needs_a_token_for_each_predicted_patch():
     encoder, predictor = make(predictors.OneLayer, hidden="token")
     mask = draw()
     features = encoder(torch.randn(3, 3, 16, 24), mask)
@@ -268,66 +218,3 @@ def test_everything_may_be_hidden(constructor):
     every = torch.arange(24).expand(2, -1)
     mask = Mask(every[:, :0], every, every)
     assert predictor(encoder(torch.randn(2, 3, 16, 24), mask), mask, GRID).isfinite().all()
-
-
-def test_cross_attention_from_one_token_told_apart_by_its_turns():
-    encoder, predictor = make(PURE, **PLACED)
-    assert [
-        name for name, _ in predictor.named_parameters() if "bias" in name or "embed" in name
-    ] == []
-    assert predictor.blocks[0].attn.kv.weight.shape == (32, 24)  # straight from the encoder's width
-    mask = draw()
-    features = encoder(torch.randn(3, 3, 16, 24), mask)
-    whole = predictor(features, mask, GRID)
-    one = predictor(features, mask._replace(predicted=mask.predicted[:, 7:8]), GRID)
-    torch.testing.assert_close(one, whole[:, 7:8], rtol=1e-6, atol=1e-6)
-    assert not torch.allclose(whole[:, 7], whole[:, 8])
-    without = predictor(features._replace(prefix=torch.zeros_like(features.prefix)), mask, GRID)
-    assert not torch.allclose(without, whole)  # registers are keys and values too
-
-
-def test_drop_path_leaves_out_images_and_never_patches():
-    encoder, predictor = make(functools.partial(PURE, drop_path=0.5), **PLACED)
-    mask = draw(8)
-    features = encoder(torch.randn(8, 3, 16, 24), mask)
-    torch.manual_seed(1)
-    whole = predictor(features, mask, GRID)
-    torch.manual_seed(1)
-    few = predictor(features, mask._replace(predicted=mask.predicted[:, :3]), GRID)
-    torch.testing.assert_close(few, whole[:, :3])
-    assert not torch.equal(predictor(features, mask, GRID), whole)
-    assert torch.equal(predictor.eval()(features, mask, GRID), predictor(features, mask, GRID))
-
-
-def test_cosine_head_reads_directions():
-    head = make(PURE)[1].head
-    assert torch.equal(head.gain, torch.ones(5, 1))
-    x, longer = torch.randn(3, 16), torch.rand(3, 1) + 1
-    torch.testing.assert_close(head(x), head(x * longer))
-    assert head(x).abs().max() <= 1
-    rows = torch.nn.functional.normalize(head.weight, dim=1)
-    torch.testing.assert_close(head(rows).diagonal(), head.gain[:, 0])
-    head(x).sum().backward()
-    assert head.gain.grad.abs().min() > 0
-
-
-def test_image_vector_is_the_mean_of_the_first_block_over_all_places():
-    encoder, predictor = make(PURE, **PLACED)
-    features = encoder(torch.randn(3, 3, 16, 24))
-    seen = []
-    predictor.blocks[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
-    vector = predictor.pooled(features, GRID)
-    assert seen[0].shape == (3, 24, 16)
-    torch.testing.assert_close(vector, predictor.norm(seen[0]).mean(1))
-    assert features.pooled.shape == (3, 24)  # the encoder's own
-
-
-def test_impossible_heads_are_refused():
-    with pytest.raises(
-        ValueError, match="Cross: head: expected one of linear, cosine, got 'round'"
-    ):
-        make(functools.partial(CROSS, head="round"))
-    with pytest.raises(
-        ValueError, match="Cross: embed: expected True with sincos positions, got False"
-    ):
-        make(functools.partial(CROSS, embed=False))
