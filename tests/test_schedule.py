@@ -42,7 +42,9 @@ def test_stairs_change_by_epoch_and_may_look_ahead():
 def test_a_number_or_a_schedule():
     assert at(0.3, 5, 0) == 0.3
     assert at(Linear(0, 1), 5, 10) == 0.5
-    with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0; bind"):
+    with pytest.raises(
+        ValueError, match="schedule: steps: expected the number of steps of the run, got 0; bind"
+    ):
         at(Linear(0, 1), 5, 0)
 
 

@@ -42,9 +42,9 @@ class Fit(NamedTuple):
         lines = [f"start: {self.file}: {len(self.loaded)} of {total} tensors loaded"]
         for what, names in (
             ("missing in the file", self.missing),
-            ("left over in the file", self.left_over),
+            ("only in the file", self.left_over),
             ("of another shape", self.misshapen),
-            ("and weights do not show", self.traits),
+            ("different, which weights do not show", self.traits),
         ):
             lines += [f"start: {len(names)} {what}: {_listed(names)}"] if names else []
         return "\n".join(lines)

@@ -168,7 +168,7 @@ def test_an_evaluation_that_is_damaged_is_left_out_and_said(folder, caplog):
         evaluation()(Run(), folder, step)
     (folder / "evaluation/step-00000005.json").write_text('{"step": 5, "kn')
     assert [each["step"] for each in evaluations(folder.path)] == [3]
-    assert "step-00000005.json: is no evaluation" in caplog.text
+    assert "step-00000005.json: is no valid evaluation" in caplog.text
 
 
 def test_a_part_is_described_by_its_settings():

@@ -97,9 +97,9 @@ def test_what_is_left_over_or_of_another_shape_is_said_by_name(exported):
     before = ours.pos_embed.clone()
     lines = str(weights.load(ours, path)).splitlines()
     assert lines[1:] == [
-        "start: 1 left over in the file: head.weight",
+        "start: 1 only in the file: head.weight",
         "start: 1 of another shape: pos_embed [1, 5, 32], here [1, 25, 32]",
-        "start: 1 and weights do not show: heads 2, here 4",
+        "start: 1 different, which weights do not show: heads 2, here 4",
     ]
     assert torch.equal(ours.pos_embed, before)
 

@@ -153,7 +153,9 @@ def test_a_ratio_may_follow_a_schedule(name):
             torch.arange(2), (8, 8), draw
         )
         assert torch.equal(mask.hidden, (fixed[0] if name == "disjoint" else fixed).hidden)
-    with pytest.raises(ValueError, match="schedule: steps: expected those of the run, got 0"):
+    with pytest.raises(
+        ValueError, match="schedule: steps: expected the number of steps of the run, got 0"
+    ):
         RISING[name](ratio=Linear(0.25, 0.75))(torch.arange(2), (8, 8), Draw(0, 0))
 
 
