@@ -95,9 +95,10 @@ class Objective(nn.Module):
         earlier: objectives built before, by name. draws: masks of each view. Raises: ValueError.
         """
         target, predictor = self._constructors
-        self.target = (
-            self._shared(target, earlier).target if isinstance(target, str) else target(encoder)
-        )  # type: ignore[assignment]
+        if isinstance(target, str):
+            self.target = self._shared(target, earlier).target
+        else:
+            self.target = target(encoder)  # type: ignore[assignment]
         width = getattr(self.target, "width", None)
         if not isinstance(width, int) or width < 1:
             kind = type(self.target).__name__

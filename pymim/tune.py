@@ -28,11 +28,11 @@ from pymim.data.source import subset
 from pymim.encoders.average import followed
 from pymim.errors import ConfigError, DataError
 from pymim.io import Folder, checkpoint
+from pymim.io.protocol import settings
 from pymim.precision import autocast
 from pymim.probes import Classifier, Learning, Readout
 from pymim.probes.classes import hindrance, labels_of, obstacle
 from pymim.probes.learning import Lesson
-from pymim.probes.settings import settings
 
 if TYPE_CHECKING:
     from pymim.contracts import View

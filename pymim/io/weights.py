@@ -122,7 +122,7 @@ def _file(path: Path) -> Path:
             if place.name == checkpoint.TENSORS and (place.parent / "meta.json").exists():
                 checkpoint.check(place.parent)
             return place
-    if checkpoint.begun(path / "checkpoints"):
+    if (path / "config.gin").exists() or checkpoint.begun(path / "checkpoints"):
         return checkpoint.newest(path) / checkpoint.TENSORS
     raise ConfigError(
         f"start: expected a safetensors file, an exported encoder or a run's folder, got {path}, "
