@@ -33,7 +33,7 @@ from pymim.tables import Scores, Table, check_names, markdown
 if TYPE_CHECKING:
     from pymim.io.protocol import Protocol
 
-AGAIN = "while it compared; the same command goes on"
+AGAIN = "during the comparison; the same command continues it"
 BASELINES = "evaluate.Evaluation.baselines"
 MADE_OF = "made_of.json"
 
@@ -54,9 +54,7 @@ def compare(
 
     check_names(variants)
     if seeds < 1:
-        raise ConfigError(
-            f"compare: seeds: expected 1 or more, got {seeds}; give as many as the spread needs"
-        )
+        raise ConfigError(f"compare: seeds: expected 1 or more, got {seeds}; give more")
     runs = {
         (name, seed): (
             [*words, *common, f"SEED={seed}", *_without_baselines(name, variants)],
@@ -122,9 +120,12 @@ def options(
     parser = argparse.ArgumentParser(
         description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--data", default=data, help="what DATA takes")
+    parser.add_argument("--data", default=data, help="the value of DATA")
     parser.add_argument(
-        "--workdir", type=Path, default=Path(workdir), help="goes on where it was stopped"
+        "--workdir",
+        type=Path,
+        default=Path(workdir),
+        help="the folder of the comparison, which continues after a stop",
     )
     for name, value in {"seeds": 3, **numbers}.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"number of {name}")
@@ -166,13 +167,13 @@ def _checked(name: str, words: Sequence[str], folder: Path) -> dict[str, str]:
     if not any((folder / held).exists() for held in ("config.gin", "stages")):
         return now
     if not (folder / MADE_OF).exists():
-        _refuse(folder, "that does not say what it was made of")
+        _refuse(folder, "without made_of.json")
     then = json.loads((folder / MADE_OF).read_text())
     # The run may have measured baselines earlier; the table takes those of the first variant.
     if now.get(BASELINES) == "False":
         then[BASELINES] = now[BASELINES]
     if difference := first_difference(then, now):
-        _refuse(folder, f"made of something else ({difference})")
+        _refuse(folder, f"with other settings, code or data ({difference})")
     return now
 
 
@@ -191,7 +192,8 @@ def _run(words: Sequence[str], folder: Path) -> None:
     command += ["--resume", "auto", *config.trust_flag()]
     if code := children.call(command, AGAIN):
         raise ConfigError(
-            f"compare: a run ended with exit code {code}; look at it alone: {shlex.join(command)}"
+            f"compare: a run ended with exit code {code}; run it alone to see why: "
+            f"{shlex.join(command)}"
         )
 
 
@@ -202,7 +204,7 @@ def _evaluation(folder: Path) -> dict[str, Any]:
     found = evaluations(folder)
     if not found:
         raise ConfigError(
-            f"compare: {folder}: expected an evaluation, got none; the data need labels"
+            f"compare: {folder}: expected an evaluation, got none; use data with labels"
         )
     return found[-1]
 
@@ -231,7 +233,7 @@ def _different_protocols(settings: Mapping[str, Protocol]) -> list[str]:
     (first, its), *others = settings.items()
     found = {name: difference(its, each) for name, each in others}
     return [
-        f"{name} was evaluated otherwise than {first}: {what}"
+        f"{name} was evaluated differently from {first}: {what}"
         for name, what in found.items()
         if what
     ]

@@ -90,7 +90,7 @@ class Evaluation:
         self.probing = Probing(chosen, pool, layer, batch)
         parts: dict[str, Any] = {"source": source, "view": view, "probes": self.probing.probes}
         # Describe the probes now, before they keep results.
-        self.parts = {name: protocol.described(part) for name, part in parts.items()}
+        self.parts = {name: protocol.settings(part) for name, part in parts.items()}
 
     def before_run(self, trainer: Trainer) -> None:
         """Refuse what would fail only at the end of training, and say what cannot be measured."""

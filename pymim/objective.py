@@ -96,8 +96,10 @@ class Objective(nn.Module):
         Raises: ValueError.
         """
         target, predictor = self._constructors
-        shared = self._shared(target, earlier).target if isinstance(target, str) else None
-        self.target = target(encoder) if shared is None else shared  # type: ignore[assignment, operator]
+        if isinstance(target, str):
+            self.target = self._shared(target, earlier).target
+        else:
+            self.target = target(encoder)  # type: ignore[assignment]
         width = getattr(self.target, "width", None)
         if not isinstance(width, int) or width < 1:
             kind = type(self.target).__name__

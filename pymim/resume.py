@@ -85,9 +85,9 @@ def _begin(
         kept = history.write(folder, step, before, now)
     if later:
         where = f"set aside in {folder / 'aside'} until the run has passed it"
-        say(f"goes on from step {step}; what is of later steps is {where}: {', '.join(later)}")
+        say(f"continues from step {step}; later steps are {where}: {', '.join(later)}")
     if kept:
-        say(f"what ran until step {step} is kept in {folder / kept[0]}")
+        say(f"the configuration up to step {step} is kept in {folder / kept[0]}")
     return path, step
 
 
@@ -161,13 +161,15 @@ def differences(trainer: Trainer, path: Path, made: str, text: str) -> list[str]
         "BATCH": (saved.get("batch"), trainer.batch),
     }
     lines = [
-        f"{name} was {old}, and is {new}: the run does not end as it would have"
+        f"{name} was {old} and is {new} now: the run will end differently"
         for name, (old, new) in pairs.items()
         if old != new and (before or old is not None)
     ]
     processes = saved.get("world", trainer.world.size)
     if processes != trainer.world.size:
-        lines.append(f"processes were {processes}, and are {trainer.world.size}: {_limit(trainer)}")
+        lines.append(
+            f"processes were {processes} and are {trainer.world.size} now: {_limit(trainer)}"
+        )
     return lines
 
 

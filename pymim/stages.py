@@ -214,7 +214,10 @@ def _make(stage: Stage, passed: list[str]) -> None:
     command = [sys.executable, "-m", "pymim.run", *config.flags([*stage.words, *passed]), *words]
     if (made := _made(stage)) is not None:
         if made != command[3:]:
-            _say(stage, "was made by another command, and is kept: a new --workdir makes it again")
+            _say(
+                stage,
+                "was made by another command and is kept; use a new --workdir to make it again",
+            )
         return
     trust = config.trust_flag()
     _say(stage, shlex.join([*command, *trust]))
@@ -239,11 +242,11 @@ def _call(stage: Stage, command: list[str]) -> None:
     alone = {
         name: value for name, value in os.environ.items() if not re.match(_OF_THE_LAUNCHER, name)
     }
-    where = f"in stage {stage.folder.name}; --resume auto goes on with it"
+    where = f"in stage {stage.folder.name}; --resume auto continues it"
     code = children.call(command, where, sys.stderr, alone)
     if code:
         error = PymimError(
-            f"{stage.folder.name}: ended with exit code {code}; alone it is: {shlex.join(command)}"
+            f"{stage.folder.name}: ended with exit code {code}; run it alone: {shlex.join(command)}"
         )
         error.exit_code = code
         raise error

@@ -28,11 +28,11 @@ from pymim.data.source import subset
 from pymim.encoders.average import followed
 from pymim.errors import ConfigError, DataError
 from pymim.io import Folder, checkpoint
+from pymim.io.protocol import settings
 from pymim.precision import autocast
 from pymim.probes import Classifier, Learning, Readout
 from pymim.probes.classes import hindrance, labels_of, obstacle
 from pymim.probes.learning import Lesson
-from pymim.probes.settings import settings
 
 if TYPE_CHECKING:
     from pymim.contracts import View
@@ -192,7 +192,7 @@ class Tuning:
                     )
                 if signals.requested():
                     raise signals.asked().error(
-                        f"at step {done} of {self.name}; the same command goes on from it"
+                        f"at step {done} of {self.name}; the same command continues from it"
                     )
         return lesson.learnt.eval()
 
@@ -202,12 +202,10 @@ class Tuning:
         if not found:
             return 0
         if checkpoint.peek(found[-1]).get("settings") != protocol:
-            _say(
-                f"{self.name}: {found[-1]} is of another encoder or of other settings: begins again"
-            )
+            _say(f"{self.name}: {found[-1]} has another encoder or other settings: starts again")
             return 0
         first = int(checkpoint.load(found[-1], lesson, lesson.stepper)["step"])
-        _say(f"{self.name}: goes on from step {first}")
+        _say(f"{self.name}: continues from step {first}")
         return first
 
     @torch.no_grad()

@@ -187,9 +187,7 @@ def test_the_predictors_vector_is_one_binding_and_refused_at_once_where_there_is
     assert 0 <= json.loads(result.read_text())["knn"] <= 1
     words = [*config.flags(["gin/mae.gin", "DIM=16", "DEPTH=1", "HEADS=2", *few, *more])]
     assert main([*words, "--workdir", str(tmp_path / "mae")]) == 2
-    assert (
-        "expected one that pools, got Transformer; use predictors.Cross" in capsys.readouterr().err
-    )
+    assert "with a method pooled, got Transformer; use predictors.Cross" in capsys.readouterr().err
     assert not list((tmp_path / "mae").glob("checkpoints/*"))
 
 

@@ -115,7 +115,7 @@ def test_nor_one_of_another_default_or_other_code(copied, counted):
         with pytest.raises(ConfigError, match=said):
             compare.compare(VARIANTS, copied, 1, COMMON)
     file.unlink()
-    with pytest.raises(ConfigError, match="does not say what it was made of"):
+    with pytest.raises(ConfigError, match=r"got one without made_of\.json"):
         compare.compare(VARIANTS, copied, 1, COMMON)
     assert not counted
 
@@ -222,6 +222,6 @@ def test_a_signal_between_runs_is_one_line(number, code, tmp_path, monkeypatch, 
         compare.main(["a: gin/mae.gin", "--workdir", str(tmp_path), "--seeds", "1"])
     error = capfd.readouterr().err
     assert stop.value.code == code and error.endswith(
-        "while it compared; the same command goes on\n"
+        "during the comparison; the same command continues it\n"
     )
     assert error.count("\n") == 1

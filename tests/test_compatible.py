@@ -108,6 +108,7 @@ def test_weights_that_a_loss_of_the_whole_batch_would_drop_are_refused():
 
     method = make_method(objectives=[Objective(Weighed, TINY, Whole())])
     with pytest.raises(
-        ConfigError, match="expected one of patches, as its target weighs them, got Whole"
+        ConfigError,
+        match="one number per patch, as the target or the predictor weighs patches, got Whole",
     ):
         method(make_batch(), 0)

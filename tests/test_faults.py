@@ -21,7 +21,7 @@ def test_a_signal_saves_and_asks_to_be_started_again(tmp_path, capsys):
 
     with asked_once_it_learns(folder / "metrics.jsonl"):
         assert main(bare(folder, "-b", "STEPS=100000")) == 75
-    assert "which is saved; --resume auto goes on" in capsys.readouterr().err
+    assert "which is saved; --resume auto continues the run" in capsys.readouterr().err
     assert list((folder / "checkpoints").glob("step-*/meta.json"))
 
 
@@ -63,7 +63,7 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_before(tmp_path
     )
     assert found.returncode == 6 and "Traceback" not in found.stderr
     assert re.search(
-        r"step-00000004: could not be written \(File too large: .* those before it are",
+        r"step-00000004: could not be written \(File too large: .* earlier checkpoints are",
         found.stderr,
     )
     assert list((folder / "checkpoints").iterdir()) == [saved]

@@ -119,7 +119,8 @@ def stopped(ranks, folder, place, asked):
     codes, lines = ranks.ends(0, 1)
     assert time.monotonic() - began < 10
     step = PLACES[place][1]
-    line = f"pymim: stopped by SIGTERM after step {step}, which is saved; --resume auto goes on"
+    line = f"pymim: stopped by SIGTERM after step {step}, which is saved; "
+    line += "--resume auto continues the run"
     assert (codes, lines, saved(folder)) == ([75, 75], [[line], []], [step])
     assert json.loads((folder / "run/status.json").read_text()) == {
         "exit_code": 75, "reason": line.removeprefix("pymim: ")
@@ -165,7 +166,7 @@ def test_the_others_end_in_a_line_that_names_the_one_that_is_lost(
         f"pymim: rank {lost} (process {process} on "
     )
     assert (
-        f" is {LOST[number]} (before a step was saved: the same command begins again)"
+        f" is {LOST[number]} (before a step was saved; the same command starts again)"
         in lines[0][0]
     )
 

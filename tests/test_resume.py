@@ -67,8 +67,7 @@ def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole,
     )
     said = capsys.readouterr().err
     assert (
-        f"resume: goes on from step 2; what is of later steps is set aside in {run / 'aside'} until"
-        in said
+        f"resume: continues from step 2; later steps are set aside in {run / 'aside'} until" in said
     )
     assert (
         "checkpoints/step-00000004, checkpoints/step-00000006, evaluation/step-00000006.json, "
@@ -123,7 +122,7 @@ def test_where_no_checkpoint_is_whole_nothing_begins_again(run, capsys):
         ["export", str(run), "--to", str(run / "export")],
     ):
         assert main(words) == 2
-        assert "holds no whole checkpoint, of 3: " in capsys.readouterr().err
+        assert "holds no complete checkpoint; the newest of 3: " in capsys.readouterr().err
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
@@ -140,7 +139,7 @@ SAVED = {"seed": 0, "batch": 8, "world": 1}
             8,
             1,
             False,
-            ["DATA was 'digits', and is 'x.npy': the run does not end as it would"],
+            ["DATA was 'digits' and is 'x.npy' now: the run will end differently"],
         ),
         (
             "DATA = 'digits'\n",
@@ -185,7 +184,7 @@ def test_what_changes_the_result_is_named_before_the_configuration(run, capsys):
     early = run / "checkpoints/step-00000004"
     assert main(command(run, "--resume", str(early), "-b", "SEED=3")) == 0
     printed = capsys.readouterr().err.splitlines()
-    assert printed[0] == "resume: SEED was 0, and is 3: the run does not end as it would have"
+    assert printed[0] == "resume: SEED was 0 and is 3 now: the run will end differently"
     assert any(line.startswith("config: ") for line in printed[1:])
 
 
@@ -208,7 +207,7 @@ def test_a_second_start_is_refused_while_the_first_trains(tmp_path, capsys):
         before = (folder / "config.gin").read_bytes()
         assert main(command(folder, "--resume", "auto")) == 2
         printed = capsys.readouterr().err
-        assert f"got one that has process {first.pid} on " in printed and printed.count("\n") == 1
+        assert f"got one used by process {first.pid} on " in printed and printed.count("\n") == 1
         assert (folder / "config.gin").read_bytes() == before
     finally:
         first.send_signal(signal.SIGTERM)

@@ -210,7 +210,7 @@ def test_a_stage_that_fails_ends_the_run_with_its_code_and_its_command(
     printed = capfd.readouterr().err
     assert (
         "lower the learning rate" in printed
-        and "1-mae: ended with exit code 3; alone it is: " in printed
+        and "1-mae: ended with exit code 3; run it alone: " in printed
     )
     assert not (tmp_path / "run/config.gin").exists()
 
@@ -222,9 +222,7 @@ def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_p
 
     with asked_once_it_learns(metrics):
         assert main(command(folder, "STAGE_STEPS=100000", gin=file)) == 75
-    assert (
-        "stopped by SIGTERM in stage 1-mae; --resume auto goes on with it" in capfd.readouterr().err
-    )
+    assert "stopped by SIGTERM in stage 1-mae; --resume auto continues it" in capfd.readouterr().err
     (saved,) = (folder / "stages/1-mae/checkpoints").iterdir()
     steps = int(saved.name.removeprefix("step-"))
     assert main(command(folder, gin=file)) == 2  # another run is not begun in this folder

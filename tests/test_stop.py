@@ -113,7 +113,11 @@ def test_a_signal_saves_what_is_done(
         patch.setattr(owner, name, at(step, lambda: ask(number), kept))
         assert main(command(folder)) == code
     ended(
-        folder, capsys, code, f"{words} after step 3, which is saved; --resume auto goes on", ["3"]
+        folder,
+        capsys,
+        code,
+        f"{words} after step 3, which is saved; --resume auto continues the run",
+        ["3"],
     )
     assert_goes_on(folder, whole)
 
@@ -256,7 +260,7 @@ def test_a_killed_worker_is_one_line_and_what_is_done_is_saved(tmp_path, monkeyp
     ]
     (step,) = saved(tmp_path / "run")
     assert len(printed) == 1 and "was killed before the batch of step" in printed[0]
-    assert f"(after step {step}, which is saved; --resume auto goes on)" in printed[0]
+    assert f"(after step {step}, which is saved; --resume auto continues the run)" in printed[0]
 
 
 def kill_workers():

@@ -167,7 +167,7 @@ def test_features_split_into_what_was_put_together():
 def test_where_it_has_no_effect_it_is_refused():
     encoder = trunk("vit")
     with pytest.raises(
-        ValueError, match="Method: together: expected several views that are encoded, got view 1 al"
+        ValueError, match="Method: together: expected several encoded views, got only view 1"
     ):
         Method(
             encoder,
@@ -175,6 +175,6 @@ def test_where_it_has_no_effect_it_is_refused():
             together=True,
         )
     with pytest.raises(
-        ValueError, match=r"Method: together: expected False under a mask, .* got True with Uniform"
+        ValueError, match=r"Method: together: expected False with a mask, .* got True with Uniform"
     ):
         make_method(encoder, target=Looks, mask=masks.Uniform(0.5))

@@ -143,7 +143,7 @@ def test_parameters_that_no_loss_reaches_are_said_once_by_name(tmp_path, capsys)
     run.run(Folder(tmp_path))
     printed = [line for line in capsys.readouterr().err.splitlines() if "no loss reaches" in line]
     assert len(printed) == 1 and printed[0].endswith(
-        "encoder.norm.weight, encoder.norm.bias: they stay as they are"
+        "encoder.norm.weight, encoder.norm.bias: these parameters will not change"
     )
     assert "encoder.blocks.1.norm1.weight" in printed[0] and "encoder.blocks.0" not in printed[0]
 

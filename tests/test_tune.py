@@ -71,7 +71,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, capfd, monkeyp
     monkeypatch.undo()
     assert saved(stopped.path).name == "step-00000002"
     tuning(learning=learning, drop_path=0.2, save_every=0.2)(Run(), stopped, 7)
-    assert "is of another encoder or of other settings" not in capfd.readouterr().err
+    assert "has another encoder or other settings" not in capfd.readouterr().err
     states = [
         (saved(folder.path) / "state.safetensors").read_bytes() for folder in (whole, stopped)
     ]
@@ -83,9 +83,9 @@ def test_what_was_saved_by_other_settings_is_not_gone_on_with(tmp_path, capfd):
     folder = Folder(tmp_path)
     tuning()(Run(), folder, 7)
     tuning()(Run(), folder, 7)
-    assert "finetune: goes on from step 4" in capfd.readouterr().err
+    assert "finetune: continues from step 4" in capfd.readouterr().err
     tuning(learning=Learning(AdamW(Constant(2e-3))))(Run(), folder, 7)
-    assert "is of another encoder or of other settings: begins again" in capfd.readouterr().err
+    assert "has another encoder or other settings: starts again" in capfd.readouterr().err
     assert result(tmp_path)["settings"]["learning"]["optimizer"]["groups"][0]["rate"] == {
         "is": "Constant",
         "value": 2e-3,

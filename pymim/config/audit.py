@@ -31,7 +31,7 @@ def check_names(bindings: Sequence[str], known: Sequence[str]) -> None:
         name = binding.partition("=")[0].strip()
         if (name, MACRO) in gin_config._CONFIG and name not in read and name not in known:
             remedy = (
-                "; a macro has no scope: bind in that scope the argument that reads it"
+                "; a macro has no scope: bind the argument that reads it in that scope"
                 if "/" in name
                 else ""
             )
@@ -49,7 +49,9 @@ def check_macros() -> None:
                 raise ConfigError(f"{place}: no macro is called {name}{nearest(name, known)}")
     for name in known:
         if _leads_back(name):
-            raise ConfigError(f"{name}: expected a value, got itself, by macros; give it a value")
+            raise ConfigError(
+                f"{name}: expected a value, got a macro that refers to itself; give it a value"
+            )
 
 
 def _leads_back(name: str, above: tuple[str, ...] = ()) -> bool:

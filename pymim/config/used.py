@@ -13,7 +13,7 @@ from pymim.config.references import references
 from pymim.config.written import Binding, in_file, loaded, on_line
 from pymim.errors import ConfigError
 
-NO_SCOPE = "a macro has no scope; bind in that scope the argument that reads it"
+NO_SCOPE = "a macro has no scope; bind the argument that reads it in that scope"
 
 
 def check_used(
@@ -76,7 +76,7 @@ def _without_effect(binding: Binding, read: Reads, written: Sequence[Binding]) -
     if not winners:
         place = _by_caller(binding, read)
         remedy = f"set {place}" if place else "remove it"
-        return f"{nobody}: whatever calls {shown(binding.selector)} gives it; {remedy}"
+        return f"{nobody}: the caller of {shown(binding.selector)} sets it; {remedy}"
     if binding.scope in winners:
         return None
     own = sorted(place_of(scope, binding.selector, binding.argument) for scope in winners)

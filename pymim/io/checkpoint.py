@@ -147,7 +147,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     meta = seal.read(path)
     seal.check(path, meta)
     if "files" not in meta and is_leader():
-        log.warning("%s: was saved without checksums: what is in it is not checked", path)
+        log.warning("%s: has no checksums: its content is not checked", path)
     try:
         return meta, load_file(path / TENSORS)
     except (SafetensorError, OSError) as error:
@@ -211,9 +211,10 @@ def restore_newest(run: Path, restore: Callable[[Path], int]) -> tuple[Path, int
                 log.warning("%s; the checkpoint before it is tried", error)
     if not wrong:
         raise ConfigError(f"{run}: holds no checkpoint; train first, or name another run's folder")
+    newest = next(iter(wrong.values()))
     raise ConfigError(
-        f"{run}: holds no whole checkpoint, of {len(wrong)}: {next(iter(wrong.values()))}; remove "
-        f"{run / 'checkpoints'} to begin again"
+        f"{run}: holds no complete checkpoint; the newest of {len(wrong)}: {newest}; "
+        f"remove {run / 'checkpoints'} to start again"
     )
 
 

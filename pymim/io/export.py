@@ -144,7 +144,7 @@ def _shown(encoder: Encoder) -> Shown:
 def main(words: list[str]) -> int:
     """Run the command line; return the exit code."""
     from pymim import config
-    from pymim.io import checkpoint, measured, weights
+    from pymim.io import measured, weights
 
     parser = argparse.ArgumentParser(prog="pymim export", description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the run's folder")
@@ -162,7 +162,7 @@ def main(words: list[str]) -> int:
         measured.once(config.load([str(args.run / "config.gin")]), root, args.run / "config.gin")
     encoder: Encoder = config.build(root, "method").encoder
     # Load the encoder alone: the data may have moved since the run.
-    weights.load(encoder, checkpoint.newest(args.run), whole=True)
+    weights.load(encoder, args.run, whole=True)
     folders, said = written(encoder, args.to, _shown(encoder))
     print("\n".join(str(path / "model.safetensors") for path in folders))  # noqa: T201
     for library, found in said.items():

@@ -89,7 +89,7 @@ def evaluations(run: Path) -> list[dict[str, Any]]:
         if isinstance(evaluation, dict) and isinstance(evaluation.get("step"), int):
             found.append(evaluation)
         else:
-            log.warning("%s: is no evaluation: it is cut short or changed, and left out", file)
+            log.warning("%s: is no valid evaluation (cut short or changed), and is left out", file)
     return found
 
 

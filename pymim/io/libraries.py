@@ -68,7 +68,7 @@ def square_views(encoder: Encoder, shown: Shown) -> list[int]:
 
 def refuse_layer(shown: Shown) -> None:
     if shown.layer is not None:
-        raise Refused(f"it gives what comes last, and the evaluation reads layer {shown.layer}")
+        raise Refused(f"it gives the last layer only, and the evaluation reads layer {shown.layer}")
 
 
 def refuse_blocks(encoder: ViT) -> None:

@@ -68,7 +68,7 @@ class Lock:
                 if error.errno in _HELD:
                     raise self._refused() from None
                 log.warning(
-                    "%s: this file system has no locks (%s): start no run in it twice",
+                    "%s: this file system has no locks (%s): start only one run in the folder",
                     self.path,
                     error,
                 )

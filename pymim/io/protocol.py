@@ -1,9 +1,11 @@
-"""Describe what a figure was measured with, as JSON: settings as text, data as checksums."""
+"""Describe what a figure was measured with, as JSON: settings of parts, checksums of data."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+import numbers
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +18,30 @@ from pymim.io.seal import checksum
 Protocol = dict[str, Any]
 
 
-def described(part: Any) -> str:
-    """Write a part with its settings, such as KNN(k=20); functions and classes by name only."""
-    if part is None or isinstance(part, bool | int | float | str | Path):
-        return str(part) if isinstance(part, Path) else repr(part)
+def settings(part: Any) -> Any:
+    """Write a part for JSON: {"is": its class, and its public attributes by name}.
+
+    Small tensors become lists, larger ones their shape and a checksum, regular expressions their
+    text, functions and classes their names.
+    """
+    if part is None or isinstance(part, bool | str):
+        return part
     if isinstance(part, Tensor):
-        return str(part.tolist()) if part.numel() <= 8 else f"{list(part.shape)} {digest([part])}"
-    if isinstance(part, tuple | list):
-        return f"({', '.join(map(described, part))})"
+        return part.tolist() if part.numel() <= 8 else f"{list(part.shape)} {digest([part])}"
+    if isinstance(part, numbers.Number):
+        return part.item() if hasattr(part, "item") else part
+    if isinstance(part, tuple | list | set):
+        return [settings(each) for each in part]
     if isinstance(part, dict):
-        return f"{{{', '.join(f'{key}: {described(value)}' for key, value in part.items())}}}"
+        return {str(key): settings(value) for key, value in part.items()}
+    if isinstance(part, Path):
+        return str(part)
+    if isinstance(part, re.Pattern):
+        return part.pattern
     if inspect.isroutine(part) or inspect.isclass(part):
         return f"{part.__module__}.{part.__qualname__}"
-    settings = {
-        name: value for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_"
-    }
-    written = ", ".join(f"{name}={described(value)}" for name, value in settings.items())
-    return f"{type(part).__name__}({written})"
+    own = {name: value for name, value in getattr(part, "__dict__", {}).items() if name[0] != "_"}
+    return {"is": type(part).__name__, **settings(own)}
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
@@ -60,10 +69,12 @@ def versions() -> Protocol:
     return {"pymim": __version__, "torch": torch.__version__}
 
 
-def difference(then: Protocol, now: Protocol) -> str:
+def difference(then: Mapping[Any, Any], now: Mapping[Any, Any]) -> str:
     """Name the first difference between two protocols; "" if there is none."""
     for name in {**now, **then}:
         old, new = then.get(name), now.get(name)
+        if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+            old, new = (dict(enumerate(each, 1)) for each in (old, new))
         if isinstance(old, dict) and isinstance(new, dict):
             if inner := difference(old, new):
                 return f"{name}: {inner}"

@@ -96,7 +96,7 @@ def _resnet(encoder: Encoder, shown: Shown) -> tuple[str, dict[str, Any]]:
     ):
         raise Refused("its ResNets have four stages, a first width of 64 and a stem of 7 x 7")
     if encoder.mask_token is not None:
-        raise Refused("its ResNets have no token that is added")
+        raise Refused("its ResNets have no mask token")
     stages: list[Any] = [encoder.get_submodule(f"layer{number}") for number in range(1, 5)]
     refuse_layer(shown)
     named = "resnet50" if stages[0][0].depth == 3 else "resnet18"

@@ -42,9 +42,9 @@ class Fit(NamedTuple):
         lines = [f"start: {self.file}: {len(self.loaded)} of {total} tensors loaded"]
         for what, names in (
             ("missing in the file", self.missing),
-            ("left over in the file", self.left_over),
+            ("only in the file", self.left_over),
             ("of another shape", self.misshapen),
-            ("and weights do not show", self.traits),
+            ("different, which weights do not show", self.traits),
         ):
             lines += [f"start: {len(names)} {what}: {_listed(names)}"] if names else []
         return "\n".join(lines)
@@ -122,7 +122,7 @@ def _file(path: Path) -> Path:
             if place.name == checkpoint.TENSORS and (place.parent / "meta.json").exists():
                 checkpoint.check(place.parent)
             return place
-    if checkpoint.begun(path / "checkpoints"):
+    if (path / "config.gin").exists() or checkpoint.begun(path / "checkpoints"):
         return checkpoint.newest(path) / checkpoint.TENSORS
     raise ConfigError(
         f"start: expected a safetensors file, an exported encoder or a run's folder, got {path}, "

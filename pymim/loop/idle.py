@@ -19,4 +19,6 @@ class Idle:
             return None
         self._searched = True
         idle = [name for name, p in method.named_parameters() if p.requires_grad and p.grad is None]
-        return f"no loss reaches {', '.join(idle)}: they stay as they are" if idle else None
+        return (
+            f"no loss reaches {', '.join(idle)}: these parameters will not change" if idle else None
+        )

@@ -44,9 +44,11 @@ class Keeper:
     def where(self, step: int) -> str:
         """Say how far a run has come after `step` steps, and where a resumed run continues."""
         if self.last is None:
-            return "before a step was saved: the same command begins again"
-        kept = "which is saved" if step == self.last else f"of which {self.last} are saved"
-        return f"after step {step}, {kept}; --resume auto goes on"
+            return "before a step was saved; the same command starts again"
+        kept = (
+            "which is saved" if step == self.last else f"of which the first {self.last} are saved"
+        )
+        return f"after step {step}, {kept}; --resume auto continues the run"
 
     @contextlib.contextmanager
     def between(self, step: int) -> Iterator[None]:

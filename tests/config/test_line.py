@@ -57,9 +57,9 @@ def test_what_is_no_text_stays(binding, selector, argument, wanted):
     [
         ("STEPS=", "-b 'STEPS=': expected NAME=VALUE, got no value"),
         ("STEPS", "-b 'STEPS': expected NAME=VALUE, got no '='"),
-        ("=3", "got '' for a name"),
-        ("3=3", "got '3' for a name"),
-        ("a b=3", "got 'a b' for a name"),
+        ("=3", "got '' as the name"),
+        ("3=3", "got '3' as the name"),
+        ("a b=3", "got 'a b' as the name"),
         ("STEPS=1e3", "train.Trainer.steps: expected int, got 1000.0; write 1000"),
         ("STEPS=1.5", "train.Trainer.steps: expected int, got 1.5"),
         ("STEPS=(3,)", "expected int, got (3,)"),

@@ -64,9 +64,12 @@ def test_a_macro_that_only_a_replaced_part_reads_is_refused(mode, capsys, tmp_pa
         ),
         (
             [*MAE, "-b", "RATIO=%DEPTH", "-b", "DEPTH=%RATIO"],
-            "expected a value, got itself, by macros",
+            "expected a value, got a macro that refers to itself",
         ),
-        ([*MAE, "-b", "RATIO=(%RATIO,)"], "RATIO: expected a value, got itself, by macros"),
+        (
+            [*MAE, "-b", "RATIO=(%RATIO,)"],
+            "RATIO: expected a value, got a macro that refers to itself",
+        ),
         (
             [*HPM, "-b", "EPOCHS=3", "-b", "Method.mask=@masks.Uniform()"],
             "EPOCHS is read by schedule.Stairs, which",
@@ -107,7 +110,7 @@ def test_a_macro_that_nothing_reads_is_refused(words, message, capsys, tmp_path)
         ),
         (
             [*MAE, "-b", "targets.Pixels.encoder=@encoders.ViT()"],
-            "whatever calls targets.Pixels gives it; remove it",
+            "the caller of targets.Pixels sets it; remove it",
         ),
     ],
 )
@@ -124,7 +127,7 @@ def test_a_run_that_goes_on_by_its_folder_alone_refuses_it_too(capsys, tmp_path)
 def test_an_argument_that_the_code_gives_is_no_binding_s(capsys, tmp_path):
     shown = refusal([*MAE, "-b", "data.Loader.batch=3"], capsys, tmp_path)
     assert shown.endswith("data.Loader.batch: nothing in this configuration uses it: "
-        "whatever calls data.Loader gives it; set train.Trainer.batch")  # fmt: skip
+        "the caller of data.Loader sets it; set train.Trainer.batch")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -159,8 +162,9 @@ def test_a_file_may_define_macros_for_others(tmp_path):
 
 def test_a_file_s_macro_in_a_scope_is_refused(capsys, tmp_path):
     words = file_of(tmp_path, "fine/RATIO = 0.3")
-    assert "fine/RATIO: a macro has no scope; bind in that scope" in refusal(
-        words, capsys, tmp_path
+    assert (
+        "fine/RATIO: a macro has no scope; bind the argument that reads it in that scope"
+        in refusal(words, capsys, tmp_path)
     )
 
 

@@ -20,6 +20,15 @@ def both(path):
     return trains_on(source), evaluates_on(source, evaluation)
 
 
+def test_the_test_set_is_opened_once_to_be_described_and_used():
+    opened = []
+    opener = Opener(lambda split: opened.append(split) or data.Digits(split))
+    shown = opener.show()
+    assert opener.open("train") is not shown and opener.open("test") is shown
+    assert opened == ["test", "train"]
+    assert opener.open("test") is not shown and opened == ["test", "train", "test"]
+
+
 def test_of_pictures_in_folders(tmp_path):
     plant(
         tmp_path,

@@ -159,7 +159,7 @@ def test_convolutions_and_transformers_learn_under_altered_pixels(trunk):
         (
             {"hidden": "mix"},
             masks.Uniform(0.5),
-            r"Method: mask: expected one whose extra has project\(tokens\)",
+            r"Method: mask: expected Mask.extra with a method project\(tokens\)",
         ),
     ],
 )

@@ -97,7 +97,8 @@ def test_where_none_is_whole_the_first_reason_is_given(run):
     for step in (1, 2, 3):
         cut(run / f"checkpoints/step-{step:08d}" / STATE)
     with pytest.raises(
-        ConfigError, match=r"no whole checkpoint, of 3: .*step-00000003/state.safetensors: has"
+        ConfigError,
+        match=r"no complete checkpoint; the newest of 3: .*step-00000003/state.safetensors: has",
     ):
         checkpoint.newest(run)
 

@@ -11,8 +11,9 @@ from pymim.encoders import ViT
 from pymim.evaluate import Evaluation
 from pymim.io import Folder
 from pymim.io.figures import evaluations
-from pymim.io.protocol import described, difference, digest
+from pymim.io.protocol import difference, digest, settings
 from pymim.probes import KNN, Linear
+from pymim.probing import Probing
 from pymim.world import World
 from tests.labelled import Labelled
 
@@ -62,8 +63,10 @@ def test_a_figure_carries_what_it_was_measured_with(folder):
         and found["test"]["count"] == 40
         and found["train"]["classes"] == 4
     )
-    assert "KNN(k=3" in found["probes"] and "iterations=7" in found["probes"]
-    assert found["view"].startswith("Center(size=(8, 8)") and found["pool"] == "encoder"
+    knn, linear = found["probes"]
+    assert (knn["is"], knn["k"], linear["is"], linear["iterations"]) == ("KNN", 3, "Linear", 7)
+    assert (found["view"]["is"], found["view"]["size"]) == ("Center", [8, 8])
+    assert found["pool"] == "encoder"
     assert found["seed"] == 5 and found["device"] == World.current().device.type
     assert found.keys() >= {"pymim", "torch", "source", "layer", "head", "precision"}
     assert [row["protocol"]["train"] for row in written(folder, "baselines")] == [
@@ -77,8 +80,8 @@ OTHERS = {
     "counts": ({"train_images": 60}, {}, BOTH, "train: count 80 then, 60 now"),
     "data": ({"noise": 0.5}, {}, BOTH, "train: checksum "),
     "labels": ({"labels": TURN[::-1].copy()}, {}, BOTH, "train: checksum "),
-    "view": ({"view": views.Center(8, 0.75, "none")}, {}, BOTH, "view Center("),
-    "probes": ({"probes": [KNN(k=4)]}, {}, BOTH, "probes (KNN(k=3"),
+    "view": ({"view": views.Center(8, 0.75, "none")}, {}, BOTH, "view: share 1 then, 0.75 now"),
+    "probes": ({"probes": [KNN(k=4)]}, {}, BOTH, "probes: 1: k 3 then, 4 now"),
     "pool": ({"pool": "class"}, {}, ENCODER, "pool mean then, class now"),
     "layer": ({"layer": 1}, {}, ENCODER, "layer none then, 1 now"),
     "seed": ({}, {"seed": 1}, ENCODER, "seed 0 then, 1 now"),
@@ -110,7 +113,7 @@ def test_each_is_measured_once_by_each_protocol(folder, monkeypatch):
     for options in (first, second, first, second):
         evaluation(**options)(Run(), folder, 3)
     assert rows(folder) == BOTH * 2
-    monkeypatch.setattr(Evaluation, "_pixels", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(Probing, "pixels", lambda *_: pytest.fail("measured again"))
     evaluation()(Run(), folder, 4)
 
 
@@ -168,19 +171,20 @@ def test_an_evaluation_that_is_damaged_is_left_out_and_said(folder, caplog):
         evaluation()(Run(), folder, step)
     (folder / "evaluation/step-00000005.json").write_text('{"step": 5, "kn')
     assert [each["step"] for each in evaluations(folder.path)] == [3]
-    assert "step-00000005.json: is no evaluation" in caplog.text
+    assert "step-00000005.json: is no valid evaluation" in caplog.text
 
 
-def test_a_part_is_described_by_its_settings():
-    assert described([KNN(k=3)]).startswith("(KNN(k=3")
-    assert (
-        described(np.mean) == "numpy.mean"
-        and described("a b") == "'a b'"
-        and described(None) == "None"
-    )
-    assert described({"a": torch.tensor([1, 2])}) == "{a: [1, 2]}"
+def test_a_part_is_written_by_its_settings():
+    (found,) = settings([KNN(k=3)])
+    assert (found["is"], found["k"]) == ("KNN", 3)
+    assert settings(np.mean) == "numpy.mean" and settings("a b") == "a b" and settings(None) is None
+    assert settings({"a": torch.tensor([1, 2])}) == {"a": [1, 2]}
     large = torch.zeros(20)
-    assert described(large) == f"[20] {digest([large])}" != described(large + 1)
+    assert settings(large) == f"[20] {digest([large])}" != settings(large + 1)
+    assert json.loads(json.dumps(found)) == found
+    assert difference({"probes": [found]}, {"probes": [found | {"k": 5}]}) == (
+        "probes: 1: k 3 then, 5 now"
+    )
 
 
 def test_a_digest_tells_numbers_apart():

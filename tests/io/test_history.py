@@ -53,7 +53,9 @@ def test_what_is_bound_at_a_resume_runs_from_then_on(run, capsys):
     assert go_on(run, "optim.AdamW.rate=0.002", "STEPS=6") == 0
     said = capsys.readouterr().err
     assert "config: +optim.AdamW.rate = 0.002" in said
-    assert f"resume: what ran until step 4 is kept in {run}/config.until-00000004.gin" in said
+    assert (
+        f"resume: the configuration up to step 4 is kept in {run}/config.until-00000004.gin" in said
+    )
     assert go_on(run, "STEPS=8") == 0
     assert bound(run / "config.gin") == ("0.002", "8")
     assert bound(run / "config.until-00000006.gin") == ("0.002", "6")

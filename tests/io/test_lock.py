@@ -70,7 +70,8 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with Lock(tmp_path):
         assert (
-            "has no locks ([Errno 37] No locks available): start no run in it twice" in caplog.text
+            "has no locks ([Errno 37] No locks available): start only one run in the folder"
+            in caplog.text
         )
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from pymim.encoders import Average, Projected, ViT
 from pymim.errors import ConfigError
-from pymim.io import checkpoint, weights
+from pymim.io import checkpoint, seal, weights
 from pymim.io.export import export
 
 
@@ -97,9 +97,9 @@ def test_what_is_left_over_or_of_another_shape_is_said_by_name(exported):
     before = ours.pos_embed.clone()
     lines = str(weights.load(ours, path)).splitlines()
     assert lines[1:] == [
-        "start: 1 left over in the file: head.weight",
+        "start: 1 only in the file: head.weight",
         "start: 1 of another shape: pos_embed [1, 5, 32], here [1, 25, 32]",
-        "start: 1 and weights do not show: heads 2, here 4",
+        "start: 1 different, which weights do not show: heads 2, here 4",
     ]
     assert torch.equal(ours.pos_embed, before)
 
@@ -121,9 +121,17 @@ def test_what_does_not_fit_at_all_is_refused(tmp_path):
     ):
         weights.match(vit(), tmp_path / "other.safetensors")
     with pytest.raises(
-        ConfigError, match=r"start: expected a safetensors file.* where there is none"
+        ConfigError, match=r"start: expected a safetensors file.* which is none of these"
     ):
         weights.match(vit(), tmp_path / "nothing")
     (tmp_path / "model.safetensors").write_text(json.dumps({"no": "tensors"}))
     with pytest.raises(ConfigError, match="expected a safetensors file, got: "):
         weights.match(vit(), tmp_path)
+
+
+def test_a_runs_checkpoint_is_summed_once(tmp_path, monkeypatch):
+    save_run(tmp_path)
+    summed, check = [], seal.check
+    monkeypatch.setattr(seal, "check", lambda *given: (summed.append(given[0]), check(*given)))
+    weights.load(vit(), tmp_path, whole=True)
+    assert len(summed) == 1

@@ -139,7 +139,8 @@ def test_in_evaluation_nothing_is_counted_and_norms_are_those_that_were_kept():
 
 def test_what_cannot_be_recomputed_is_refused():
     with pytest.raises(
-        ConfigError, match="Trainer: compile: expected False, as batch norms in recomputed blocks"
+        ConfigError,
+        match="compile: expected False with recompute, as batch norms in recomputed blocks",
     ):
         wrap(residual(), ALONE, True, True)
     with pytest.raises(
