@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from pymim.checks import positive, whole
+from pymim.optim import LARS, SGD, Recipe
 from pymim.probes.knn import accuracy
 from pymim.schedule import Cosine
 
@@ -62,15 +63,14 @@ class LinearSGD:
         nn.init.zeros_(head.bias)
         model = nn.Sequential(nn.BatchNorm1d(width, eps=1e-6, affine=False), head).to(train.device)
         rate = Cosine(self.rate * self.batch / 256, warmup=0.1)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
+        recipe: Recipe = LARS(rate) if self.lars else SGD(rate, weight_decay=0.0)
+        optimizer = recipe(model)
         steps = steps_of(len(train), self.batch, self.epochs, self.least)
         for step in range(steps):
             chosen = torch.randint(len(train), (min(self.batch, len(train)),))
             optimizer.zero_grad()
             cross_entropy(model(train[chosen]), labels[chosen]).backward()
-            if self.lars:
-                trust(head.weight)
-            optimizer.param_groups[0]["lr"] = rate(step, steps)
+            recipe.set(optimizer, step, steps, self.batch)
             optimizer.step()
         return model
 
@@ -78,12 +78,3 @@ class LinearSGD:
 def steps_of(pictures: int, batch: int, epochs: int, least: int) -> int:
     """Give the steps of so many epochs, dropping incomplete batches; at least `least`."""
     return max(least, epochs * max(1, pictures // batch))
-
-
-@torch.no_grad()
-def trust(weight: Tensor, coefficient: float = 0.001) -> None:
-    """Scale a weight's gradient by LARS's trust ratio, coefficient |w| / |g|."""
-    assert weight.grad is not None
-    size, slope = weight.norm(), weight.grad.norm()
-    if size > 0 and slope > 0:
-        weight.grad *= coefficient * size / slope

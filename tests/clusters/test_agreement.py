@@ -11,7 +11,7 @@ from pymim import measures
 RANDOM = np.random.default_rng(0)
 
 
-def test_names_do_not_count():
+def test_measures_do_not_depend_on_the_numbers_of_clusters():
     labels = RANDOM.integers(5, size=200)
     renamed = RANDOM.permutation(5)[labels]
     assert not (labels == renamed).all()
@@ -19,7 +19,7 @@ def test_names_do_not_count():
         assert measure(labels, renamed) == pytest.approx(1)
 
 
-def test_chance_is_little():
+def test_random_labels_have_measures_near_chance():
     labels, others = RANDOM.integers(4, size=(2, 5000))
     assert measures.mutual_information(labels, others) < 0.01
     assert abs(measures.rand_index(labels, others)) < 0.01
@@ -27,7 +27,7 @@ def test_chance_is_little():
 
 
 @pytest.mark.parametrize("clusters", [3, 6])
-def test_the_best_naming_is_found(clusters):
+def test_the_best_matching_of_clusters_to_classes_is_found(clusters):
     labels, classes = RANDOM.integers(clusters, size=60), RANDOM.integers(3, size=60)
     named = itertools.permutations(range(clusters), 3)
     best = max(sum((labels[classes == c] == name[c]).sum() for c in range(3)) for name in named)

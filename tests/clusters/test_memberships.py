@@ -16,7 +16,7 @@ def affinity(n=9, dtype=torch.float32):
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 30])
-def test_values_are_the_operators(iterations):
+def test_values_equal_those_of_the_op(iterations):
     expected = sinkhorn.doubly_stochastic(
         affinity(), epsilon=0.3, iterations=iterations, tolerance=0
     ).plan

@@ -100,7 +100,7 @@ def test_wide_scores_leave_no_token_without_shares():
     torch.testing.assert_close(shares.sum(-1), torch.ones(64, 1))
 
 
-def test_of_one_place_both_ways_agree():
+def test_with_one_place_balance_by_position_equals_balance_by_batch():
     features, prototypes = biased(places=1)
     one, other = (
         shares_of(Transport(0.05, 3, by), features, prototypes) for by in ("position", "batch")

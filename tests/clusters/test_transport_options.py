@@ -1,4 +1,4 @@
-"""Transport with a mass, asked-for sizes and schedules, against POT and against the op's own plan."""
+"""Transport with a mass, given sizes and schedules, against POT and the op's own plan."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_a_mass_is_a_cluster_that_costs_nothing():
 
 
 @pytest.mark.filterwarnings("ignore:If reg_type = entropy")
-def test_sizes_that_are_only_asked_for():
+def test_a_penalty_lets_cluster_sizes_differ_from_the_given_ones():
     expected = 30 * ot.unbalanced.sinkhorn_unbalanced(
         UNIFORM, SIZES, -SCORES.double().numpy(), 0.1, (np.inf, 0.4), reg_type="entropy", **JUDGE
     )
@@ -71,7 +71,7 @@ def test_shares_of_places_with_a_mass():
     torch.testing.assert_close(whole[:, 1], shares_of(transport, scores[1]))
 
 
-def test_numbers_that_follow_a_schedule():
+def test_epsilon_mass_and_penalty_may_follow_a_schedule():
     transport = Transport(
         Ramp(0.1, 0.3), mass=Ramp(0.2, 1.0), column_relax=Ramp(2.0, 1.0), steps=100
     )

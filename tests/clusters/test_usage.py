@@ -24,7 +24,7 @@ def test_one_label_for_all_is_a_collapse():
     assert found["used"] == pytest.approx(1 / 6)
 
 
-def test_uniform_shares_tell_nothing():
+def test_uniform_shares_have_an_entropy_and_a_balance_of_one():
     found = usage(torch.full((2, 5, 8), 1 / 8), 8)
     assert found["entropy"] == pytest.approx(1)
     assert found["balance"] == pytest.approx(1)
@@ -33,7 +33,7 @@ def test_uniform_shares_tell_nothing():
     assert sharp["used"] == 1
 
 
-def test_fewer_patches_than_clusters_can_be_even_too():
+def test_fewer_patches_than_clusters_can_have_a_balance_of_one():
     found = usage(torch.tensor([3, 90, 7]), 100)
     assert found["balance"] == pytest.approx(1)
     assert found["used"] == 1
@@ -41,7 +41,7 @@ def test_fewer_patches_than_clusters_can_be_even_too():
 
 @pytest.mark.parametrize("soft", [False, True])
 def test_tallies_of_pieces_add_up_to_those_of_the_whole(soft):
-    """And no average of them would do: each piece of four labels uses four clusters of four, or one of four."""
+    """No average of pieces would do: each piece of four labels uses four clusters, or one."""
     labels = torch.tensor([0, 1, 2, 3, 5, 5, 5, 5])
     scores = torch.nn.functional.one_hot(labels, 20).float() * torch.arange(1.0, 9)[:, None]
     whole, pieces = [], []

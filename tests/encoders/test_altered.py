@@ -1,4 +1,4 @@
-"""Encoders that see altered pixels: what is filled, what is filtered, and what the trunk is given."""
+"""Encoders that see altered pixels: what is filled, what is filtered, and what the trunk gets."""
 
 import functools
 

@@ -31,7 +31,7 @@ class Teacher(nn.Module):
         return self.teacher(batch.views[draw.view]).tokens.norm(dim=-1)
 
 
-def test_average_follows():
+def test_an_average_follows_its_source():
     source = line(0.0)
     follower = Average(source)
     nn.init.ones_(source.weight)

@@ -1,4 +1,4 @@
-"""A frozen encoder reads its file when it is needed, knows its tensors again, and says what is missing."""
+"""A frozen encoder reads its file when needed, checks its tensors, and names what is missing."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_the_file_is_read_when_the_encoder_is_first_called(folder):
     frozen.before_run(None)
 
 
-def test_a_run_reads_it_when_it_begins(folder):
+def test_a_frozen_encoder_reads_its_file_when_the_run_begins(folder):
     frozen = encoders.Frozen(vit(), folder)
     frozen.before_run(None)
     assert torch.equal(
@@ -48,7 +48,8 @@ def test_a_file_that_is_gone_is_one_line(folder):
     for needs in (frozen.check, frozen.read, lambda: frozen(VIEW)):
         with pytest.raises(
             ConfigError,
-            match=f"Frozen: path: .*, got {folder}, which is not there or has none; export a run, and set enc",
+            match=f"Frozen: path: .*, got {folder}, which is not there or has none; "
+            "export a run, and set enc",
         ):
             needs()
 

@@ -214,7 +214,7 @@ for threads in (3, 5, 2):
 
 
 def test_a_narrow_network_writes_into_its_own_memory_alone():
-    """In channels last this process aborts, by "double free or corruption" or another of malloc's complaints."""
+    """In channels last this process aborts: malloc finds a double free or another corruption."""
     done = subprocess.run(
         [sys.executable, "-c", NARROW], capture_output=True, text=True, check=False
     )

@@ -49,7 +49,7 @@ def test_parameters_bear_timm_names():
     [((16, 24), 4, (4, 6)), ((8, 16), (4, 2), (2, 8)), ((4, 8, 8), (2, 4, 4), (2, 2, 2))],
 )
 @pytest.mark.parametrize("hidden", ["drop", "token"])
-def test_shapes(channels, image, patch, grid, hidden):
+def test_features_have_the_sizes_of_the_view_and_the_mask(channels, image, patch, grid, hidden):
     encoder = make(
         channels=channels, image=image, patch=patch, registers=2, hidden=hidden, taps=(1,)
     )
@@ -106,7 +106,7 @@ def test_pooling_of_fine_tuning_norms_the_mean():
     assert "fc_norm.weight" not in make().state_dict()
 
 
-def test_initial_weights():
+def test_initial_weights_are_those_of_mae():
     encoder = ViT(768, 1, 12, registers=64)
     patch = encoder.patch_embed.proj.weight
     assert 0.062 < patch.abs().max() <= (6 / (768 + 768)) ** 0.5 == 0.0625

@@ -38,7 +38,7 @@ def is_uniform(weights, bound):
     assert float(weights.std()) == pytest.approx(bound / 3**0.5, rel=0.03)
 
 
-def test_the_bounds_of_the_releases():
+def test_bounds_of_a_large_vit_are_those_of_the_releases():
     """The numbers of a ViT-L, by hand: .0541 for q, k, v apart and .0383 for one matrix of them."""
     assert math.sqrt(6 / (1024 + 1024)) == pytest.approx(0.0541, abs=5e-5)
     assert math.sqrt(6 / (1024 + 3 * 1024)) == pytest.approx(0.0383, abs=5e-5)

@@ -29,7 +29,7 @@ def test_orders_within_a_patch():
 @pytest.mark.parametrize(
     ("sides", "patch"), [((4, 6), (2, 3)), ((4, 4, 8), (2, 2, 4)), ((5, 5), (5, 1))]
 )
-def test_patches_go_back(channels, sides, patch):
+def test_unpatchify_inverts_patchify(channels, sides, patch):
     view = torch.randn(2, channels, *sides)
     grid = tuple(s // p for s, p in zip(sides, patch, strict=True))
     assert torch.equal(unpatchify(patchify(view, patch, last=True), grid, patch), view)

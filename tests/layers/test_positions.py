@@ -171,7 +171,7 @@ def test_coupled_form_is_no_rotation_unless_coordinates_are_equal():
     assert (near - far).abs().max() > 5
 
 
-def test_forms_are_told_apart():
+def test_both_rotary_forms_differ():
     places = torch.tensor([[0.2, 0.7]])
     assert not torch.allclose(
         rotary.angles(places, 16), rotary.angles(places, 16, "rotary-coupled")

@@ -43,7 +43,7 @@ def test_it_is_the_sum_written_out_in_each_column():
         )
 
 
-def test_by_hand():
+def test_two_pictures_at_right_angles_have_the_loss_worked_out_by_hand():
     axes = torch.eye(3)[
         :2, None
     ]  # two pictures, each alike in both views, at right angles to the other

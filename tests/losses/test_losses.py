@@ -17,12 +17,12 @@ from pymim import losses
         ),
     ],
 )
-def test_distances(loss, expected):
+def test_distances_equal_their_formulas(loss, expected):
     prediction, target = torch.randn(2, 3, 4, 5).mul(3)
     torch.testing.assert_close(loss(prediction, target), expected(prediction - target))
 
 
-def test_cosine():
+def test_the_cosine_distance_is_zero_for_one_direction_and_two_for_opposite_ones():
     target = torch.randn(2, 3, 8)
     torch.testing.assert_close(
         losses.CosineDistance()(3 * target, target), torch.zeros(2, 3), rtol=0, atol=1e-6

@@ -23,7 +23,7 @@ def loss(prediction, target, inside=None, radius=2.0, patch=PATCH, **options):
 
 
 def released(prediction, target, inside, radius, gamma, by_image):
-    """Sum of (1 - M) l over sum of (1 - M), over 3: the shifted spectra of whole pictures, in float64."""
+    """Sum of (1 - M) l over sum of (1 - M), over 3: shifted spectra of pictures, in float64."""
     sums, counts = [], []
     for image in range(len(target)):
         total, count = 0.0, 0
@@ -52,7 +52,7 @@ def released(prediction, target, inside, radius, gamma, by_image):
 @pytest.mark.parametrize("mean", ["image", "batch"])
 @pytest.mark.parametrize("gamma", [1.0, 2.0])
 @pytest.mark.parametrize("inside", [[True, False], [True, True], None])
-def test_the_released_formula(inside, gamma, mean):
+def test_the_loss_equals_the_released_formula(inside, gamma, mean):
     prediction, target = picture(), picture()
     found = loss(prediction, target, inside, gamma=gamma, mean=mean)
     assert found.shape == (2, 8 * 7)
@@ -88,7 +88,7 @@ def test_a_perfect_prediction_has_a_finite_gradient():
 
 
 def test_every_image_counts_the_same_by_image_and_hardly_one_by_batch():
-    """Of a high-pass image the few frequencies of the disc are missing, of a low-pass one all others."""
+    """A high-pass image lacks the few frequencies of the disc, a low-pass one all others."""
     prediction, target = picture(16, 16), picture(16, 16)
     by_image, by_batch = (
         loss(prediction, target, [True, False], mean=mean) for mean in ("image", "batch")

@@ -52,7 +52,7 @@ def test_labels_are_hard_and_a_loss_of_zero_can_be_reached():
     assert loss(tokens, swapped).min() > 19
 
 
-def test_who_learns_from_which_term():
+def test_each_term_trains_its_own_parameters():
     loss, prediction, target = make()
     ours, theirs = loss.prototypes(prediction, detach=True), loss.prototypes(target)
     parts = (prediction, target, loss.prototypes.weight)
@@ -79,7 +79,7 @@ def test_who_learns_from_which_term():
     assert loss.prototypes.weight.grad.abs().sum() > 0
 
 
-def test_knowing_nothing_costs_chance():
+def test_equal_prototypes_give_the_loss_of_chance():
     loss, prediction, target = make()
     with torch.no_grad():
         loss.prototypes.weight.copy_(loss.prototypes.weight[:1].expand(6, -1))

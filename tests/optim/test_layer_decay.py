@@ -1,4 +1,4 @@
-"""Layer-wise decay of the learning rate, against the table that fine-tuning codes number layers by."""
+"""Layer-wise decay of the learning rate, against the layer numbers of fine-tuning codes."""
 
 import re
 
@@ -13,7 +13,7 @@ BEFORE = ("cls_token", "reg_token", "mask_token", "pos_embed", "patch_embed", "c
 
 
 def numbered(name, depth):
-    """Numbers a layer: what comes before the blocks is 0, block i is i + 1, all the rest depth + 1."""
+    """Number a layer: 0 before the blocks, i + 1 for block i, depth + 1 for all the rest."""
     name = re.sub(r"^encoder\.(trunk\.)*", "", name)
     if name.split(".")[0] in BEFORE:
         return 0
@@ -81,6 +81,6 @@ def test_layers_count_although_they_do_not_learn():
     assert "encoder.blocks.2.attn.qkv.weight" not in found
 
 
-def test_without_blocks_nothing_is_known_of_depth():
+def test_without_blocks_all_rates_are_equal():
     model = Tuned(nn.Sequential(nn.Linear(4, 4)))
     assert set(rates(AdamW(Constant(1.0), layer_decay=0.5), model).values()) == {1.0}

@@ -32,7 +32,7 @@ def test_a_constant_rate_and_decay_of_every_parameter():
     assert sum(len(part["params"]) for part in optimizer.param_groups) == 4
 
 
-def test_it_is_torchs():
+def test_without_trust_it_equals_torchs_sgd():
     model, optimizer = make(weight_decay=0.1)
     peer, _ = make()
     theirs = torch.optim.SGD(peer.parameters(), 0.05, 0.9, weight_decay=0.1)

@@ -25,7 +25,7 @@ def seen(encoder, b=3):
 
 
 def plainly(predictor, features, mask):
-    """As released: mask tokens between the visible ones, a class token before; hidden places are read off."""
+    """As released: a class token, then mask tokens between the visible ones; read hidden places."""
     rows = predictor.mask_token.expand(len(mask.visible), 24, -1).clone()
     for image, ids in enumerate(mask.visible):
         rows[image, ids] = predictor.embed(features.tokens[image])
@@ -40,7 +40,7 @@ def plainly(predictor, features, mask):
 @pytest.mark.parametrize(
     "options", [{}, {"registers": 2}, {"class_token": False, "pool": "mean"}], ids=str
 )
-def test_it_stands_in_place_of_the_encoder_s_prefix(options):
+def test_an_own_class_token_replaces_the_encoders_prefix(options):
     torch.manual_seed(0)
     encoder = ViT(24, 2, 2, image=(16, 24), patch=4, **options)
     predictor = Transformer(encoder, 5, dim=16, depth=2, heads=2, class_token=True)
@@ -55,7 +55,7 @@ def test_it_stands_in_place_of_the_encoder_s_prefix(options):
     assert predictor.cls_token.grad.abs().sum() > 0
 
 
-def test_without_one_the_encoder_s_prefix_is_seen():
+def test_without_an_own_class_token_the_encoders_prefix_is_used():
     encoder, predictor = make(class_token=False)
     features, mask = seen(encoder)
     assert predictor.cls_token is None

@@ -1,4 +1,4 @@
-"""Predictions of cells wider and narrower than a patch, against convolutions on maps; and a norm in front."""
+"""Cells wider and narrower than a patch, against convolutions; and a norm before a predictor."""
 
 import functools
 
@@ -66,7 +66,7 @@ def test_finer_is_two_transposed_convolutions_with_a_norm_between():
 
 
 def test_finer_counts_cells_as_the_target_does():
-    """The vector of one patch is the raster of its cells: what one of the four gives is a quarter of the patch."""
+    """A patch's vector is the raster of its cells: each of the four gives a quarter of it."""
     encoder, predictor = make(functools.partial(predictors.Finer, of=JOINT, by=4, dim=8), width=16)
     nn.init.zeros_(predictor.head.weight)
     predictor.head.bias.data = torch.tensor([1.0, 2.0, 3.0, 4.0])
@@ -91,7 +91,7 @@ def test_a_norm_in_front_is_the_predictor_of_normed_tokens():
     assert predictor.reads == "mask" and isinstance(predictor, PredictsAll)
 
 
-def test_everything_learns():
+def test_every_parameter_gets_a_gradient():
     of = functools.partial(predictors.Finer, of=JOINT, by=2, dim=8)
     for constructor, width in (
         (functools.partial(predictors.Normed, of=of), 4),
@@ -105,7 +105,7 @@ def test_everything_learns():
         ]
 
 
-def test_what_cannot_be_is_refused():
+def test_impossible_options_are_refused():
     with pytest.raises(
         ConfigError,
         match="Coarser: of: expected a predictor that can predict every patch, got Pooled",

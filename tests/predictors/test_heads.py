@@ -91,7 +91,7 @@ def test_encoder_and_heads_learn(kind):
     assert encoder.head[-1].weight.grad.any()
 
 
-def test_what_no_kind_has_is_refused():
+def test_unknown_kinds_and_gains_without_cosines_are_refused():
     with pytest.raises(
         ValueError, match="Heads: kind: expected one of linear, cosine, unit, got 'round'"
     ):

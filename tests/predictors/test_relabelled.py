@@ -25,7 +25,7 @@ def test_the_head_begins_with_the_relu_that_clustering_took_off():
     torch.testing.assert_close(head(features(pooled), None, (2, 2)), expected[:, None])
 
 
-def test_it_forgets_and_takes_the_random_state_of_the_moment():
+def test_new_labels_reset_weights_and_optimiser_state_by_the_current_seed():
     head, forgotten = Renewed(make_encoder(), 4000), []
     run = SimpleNamespace(forget=forgotten.extend)
     weights = []

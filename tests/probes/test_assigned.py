@@ -1,4 +1,4 @@
-"""The clusters of a method's own heads against the classes, with other judges of the same numbers."""
+"""Clusters of a method's own heads against the classes, with other judges of the same numbers."""
 
 import pytest
 import torch

@@ -46,7 +46,8 @@ SKIPPED = [
     (
         TURN,
         TURN + 10,
-        "no class of the test set (10, 11, 12, 13, 14, ...) is among the classes of the training set (0,",
+        "no class of the test set (10, 11, 12, 13, 14, ...) is among the classes of the "
+        "training set (0,",
     ),
 ]
 

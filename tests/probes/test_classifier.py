@@ -237,7 +237,7 @@ def test_a_linear_probe_moves_its_head_alone():
     assert moved == {"head.weight", "head.bias"} | counted
 
 
-def test_fine_tuning_by_all_of_it_learns():
+def test_fine_tuning_with_every_option_learns():
     labels = torch.arange(80) % 2
     images = 0.1 * torch.randn(
         80, 3, 8, 8, generator=torch.Generator().manual_seed(0)

@@ -19,7 +19,7 @@ FEATURES = ("pixels", "encoder")
 
 @pytest.fixture(scope="module")
 def embedded():
-    """Of the embedded digits: coarse pixels [N 192] and what an untrained encoder makes of them [N 64]."""
+    """Give coarse pixels of the digits [N 192], and an untrained encoder's features [N 64]."""
     splits = [
         data.load(data.open("digits", split=split), views.Center(32, 1), count)
         for split, count in (("train", 600), ("test", 1000))

@@ -44,7 +44,7 @@ def test_says_that_it_has_not_converged(handwritten):
     assert not fit(*handwritten, 10, 1e-4, iterations=3).converged
 
 
-def test_one_class_more_than_is_there_gets_no_bit(handwritten):
+def test_classes_without_pictures_are_never_predicted(handwritten):
     features, labels = (each[:300] for each in handwritten)
     assert int(fit(features, labels, 12, 1e-2)(features).argmax(1).max()) < 10
 

@@ -17,7 +17,7 @@ def batch(shape=(4, 3, 6, 9)):
 
 
 def loop(images, targets, share, box=None):
-    """Mix every pixel and every label by themselves: by the share, or by whether a pixel is in the box."""
+    """Mix every pixel and label by itself: by the share, or by whether a pixel is in the box."""
     mixed, labels = torch.empty_like(images), torch.empty_like(targets)
     count, _, height, width = images.shape
     for i in range(count):

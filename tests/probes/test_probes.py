@@ -6,8 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from pymim.encoders import ViT
+from pymim.optim import LARS
 from pymim.probes import KNN, Attentive, Clusters, FineTune, Linear, LinearSGD, PatchKNN
-from pymim.probes.linear_sgd import trust
+from pymim.schedule import Constant
 
 
 def blobs(spread, count=600, width=8, classes=4):
@@ -114,11 +115,15 @@ def test_what_is_trained_is_everything_or_the_head(frozen, monkeypatch):
         torch.testing.assert_close(model(images), model.head(model.fc_norm(tokens)))
 
 
-def test_trust_ratio():
-    weight = torch.full((2, 2), 3.0, requires_grad=True)
-    weight.grad = torch.ones(2, 2)
-    trust(weight)
-    torch.testing.assert_close(weight.grad, torch.full((2, 2), 0.003))
+def test_a_trust_ratio_scales_the_gradient_of_a_matrix():
+    layer = torch.nn.Linear(2, 2, bias=False)
+    torch.nn.init.constant_(layer.weight, 3.0)
+    layer.weight.grad = torch.ones(2, 2)
+    recipe = LARS(Constant(1.0))
+    recipe.set(optimizer := recipe(layer), 0, 1, 256)
+    optimizer.step()
+    torch.testing.assert_close(layer.weight.grad, torch.full((2, 2), 0.003))
+    torch.testing.assert_close(layer.weight.data, torch.full((2, 2), 2.997))
 
 
 def test_patches_vote_for_their_image_or_for_themselves():

@@ -41,7 +41,7 @@ def test_sgd_reaches_the_optimum_of_what_it_minimises(handwritten):
     )  # as it was
 
 
-def test_attention_takes_steps_enough(handwritten):
+def test_an_attentive_probe_needs_the_least_number_of_steps(handwritten):
     train, labels, test, truth = handwritten
     quarters = [
         side.view(-1, 2, 4, 2, 4).transpose(2, 3).reshape(-1, 4, 16) for side in (train, test)

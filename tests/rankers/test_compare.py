@@ -1,4 +1,4 @@
-"""What a ranker learns by: the order of losses, or their standardised values, one number per patch."""
+"""Losses of a ranker: by the order of losses, or their standardised values; one per patch."""
 
 import math
 

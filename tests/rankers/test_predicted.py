@@ -77,7 +77,7 @@ def test_gradient_of_its_loss_reaches_encoder_and_input_but_not_the_reconstructi
     assert not any(has[name] for name in has if name.startswith(("ranker.teacher", "ranker.judge")))
 
 
-def test_both_terms_count_and_are_told_apart():
+def test_both_losses_count_and_are_reported_apart():
     out = make()(make_batch(), 0)
     assert out.losses["ranker"].shape == out.losses["pixels"].shape == (4, 18)
     torch.testing.assert_close(out.loss, out.losses["pixels"].mean() + out.losses["ranker"].mean())

@@ -101,7 +101,7 @@ def test_the_objective_does_not_teach_the_sampler():
 
 
 def test_losses_are_detached():
-    """The encoder's gradient with the sampler is that without it, but for the embedding that both read."""
+    """The sampler changes the encoder's gradient at the embedding alone, which both read."""
     grads = []
     for weight in (0.0, 1.0):
         method = make(functools.partial(RANKER, weight=weight))
@@ -150,7 +150,7 @@ def test_a_hard_patch_becomes_visible_more_often():
     assert shown[:, 7].float().mean() > 2 * 0.25
 
 
-def test_nothing_is_kept_between_the_two_calls():
+def test_a_loss_does_not_depend_on_later_calls():
     """The loss of one branch is right also after chances of another batch were made."""
     method, batch = make(), make_batch()
     expected = method(batch, 0).losses["ranker"]

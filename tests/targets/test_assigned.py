@@ -1,4 +1,4 @@
-"""Codes of one crop, predicted from the others: formulas, gradients, the queue, and two processes."""
+"""Codes of one crop, predicted from the others: formulas, gradients, queue, two processes."""
 
 import functools
 import json
@@ -64,7 +64,7 @@ def test_each_pair_compares_a_prediction_with_the_codes_of_another_view():
     torch.testing.assert_close(output.loss, torch.stack(expected).mean())
 
 
-def test_everything_is_made_once():
+def test_each_view_is_encoded_predicted_and_assigned_once():
     method, batch = make_method(PLAIN, crops=4), make_batch(crops=4)
     objective = method.objectives[0]
     counts = counted(
@@ -213,7 +213,7 @@ def test_more_rows_than_the_queue_has_leave_the_last():
     assert sorted(queue.own_rows(0).tolist()) == rows[-3:].tolist()
 
 
-def test_what_a_queue_cannot_do_is_refused():
+def test_a_queue_needs_one_predictor_of_the_pooled_vector():
     narrow = functools.partial(PLAIN, queue=functools.partial(clusters.Queue, size=8, views=(0,)))
     with pytest.raises(
         ConfigError, match=r"Queue: views: expected view 1 among them, got \[0\]; add it"

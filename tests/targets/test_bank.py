@@ -117,7 +117,9 @@ def test_the_next_labels_are_of_what_training_wrote(tmp_path):
 
 
 def test_a_cluster_without_pictures_keeps_its_centroid(tmp_path):
-    """Of more clusters than pictures some start at the same one, and the lower number takes it: the others stay."""
+    """With more clusters than pictures some start at one picture: the lowest takes it, the others
+    stay.
+    """
     run = make(clusters=70, sets=1)
     target = started(run, tmp_path).target
     assert target.told[0].isfinite().all()

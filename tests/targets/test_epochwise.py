@@ -97,7 +97,7 @@ def test_one_picture_many_times_ends_with_one_cluster_in_use(tmp_path, capsys):
     assert "epoch 0, used 1, largest 40" in capsys.readouterr().err
 
 
-def test_more_clusters_than_pictures(tmp_path):
+def test_more_clusters_than_pictures_leave_clusters_empty(tmp_path):
     objective = started(
         trainer(target=functools.partial(targets.Epochwise, survey=CENTER, clusters=80)), tmp_path
     )
@@ -120,7 +120,7 @@ def test_labels_are_the_numbers_of_the_nearest_centroids_where_clusters_are_empt
         torch.testing.assert_close(found.centroids[found.labels], points)
 
 
-def test_missing_classes_cost_nothing():
+def test_classes_without_pictures_do_not_change_the_loss():
     scores = torch.zeros(4, 1, 9, requires_grad=True)
     loss = losses.CrossEntropy()(scores, torch.tensor([[0], [8], [8], [3]]))
     torch.testing.assert_close(loss, torch.full((4, 1), float(np.log(9))))
@@ -165,7 +165,7 @@ def test_labels_serve_the_order_and_are_told_again_after_a_resume(tmp_path):
     assert np.array_equal(again.loader.make.order.groups, groups)
 
 
-def test_every_other_epoch(tmp_path):
+def test_labels_change_in_every_second_epoch(tmp_path):
     run = trainer(target=functools.partial(targets.Epochwise, survey=CENTER, clusters=7, every=2))
     objective = started(run, tmp_path)
     head = objective.predictor.head.weight.clone()
@@ -189,7 +189,7 @@ def test_the_same_seed_gives_the_same_clusters_and_another_one_others():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_random_start_ends_where_scikit_learn_ends_from_the_same_rows(seed):
-    """Which is seldom at the blobs themselves: two rows of one blob are drawn, and none of another."""
+    """A start is seldom at all blobs: two rows of one blob are drawn, and none of another."""
     random = torch.Generator().manual_seed(5)
     centres, truth = torch.randn(10, 24, generator=random) * 2, torch.arange(600) % 10
     values = centres[truth] + torch.randn(600, 24, generator=random)

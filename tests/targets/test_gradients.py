@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients: a plain loop over pixels, and pictures whose bins are worked out by hand."""
+"""Histograms of oriented gradients, against a plain loop over pixels and bins found by hand."""
 
 import math
 
@@ -23,7 +23,7 @@ def mirrored(at, size):
 
 
 def by_pixel(channel, cell, bins):
-    """Sum votes pixel by pixel, as the released code's convolution and binning do: [rows, columns, bins]."""
+    """Sum votes pixel by pixel, as the released code does: [rows, columns, bins]."""
     height, width = channel.shape
     votes = torch.zeros(height // cell, width // cell, bins, dtype=torch.float64)
     for y in range(height):
@@ -38,7 +38,7 @@ def by_pixel(channel, cell, bins):
 
 @pytest.mark.parametrize(("cells", "cell"), [(4, 2), (2, 4), (1, 8), (1 / 2, 16)])
 @pytest.mark.parametrize("bins", [9, 18])
-def test_it_is_a_plain_loop_over_pixels(cells, cell, bins):
+def test_values_equal_a_plain_loop_over_pixels(cells, cell, bins):
     torch.manual_seed(0)
     view = torch.randn(1, 2, 16, 32)
     made = ask(make(cells, (16, 32), channels=2, bins=bins), view)
@@ -63,7 +63,7 @@ def ramp(degrees, size=32):
 )
 @pytest.mark.parametrize("cells", [2, 1])
 def test_all_of_a_ramp_is_in_the_bin_of_its_direction(degrees, number, cells):
-    """Bins are 20 degrees wide, and directions 180 degrees apart are one. Cells at a border see its reflection."""
+    """Bins are 20 degrees wide; opposite directions are one. Borders are reflected."""
     values = ask(make(cells, channels=1), ramp(degrees)).unflatten(2, (cells**2, 9))
     inner = torch.nn.functional.one_hot(torch.tensor(number), 9).float()
     for patch in (5, 6, 9, 10):
@@ -126,7 +126,7 @@ def test_bins_may_be_standardised_or_left():
     torch.testing.assert_close(found, expected)
 
 
-def test_only_the_predicted_are_asked():
+def test_values_are_those_of_the_predicted_patches():
     view, ids = torch.randn(2, 3, 32, 32), torch.tensor([[0, 2], [1, 3]])
     target = make()
     expected = torch.stack(
@@ -137,7 +137,7 @@ def test_only_the_predicted_are_asked():
 
 
 def test_a_wide_cell_weighs_as_many_of_its_patches_as_are_asked_for():
-    """Patches of a 4 x 4 grid, asked for: the first row and the last patch. Cells are 2 x 2 patches."""
+    """Predict the first row and the last patch of a 4 x 4 grid. Cells are 2 x 2 patches."""
     ids = torch.tensor([[0, 1, 2, 3, 15]])
     made = ask(make(1 / 2), torch.randn(1, 3, 32, 32), Mask(ids, ids, ids))
     assert made.values.shape == (1, 4, 27)
@@ -192,7 +192,7 @@ def test_float32_without_gradient_under_autocast():
         ),
     ],
 )
-def test_what_cannot_be_is_refused(options, message):
+def test_impossible_options_are_refused(options, message):
     with pytest.raises(ValueError, match=f"Gradients: {message}"):
         make(**options)
 

@@ -1,4 +1,4 @@
-"""Targets made by networks: a learned map of pixels, and what a frozen image encoder makes of frames."""
+"""Targets made by networks: a learned map of pixels, and a frozen image encoder's frames."""
 
 import functools
 
@@ -140,7 +140,7 @@ def test_channels_are_standardised_over_the_clip_before_hidden_ones_are_picked()
 
 
 def test_channels_that_hardly_move_are_divided_by_a_little_more():
-    """1e-6 is added to the deviation, as released; a floor of it would leave 1, where half is right."""
+    """1e-6 is added to the deviation, as released: a lower bound would give 1, not a half."""
     target, view = targets.Frames(video(), image_teacher), torch.randn(2, 3, *SIDES)
     raw = ask(targets.Frames(video(), lambda encoder: target.teacher, standardise=False), view)
     scale = 1e-6 / raw.std(1, keepdim=True)
@@ -164,7 +164,7 @@ def test_another_grid_is_resampled():
 
 @pytest.mark.parametrize("patch", [16, 14])
 def test_frames_of_the_papers_sizes(patch):
-    """8 x 196 tokens of frames 0, 2, .. 14, (time, row, column); DINOv2's 16 x 16 patches come to 14 x 14."""
+    """8 x 196 tokens of frames 0, 2, ... 14 (time, row, column): 16 x 16 patches become 14 x 14."""
     encoder = ViT(24, 1, 2, image=(16, 224, 224), patch=(2, 16, 16), class_token=False, pool="mean")
     teacher = Average(ViT(3, 1, 1, image=224, patch=patch, positions="none"))
     # Its tokens' three channels are what is in a patch: its frame, its row, its column.

@@ -1,4 +1,4 @@
-"""Clusters learned online: what they learn from, what they leave alone, and that memory stays that of a chunk."""
+"""Clusters learned online: what they learn from, what stays as it is, and memory of one chunk."""
 
 import copy
 import functools
@@ -59,7 +59,7 @@ def test_values_are_the_shares_at_predicted_places_of_assignments_of_all():
     )
 
 
-def test_temperatures_are_three():
+def test_transport_own_loss_and_objective_have_a_temperature_each():
     method, batch = make()
     objective = method.objectives[0]
     assert (objective.target.transport.epsilon, objective.target.temperature) == (0.06, 0.12)
@@ -70,7 +70,7 @@ def test_temperatures_are_three():
         assert (loss - first[name]).abs().mean() > 0.05, name
 
 
-def test_who_learns_from_what():
+def test_each_loss_trains_its_own_parameters():
     method, batch = make()
     out = method(batch, 0)
     named = {name: p for name, p in method.named_parameters() if p.requires_grad}
@@ -100,7 +100,7 @@ def test_the_teacher_follows_and_its_head_does_not():
     assert torch.equal(target.weight, head)
 
 
-def test_two_heads_of_different_make():
+def test_the_clusters_and_the_students_head_start_differently():
     method, _ = make(k=400)
     target, student = method.objectives[0].target, method.objectives[0].predictor.head
     assert target.weight.norm(dim=1).mean().item() == pytest.approx(

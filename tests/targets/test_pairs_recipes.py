@@ -1,4 +1,4 @@
-"""The recipes of methods whose views predict each other: what is frozen at first, and how schedules go."""
+"""Recipes of methods whose views predict each other: what is frozen at first, and the schedules."""
 
 import pytest
 

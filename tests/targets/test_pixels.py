@@ -75,7 +75,7 @@ def test_targets_go_back_to_pixels(normalise, statistics, image, patch):
     torch.testing.assert_close(unpatchify(pixels, grid, target.patch), view, rtol=1e-4, atol=1e-4)
 
 
-def test_only_the_predicted_are_asked():
+def test_values_are_those_of_the_predicted_patches():
     view = torch.randn(2, 3, 32, 32)
     ids = torch.tensor([[0, 2], [1, 3]])
     target = make()

@@ -78,7 +78,7 @@ def test_k_means_is_that_of_the_release():
     ],
 )
 def test_clusters_are_fitted_at_the_released_rates(epoch, rate):
-    """What is called a warm-up falls in a straight line from 0.25; norms are not decayed, biases are."""
+    """The warm-up is a straight line down from 0.25; norms are not decayed, biases are."""
     method, made = optimiser("clusterfit", 5004 * epoch + 5003)
     assert [part["lr"] for part in made.param_groups] == pytest.approx(
         [rate] * len(made.param_groups)

@@ -44,7 +44,9 @@ def logits_of(encoder, head, view):
 
 
 def test_centring_and_sharpening_by_hand():
-    """Scores 1 and 3 less a centre of 1 and 3 are equal; 3 and 1 are then 2 and -2, at half a temperature 4, -4."""
+    """Scores (1, 3) minus a centre of (1, 3) are equal; (3, 1) is (2, -2), at temperature 1/2 (4,
+    -4).
+    """
     centred = clusters.Centred(0.75, Ramp(2.0, 0.5, until=0.5), steps=100)
     centred.build(1, 2)
     scores = torch.tensor([[[1.0, 3.0]], [[3.0, 1.0]]])
@@ -76,7 +78,7 @@ def test_the_centre_is_of_all_views_pieces_and_images():
     torch.testing.assert_close(centred.centre, 0.1 * torch.cat(parts).mean(0))
 
 
-def test_what_is_looked_at_beside_the_training_does_not_move_the_centre():
+def test_scores_in_evaluation_mode_do_not_move_the_centre():
     centred = clusters.Centred(0.9).eval()
     centred.build(1, 3)
     centred.assign(torch.ones(4, 1, 3))
@@ -179,7 +181,7 @@ def test_a_transport_may_assign_in_place_of_the_centre():
     torch.testing.assert_close(found, codes(logits), rtol=1e-4, atol=1e-5)
 
 
-def test_patches_are_taught_at_their_places():
+def test_targets_of_patches_stay_with_their_patches():
     torch.manual_seed(0)
     encoder = encoders.ViT(24, 2, 2, image=16, patch=4, hidden="token")
     objective = Objective(taught(), predictors.OneLayer, losses.CrossEntropy(0.1))

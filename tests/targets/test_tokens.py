@@ -1,4 +1,4 @@
-"""Tokens of a momentum or frozen encoder as a target: of the whole view, without gradient, each at its place."""
+"""Tokens of a momentum or frozen encoder as a target: whole view, no gradient, own places."""
 
 import functools
 
@@ -103,7 +103,7 @@ def test_what_weights_do_not_show_is_named_in_the_file_and_refused(tmp_path, opt
         encoders.Frozen(vit(32), tmp_path, vit(32, **{**coupled, **options})).check()
 
 
-def test_heads_are_told_apart(exported):
+def test_a_file_with_other_heads_is_refused(exported):
     _, folder = exported
     other = encoders.ViT(32, 2, 4, image=(16, 24), patch=4)
     with pytest.raises(ConfigError, match="expected heads 4, got 2"):
