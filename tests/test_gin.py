@@ -57,7 +57,7 @@ def test_every_paper_opens_with_its_name_and_citation(paper):
     assert "et al." in first
 
 
-def test_a_method_of_parts_nobody_combined_is_ten_lines():
+def test_a_method_of_new_combined_parts_is_ten_lines():
     lines = (GIN / "hpm_capi.gin").read_text().splitlines()
     assert (
         len([line for line in lines if line[:1] != "#"]) <= 9
