@@ -201,7 +201,7 @@ class Trainer:
         if self.step == 0:
             self._begin_from_start()
         self.method.before_run(self)
-        self.callbacks.before_run(self)
+        self.callbacks.prepare(self)
 
     def _train(self, keeper: Keeper) -> None:
         first, folder = self.step, self.folder
@@ -233,9 +233,9 @@ class Trainer:
                 if stopping:
                     raise signals.asked(together=True).error(keeper.where(done))
                 with progress.apart():
-                    self.callbacks.after_step(self, keeper, done)
+                    self.callbacks.call(self, keeper, done)
             if first == self.steps:  # the run was stopped during its last evaluation
-                self.callbacks.after_step(self, keeper, first)
+                self.callbacks.call(self, keeper, first)
 
     def _done(self, step: int) -> Done:
         return Done(step, self.images, self.epoch, self.loader.waited, len(self.loader.broken))

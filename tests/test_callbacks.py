@@ -87,7 +87,7 @@ def synchronised(**options):
 
 
 @pytest.mark.parametrize("options", [{}, {"micro": 4}], ids=str)
-def test_weights_and_running_statistics_are_the_same_with_norms_of_all_processes(options, tmp_path):
+def test_synchronised_norms_change_nothing_either(options, tmp_path):
     assert_callbacks_change_nothing(functools.partial(synchronised, **options), tmp_path)
 
 
@@ -113,7 +113,7 @@ class GoesBack(losses.MSE):
         return Back.apply(super().__call__(prediction, target), self.made)
 
 
-def test_what_is_made_in_float32_goes_back_in_float32(tmp_path):
+def test_gradients_of_float32_values_are_float32(tmp_path):
     loss = GoesBack()
     run = trainer([Objective(targets.Pixels, TINY, loss)], precision="bf16", steps=1)
     run.run(Folder(tmp_path))

@@ -177,9 +177,7 @@ def test_either_vector_of_an_image_is_probed():
     assert (seen["predictor"] - seen["mean"]).abs().mean() > 0.1
 
 
-def test_the_predictors_vector_is_one_binding_and_refused_at_once_where_there_is_none(
-    tmp_path, capsys
-):
+def test_pool_predictor_is_refused_early_without_a_pooling_predictor(tmp_path, capsys):
     more = ("Evaluation.pool='predictor'", "Evaluation.probes=(@probes.KNN(), @probes.FineTune())")
     few = [binding for binding in QUICK if "Linear" not in binding]
     assert main(command(tmp_path / "run", *more, seen=few)) == 0
@@ -217,7 +215,7 @@ def test_two_processes_make_the_run_of_one(by, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["the norm of the gradients is (inf|nan)", "the loss is nan"])
-def test_numbers_that_are_not_finite_move_nothing(what, tmp_path):
+def test_a_step_that_is_not_finite_changes_no_weights(what, tmp_path):
     """Neither weights nor teacher nor clusters, at a step where finite ones move all three."""
     config.load(["gin/capi.gin"], [*TINY, *QUICK])
     trainer = config.build("train.Trainer")

@@ -99,7 +99,7 @@ def test_a_child_that_begins_after_its_parents_end_ends(monkeypatch):
     assert got == [signal.SIGTERM] and "PYMIM_PARENT" not in os.environ
 
 
-def test_a_command_that_nobody_called_stays():
+def test_a_command_without_a_parent_keeps_running():
     before = dict(os.environ)
     children.follow_parent()
     assert dict(os.environ) == before

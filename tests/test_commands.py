@@ -122,7 +122,7 @@ TRUSTED = {
 
 
 @pytest.mark.parametrize("name", TRUSTED)
-def test_each_command_runs_nothing_of_somebody_else(name, finished, tmp_path, capfd):
+def test_no_command_runs_untrusted_code(name, finished, tmp_path, capfd):
     folder = shutil.copytree(finished, tmp_path / "run")
     made, file = tmp_path / "made", folder / "config.gin"
     evil = f"import os\nM = @os.mkdir()\nos.mkdir.path = {str(made)!r}\n"

@@ -103,7 +103,7 @@ def test_a_run_of_another_configuration_is_not_reused(change, said, copied, coun
     )
 
 
-def test_nor_one_of_another_default_or_other_code(copied, counted):
+def test_a_run_of_another_default_or_other_code_is_not_reused(copied, counted):
     file = copied / "half/seed-0/made_of.json"
     made = json.loads(file.read_text())
     for changed, said in (
@@ -138,7 +138,7 @@ def test_nor_one_of_another_default_or_other_code(copied, counted):
         "\0",
     ],
 )
-def test_a_name_that_is_no_folders_is_refused(name, tmp_path, counted):
+def test_a_name_that_cannot_be_a_folder_is_refused(name, tmp_path, counted):
     with pytest.raises(ConfigError, match="expected a name that a folder can have"):
         compare.compare({"a": ["gin/mae.gin"], name: ["gin/mae.gin"]}, tmp_path / "here", 1, COMMON)
     assert not counted and not list(tmp_path.iterdir())
@@ -162,7 +162,7 @@ def test_a_name_that_is_no_folders_is_refused(name, tmp_path, counted):
         (["a: gin/mae.gin", "--seeds", "0"], "seeds: expected 1 or more, got 0"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line(variants, said, tmp_path, capfd, counted):
+def test_a_wrong_command_line_is_refused_in_one_line(variants, said, tmp_path, capfd, counted):
     with pytest.raises(SystemExit) as stop:
         compare.main(["--workdir", str(tmp_path / "here"), "--seeds", "1", *variants])
     error = capfd.readouterr().err
@@ -180,7 +180,7 @@ def test_a_failing_run_is_named(tmp_path, monkeypatch, capfd):
     )
 
 
-def test_a_module_of_somebody_needs_trust(tmp_path, monkeypatch, capfd):
+def test_a_users_module_needs_trust(tmp_path, monkeypatch, capfd):
     started = []
     monkeypatch.setattr(
         compare.children, "call", lambda command, *rest: started.append(command) or 3
@@ -202,7 +202,7 @@ def test_a_module_of_somebody_needs_trust(tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("code", [75, 130])
-def test_what_a_child_says_of_a_signal_ends_the_comparison(code, tmp_path, monkeypatch, capfd):
+def test_a_run_stopped_by_a_signal_ends_the_comparison(code, tmp_path, monkeypatch, capfd):
     call = children.call
     monkeypatch.setattr(
         compare.children, "call", lambda *_: call(["sh", "-c", f"exit {code}"], "here; again")

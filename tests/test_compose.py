@@ -189,7 +189,7 @@ def test_nothing_is_hidden_from_a_residual_network():
 
 
 @pytest.mark.parametrize(("tap", "on", "reason"), TAPS)
-def test_a_tap_that_the_encoder_has_not_or_of_other_patches_is_refused(tap, on, reason):
+def test_a_missing_tap_or_one_with_another_grid_is_refused(tap, on, reason):
     predictor = predictors.Pooled if on == "pooled" else predictors.OneLayer
     encoder = encoders.ResNet((1, 1, 1), 8, stem="small", image=24, taps=(1, 3))
     objective = Objective(targets.Pixels, predictor, losses.MSE(), on=on, tap=tap)
@@ -245,7 +245,7 @@ def test_a_ranker_predicts_losses_behind_a_dense_encoder_too():
         ),
     ],
 )
-def test_a_loss_that_cannot_take_what_a_target_hands_on_is_refused(target, loss, reason):
+def test_a_loss_that_does_not_take_the_targets_arguments_is_refused(target, loss, reason):
     composed = Method(
         encoder_of("token"),
         [Objective(target, predictors.OneLayer, loss, on="all")],

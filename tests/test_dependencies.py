@@ -52,7 +52,7 @@ def pinned():
 
 
 @pytest.mark.parametrize("name", MENDED)
-def test_no_version_with_a_known_hole_is_allowed(name):
+def test_no_version_with_a_known_vulnerability_is_allowed(name):
     first, what = MENDED[name]
     floor = min(Version(one.version) for one in allowed()[name] if one.operator == ">=")
     assert floor >= Version(first), what

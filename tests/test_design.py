@@ -90,7 +90,7 @@ def test_functions_are_short():
     assert sum(found[2] <= 20 for found in functions) > 0.75 * len(functions)
 
 
-def test_no_file_is_a_drawer():
+def test_no_file_is_called_utils():
     drawers = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
     assert not [
         name_of(path)
@@ -166,7 +166,7 @@ def test_import_is_light():
     assert result.stdout.strip() == "[]"
 
 
-def test_a_run_starts_without_what_takes_long_to_import():
+def test_slow_imports_wait_until_they_are_used():
     """They are imported where they are used."""
     script = """
 import sys

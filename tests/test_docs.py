@@ -22,7 +22,7 @@ def test_committed_pages_are_current():
     )
 
 
-def test_no_argument_more_is_left_without_a_meaning():
+def test_every_argument_is_described():
     left = reference.undescribed()
     assert len(left) <= UNDESCRIBED, (
         f"{len(left)} arguments that no docstring explains: {', '.join(left)}"
@@ -60,7 +60,7 @@ def test_every_argument_that_a_gin_file_binds_is_on_its_page():
         ("Note: ratio is kept.", "Note: ratio is kept.", {}),
     ],
 )  # fmt: skip
-def test_a_docstring_is_taken_apart(doc, text, found):
+def test_a_docstring_is_split_into_text_and_meanings(doc, text, found):
     assert meanings.split(doc, ["ratio", "a", "b"]) == (text, found)
 
 

@@ -50,7 +50,7 @@ def shown(encoder, takes="pooled", head=None, **options):
 
 @pytest.mark.parametrize("layer", [None, 1, 2])
 @pytest.mark.parametrize("pool", ["mean", "class", "encoder"])
-def test_a_vector_is_what_is_asked_for(pool, layer):
+def test_pool_chooses_the_vector_of_an_image(pool, layer):
     encoder = make_vit(taps=(1, 2)).eval()
     features = encoder(IMAGES)
     prefix, tokens = features.prefix, features.tokens
@@ -86,7 +86,7 @@ def pixels():
     return Objective(targets.Pixels, predictors.OneLayer, losses.MSE(), on="all")
 
 
-def test_what_is_not_there_is_refused_before_the_training():
+def test_a_missing_vector_is_refused_before_training():
     def refused(run, message, **options):
         evaluation = Evaluation("digits", views.Center(8), options.pop("probes", None), **options)
         with pytest.raises(ConfigError, match=message):
@@ -130,7 +130,7 @@ def test_what_is_not_there_is_refused_before_the_training():
         Evaluation("digits", views.Center(8), pool="max")
 
 
-def test_scores_are_the_heads_own_and_only_where_there_is_one():
+def test_scores_come_from_the_named_head():
     encoder = make_vit(taps=(1,)).eval()
     run = Run(encoder, [pooled("first"), pooled("second", tap=1)])
     for number, name in enumerate(("", "second")):

@@ -19,14 +19,14 @@ def test_explain_draws_the_tree_without_training(tmp_path, capsys):
     assert (tmp_path / "mae.svg").read_text().startswith("<svg")
 
 
-def test_explain_speaks_of_clips(tmp_path, capsys):
+def test_explain_counts_clips(tmp_path, capsys):
     assert (
         main(["--gin", "gin/mae_video.gin", "--mode", "explain", "--workdir", str(tmp_path)]) == 0
     )
     assert "one step of 64 clips" in capsys.readouterr().out
 
 
-def test_explain_tells_the_memory_of_each_part():
+def test_explain_shows_the_memory_of_each_part():
     config.load(["gin/mae.gin"])
     root = config.graph("train.Trainer")
     with torch.device("meta"):
@@ -40,7 +40,7 @@ def test_explain_tells_the_memory_of_each_part():
     assert parts["ViT"].memory + parts["Transformer"].memory <= cost.memory
 
 
-def test_explain_counts_a_whole_piece_and_what_of_a_branch_runs():
+def test_explain_counts_a_whole_piece_and_the_branches_that_run():
     """CAPI's blocks run on four fifths of the images, which of two images would be one."""
     costs = []
     for drop in (0.0, 0.2):
@@ -79,7 +79,7 @@ def test_a_view_is_explained_with_its_own_size_and_channels(view, shape):
     assert second.is_meta
 
 
-def test_a_view_without_a_size_leaves_that_of_the_next_in_its_place():
+def test_a_view_without_a_size_takes_the_encoders():
     encoder = SimpleNamespace(base=(2, 8, 8), patch=(2, 4, 4), channels=3)
     root = SimpleNamespace(arguments={"batch": 8, "micro": 2})
     views = [SimpleNamespace(), SimpleNamespace(size=(16, 16))]

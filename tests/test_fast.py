@@ -13,7 +13,7 @@ def test_each_folder_and_file_has_fast_tests():
     assert {path.stem for path in fast if len(path.parts) == 1} == FILES
 
 
-def test_what_reaches_a_run_is_not_fast():
+def test_a_test_that_imports_a_run_is_not_fast():
     """Of files that import one, and of one that imports another file that does."""
     assert "pymim.run" in slow_of(ROOT / "tests/test_gin.py")
     assert "pymim.train" in slow_of(ROOT / "tests/targets/test_bank.py")

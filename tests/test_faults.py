@@ -46,7 +46,7 @@ def test_a_loss_that_is_not_finite_leaves_its_batch(tmp_path, capsys):
     assert load_file(saved)["view0"].shape == (8, 3, 32, 32)
 
 
-def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_before(tmp_path):
+def test_a_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(tmp_path):
     """A file larger than the process may write fails like one for which the disk has no room."""
     folder = tmp_path / "full"
     words = bare(folder, "-b", "WORKERS=0")
@@ -72,7 +72,7 @@ def test_a_full_disk_is_told_in_a_line_and_leaves_the_checkpoint_before(tmp_path
     assert (folder / "checkpoints/step-00000006/meta.json").exists()
 
 
-def test_tensorboard_that_is_not_installed_is_one_line(tmp_path, capsys, monkeypatch):
+def test_missing_tensorboard_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert main(command(tmp_path / "run", "-b", "train.Trainer.tensorboard=True")) == 2
     printed = capsys.readouterr().err
@@ -82,7 +82,7 @@ def test_tensorboard_that_is_not_installed_is_one_line(tmp_path, capsys, monkeyp
     assert printed.count("\n") == 1
 
 
-def test_broken_pictures_are_counted_and_told(tmp_path, capsys, caplog):
+def test_broken_pictures_are_counted_and_reported(tmp_path, capsys, caplog):
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number in range(40):
@@ -99,7 +99,7 @@ def test_broken_pictures_are_counted_and_told(tmp_path, capsys, caplog):
     assert "07.png" in caplog.text
 
 
-def test_data_that_are_not_there_are_one_line(tmp_path, capsys):
+def test_missing_data_are_one_line(tmp_path, capsys):
     assert (
         main(["--gin", "gin/mae.gin", "-b", "DATA=nowhere", "--workdir", str(tmp_path / "run")])
         == 4

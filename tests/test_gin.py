@@ -75,7 +75,7 @@ def test_what_a_part_or_recipe_is_fits_its_first_paragraph(path):
     assert len(list(takewhile(lambda line: line != "#", header))) <= 2
 
 
-def test_a_method_of_parts_nobody_combined_is_ten_lines():
+def test_a_method_of_new_combined_parts_is_ten_lines():
     lines = (GIN / "hpm_capi.gin").read_text().splitlines()
     assert (
         len([line for line in lines if line[:1] != "#"]) <= 9

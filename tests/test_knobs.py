@@ -151,14 +151,14 @@ WITH_RATIO = [
 
 @pytest.mark.parametrize("ratio", ["0", "1"])
 @pytest.mark.parametrize("paper", WITH_RATIO)
-def test_no_paper_trains_on_nothing_hidden_or_nothing_visible(paper, ratio):
+def test_a_mask_that_hides_nothing_or_everything_is_refused_in_every_paper(paper, ratio):
     message = {"0": "hides nothing of a grid", "1": "got 1, which hides all; lower it"}[ratio]
     with torch.device("meta"), pytest.raises(ConfigError, match=message):
         config.load([f"gin/{paper}.gin"], [f"RATIO={ratio}"])
         config.build("train.Trainer", "method")
 
 
-def test_an_error_that_is_no_refusal_keeps_its_traceback(tmp_path, monkeypatch):
+def test_a_bug_keeps_its_traceback(tmp_path, monkeypatch):
     """A bug is not hidden behind one line."""
 
     def broken(*_):
@@ -178,7 +178,7 @@ def test_an_error_that_is_no_refusal_keeps_its_traceback(tmp_path, monkeypatch):
         main([*config.flags(["gin/mae.gin", *small, *BARE]), "--workdir", str(tmp_path / "run")])
 
 
-def test_a_schedule_that_comes_to_hide_all_is_refused_when_it_does():
+def test_a_scheduled_ratio_is_refused_at_the_step_that_hides_all():
     policy = masks.Uniform(schedule.Ramp(0.5, 1.0), steps=10)
     index = torch.arange(2)
     assert policy(index, (4, 4), Draw(0, 0)).visible.shape == (2, 8)
@@ -279,7 +279,7 @@ def components():
 
 
 @pytest.mark.parametrize(("kind", "needed", "name"), list(components()))
-def test_a_number_that_has_no_meaning_is_refused_by_its_name(kind, needed, name):
+def test_an_invalid_number_is_refused_by_its_argument(kind, needed, name):
     if name in ELSEWHERE - ({"at"} if kind is not encoders.ResNet else set()) or name == "width":
         pytest.skip("checked where it is used")
     given = {each: GIVEN[each]() for each in needed} | SPECIAL.get(kind, {})

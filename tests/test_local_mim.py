@@ -109,7 +109,7 @@ def test_everything_learns_and_targets_do_not():
     assert not [name for name, _ in method.named_parameters() if ".target." in name]
 
 
-def test_visible_patches_do_not_tell_what_they_are():
+def test_visible_patches_do_not_reveal_their_targets():
     """A hidden patch's pixels change the targets, and no prediction."""
     method, view = make(), torch.randn(2, 3, 32, 32)
     before = method(batch_of(view), 3)

@@ -7,7 +7,7 @@ import numpy as np
 from pymim.making import first_difference, made_of
 
 
-def test_nor_one_of_a_module_that_was_edited(tmp_path, monkeypatch):
+def test_a_run_of_an_edited_module_is_not_reused(tmp_path, monkeypatch):
     from pymim import config, making
 
     monkeypatch.syspath_prepend(tmp_path)

@@ -35,7 +35,7 @@ def fail(error=ERRORS[0]):
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_a_lack_of_memory_names_its_part(error):
+def test_out_of_memory_names_the_part(error):
     with (
         pytest.raises(OutOfMemory, match="Part: out of memory; lower its knob") as raised,
         memory_of("Part", "lower its knob"),
@@ -47,7 +47,7 @@ def test_a_lack_of_memory_names_its_part(error):
 @pytest.mark.parametrize(
     "error", [RuntimeError("shapes differ"), ValueError("no"), OutOfMemory("an inner part")]
 )
-def test_what_is_no_lack_of_memory_and_what_is_named_already_pass(error):
+def test_other_errors_and_named_ones_pass_unchanged(error):
     with pytest.raises(type(error)) as raised, memory_of("Part", "lower its knob"):
         fail(error)
     assert raised.value is error
@@ -91,7 +91,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_looks_name_their_own_knobs(part, finished, tmp_path, capsys, monkeypatch):
+def test_callbacks_name_their_own_settings(part, finished, tmp_path, capsys, monkeypatch):
     where, name, said = PARTS[part]
     folder = shutil.copytree(finished, tmp_path / "run")
     monkeypatch.setattr(where, name, lambda *_, **__: fail())
@@ -115,7 +115,7 @@ CLUSTERING = {
 
 
 @pytest.mark.parametrize("part", CLUSTERING)
-def test_clustering_names_its_own_knob(part, tmp_path, capsys, monkeypatch):
+def test_clustering_names_its_own_setting(part, tmp_path, capsys, monkeypatch):
     where, name, said = CLUSTERING[part]
     monkeypatch.setattr(where, name, lambda *_, **__: fail())
     digits = ["DATA=@data.Digits", "data.Digits.length=40", "STATISTICS=half"]
@@ -126,7 +126,7 @@ def test_clustering_names_its_own_knob(part, tmp_path, capsys, monkeypatch):
     assert status["exit_code"] == 5 and said in status["reason"]
 
 
-def test_the_search_for_neighbours_names_its_own_knob(monkeypatch):
+def test_the_search_for_neighbours_names_its_own_setting(monkeypatch):
     monkeypatch.setattr(neighbours, "nearest", lambda *_: fail())
     part = SimpleNamespace(survey=lambda _: [None], count=20)
     run = SimpleNamespace(

@@ -105,7 +105,7 @@ def test_evaluation_sees_pictures_as_they_are():
     assert isinstance(method.encoder.bare, encoders.ViT)
 
 
-def test_a_residual_network_learns_so_too():
+def test_a_residual_network_learns_too():
     resnet = ("TRUNK=@encoders.ResNet()", "ResNet.image=32", "ResNet.dim=4")
     resnet += ("ResNet.depths=(1, 1, 1)", "ResNet.stem='small'")
     method = make("gin/mfm.gin", *TINY, *resnet)

@@ -83,7 +83,7 @@ def test_a_resumed_run_has_the_same_masks_shares_and_copies(step, finished, ever
     assert losses(folder) == losses(finished)[step:]
 
 
-def test_copies_follow_once_a_step_however_many_pieces_it_has(tmp_path, monkeypatch):
+def test_copies_follow_once_a_step_whatever_the_pieces(tmp_path, monkeypatch):
     updates, update = [], Momentum.update
     monkeypatch.setattr(
         Momentum, "update", lambda self, *args: updates.append(id(self)) or update(self, *args)
@@ -102,7 +102,7 @@ def test_two_processes_mine_the_same_run(tmp_path):
     np.testing.assert_allclose(losses(folder), losses(tmp_path / "one"), rtol=2e-5)
 
 
-def test_defaults_are_the_decisions():
+def test_default_values():
     config.load(["gin/hpm.gin"])
     assert config.value("targets.Pixels", "normalise", None) == "none"
     assert config.value("train.Trainer", "clip", None) == 5.0
@@ -134,7 +134,7 @@ def test_schedules_of_the_recipe():
             assert method.mask.hard(step, steps) == pytest.approx(0.5 * (epoch + 1) / 200)
 
 
-def test_one_binding_leaves_the_loss_prediction_alone():
+def test_one_binding_leaves_out_the_momentum_copy():
     config.load(["gin/hpm.gin"], ["rankers.PredictedLoss.momentum=None"])
     method = config.build("train.Trainer", "method")
     assert method.ranker.teacher is None

@@ -52,7 +52,7 @@ def test_the_mimic_is_of_visible_tokens_and_its_formula_by_hand(method):
     assert visible.shape == (3, 16)
 
 
-def test_the_two_targets_never_meet_on_one_patch(method):
+def test_the_two_targets_have_no_patch_in_common(method):
     found = method(batch(), 0)
     assert found.losses["mimic"].shape == (3, 16) and found.losses["pixels"].shape == (3, 48)
     for visible, predicted in zip(

@@ -78,7 +78,7 @@ def test_pairs_of_views(options, expected):
     torch.testing.assert_close(out.loss, torch.stack(by_hand).mean())
 
 
-def test_a_target_by_position_is_asked_once_for_each_mask_and_view():
+def test_a_target_is_computed_once_for_each_mask_and_view():
     objective = Objective(Counted, TINY, First(), source=(0, 1), to=(0, 1), pairs="all")
     make_method(objectives=[objective])(make_batch(views=2), 0)
     asked = [(question.number, question.mask.predicted) for question in objective.target.asked]
@@ -112,14 +112,14 @@ def test_a_target_may_read_the_prediction_of_the_view_it_looks_at(graph):
     assert asked.branch.features.pooled.requires_grad == graph
 
 
-def test_a_view_that_is_only_looked_at_is_encoded_without_a_graph():
+def test_a_view_that_only_a_target_reads_is_encoded_without_a_graph():
     objective = Objective(Self, CountedPooled, First(), on="pooled", source=0, to=1)
     out = make_method(objectives=[objective], mask=None)(make_batch(views=2), 0)
     assert out.branches[1, 0].features.pooled.grad_fn is None
     assert out.branches[0, 0].features.pooled.grad_fn is not None
 
 
-def test_parts_by_name_are_one_part():
+def test_objectives_share_parts_by_name():
     first = Objective(Counted, CountedPooled, First(), on="pooled", name="first")
     second = Objective("first", "first", losses.MSE(), on="pooled")
     method = make_method(objectives=[first, second], mask=None)
@@ -147,7 +147,7 @@ def test_a_target_meets_the_predictor():
     assert objective.target.met is objective.predictor
 
 
-def test_a_loss_hears_both_widths_and_says_what_it_wants_predicted():
+def test_a_loss_gets_the_width_and_chooses_the_predicted_one():
     class Wide(losses.MSE):
         def predicts(self, width, encoder):
             return 2 * width

@@ -30,13 +30,13 @@ def test_torch_is_imported_with_the_first_name_that_needs_it():
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_a_name_is_the_class_that_it_says(name):
+def test_a_name_gives_its_class(name):
     found = getattr(pymim, name)
     assert isinstance(found, type)
     assert found.__name__ == name
 
 
-def test_folders_are_there_without_being_imported_by_name():
+def test_subpackages_are_imported_on_demand():
     said = fresh(
         "import pymim\n"
         "print(pymim.masks.Uniform.__name__, pymim.ops.mask.__name__, pymim.schedule.__name__)"

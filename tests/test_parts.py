@@ -15,7 +15,7 @@ from pymim.schedule import Ramp
 DRAW = Draw(0, 0, 0)
 
 
-def test_a_part_is_that_of_the_decimal():
+def test_a_part_of_a_decimal_share_is_exact():
     for count in range(201):
         for hundredth in range(101):
             exact = Fraction(hundredth, 100) * count

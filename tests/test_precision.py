@@ -46,7 +46,7 @@ def probed(tokens):
     ("name", "dtype"),
     [("bf16", torch.bfloat16), ("tf32", torch.float32), ("float32", torch.float32)],
 )
-def test_what_is_inside_is_so_computed_and_what_is_behind_is_as_before(name, dtype):
+def test_precision_holds_inside_the_block_only(name, dtype):
     before, ones = flags(), torch.ones(2, 2)
     with precision.computing(name):
         assert precision.current() == name and flags() == (name == "tf32",) * 2
@@ -121,7 +121,7 @@ def test_probes_are_computed_as_the_run_is(name, dtype, tmp_path):
 @pytest.mark.parametrize(
     "make", [lambda wrong: Survey(precision=wrong), lambda wrong: trainer([], precision=wrong)]
 )
-def test_what_is_no_precision_is_refused(make):
+def test_an_unknown_precision_is_refused(make):
     with pytest.raises(
         ConfigError,
         match="precision: expected one of auto, bf16, tf32, float32, got 'half'; name one of",
@@ -130,7 +130,7 @@ def test_what_is_no_precision_is_refused(make):
 
 
 @pytest.mark.parametrize("loss", [losses.Contrast(), losses.Swapped(clusters=5)])
-def test_losses_in_float32_go_back_in_float32(loss):
+def test_float32_losses_have_float32_gradients(loss):
     """Autocast would also round products of a backward pass that is called inside it."""
     made = torch.randn(2, 6, 4, 8, generator=torch.Generator().manual_seed(0))
     if hasattr(loss, "build"):

@@ -128,7 +128,7 @@ def stopped(ranks, folder, place, asked):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_signal_to_one_stops_all_and_the_run_goes_on_to_the_same_bits(
+def test_a_signal_to_one_stops_all_and_a_resumed_run_has_the_same_bits(
     place, ranks, whole, tmp_path
 ):
     stopped(ranks, tmp_path, place, [1])
@@ -171,7 +171,7 @@ def test_the_others_end_in_a_line_that_names_the_one_that_is_lost(
     )
 
 
-def test_an_error_of_one_ends_the_others_with_its_words_and_its_code(ranks, tmp_path):
+def test_an_error_of_one_ends_the_others_with_its_message_and_code(ranks, tmp_path):
     fails = """
 from pymim.errors import DataError
 kept = train.Trainer.learn

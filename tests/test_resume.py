@@ -85,7 +85,7 @@ def test_an_earlier_checkpoint_begins_a_branch_that_everything_takes(run, whole,
     assert checkpoints(run) == [3, 4, 5, 6] and not (run / "aside").exists()
 
 
-def test_a_checkpoint_of_another_run_is_gone_on_from_after_a_kill(whole, tmp_path):
+def test_a_checkpoint_of_another_run_survives_a_kill_before_the_first_save(whole, tmp_path):
     """A run killed before its first save continues from the named checkpoint, not from step 0."""
     first = whole / "checkpoints/step-00000004"
     assert main(command(tmp_path / "run", "--resume", str(first), "-b", "STEPS=4")) == 0
@@ -113,7 +113,7 @@ def test_a_damaged_checkpoint_costs_its_steps_only(what, run, whole, capsys, cap
     assert_same(weights(run, 6), weights(whole, 6))
 
 
-def test_where_no_checkpoint_is_whole_nothing_begins_again(run, capsys):
+def test_without_a_complete_checkpoint_nothing_starts_again(run, capsys):
     for path in checkpoint.begun(run / "checkpoints"):
         (path / "meta.json").unlink()
     before = (run / "metrics.jsonl").read_bytes()
@@ -188,7 +188,7 @@ def test_what_changes_the_result_is_named_before_the_configuration(run, capsys):
     assert any(line.startswith("config: ") for line in printed[1:])
 
 
-def test_two_processes_go_on_with_what_one_began_up_to_rounding(run, whole):
+def test_two_processes_resume_a_run_of_one_up_to_rounding(run, whole):
     early = run / "checkpoints/step-00000002"
     in_two_processes(command(run, "--resume", str(early)))
     assert checkpoints(run) == [2, 4, 6] and not (run / "aside").exists()
@@ -215,7 +215,7 @@ def test_a_second_start_is_refused_while_the_first_trains(tmp_path, capsys):
     assert first.returncode == 75 and not (folder / ".lock").exists()
 
 
-def test_a_folder_that_is_deleted_under_the_run_ends_it_in_a_line(tmp_path, capsys, monkeypatch):
+def test_a_folder_deleted_during_the_run_ends_it_in_one_line(tmp_path, capsys, monkeypatch):
     folder, learn = tmp_path / "run", Trainer.learn
 
     def delete(trainer, forward, batch, step, folder):

@@ -155,7 +155,7 @@ def resumed(finished, folder, *lost):
     return folder
 
 
-def test_killed_before_its_first_checkpoint_begins_again(finished, tmp_path):
+def test_killed_before_its_first_checkpoint_starts_again(finished, tmp_path):
     folder = resumed(finished, tmp_path / "killed", "checkpoints")
     rows = read(folder / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
@@ -178,7 +178,7 @@ def test_two_processes_make_the_same_run(finished, tmp_path):
 @pytest.mark.parametrize(
     "switch", ["micro=4", "recompute=True", "average=0.9", "tensorboard=True", "compile=True"]
 )
-def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
+def test_an_option_that_changes_no_loss(switch, finished, tmp_path):
     folder = tmp_path / "run"
     words = command if switch == "average=0.9" else bare  # it is the average that is evaluated
     assert main(words(folder, "-b", f"train.Trainer.{switch}")) == 0
@@ -187,7 +187,7 @@ def test_a_switch_makes_the_same_run(switch, finished, tmp_path):
     assert any(name.startswith("average.") for name in weights(folder)) == ("average" in switch)
 
 
-def test_tensorboard_shows_no_points_of_a_branch_that_was_left(tmp_path):
+def test_tensorboard_shows_no_points_of_an_abandoned_branch(tmp_path):
     """As its own reader sees them: each step once, and the values of metrics.jsonl."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

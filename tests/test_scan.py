@@ -103,7 +103,7 @@ def test_a_finished_run_is_drawn_with_its_pairs(finished, tmp_path):
     assert len([*(folder / "pictures").glob("*.png")]) >= 2
 
 
-def test_the_run_begins_from_its_stage_or_from_what_takes_its_place(finished, tmp_path, capsys):
+def test_the_run_starts_from_its_stage_or_from_a_given_path(finished, tmp_path, capsys):
     assert main(["export", str(finished), "--to", str(tmp_path / "export")]) == 0
     start = f"STAGE_1='{tmp_path / 'export'}'"
     assert main(command(tmp_path / "run", "STEPS=1", start)) == 0

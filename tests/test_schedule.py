@@ -86,7 +86,7 @@ def test_an_inclusive_warm_up_may_be_a_share_of_the_run(steps, ramp):
     assert found(ramp + 1, steps) < 2.0
 
 
-def test_delayed_is_zero_then_what_its_value_says():
+def test_delayed_is_zero_then_its_value():
     number, share = Delayed(0.3, 5), Delayed(Ramp(1.0, 0.0), 0.25)
     assert [number(step, 20) for step in (0, 4, 5, 19)] == [0, 0, 0.3, 0.3]
     assert [share(step, 20) for step in (4, 5, 10)] == [

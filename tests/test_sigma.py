@@ -108,7 +108,7 @@ def test_hidden_tubes_alone_are_predicted_in_the_width_of_their_target(target, w
     assert method.objectives[0].loss.prototypes.weight.shape == (3000, width)
 
 
-def test_the_rate_that_is_said_is_the_one_in_force(tmp_path, capsys):
+def test_the_printed_rate_is_the_one_in_use(tmp_path, capsys):
     """A released script's batch and rate differ 40 times; a run prints the rate it trains with."""
     assert (
         main(
@@ -130,7 +130,7 @@ def test_the_rate_that_is_said_is_the_one_in_force(tmp_path, capsys):
     assert all(f"lr {rate:.2e}" in shown for rate in rates)
 
 
-def test_prototypes_do_not_care_for_weight_decay():
+def test_weight_decay_does_not_change_the_prototypes():
     """They are brought back to length 1 after each step, and only directions count."""
     found = []
     for decay in (0.0, 0.05):
@@ -170,7 +170,7 @@ def test_a_run_says_how_its_prototypes_are_used(tmp_path):
     assert list((tmp_path / "run" / "pictures").glob("clusters-*.png"))
 
 
-def test_the_collapsing_variant_runs_and_is_watched(tmp_path):
+def test_the_collapsing_variant_runs_and_its_gauges_show_it(tmp_path):
     assert main(command(tmp_path / "run", "sigma_l2")) == 0
     assert {"mapped/target_rank", "mapped/target_std"} <= rows_of(tmp_path / "run")[-1].keys()
 

@@ -36,7 +36,7 @@ def test_a_signal_raises_where_the_process_is(number, kind, words):
         assert type(error) is kind and str(error) == words
 
 
-def test_what_takes_every_exception_for_a_broken_picture_lets_it_pass():
+def test_code_that_catches_every_exception_lets_a_signal_pass():
     with signals.handled(), pytest.raises(signals.Asked):
         try:
             ask()
@@ -64,7 +64,7 @@ def test_a_released_part_of_a_held_section_does_not():
         raise AssertionError("it is asked here")
 
 
-def test_what_waits_has_patience():
+def test_waiting_code_stops_after_its_patience():
     with signals.handled(), pytest.raises(signals.Asked), signals.held():
         signals.check()
         ask()
@@ -73,7 +73,7 @@ def test_what_waits_has_patience():
         raise AssertionError("it was asked")
 
 
-def test_once_it_was_raised_another_signal_disturbs_no_saving():
+def test_a_second_signal_does_not_interrupt_the_saving():
     with signals.handled(), pytest.raises(signals.Asked):
         try:
             ask()
@@ -84,7 +84,7 @@ def test_once_it_was_raised_another_signal_disturbs_no_saving():
                 pass
 
 
-def test_handlers_are_put_back_and_requests_forgotten():
+def test_handlers_are_restored_and_requests_forgotten():
     before = [signal.getsignal(number) for number in signals.SIGNALS]
     with signals.handled(), signals.handled(), pytest.raises(signals.Asked):
         ask()
@@ -92,7 +92,7 @@ def test_handlers_are_put_back_and_requests_forgotten():
     assert not signals.requested()
 
 
-def test_what_is_ignored_stays_so():
+def test_an_ignored_signal_stays_ignored():
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -199,7 +199,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_silently():
     assert (found.returncode, found.stdout, found.stderr) == (130, "waits wrote", "")
 
 
-def test_a_child_is_asked_too_and_waited_for():
+def test_a_child_is_signalled_and_waited_for():
     child = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(75))\ntime.sleep(60)"
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()

@@ -56,7 +56,7 @@ def test_a_predictor_takes_features_a_mask_and_the_grid(kind):
 
 
 @pytest.mark.parametrize("kind", parts(encoders), ids=lambda kind: kind.__name__)
-def test_an_encoder_has_its_measures(kind):
+def test_an_encoder_has_its_sizes(kind):
     assert issubclass(kind, Encoder)
     assert takes(kind.forward, "view", "mask") and takes(kind.forward, "view")
     assert takes(kind.grid, "shape")
@@ -78,7 +78,7 @@ def test_a_ranker_takes_a_batch(kind):
 
 
 @pytest.mark.parametrize("kind", parts(masks), ids=lambda kind: kind.__name__)
-def test_a_policy_takes_a_difficulty_and_can_do_without(kind):
+def test_a_policy_takes_an_optional_difficulty(kind):
     assert takes(kind.__call__, "index", "grid", "draw", "difficulty") and takes(
         kind.__call__, "index", "grid", "draw"
     )
@@ -98,7 +98,7 @@ def test_a_probe_has_a_name_and_says_what_it_takes(kind):
 
 
 @pytest.mark.parametrize("package", [targets, predictors, encoders, losses, rankers, masks, probes])
-def test_a_part_says_what_it_is(package):
+def test_every_part_has_a_docstring(package):
     assert not [kind.__name__ for kind in parts(package) if not (kind.__doc__ or "").strip()]
 
 

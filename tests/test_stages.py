@@ -84,7 +84,7 @@ def test_a_finished_run_is_drawn_from_its_folder_alone_and_makes_no_stage(
     assert not (folder / "stages").exists()
 
 
-def test_a_run_that_goes_on_needs_the_file_of_what_is_frozen(finished, tmp_path, capsys):
+def test_a_resumed_run_needs_the_file_of_its_frozen_encoder(finished, tmp_path, capsys):
     folder = shutil.copytree(finished, tmp_path / "copy")
     gone = command(folder, f"STAGE_1={tmp_path / 'gone'}")
     assert main([*gone, "--resume", "auto"]) == 2
@@ -129,7 +129,7 @@ def passed(file, *bindings):
     return sorted(stages.passed(stage, text, bindings))
 
 
-def test_macros_of_the_command_line_are_passed_on_but_those_of_the_entry(staged_file):
+def test_macros_of_the_command_line_are_passed_on_unless_the_entry_sets_them(staged_file):
     words = ["DIM=16", "STEPS = 4", "SEED=7", "STAGE_STEPS=3", "ViT.dim=8", "START=x", "BATCH=8"]
     assert passed(staged_file(ONE), *words) == ["BATCH=8", "DIM=16", "SEED=7"]
 
@@ -180,7 +180,7 @@ def test_a_source_that_is_a_component_comes_with_its_arguments(staged_file):
     assert passed(staged_file("(('mae.gin', 'DATA=digits'),)"), *words) == []
 
 
-def test_a_stage_is_given_those_before_it_unless_it_has_its_own(staged_file):
+def test_a_stage_inherits_earlier_stages_unless_it_has_its_own(staged_file):
     file = staged_file("('mae.gin', 'mr_mae.gin')")
     assert passed(file, "STAGE_1=first") == []
     assert passed(staged_file("('mae.gin', ('mr_mae.gin', 'STAGES=()'))"), "STAGE_1=first") == [
@@ -215,7 +215,7 @@ def test_a_stage_that_fails_ends_the_run_with_its_code_and_its_command(
     assert not (tmp_path / "run/config.gin").exists()
 
 
-def test_a_signal_stops_the_stage_and_the_run_goes_on_with_it(staged_file, tmp_path, capfd):
+def test_a_signal_stops_the_stage_and_a_resumed_run_continues_it(staged_file, tmp_path, capfd):
     """And the run begins from the weights of its stage, and once."""
     folder, file = tmp_path / "run", staged_file(ONE)
     metrics = folder / "stages/1-mae/metrics.jsonl"
@@ -248,7 +248,7 @@ def test_two_processes_wait_for_one_stage(finished, tmp_path):
         assert second == pytest.approx(first, rel=2e-2)
 
 
-def test_a_stage_is_given_the_text_of_a_run_whatever_characters_it_has():
+def test_a_stage_inherits_text_with_any_characters():
     text = "data.Folder.path = 'a 100% \\\\ path'\ndata.Folder.channels = %CHANNELS\n"
     text += "data.Other.path = 'c'\n"
     assert stages._arguments("data.Folder", text) == ["data.Folder.path = 'a 100% \\\\ path'"]

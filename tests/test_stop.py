@@ -122,7 +122,7 @@ def test_a_signal_saves_what_is_done(
     assert_goes_on(folder, whole)
 
 
-def test_an_epoch_half_begun_is_not_saved(tmp_path, monkeypatch, capsys):
+def test_a_half_prepared_epoch_is_not_saved(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
 
     def half(self, run):
@@ -154,7 +154,7 @@ def test_an_epoch_half_begun_is_not_saved(tmp_path, monkeypatch, capsys):
         (MemoryError(), 5, "out of memory", []),
     ],
 )
-def test_data_that_fail_leave_what_is_done(
+def test_failing_data_save_the_finished_steps(
     whole, tmp_path, monkeypatch, capsys, error, code, words, steps
 ):
     folder = tmp_path / "run"
@@ -183,7 +183,7 @@ def test_data_that_fail_leave_what_is_done(
         ),
     ],
 )
-def test_the_record_has_the_exit_code_and_the_words(
+def test_status_has_the_exit_code_and_the_message(
     tmp_path, monkeypatch, capsys, error, code, words
 ):
     monkeypatch.setattr(Trainer, "learn", at(1, lambda: fail(error), Trainer.learn))
@@ -191,7 +191,7 @@ def test_the_record_has_the_exit_code_and_the_words(
     ended(tmp_path / "run", capsys, code, words, [])
 
 
-def test_the_record_of_a_mistake_names_it(tmp_path, monkeypatch):
+def test_status_names_a_bug(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Trainer, "learn", at(0, lambda: fail(TypeError("two\nlines")), Trainer.learn)
     )
@@ -202,7 +202,7 @@ def test_the_record_of_a_mistake_names_it(tmp_path, monkeypatch):
     }  # fmt: skip
 
 
-def test_a_run_that_goes_on_has_no_record_of_its_ending(tmp_path, monkeypatch):
+def test_a_running_run_has_no_status(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     seen, learn = [], Trainer.learn
     for steps in (1, 2):
@@ -216,7 +216,7 @@ LOOKS = ["train.Trainer.evaluate=@evaluate.Evaluation()", "train.Trainer.draw=@d
 
 
 @pytest.mark.parametrize(("owner", "mode"), [(Evaluation, "eval"), (Pictures, "draw")])
-def test_a_signal_stops_a_look(tmp_path, monkeypatch, capsys, owner, mode):
+def test_a_signal_stops_a_callback(tmp_path, monkeypatch, capsys, owner, mode):
     folder = tmp_path / "run"
     monkeypatch.setattr(owner, "__call__", lambda *_: (ask(), time.sleep(60)))
     assert main(command(folder, *LOOKS)) == 75

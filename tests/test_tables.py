@@ -3,7 +3,7 @@
 from pymim import compare
 
 
-def test_spread_is_told_of_several_seeds_only():
+def test_spread_is_shown_for_several_seeds_only():
     table = {"a": {"knn": [0.5, 0.7]}, "pixels": {"knn": [0.25]}}
     assert compare.markdown(table).splitlines()[2:] == ["| a | 60.0 +- 14.1 |", "| pixels | 25.0 |"]
 

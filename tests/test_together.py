@@ -114,7 +114,7 @@ def test_the_share_of_small_crops_in_running_statistics(together, updates, share
     assert (norm.running_mean / seen).tolist() == pytest.approx([share] * 3, abs=1e-3)
 
 
-def test_without_batch_norms_it_is_the_same():
+def test_together_changes_nothing_without_batch_norms():
     encoder = encoders.Projected(trunk("vit"), (8, 6), norm="none")
     batch = make_batch()
     apart, joint = (make_method(encoder, target=Looks, together=flag) for flag in (False, True))
@@ -164,7 +164,7 @@ def test_features_split_into_what_was_put_together():
         assert torch.equal(torch.cat([inner(part) for part in parts]), inner(whole))
 
 
-def test_where_it_has_no_effect_it_is_refused():
+def test_together_is_refused_where_it_has_no_effect():
     encoder = trunk("vit")
     with pytest.raises(
         ValueError, match="Method: together: expected several encoded views, got only view 1"

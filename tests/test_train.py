@@ -114,7 +114,7 @@ def late_weight(step, steps):
     return float(step >= 3)
 
 
-def test_losses_come_and_go(tmp_path, capsys):
+def test_an_objective_may_rest_in_some_steps(tmp_path, capsys):
     """And a run that is resumed before the second begins equals one that went through."""
     both = [
         pixels(name="first"),
@@ -138,7 +138,7 @@ def test_losses_come_and_go(tmp_path, capsys):
     assert all(torch.equal(value, theirs[name]) for name, value in whole.state.state_dict().items())
 
 
-def test_parameters_that_no_loss_reaches_are_said_once_by_name(tmp_path, capsys):
+def test_parameters_that_no_loss_reaches_are_named_once(tmp_path, capsys):
     run = trainer([pixels(tap=1)], vit(taps=(1,)), micro=8)
     run.run(Folder(tmp_path))
     printed = [line for line in capsys.readouterr().err.splitlines() if "no loss reaches" in line]

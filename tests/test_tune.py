@@ -79,7 +79,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, capfd, monkeyp
     assert result(whole.path)["top1"] == result(stopped.path)["top1"]
 
 
-def test_what_was_saved_by_other_settings_is_not_gone_on_with(tmp_path, capfd):
+def test_a_state_saved_with_other_settings_is_not_resumed(tmp_path, capfd):
     folder = Folder(tmp_path)
     tuning()(Run(), folder, 7)
     tuning()(Run(), folder, 7)
@@ -172,6 +172,6 @@ def unlabelled(split):
         ),
     ],
 )
-def test_what_cannot_be_is_refused_before_the_training(options, error, message, tmp_path):
+def test_invalid_options_are_refused_before_the_training(options, error, message, tmp_path):
     with pytest.raises(error, match=message):
         tuning(**options).before_run(Run())

@@ -65,7 +65,7 @@ def bindings_in(text):
 
 
 @pytest.mark.parametrize("recipe", WHOLE)
-def test_every_recipe_tunes_a_run_by_its_own_words(recipe, tmp_path, capfd):
+def test_every_recipe_tunes_a_run_as_its_header_says(recipe, tmp_path, capfd):
     """By the command of its header; of a toy's sizes and two steps."""
     text = (GIN / recipe).read_text()
     joined = text.replace(" \\\n#    ", "")
@@ -105,7 +105,7 @@ TAKEN = {  # what an evaluation takes from its run: the data, and the size of th
 
 
 @pytest.mark.parametrize("recipe", WHOLE)
-def test_nothing_of_a_pre_training_gets_into_an_evaluation(recipe):
+def test_an_evaluation_takes_no_other_setting_of_the_pre_training(recipe):
     config.load(layered(recipe), ["DATA=somewhere"])
     leaked = []
     for use, arguments in reads("train.Trainer").uses.items():

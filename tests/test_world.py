@@ -76,5 +76,5 @@ def test_rows_and_gradients_of_two_processes_are_those_of_one(tmp_path):
         assert ids == [0, 10, 1, 11] and not learns
 
 
-def test_alone_rows_are_given_back():
+def test_a_single_process_returns_its_rows():
     assert gathered(ROWS) is ROWS

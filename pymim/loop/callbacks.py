@@ -18,13 +18,13 @@ class Callbacks:
     def __init__(self, *pairs: tuple[Callback | None, int]) -> None:
         self.pairs = [(callback, every) for callback, every in pairs if callback is not None]
 
-    def before_run(self, trainer: Trainer) -> None:
+    def prepare(self, trainer: Trainer) -> None:
         """Let the first process prepare each callback that has a method `before_run`."""
         for callback, _ in self.pairs:
             if prepare := getattr(callback, "before_run", None):
                 trainer.world.led(functools.partial(prepare, trainer))
 
-    def after_step(self, trainer: Trainer, keeper: Keeper, step: int) -> None:
+    def call(self, trainer: Trainer, keeper: Keeper, step: int) -> None:
         """Let the first process call what is due after `step`."""
         for callback, every in self.pairs:
             if step == trainer.steps or (every and step % every == 0):

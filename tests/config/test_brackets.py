@@ -235,7 +235,7 @@ def test_names_for_type_checkers_alone_are_found(mine):
     assert hint(mine_brackets.Slots, "bare") is UNKNOWN
 
 
-def test_the_elements_of_a_container_are_judged_by_what_it_holds():
+def test_items_of_a_container_are_checked_by_its_annotation():
     config.load(["gin/mae.gin"])
     views = config.value("data.Loader", "views", None)
     assert complaint(views, Iterable[Judge]) is None

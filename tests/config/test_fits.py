@@ -31,12 +31,12 @@ def test_a_literal_fits_its_annotation(annotation, right, wrong):
     assert [value for value in wrong if fits(value, annotation)] == []
 
 
-def test_a_part_that_is_not_known_yet_fits():
+def test_an_unknown_part_of_a_value_fits():
     assert fits((1, "?"), tuple[int, ...], lambda part: part == "?")
     assert not fits((1, "!"), tuple[int, ...], lambda part: part == "?")
 
 
-def test_it_is_said_in_words():
+def test_an_annotation_is_written_in_words():
     assert in_words(int | tuple[int, ...] | None) == "int or a tuple of int or None"
     assert in_words(Literal["a", "b"]) == "'a', 'b'"
     assert in_words(tuple[float, float]) == "a tuple of 2"

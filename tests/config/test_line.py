@@ -46,7 +46,7 @@ def test_a_path_is_text_and_reads_back(path, tmp_path):
         ("predictors.Transformer.sparse=True", "predictors.Transformer", "sparse", True),
     ],
 )
-def test_what_is_no_text_stays(binding, selector, argument, wanted):
+def test_values_that_are_not_text_stay(binding, selector, argument, wanted):
     config.load(["gin/mae.gin"], [binding])
     assert config.value(selector, argument, "unset") == wanted
     assert type(config.value(selector, argument, "unset")) is type(wanted)

@@ -71,7 +71,7 @@ def gin_file(tmp_path):
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_whatever_is_no_component_is_refused_by_name(text, gin_file):
+def test_a_name_that_is_no_component_is_refused(text, gin_file):
     with pytest.raises(ConfigError) as refused:
         config.load([gin_file(HEADER + text)])
     printed = str(refused.value)
@@ -136,7 +136,7 @@ SAID = "import os: expected a module of pymim or of torch.nn, got another"
 
 @pytest.mark.parametrize("mode", ["train", "eval", "draw", "explain"])
 @pytest.mark.parametrize("of_a_run", [False, True])
-def test_no_mode_runs_what_is_theirs(mode, of_a_run, gin_file, tmp_path, capsys):
+def test_no_mode_runs_untrusted_code(mode, of_a_run, gin_file, tmp_path, capsys):
     made = tmp_path / "made"
     file = gin_file("include 'mae.gin'\n" + EVIL.format(made=str(made)), "config.gin")
     given = ["--workdir", str(tmp_path), "--resume", "auto"] if of_a_run else ["--gin", file]
@@ -146,14 +146,14 @@ def test_no_mode_runs_what_is_theirs(mode, of_a_run, gin_file, tmp_path, capsys)
     assert SAID in capsys.readouterr().err and not made.exists()
 
 
-def test_an_export_runs_nothing_of_theirs(gin_file, tmp_path, capsys):
+def test_an_export_runs_no_untrusted_code(gin_file, tmp_path, capsys):
     made = tmp_path / "made"
     gin_file("include 'mae.gin'\n" + EVIL.format(made=str(made)), "config.gin")
     assert main(["export", str(tmp_path), "--to", str(tmp_path / "to")]) == 2
     assert SAID in capsys.readouterr().err and not made.exists()
 
 
-def test_a_stage_runs_nothing_of_theirs(gin_file, tmp_path, capfd):
+def test_a_stage_runs_no_untrusted_code(gin_file, tmp_path, capfd):
     made = tmp_path / "made"
     inner = gin_file("include 'mae.gin'\n" + EVIL.format(made=str(made)), "inner.gin")
     outer = f"include 'mae.gin'\nSTAGES = ({inner!r},)\nSTAGE_1 = None\nSTART = %STAGE_1\n"

@@ -118,13 +118,13 @@ def test_a_binding_without_effect_is_refused(words, message, capsys, tmp_path):
     assert message in refusal([*words, "--mode", "explain"], capsys, tmp_path)
 
 
-def test_a_run_that_goes_on_by_its_folder_alone_refuses_it_too(capsys, tmp_path):
+def test_resuming_by_the_folder_alone_refuses_it_too(capsys, tmp_path):
     (tmp_path / "config.gin").write_text(config.load(["gin/mae.gin"], [BLOCKS[1]]))
     assert main(["--workdir", str(tmp_path), "--mode", "eval", "-b", "RATIO=0.9"]) == 2
     assert "RATIO is read by masks.Uniform, which this" in capsys.readouterr().err
 
 
-def test_an_argument_that_the_code_gives_is_no_binding_s(capsys, tmp_path):
+def test_an_argument_set_by_the_caller_cannot_be_bound(capsys, tmp_path):
     shown = refusal([*MAE, "-b", "data.Loader.batch=3"], capsys, tmp_path)
     assert shown.endswith("data.Loader.batch: nothing in this configuration uses it: "
         "the caller of data.Loader sets it; set train.Trainer.batch")  # fmt: skip
@@ -147,7 +147,7 @@ def test_an_argument_that_the_code_gives_is_no_binding_s(capsys, tmp_path):
         ["--gin", "gin/mae_video.gin", "-b", "data.Clip.frames=8"],  # by a macro's component
     ],
 )
-def test_what_has_an_effect_is_not_refused(words, tmp_path, capsys):
+def test_a_binding_with_an_effect_is_not_refused(words, tmp_path, capsys):
     assert main([*words, "--mode", "explain", "--workdir", str(tmp_path)]) == 0
     assert not capsys.readouterr().err
 
@@ -168,7 +168,7 @@ def test_a_file_s_macro_in_a_scope_is_refused(capsys, tmp_path):
     )
 
 
-def test_what_a_file_says_of_a_part_that_the_line_replaces_may_stand(tmp_path):
+def test_a_files_binding_of_a_replaced_part_is_allowed(tmp_path):
     assert main([*MAE, *BLOCKS, "--mode", "explain", "--workdir", str(tmp_path)]) == 0
 
 
@@ -199,7 +199,7 @@ def test_a_constructor_with_its_scope_takes_that_scope_s_values(tmp_path, capsys
     assert [objective.target.normalise for objective in method.objectives] == ["patch", "none"]
 
 
-def test_what_a_scoped_constructor_makes_in_its_turn_inherits_the_scope(tmp_path, capsys):
+def test_a_constructor_called_by_a_scoped_one_inherits_the_scope(tmp_path, capsys):
     """The constructor of `of` is called within fine/targets.Mapped, and so in that scope."""
     words = file_of(
         tmp_path,
@@ -213,7 +213,7 @@ def test_what_a_scoped_constructor_makes_in_its_turn_inherits_the_scope(tmp_path
     assert method.objectives[1].target.of.normalise == "none"
 
 
-def test_a_binding_that_is_bound_again_is_said(tmp_path, capsys):
+def test_a_repeated_binding_is_reported(tmp_path, capsys):
     words = [
         *MAE,
         "-b",
@@ -232,13 +232,13 @@ def test_a_binding_that_is_bound_again_is_said(tmp_path, capsys):
     ]
 
 
-def test_the_same_binding_twice_is_none_of_that(tmp_path, capsys):
+def test_the_same_binding_twice_is_not_reported(tmp_path, capsys):
     words = [*MAE, "-b", "RATIO=0.5", "-b", "RATIO=0.5", "--mode", "explain"]
     assert main([*words, "--workdir", str(tmp_path)]) == 0
     assert not capsys.readouterr().err
 
 
-def test_two_components_of_one_name_are_told_apart(capsys, tmp_path):
+def test_two_components_with_one_name_are_distinct(capsys, tmp_path):
     """probes.Assigned is used, targets.Assigned is not."""
     words = ["--gin", "gin/scan.gin", "-b", "targets.Assigned.clusters=10", "--mode", "explain"]
     shown = refusal(words, capsys, tmp_path)

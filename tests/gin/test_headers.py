@@ -84,7 +84,7 @@ def named(value):
 
 
 @pytest.mark.parametrize(("path", "files", "bindings"), GIVEN, ids=named)
-def test_what_a_comment_says_to_give_is_explained(path, files, bindings, tmp_path, monkeypatch):
+def test_every_command_in_a_comment_can_be_explained(path, files, bindings, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert (
         main([*words(path, files, bindings), "--mode", "explain", "--workdir", str(tmp_path)]) == 0
@@ -108,7 +108,7 @@ TRAINED = [
 
 
 @pytest.mark.parametrize(("path", "files", "bindings"), TRAINED, ids=named)
-def test_what_a_comment_of_a_small_run_says_to_give_trains_a_step(
+def test_every_command_in_a_comment_of_a_small_run_trains_a_step(
     path, files, bindings, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(ROOT)
@@ -133,7 +133,7 @@ def test_the_scan_finds_what_is_written():
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
-def test_an_instruction_is_written_as_it_is_given(path):
+def test_an_instruction_is_read_as_written(path):
     """Not as prose, which nothing can run: include this file, set that name to this."""
     for text in comments(path):
         prose = INSTRUCTION.sub(" ", text)

@@ -40,7 +40,7 @@ def save(run, step, keep=2):
     checkpoint.save(run / "checkpoints", step, *trained(), {"branch": "new"}, keep)
 
 
-def test_what_is_of_later_steps_is_set_aside_and_nothing_else(run):
+def test_only_files_of_later_steps_are_set_aside(run):
     before = names(run)
     said = aside.move(run, 10)
     late = {
@@ -59,7 +59,7 @@ def test_what_is_of_later_steps_is_set_aside_and_nothing_else(run):
     assert aside.move(run, 10) == []
 
 
-def test_what_is_saved_then_is_there_and_is_the_newest(run):
+def test_checkpoints_saved_afterwards_are_the_newest(run):
     """If old checkpoints with higher numbers stayed, each new one would be deleted at once."""
     aside.move(run, 10)
     for step, kept in ((12, [10, 12]), (14, [12, 14])):
@@ -68,7 +68,7 @@ def test_what_is_saved_then_is_there_and_is_the_newest(run):
     assert json.loads((checkpoint.newest(run) / "meta.json").read_text())["branch"] == "new"
 
 
-def test_what_has_been_passed_is_dropped(run):
+def test_files_of_passed_steps_are_deleted(run):
     aside.move(run, 10)
     save(run, 30)
     assert checkpoints(run / "aside") == [40] and (run / "aside/metrics.jsonl").exists()
@@ -76,7 +76,7 @@ def test_what_has_been_passed_is_dropped(run):
     assert not (run / "aside").exists() and checkpoints(run) == [30, 40]
 
 
-def test_saving_an_earlier_step_sets_aside_too(run):
+def test_saving_an_earlier_step_sets_later_ones_aside(run):
     """A training by itself, without the command line."""
     save(run, 15)
     assert checkpoints(run) == [10, 15] and checkpoints(run / "aside") == [20, 30, 40]

@@ -47,7 +47,7 @@ def test_resumed_training_equals_uninterrupted(tmp_path):
     assert torch.equal(module.weight, again.weight)
 
 
-def test_nothing_is_pickled_and_old_ones_go(tmp_path):
+def test_nothing_is_pickled_and_old_checkpoints_are_deleted(tmp_path):
     module, optimizer = trained()
     for step in (1, 2, 3):
         checkpoint.save(tmp_path, step, module, optimizer, {"seed": 7}, keep=2)
@@ -56,7 +56,7 @@ def test_nothing_is_pickled_and_old_ones_go(tmp_path):
     assert kinds == {".safetensors", ".json"}
 
 
-def test_a_half_written_one_does_not_count(tmp_path):
+def test_a_half_written_checkpoint_does_not_count(tmp_path):
     module, optimizer = trained()
     path = checkpoint.save(tmp_path, 1, module, optimizer, {}, keep=2)
     (tmp_path / "step-00000002").mkdir()
@@ -194,7 +194,7 @@ class Elsewhere(nn.Linear):
         """Nothing to read."""
 
 
-def test_what_is_kept_elsewhere_is_left_out_and_its_checksum_noted(tmp_path):
+def test_tensors_kept_elsewhere_are_left_out_and_their_checksum_saved(tmp_path):
     whole, optimizer = state(Elsewhere(4, 3))
     path = checkpoint.save(tmp_path, 1, whole, optimizer, {}, keep=1)
     saved = load_file(path / "state.safetensors")
@@ -210,7 +210,7 @@ def test_what_is_kept_elsewhere_is_left_out_and_its_checksum_noted(tmp_path):
         checkpoint.load(path, again, fresh)
 
 
-def test_metrics_drop_what_is_done_again(tmp_path):
+def test_metrics_drop_repeated_steps(tmp_path):
     path = tmp_path / "metrics.jsonl"
     for first, rows in ((0, (1, 2, 3)), (2, (3, 4))):
         metrics = Metrics(path, first)

@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(what, run, ca
     assert f"{refused.value}; the checkpoint before it is tried" in caplog.text
 
 
-def test_where_none_is_whole_the_first_reason_is_given(run):
+def test_without_a_complete_checkpoint_the_first_reason_is_given(run):
     for step in (1, 2, 3):
         cut(run / f"checkpoints/step-{step:08d}" / STATE)
     with pytest.raises(
@@ -108,7 +108,7 @@ def test_a_checkpoint_that_is_copied_may_have_any_name(run):
     assert checkpoint.check(run / "best") == 2
 
 
-def test_one_that_a_training_drops_meanwhile_is_passed_over(run, caplog):
+def test_a_checkpoint_deleted_meanwhile_is_skipped(run, caplog):
     """Evaluation lists it, the training that goes on drops it and has a newer one."""
 
     def restore(path):

@@ -67,7 +67,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_is_told_with_the_file_and_the_sizes(name, small):
+def test_a_full_disk_is_reported_with_file_and_sizes(name, small):
     fill(small)
     with pytest.raises(Unwritable) as refused:
         WRITERS[name](small)
@@ -135,7 +135,7 @@ def gone(folder, tmp_path):
 
 
 @pytest.mark.parametrize("write", [saved, lambda folder: Folder(folder).write("status.json", "{}")])
-def test_a_runs_folder_that_is_gone_is_said_and_not_made_again(write, tmp_path):
+def test_a_missing_run_folder_is_reported_and_not_made_again(write, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     gone(folder, tmp_path)
@@ -146,7 +146,7 @@ def test_a_runs_folder_that_is_gone_is_said_and_not_made_again(write, tmp_path):
     assert not folder.exists()
 
 
-def test_metrics_that_are_gone_are_said(tmp_path):
+def test_missing_metrics_are_reported(tmp_path):
     (tmp_path / "run").mkdir()
     metrics = Metrics(tmp_path / "run/metrics.jsonl")
     gone(tmp_path / "run", tmp_path)
@@ -201,7 +201,7 @@ def test_a_file_and_a_folder_are_on_the_disk_before_they_have_their_names(tmp_pa
     ]
 
 
-def test_a_file_system_that_syncs_no_folders_is_served(tmp_path, monkeypatch):
+def test_a_file_system_without_folder_sync_works(tmp_path, monkeypatch):
     def refuse(handle):
         if os.path.isdir(f"/proc/self/fd/{handle}"):  # noqa: PTH112
             raise OSError(errno.EINVAL, "Invalid argument")

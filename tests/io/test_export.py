@@ -95,7 +95,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_neither_library_has_is_refused_with_the_reason(tmp_path, name):
+def test_an_encoder_that_neither_library_has_is_refused_with_the_reason(tmp_path, name):
     made, reason = REFUSED[name]
     ours = ViT(**{"dim": 32, "depth": 1, "heads": 2, "image": 16, "patch": 4, **made})
     folders, said = written(ours, tmp_path, Shown([0.0], [1.0]))
@@ -140,7 +140,7 @@ def test_what_neither_library_has_is_refused_with_the_reason(tmp_path, name):
         ),
     ],
 )
-def test_what_one_library_has_not_is_refused_with_the_reason(
+def test_an_encoder_that_one_library_lacks_is_refused_with_the_reason(
     tmp_path, made, shown, library, reason
 ):
     _, said = written(encoder(**made), tmp_path, Shown(HALF, HALF, **shown))
@@ -224,7 +224,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_every_encoder_carries_what_must_be_known_beside_its_weights(tmp_path, name):
+def test_every_export_has_the_settings_beside_its_weights(tmp_path, name):
     make, reason = OTHERS[name]
     shown = Shown([0.5], [0.2], (32, 32), 0.875, "mean")
     folders, said = written(make(), tmp_path, shown)

@@ -91,7 +91,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("what", OTHERS)
 @pytest.mark.parametrize("mode", ["__call__", "again"])
-def test_baselines_are_measured_again_where_they_would_be_others(what, mode, folder, capsys):
+def test_baselines_are_measured_again_if_their_protocol_differs(what, mode, folder, capsys):
     """The independent answer is that of a folder of its own, where nothing was measured before."""
     options, of_run, measured, said = OTHERS[what]
     evaluation()(Run(taps=(1,)), folder, 3)
@@ -143,7 +143,7 @@ def test_a_damaged_file_is_measured_again_and_said_in_a_line(what, folder, capsy
     assert file.read_text() == whole
 
 
-def test_evaluating_again_writes_beside_and_over_nothing(folder, capsys):
+def test_evaluating_again_overwrites_nothing(folder, capsys):
     evaluation()(Run(), folder, 3)
     own = (folder / "evaluation/step-00000003.json").read_bytes()
     for options, name in (
@@ -166,7 +166,7 @@ def test_evaluating_again_writes_beside_and_over_nothing(folder, capsys):
     assert [each["step"] for each in evaluations(folder.path)] == [3]
 
 
-def test_an_evaluation_that_is_damaged_is_left_out_and_said(folder, caplog):
+def test_a_damaged_evaluation_is_left_out_and_reported(folder, caplog):
     for step in (3, 5):
         evaluation()(Run(), folder, step)
     (folder / "evaluation/step-00000005.json").write_text('{"step": 5, "kn')

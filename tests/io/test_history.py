@@ -49,7 +49,7 @@ def run(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "run")
 
 
-def test_what_is_bound_at_a_resume_runs_from_then_on(run, capsys):
+def test_bindings_of_a_resume_hold_from_then_on(run, capsys):
     assert go_on(run, "optim.AdamW.rate=0.002", "STEPS=6") == 0
     said = capsys.readouterr().err
     assert "config: +optim.AdamW.rate = 0.002" in said
@@ -94,7 +94,7 @@ def test_export_reads_what_runs_now(run, monkeypatch):
     assert '"mean": [\n   0.5' in (run / "export/config.json").read_text()
 
 
-def test_a_run_shorter_than_what_is_done_is_refused_and_changes_nothing(run, capsys):
+def test_fewer_steps_than_done_are_refused_and_change_nothing(run, capsys):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert go_on(run, "STEPS=3", "SEED=9") == 2
     said = capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_a_run_shorter_than_what_is_done_is_refused_and_changes_nothing(run, cap
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_branch_has_what_ran_before_it(run):
+def test_a_branch_keeps_the_configuration_before_it(run):
     assert go_on(run, "STEPS=6", "optim.AdamW.rate=0.002") == 0
     early = run / "checkpoints/step-00000002"
     assert go_on(run, "STEPS=5", "train.Trainer.save_every=1", resume=early) == 0
@@ -121,7 +121,7 @@ def test_a_branch_has_what_ran_before_it(run):
     assert not (run / "aside").exists()
 
 
-def test_going_back_to_what_ran_leaves_no_second_one(run):
+def test_returning_to_an_earlier_configuration_keeps_no_copy(run):
     early = run / "checkpoints/step-00000002"
     assert go_on(run, "optim.AdamW.rate=0.002", resume=early) == 0
     assert "config.until-00000002.gin" in files(run)
@@ -129,7 +129,7 @@ def test_going_back_to_what_ran_leaves_no_second_one(run):
     assert files(run) == ["config.gin"] and bound(run / "config.gin")[0] == "0.01"
 
 
-def test_what_begins_from_another_run_keeps_what_that_ran(run, tmp_path):
+def test_a_run_resumed_from_another_keeps_its_configuration(run, tmp_path):
     first = checkpoint.newest(run)
     words = ["-b", "STEPS=5", "-b", "WORKERS=0", "--resume", str(first)]
     assert main(bare(tmp_path / "next", *words)) == 0

@@ -34,7 +34,7 @@ def held(folder, *more):
     return process
 
 
-def test_the_second_is_refused_in_a_line_until_the_first_is_killed(tmp_path):
+def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
     """A data worker of the first, forked from it, may outlive it: it has no part in the lock."""
     first = held(tmp_path, "fork")
     try:
@@ -63,7 +63,7 @@ def test_a_folder_that_stays_empty_is_not_left(tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.gin"]
 
 
-def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
+def test_a_file_system_without_locks_is_reported(tmp_path, monkeypatch, caplog):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -75,7 +75,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
         )
 
 
-def test_one_that_was_removed_in_between_is_not_taken_for_the_lock(tmp_path, monkeypatch):
+def test_a_removed_lock_file_does_not_count(tmp_path, monkeypatch):
     """The first ends, and removes the file, between the second's opening and locking it."""
     lock, opened = fcntl.lockf, []
 

@@ -57,13 +57,13 @@ def known(run):
     return config.bindings((run / "config.gin").read_text())["data.measured.known"]
 
 
-def test_it_is_written_once_and_is_that_of_the_pictures(trained):
+def test_statistics_are_written_once_and_are_those_of_the_pictures(trained):
     mean, deviation = eval(known(trained / "a 'run'"))
     assert mean == pytest.approx([63.5 / 255] * 3, abs=0.01)
     assert deviation == pytest.approx([128 / 12**0.5 / 255] * 3, abs=0.01)
 
 
-def test_a_resumed_run_has_it_though_the_data_have_changed(trained, run, tmp_path, capsys):
+def test_a_resumed_run_keeps_its_statistics_if_the_data_change(trained, run, tmp_path, capsys):
     shutil.copytree(trained / "my photos", tmp_path / "more")
     pictures(tmp_path / "more", "white", 30, 250, 255)
     again = ["--workdir", str(run), "--resume", "auto"]
@@ -78,7 +78,7 @@ def test_a_resumed_run_has_it_though_the_data_have_changed(trained, run, tmp_pat
         assert line.startswith(f"pixels: mean {eval(known(run))[0][0]:.4g} ")
 
 
-def test_it_is_exported_where_the_data_are_absent(trained, run, tmp_path, monkeypatch):
+def test_statistics_are_exported_without_the_data(trained, run, tmp_path, monkeypatch):
     monkeypatch.setattr("pymim.data.opening.open", lambda *_, **__: pytest.fail("data were opened"))
     assert main(["export", str(run), "--to", str(tmp_path / "out")]) == 0
     shown = json.loads((tmp_path / "out" / "config.json").read_text())["pretrained_cfg"]
@@ -106,7 +106,7 @@ def test_it_is_exported_where_the_data_are_absent(trained, run, tmp_path, monkey
         ),
     ],
 )
-def test_a_resume_that_does_not_fit_is_refused_by_its_knob(binding, message, run, capsys):
+def test_a_resume_that_does_not_fit_names_the_setting(binding, message, run, capsys):
     assert main(["--workdir", str(run), "--resume", "auto", "-b", binding]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
 
@@ -119,7 +119,7 @@ def test_weights_of_another_size_are_refused_by_their_shapes(run, tmp_path, caps
     assert not (tmp_path / "next").exists()
 
 
-def test_of_embedded_data_nothing_is_written(tmp_path):
+def test_embedded_data_write_no_statistics(tmp_path):
     words = config.flags(
         ["gin/mae.gin", *SMALL, "DATA=@data.Digits", "data.Digits.length=8", "STATISTICS=half"]
     )

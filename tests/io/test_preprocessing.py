@@ -25,7 +25,7 @@ def test_the_kernel_of_the_view_is_that_of_the_libraries(tmp_path, kernel, numbe
     assert json.loads((tmp_path / "pymim.json").read_text())["interpolation"] == kernel
 
 
-def test_an_export_is_shown_what_the_evaluation_shows(tmp_path):
+def test_an_export_prepares_pictures_as_the_evaluation(tmp_path):
     """Its view and its pool are written, not the training's."""
     bindings = (
         "STEPS=2",
@@ -46,7 +46,7 @@ def test_an_export_is_shown_what_the_evaluation_shows(tmp_path):
     assert _shown(ours) == Shown([0.5], [0.5], None, 1.0, "encoder", None)
 
 
-def test_a_picture_that_is_not_square_is_cropped_alike(tmp_path):
+def test_a_picture_that_is_not_square_is_cropped_in_the_same_way(tmp_path):
     """timm scales the shorter side to floor(size / crop_pct), bicubic, and crops the middle."""
     written(encoder(image=32), tmp_path, Shown(HALF, HALF, (32, 32), 0.875, "mean"))
     cfg = json.loads((tmp_path / "config.json").read_text())["pretrained_cfg"]

@@ -60,7 +60,7 @@ def test_features_are_those_of_a_vit_of_transformers(exported):
 @pytest.mark.parametrize(
     "form", ["file", "folder", "run", "checkpoint", "average", "old run", "wrapped"]
 )
-def test_every_form_gives_the_same_features(exported, tmp_path, form):
+def test_every_kind_of_file_gives_the_same_features(exported, tmp_path, form):
     path = {"file": exported / "model.safetensors", "folder": exported}.get(form)
     if form in ("run", "checkpoint", "average"):
         path = save_run(tmp_path / "run", form == "average")
@@ -89,7 +89,7 @@ def test_a_wrapped_encoder_takes_its_trunk_and_says_what_is_missing(exported):
     )
 
 
-def test_what_is_left_over_or_of_another_shape_is_said_by_name(exported):
+def test_tensors_left_over_or_of_another_shape_are_named(exported):
     path = exported / "part.safetensors"
     others = {"head.weight": torch.zeros(10, 32), "pos_embed": torch.zeros(1, 5, 32)}
     save_file(load_file(exported / "model.safetensors") | others, path, metadata={"heads": "2"})
@@ -114,7 +114,7 @@ def test_many_names_are_counted_and_ten_shown(exported):
     assert line.endswith(" and 14 more")
 
 
-def test_what_does_not_fit_at_all_is_refused(tmp_path):
+def test_a_file_that_does_not_fit_at_all_is_refused(tmp_path):
     save_file({"conv.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(
         ConfigError, match=r"start: .*expected an encoder's tensors, .*got conv.weight: none fits"

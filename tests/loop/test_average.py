@@ -18,7 +18,7 @@ def followed(momentum=0.5):
     )
 
 
-def test_what_is_evaluated_and_exported_may_be_the_teacher(tmp_path):
+def test_the_teacher_may_be_evaluated_and_exported(tmp_path):
     run = trainer([pixels(followed())], average="teacher", save_every=2)
     folder, teacher = Folder(tmp_path / "run"), run.method.objectives[0].target.teacher.module
     assert run.encoder is teacher
@@ -56,7 +56,7 @@ def test_what_is_evaluated_and_exported_may_be_the_teacher(tmp_path):
 
 
 @pytest.mark.parametrize("average", ["teacher", "momentum"])
-def test_a_teacher_that_there_is_not_is_refused(average):
+def test_a_missing_teacher_is_refused(average):
     message = {"teacher": "expected a method with a momentum copy", "momentum": "expected a share"}[
         average
     ]

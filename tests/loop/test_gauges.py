@@ -38,7 +38,7 @@ def test_a_collapse_is_below_the_alarm_in_any_width():
     assert effective_rank(one).item() == pytest.approx(expected, abs=0.02) and expected < 1.01
 
 
-def test_tokens_of_every_place_are_looked_at():
+def test_tokens_of_every_place_are_picked():
     """49 visible of each picture, where a stride of 49 sees the first one alone."""
     places = torch.arange(49.0).expand(2048, 49)[..., None]
     draws = [Seen(2048), Seen(2048)]
@@ -50,7 +50,7 @@ def test_tokens_of_every_place_are_looked_at():
 
 
 @pytest.mark.parametrize("sizes", [(300, 300), (400, 150, 50), (7, 2)])
-def test_of_each_piece_its_share_is_drawn(sizes):
+def test_each_piece_gives_its_share_of_tokens(sizes):
     seen = Seen(100)
     for number, size in enumerate(sizes):
         seen.pick("tokens", torch.full((size, 3, 1), number))
@@ -75,7 +75,7 @@ class Learnt(targets.Pixels):
         return super().forward(*arguments) * self.gain
 
 
-def test_every_objective_says_what_it_knows():
+def test_every_objective_gives_its_gauges():
     objectives = [
         Objective(Chance, predictors.Pooled, losses.CrossEntropy(), on="pooled", name="labels"),
         Objective(targets.Pixels, predictors.OneLayer, losses.MSE(), name="pixels"),
@@ -102,7 +102,7 @@ def test_every_objective_says_what_it_knows():
     assert 1 < values["features/rank"] <= 24
 
 
-def test_what_lasts_is_complained_once():
+def test_a_lasting_condition_is_warned_of_once():
     gauges = Gauges(patience=3)
     bad = {"features/rank": 1.0, "labels/of_chance": 0.995, "learnt/target_std": 1e-3, "loss": 1.0}
     printed = [gauges.complaints(bad) for _ in range(5)]

@@ -41,5 +41,5 @@ def test_the_peak_is_this_process_own():
     assert int(done.stdout) < sum(block.nbytes for block in blocks)
 
 
-def test_what_is_freed_is_not_fetched_again():
+def test_freed_memory_is_reused():
     assert faults("keep") < 0.1 * faults("leave")

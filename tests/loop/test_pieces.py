@@ -73,7 +73,7 @@ def gradients(method, parts, total):
 
 
 @pytest.mark.parametrize("paper", PAPERS)
-def test_pieces_change_a_method_where_it_says_so_and_nowhere_else(paper):
+def test_pieces_change_exactly_the_methods_that_say_so(paper):
     trainer = small(paper)
     batch = next(trainer.loader.batches(0, 1))
     one = gradients(trainer.method, [batch], 8)
@@ -162,11 +162,11 @@ CLAUSES = {
 
 
 @pytest.mark.parametrize("name", CLAUSES)
-def test_what_each_kind_reduces_is_found(name):
+def test_reductions_over_a_batch_are_found(name):
     assert pieces.over_batch(method_of(name)) == CLAUSES[name]
 
 
-def test_batch_norms_that_stand_still_are_none():
+def test_frozen_batch_norms_do_not_count():
     """A teacher's are in evaluation mode."""
     resnet = encoders.ResNet((1, 1), dim=4, stem="small", image=16)
     method = method_of("pixels")
@@ -174,7 +174,7 @@ def test_batch_norms_that_stand_still_are_none():
     assert pieces.over_batch(method) == []
 
 
-def test_a_loss_of_somebody_else_that_needs_the_whole_batch_is_named():
+def test_a_users_loss_of_the_whole_batch_is_named():
     class Mine:
         together = True
 
@@ -246,11 +246,11 @@ def test_the_run_says_what_its_pieces_change(name, micro, words):
         ("batch norm", {"compile": True}, "take a smaller DIM, or a smaller BATCH"),
     ],
 )
-def test_out_of_memory_advises_what_leaves_the_result_alone(name, options, words):
+def test_out_of_memory_first_advises_what_keeps_the_result(name, options, words):
     assert pieces.advice(run_of(name, **options)).startswith(f"out of memory; {words}")
 
 
-def test_what_pieces_of_a_batch_change_is_said(tmp_path, capsys):
+def test_a_run_prints_what_pieces_change(tmp_path, capsys):
     small = [
         "DIM=12",
         "DEPTH=1",

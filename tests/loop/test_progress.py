@@ -57,7 +57,7 @@ def test_losses_are_means_over_the_steps_since_the_last_line(each, tmp_path, cap
 
 
 @pytest.mark.parametrize("stop", [2, 4, 6])
-def test_a_resumed_run_goes_on_with_the_mean(each, stop, tmp_path):
+def test_a_resumed_run_continues_the_mean(each, stop, tmp_path):
     """Bit for bit, wherever between two lines it stopped."""
     run(tmp_path / "whole", log_every=5, save_every=2, keep=9)
     run(tmp_path / "again", tmp_path / f"whole/checkpoints/step-{stop:08d}", log_every=5)

@@ -125,7 +125,7 @@ def test_a_copy_of_a_recomputed_network_runs_its_own_blocks_and_counts_once():
         assert torch.equal(one, other)
 
 
-def test_in_evaluation_nothing_is_counted_and_norms_are_those_that_were_kept():
+def test_evaluation_uses_the_running_statistics_and_changes_none():
     plain, again = residual().eval(), residual().eval()
     wrap(again, ALONE, False, True)
     losses_of = [method(next(batches()), 0).loss for method in (plain, again)]

@@ -106,7 +106,7 @@ def test_gradients_of_two_processes_are_those_of_one(gradients):
         method.zero_grad(set_to_none=True)
 
 
-def test_what_the_loss_does_not_depend_on_has_no_gradient_and_holds_nobody_up(gradients):
+def test_unused_parameters_have_no_gradient_and_block_no_process(gradients):
     for found in gradients:
         assert not [name for name in found if "never" in name]
         assert {name[0] for name in found if "sometimes" in name} == {"1", "3"}
