@@ -107,20 +107,21 @@ def stated_range(source: Source) -> tuple[float, float] | None:
 def _over(source: Source, wanted: np.ndarray) -> Measured:
     rows = []
     for some in np.array_split(wanted, -(-len(wanted) // 64)):
-        images, index, broken = read(source, some, limit=len(some) - 1)
-        if images is None:
+        found = read(source, some, limit=len(some) - 1)
+        if found.images is None:
             raise DataError(
-                f"statistics: source: expected pictures, got {listed(broken)}; repair or remove "
+                f"statistics: source: expected pictures, got {listed(found.broken)}; repair or remove "
                 "them"
             )
         rows += [
             _of_picture(image, source.path(i))
-            for image, i in zip(images, index.tolist(), strict=True)
+            for image, i in zip(found.images, found.ids.tolist(), strict=True)
         ]
-    first, second, low, high = torch.stack(rows).unbind(1)
-    mean = first.mean(0)
+    means, variances = torch.stack(rows)[:, :2].unbind(1)
+    low, high = torch.stack(rows)[:, 2:].unbind(1)
+    mean = means.mean(0)
     # Add the variances within and between pictures: E x^2 - (E x)^2 would lose digits.
-    variance = second.mean(0) + (first - mean).square().mean(0)
+    variance = variances.mean(0) + (means - mean).square().mean(0)
     constant = (low.amin(0) == high.amax(0)) | (variance.sqrt().float() == 0)  # pixels are float32
     return Measured(mean, variance.sqrt(), constant, float(low.min()), float(high.max()))
 

@@ -137,14 +137,11 @@ def cut(place: Tensor, size: int) -> Tensor:
         frame.
     """
     photos = _photos()
-    number, y, x = (
-        (place[:, axis] * extent).long()
-        for axis, extent in enumerate((len(photos), photos.shape[1] - size, photos.shape[2] - size))
-    )
-    span = torch.arange(size)
-    pieces = photos[
-        number[:, None, None], (y[:, None] + span)[:, :, None], (x[:, None] + span)[:, None, :]
-    ]
+    number = (place[:, 0] * len(photos)).long()
+    top = (place[:, 1] * (photos.shape[1] - size)).long()
+    left = (place[:, 2] * (photos.shape[2] - size)).long()
+    rows, columns = (first[:, None] + torch.arange(size) for first in (top, left))
+    pieces = photos[number[:, None, None], rows[:, :, None], columns[:, None, :]]
     return pieces.permute(0, 3, 1, 2).float()
 
 

@@ -179,8 +179,8 @@ def _stated_end(container: Any, stream: Any) -> float | None:
     """Return the second at which the stream ends by the header; None if it only guesses."""
     tag = next((text for name, text in stream.metadata.items() if name.startswith("DURATION")), "")
     if tag.count(":") == 2:  # Matroska's writers leave it in each stream's tags
-        hours, minutes, seconds = tag.split(":")
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        parts = zip((3600, 60, 1), tag.split(":"), strict=True)  # hours, minutes, seconds
+        return sum(seconds * float(part) for seconds, part in parts)
     if stream.duration and container.format.name.split(",")[0] in STATED:
         return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
     return None

@@ -56,7 +56,8 @@ class Maker:
         whole, visits = self.order.at(self.seed, step, self.batch, len(self.source))
         index, visit = whole[self.own], visits[self.own]
         again = repeats(whole)[self.own]
-        images, index, broken = read(self.source, index, self.limit, self._starts(index, visit))
+        found = read(self.source, index, self.limit, self._starts(index, visit))
+        index, broken = found.ids, found.broken
         number, seed = torch.from_numpy(index), philox.key(self.seed, "views")
         views: list[Tensor] = []
         shown: list[tuple[Pictures, Drawn]] = []
@@ -66,7 +67,7 @@ class Maker:
                 others = view.partner(number, draw)
                 pictures, drawn = self._partners(others, visit, broken), {"partner": others}
             else:
-                pictures, drawn = (images, {}) if like is None else shown[like]
+                pictures, drawn = (found.images, {}) if like is None else shown[like]
             if pictures is None:
                 return None, broken
             if like is None and hasattr(view, "drawn"):
@@ -80,12 +81,11 @@ class Maker:
 
     def _partners(self, others: Tensor, visit: Ids, broken: Broken) -> Pictures | None:
         """Read the partner pictures; replace a broken one by the next, also in `others`."""
-        images, index, more = read(
-            self.source, others.numpy(), self.limit, self._starts(others.numpy(), visit)
-        )
-        others.copy_(torch.from_numpy(index))
-        broken.update(more)
-        return images
+        wanted = others.numpy()
+        found = read(self.source, wanted, self.limit, self._starts(wanted, visit))
+        others.copy_(torch.from_numpy(found.ids))
+        broken.update(found.broken)
+        return found.images
 
     def _starts(self, wanted: Ids, visit: Ids) -> Starts:
         """Draw where in each video of this batch its clip begins, on [0, 1)."""
@@ -143,16 +143,17 @@ def pieces(source: Source, view: View, wanted: Ids) -> Iterator[tuple[Tensor, Te
     Broken ones are left out and logged. Raises: DataError if none can be read.
     """
     broken: Broken = {}
-    found = False
+    any_read = False
     for some in np.array_split(wanted, -(-len(wanted) // CHUNK)):
-        images, index, more = read(source, some, limit=len(some) - 1)
-        broken |= more
-        if images is not None:
-            found, kept = True, torch.from_numpy(index == some)
-            yield view(images, torch.from_numpy(index), None)[kept], labels(source, some)[kept]
-    if not found:
+        found = read(source, some, limit=len(some) - 1)
+        broken |= found.broken
+        if found.images is not None:
+            any_read, kept = True, torch.from_numpy(found.ids == some)
+            index = torch.from_numpy(found.ids)
+            yield view(found.images, index, None)[kept], labels(source, some)[kept]
+    if not any_read:
         raise DataError(
-            f"data.load: source: expected pictures, got {listed(broken)}; mend or remove them"
+            f"data.load: source: expected pictures, got {listed(broken)}; repair or remove them"
         )
     if broken:
         log.warning("left out %s", listed(broken))

@@ -80,18 +80,22 @@ class Balanced:
         ones.
         """
         groups = np.zeros(length, np.int64) if self.groups is None else self.groups
-        # Sort pictures by group, at random in each: group g is members[first[g]:][:size[g]].
+        # The algebra: a permutation of the positions deals them to the groups in turn, as cards
+        # are dealt to players; each group then plays its own shuffled pictures in a circle.
+        # 1. Sort pictures by group, at random in each: group g is members[first[g]:][:size[g]].
         shuffled = permutation(seed, epoch, length)
         members = shuffled[np.argsort(groups[shuffled], kind="stable")]
         members = members[groups[members] >= 0]
-        _, first, size = np.unique(groups[members], return_index=True, return_counts=True)
-        # Position p takes mixed[p], a random number below count. Modulo the number of groups it
-        # names a group; the quotient counts the group's turns. All groups have as many, up to one.
-        mixed = permutation(philox.key(seed, "shares"), epoch, count)
-        # If the groups do not divide count, the first ones get one turn more: draw which are first.
-        ranked = permutation(philox.key(seed, "ranked"), epoch, len(size))
-        group, turn = ranked[mixed % len(size)], mixed // len(size)
-        # A group with fewer pictures than turns begins again at its first picture.
+        first, size = runs(groups[members])
+        # 2. Deal: position p has the number dealt[p], random and below count. Its remainder by the
+        # number of groups is a group, its quotient the turn of that group. So every group has as
+        # many turns as the others, up to one.
+        dealt = permutation(philox.key(seed, "shares"), epoch, count)
+        turn, player = np.divmod(dealt, len(size))
+        # If the number of groups does not divide count, the first players have one turn more:
+        # which group is which player is drawn anew each epoch.
+        group = permutation(philox.key(seed, "ranked"), epoch, len(size))[player]
+        # 3. Play: a group with fewer pictures than turns begins again at its first picture.
         repeat, place = np.divmod(turn, size[group])
         return members[first[group] + place], (epoch << REPEATS) + repeat
 
@@ -121,8 +125,14 @@ def at(seed: int, first: int, count: int, length: int) -> tuple[Ids, Ids]:
 def repeats(index: Ids) -> Ids:
     """Count how often each picture of [count] came earlier in the list."""
     places = np.argsort(index, kind="stable")
-    sorted_ids, number = index[places], np.arange(len(index))
-    begins = np.concatenate(([True], sorted_ids[1:] != sorted_ids[:-1]))[: len(index)]
+    first, size = runs(index[places])
     found = np.empty(len(index), np.int64)
-    found[places] = number - np.maximum.accumulate(np.where(begins, number, 0))
+    found[places] = np.arange(len(index)) - np.repeat(first, size)
     return found
+
+
+def runs(values: Ids) -> tuple[Ids, Ids]:
+    """Return where each run of equal values begins, and its length; `values` are sorted."""
+    begins = np.append(True, values[1:] != values[:-1])[: len(values)]
+    first = np.flatnonzero(begins)
+    return first, np.diff(np.append(first, len(values)))

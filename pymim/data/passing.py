@@ -13,7 +13,7 @@ import pickle
 import tempfile
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,7 +24,13 @@ _ALIGNED = 64  # a tensor begins at a multiple of this many bytes
 # Map all pages at once if the system can, rather than one page fault each.
 _SHARED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
-Place = tuple[int, torch.dtype, tuple[int, ...]]  # a tensor's first byte, type and shape
+
+class Place(NamedTuple):
+    """Say where a tensor is in the shared memory: its first byte, type and shape."""
+
+    first: int
+    dtype: torch.dtype
+    shape: tuple[int, ...]
 
 
 class Parcel:
@@ -96,14 +102,14 @@ class _Packed(pickle.Pickler):
         if not isinstance(value, Tensor):
             return None
         if id(value) not in self._tensors:
-            place = self.size, value.dtype, tuple(value.shape)
+            place = Place(self.size, value.dtype, tuple(value.shape))
             self._tensors[id(value)] = value, place
             self.size += -(-value.numel() * value.element_size() // _ALIGNED) * _ALIGNED
         return self._tensors[id(value)][1]
 
     def write(self, file: BinaryIO) -> None:
-        for tensor, (first, _, _) in self._tensors.values():
-            file.seek(first)
+        for tensor, place in self._tensors.values():
+            file.seek(place.first)
             file.write(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         file.truncate(self.size)
         file.flush()
@@ -115,8 +121,8 @@ class _Unpacked(pickle.Unpickler):
         self._memory = memory
 
     def persistent_load(self, place: Place) -> Tensor:
-        first, dtype, shape = place
-        count = torch.Size(shape).numel()
+        count = torch.Size(place.shape).numel()
         if not count:
-            return torch.empty(shape, dtype=dtype)
-        return torch.frombuffer(self._memory, dtype=dtype, count=count, offset=first).view(shape)
+            return torch.empty(place.shape, dtype=place.dtype)
+        flat = torch.frombuffer(self._memory, dtype=place.dtype, count=count, offset=place.first)
+        return flat.view(place.shape)

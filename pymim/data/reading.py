@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,13 +18,24 @@ Done = dict[tuple[int, float | None], Tensor]
 Pictures = Tensor | list[Tensor]  # [B C H W], or B times [C h w]
 
 
+class Read(NamedTuple):
+    """Pictures as read, the id of each, and the broken files: path -> what is wrong.
+
+    images: None if too many are broken.
+    """
+
+    images: Pictures | None
+    ids: NDArray[np.int64]
+    broken: Broken
+
+
 def read(
     source: Source, wanted: NDArray[np.int64], limit: int, starts: Starts | None = None
-) -> tuple[Pictures | None, NDArray[np.int64], Broken]:
+) -> Read:
     """Read pictures uint8 [B C H W], or B times [C h w] if sizes may differ, and their indices.
 
     A broken picture is replaced by the next good one. Returns no pictures if more than `limit` are
-    broken; the third result maps broken files to what is wrong.
+    broken.
     """
     index, done = wanted.copy(), Done()
     broken: dict[int, str] = {}
@@ -34,11 +47,15 @@ def read(
                 if hasattr(source, "take")
                 else _decode(source, index, starts, done)
             )
-            return images, index, {source.path(i): reason for i, reason in broken.items()}
+            return Read(images, index, _by_path(source, broken))
         except Unreadable as error:
             broken[error.index] = " ".join(error.reason.split()) or "no reason given"
             index[index == error.index] = (error.index + 1) % len(source)
-    return None, index, {source.path(i): reason for i, reason in broken.items()}
+    return Read(None, index, _by_path(source, broken))
+
+
+def _by_path(source: Source, broken: dict[int, str]) -> Broken:
+    return {source.path(index): reason for index, reason in broken.items()}
 
 
 def listed(broken: Broken, most: int = 3) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pymim import philox
 from pymim.checks import whole
-from pymim.data.order import Ids, permutation
+from pymim.data.order import Ids, permutation, runs
 
 if TYPE_CHECKING:
     from pymim.data.source import Source
@@ -94,7 +94,7 @@ def _by_class(labels: NDArray[np.int64], seed: int) -> tuple[Ids, Ids]:
     """Return rows class by class, in random order in each, and each row's place in its class."""
     mixed = permutation(philox.key(seed, "sample"), 0, len(labels))
     rows = mixed[np.argsort(labels[mixed], kind="stable")]
-    _, first, counts = np.unique(labels[rows], return_index=True, return_counts=True)
+    first, counts = runs(labels[rows])
     return rows, np.arange(len(rows)) - np.repeat(first, counts)
 
 

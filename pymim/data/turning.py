@@ -52,7 +52,8 @@ def by_matrix(matrix: bytes | None) -> Turn:
     """
     if matrix is None:
         return AS_STORED
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    numbers = np.frombuffer(matrix, np.int32).tolist()
+    (a, b), (c, d) = numbers[:2], numbers[3:5]
     straight, turned = (abs(a), abs(d)), (abs(b), abs(c))
     if straight == (QUARTER, QUARTER) and turned == (0, 0):
         return Turn(rows=d < 0, columns=a < 0)

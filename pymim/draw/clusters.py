@@ -61,7 +61,7 @@ def assigned(objective: Objective, batch: Batch, number: int) -> Tensor | None:
 
 def colours(ids: Tensor) -> Tensor:
     """Give colours [... 3] of the ids: the commonest ids get the most distinct colours."""
-    _, places, counts = ids.unique(return_inverse=True, return_counts=True)
+    places, counts = ids.unique(return_inverse=True, return_counts=True)[1:]
     order = counts.argsort(descending=True, stable=True).argsort()
     table = torch.tensor([_colour(number) for number in range(len(counts))])
     return table[order.cpu()][places.cpu()]
@@ -79,8 +79,8 @@ def _spread(colours: Tensor, grid: Grid, patch: tuple[int, ...]) -> Tensor:
 def _colour(number: int) -> tuple[float, float, float]:
     """Give one of matplotlib's twenty colours, strong ones first, then hues by the golden angle."""
     if number < 20:
-        red, green, blue, _ = colormaps["tab20"](2 * number if number < 10 else 2 * number - 19)
-        return red, green, blue
+        strong_first = 2 * number if number < 10 else 2 * number - 19
+        return colormaps["tab20"](strong_first)[:3]
     return colorsys.hls_to_rgb(
         number * 0.618034 % 1, 0.35 + 0.15 * (number % 3), 0.45 + 0.25 * (number % 2)
     )

@@ -35,7 +35,9 @@ def draw(folder: Folder, path: Path) -> None:
     rows = read(folder / "metrics.jsonl")
     steps = [row["step"] for row in rows]
     figure = Figure(figsize=(14, 3.2), layout="constrained")
-    loss, gauge, rate, probe = figure.subplots(1, 4)
+    titles = ("loss", "gauges", "learning rate", "probe accuracy (%)")
+    axes = dict(zip(titles, figure.subplots(1, 4), strict=True))
+    loss, gauge = axes["loss"], axes["gauges"]
     for name in sorted({name for row in rows for name in row} - _NOT_LOSSES):
         axis, values = gauge if "/" in name else loss, [row.get(name) for row in rows]
         # A single objective equals the total loss: draw it once.
@@ -44,14 +46,9 @@ def draw(folder: Folder, path: Path) -> None:
     gauge.set_yscale("log")
     gauge.yaxis.set_major_formatter(LogFormatter())  # 50, not 5 x 10^1
     gauge.yaxis.set_minor_formatter(LogFormatter())
-    rate.plot(steps, [row["rate"] for row in rows], linewidth=1.2)
-    _probes(probe, folder)
-    for axis, title in (
-        (loss, "loss"),
-        (gauge, "gauges"),
-        (rate, "learning rate"),
-        (probe, "probe accuracy (%)"),
-    ):
+    axes["learning rate"].plot(steps, [row["rate"] for row in rows], linewidth=1.2)
+    _probes(axes["probe accuracy (%)"], folder)
+    for title, axis in axes.items():
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
         axis.set_xlim(0, 1.03 * max(steps, default=1))

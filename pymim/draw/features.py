@@ -34,7 +34,7 @@ def draw(encoder: Encoder, batch: Batch, path: Path, undo: Callable[[Tensor], Te
 
 def _colours(tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B*N 3"]:
     flat = tokens.flatten(0, 1)
-    _, _, basis = torch.linalg.svd(flat, full_matrices=False)
+    basis = torch.linalg.svd(flat, full_matrices=False).Vh
     parts = flat @ basis[:3].T
     low, high = parts.quantile(0.02, 0), parts.quantile(0.98, 0)
     colours: Tensor = ((parts - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)

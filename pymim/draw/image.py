@@ -37,7 +37,7 @@ def save_grid(
 
     Strips of a clip are stacked instead, each beside its title.
     """
-    high, wide, _ = rows[0][0].shape
+    high, wide = rows[0][0].shape[:2]
     strips = wide >= 2 * high
     down, across = (len(columns), 1) if strips else (1, len(columns))
     height, width = -(-len(rows) // blocks) * down, blocks * across

@@ -64,7 +64,7 @@ def _strip(
     source: Source, index: Tensor, view: Center, unit: Callable[[Tensor], Tensor]
 ) -> np.ndarray:
     """Put pictures side by side with white gaps; white also fills missing ones."""
-    images, _, _ = read(source, index.numpy(), limit=len(source))
+    images = read(source, index.numpy(), limit=len(source)).images
     assert images is not None, "as many may be broken as there are"
     shown = [to_picture(image) for image in unit(view(images))]
     blank = np.ones_like(shown[0])

@@ -36,15 +36,14 @@ class Repeated:
         draw: Draw,
         difficulty: Float[Tensor, "B N"] | None = None,
     ) -> Mask:
-        *times, rows, columns = grid
+        times, frame = grid[:-2], grid[-2:]
         frames = math.prod(times)
-        mean = (
-            None
-            if difficulty is None
-            else difficulty.unflatten(1, (frames, rows * columns)).mean(1)
-        )
-        mask = one_mask(self.policy, index, (rows, columns), draw, mean, "Repeated")
-        boolean = mask.boolean(rows * columns)
+        places = math.prod(frame)
+        mean = difficulty
+        if difficulty is not None:
+            mean = difficulty.unflatten(1, (frames, places)).mean(1)
+        mask = one_mask(self.policy, index, frame, draw, mean, "Repeated")
+        boolean = mask.boolean(places)
         return predict_hidden(
             ops.expand(boolean, grid, mask.visible.shape[1] * frames, unit=(*times, 1, 1))
         )

@@ -45,12 +45,12 @@ class Jitter:
 
     def __call__(self, images: Tensor, name: philox.Name, first: int) -> Tensor:
         chance, random = drawn(name, first, images)
-        bright, contrast, saturation = (
-            1 + (2 * random[:, k] - 1) * s for k, s in enumerate(self.strengths)
-        )
-        changed = (images * bright).clamp_(0, 1)
+        factors = [1 + (2 * random[:, k] - 1) * s for k, s in enumerate(self.strengths)]
+        brightness, contrast = factors[:2]
+        saturation = factors[2]
+        changed = (images * brightness).clamp_(0, 1)
         middle = (luminance(changed) if images.shape[1] == 3 else changed).flatten(1).mean(1)
-        changed = torch.lerp(middle.view_as(bright), changed, contrast).clamp_(0, 1)
+        changed = torch.lerp(middle.view_as(brightness), changed, contrast).clamp_(0, 1)
         if self.colours:
             changed = torch.lerp(luminance(changed, "Jitter"), changed, saturation).clamp_(0, 1)
             changed = turned(changed, (2 * random[:, 3] - 1) * self.hue)
@@ -142,7 +142,8 @@ def turned(images: Tensor, turn: Tensor) -> Tensor:
 
     Value and saturation stay.
     """
-    red, green, blue = images.split(1, 1)
+    red, green = images[:, :1], images[:, 1:2]
+    blue = images[:, 2:]
     value, least = images.amax(1, keepdim=True), images.amin(1, keepdim=True)
     chroma = value - least
     safe = chroma.clamp_min(1e-12)

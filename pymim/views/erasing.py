@@ -60,7 +60,7 @@ class Erasing:
         chance = philox.uniforms(name, 1, first)[:, 0, 0]
         boxes = self._boxes(name, first + 1, images.shape[-2], images.shape[-1])
         for row in np.flatnonzero((chance < self.p) & (boxes[:, 2] > 0)).tolist():
-            top, left, height, width = boxes[row].tolist()
+            (top, left), (height, width) = boxes[row].reshape(2, 2).tolist()
             hole = images[row, ..., top : top + height, left : left + width]
             filling = (
                 self._noise(hole.shape, name, row)

@@ -85,13 +85,11 @@ class RandAugment:
         for number in range(self.count):
             chance, random = drawn(name, first + STREAM * number, images)
             kinds = (chance.flatten().double() * len(self.names)).long()
-            done, magnitude, sign = self._drawn(random.flatten(1).double())
+            done, strength = self._drawn(random.flatten(1).double())
             for kind, operation in enumerate(self.names):
                 some = (done & (kinds == kind)).nonzero()[:, 0]
                 if len(some):
-                    changed[some] = self.apply(
-                        operation, changed[some], sign[some] * magnitude[some]
-                    )
+                    changed[some] = self.apply(operation, changed[some], strength[some])
         return changed
 
     def apply(self, operation: str, images: Tensor, strength: Tensor) -> Tensor:
@@ -104,11 +102,12 @@ class RandAugment:
             return moved.move(images, matrix, self.method, self.fill)
         return TONES[operation](images, strength).clamp(0, 1)
 
-    def _drawn(self, random: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return which pictures change, M on 0 to 1, and a sign, from uniform numbers [B 4]."""
+    def _drawn(self, random: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which pictures change, and sign times M, from uniform numbers [B 4]."""
         normal = (-2 * (1 - random[:, 1]).log()).sqrt() * (2 * math.pi * random[:, 2]).cos()
         magnitude = (self.magnitude + self.deviation * normal).clamp(0, GREATEST) / GREATEST
-        return random[:, 0] < self.p, magnitude, torch.where(random[:, 3] < 0.5, -1.0, 1.0)
+        sign = torch.where(random[:, 3] < 0.5, -1.0, 1.0)
+        return random[:, 0] < self.p, sign * magnitude
 
     def _check(self, channels: int) -> None:
         coloured = [operation for operation in self.names if operation in tones.COLOURED]

@@ -75,12 +75,12 @@ def nearest_pixels(
     image: Float[Tensor, "*C H W"], box: Num[Tensor, " 4"], size: tuple[int, int]
 ) -> Float[Tensor, "*C h w"]:
     """Return the pixel under the centre of each output pixel, float32, on [0, 1] for uint8."""
-    top, left, height, width = box.tolist()
+    corner, extent = box.view(2, 2).tolist()
     rows, columns = (
         (first + (torch.arange(n, dtype=torch.float64) + 0.5) * (abs(x) / n) + EVEN).long()
-        for n, first, x in zip(size, (top, left), (height, width), strict=True)
+        for n, first, x in zip(size, corner, extent, strict=True)
     )
-    columns = columns if width > 0 else columns.flip(0)
+    columns = columns if extent[1] > 0 else columns.flip(0)
     piece = image[..., rows[:, None], columns].float()
     return piece / 255 if image.dtype == torch.uint8 else piece
 
@@ -102,11 +102,11 @@ def separable(
     images: Tensor, rows: Float[Tensor, "B h H"], columns: Float[Tensor, "B w W"]
 ) -> Tensor:
     """Compute rows @ image @ columns^T for every channel and frame of each image [B ... H W]."""
-    b, *between, height, width = images.shape
-    planes = math.prod(between)
-    stacked = images.reshape(b, planes * height, width) @ columns.mT
-    turned = stacked.view(b, planes, height, columns.shape[1])
-    return (rows[:, None] @ turned).view(b, *between, rows.shape[1], columns.shape[1])
+    height, width = images.shape[-2:]
+    planes = math.prod(images.shape[1:-2])
+    stacked = images.reshape(len(images), planes * height, width) @ columns.mT
+    turned = stacked.view(len(images), planes, height, columns.shape[1])
+    return (rows[:, None] @ turned).view(*images.shape[:-2], rows.shape[1], columns.shape[1])
 
 
 def weights(
@@ -153,16 +153,18 @@ ALIASED = {"bilinear-aliased": "bilinear"}  # kernels without antialiasing, and 
 def _together(
     images: Tensor, box: Tensor, size: tuple[int, int], kernel: str, beyond: bool = False
 ) -> Tensor:
-    top, left, height, width = box.float().unbind(1)
-    rows = weights(top, height, images.shape[-2], size[0], kernel, beyond)
-    columns = weights(left, width, images.shape[-1], size[1], kernel, beyond)
+    corner, extent = box.float().split(2, 1)
+    rows, columns = (
+        weights(corner[:, k], extent[:, k], images.shape[k - 2], size[k], kernel, beyond)
+        for k in (0, 1)
+    )
     if images.dtype != torch.uint8:
         return separable(images.float(), rows, columns)
     return separable(images.float(), rows, columns).clamp_(0, 255).div_(255)
 
 
 def _alone(image: Tensor, box: list[int], size: tuple[int, int], kernel: str) -> Tensor:
-    top, left, height, width = box
+    (top, left), (height, width) = box[:2], box[2:]
     resized = _resized(image[..., top : top + height, left : left + abs(width)], size, kernel)
     return _on_unit(resized.flip(-1) if width < 0 else resized)
 
