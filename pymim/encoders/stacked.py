@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 POOLS = ("mean", "flat")
+
+
+class Window(NamedTuple):
+    """The window of a convolution or a max pool, in pixels per side."""
+
+    kernel: int
+    stride: int
+    padding: int = 0
+
+    @classmethod
+    def of(cls, layer: Sequence[int]) -> Window:
+        """Give the window of (width, kernel, stride, padding), or of (kernel, stride)."""
+        return cls(*layer) if len(layer) == 2 else cls(*layer[1:])
 
 
 class Stacked(Encoder):
@@ -109,14 +122,15 @@ class Stacked(Encoder):
 
     @staticmethod
     def _stride(layers: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-        return sides(math.prod(layer[-1] if len(layer) == 2 else layer[2] for layer in layers), 2)
+        return sides(math.prod(Window.of(layer).stride for layer in layers), 2)
 
     @staticmethod
     def _grid(shape: Sequence[int], layers: Sequence[tuple[int, ...]]) -> Grid:
         grid = tuple(shape)
         for layer in layers:
-            kernel, stride, padding = (*layer, 0) if len(layer) == 2 else layer[1:]
-            grid = tuple((side + 2 * padding - kernel) // stride + 1 for side in grid)
+            window = Window.of(layer)
+            extra = 2 * window.padding - window.kernel
+            grid = tuple((side + extra) // window.stride + 1 for side in grid)
         if min(grid) < 1:
             raise ValueError(
                 f"Stacked: view: expected larger sides, got {tuple(shape)}; enlarge the views"
@@ -124,11 +138,12 @@ class Stacked(Encoder):
         return grid
 
     def _parts(self, layer: tuple[int, ...]) -> list[nn.Module]:
+        window = Window.of(layer)
         if len(layer) == 2:
-            return [nn.MaxPool2d(*layer)]
-        before, (self.width, kernel, stride, padding) = self.width, layer
+            return [nn.MaxPool2d(window.kernel, window.stride)]
+        before, self.width = self.width, layer[0]
         return [
-            nn.Conv2d(before, self.width, kernel, stride, padding),
+            nn.Conv2d(before, self.width, *window),
             nn.BatchNorm2d(self.width),
             nn.ReLU(),
         ]

@@ -85,23 +85,14 @@ class Attention(nn.Module):
         asked: int | None = None,
     ) -> Float[Tensor, "B A D"]:
         """Attend from the last `asked` tokens to all tokens; default: from every token."""
-        b, length, dim = tokens.shape
+        images, length = tokens.shape[:2]
         asked = length if asked is None else asked
-        qkv = (
-            self.qkv(tokens)
-            .view(b, length, 3, self.heads, dim // self.heads)
-            .permute(2, 0, 3, 1, 4)
-        )
+        qkv = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if rotation is not None:
             qkv = torch.cat([rotate(qkv[:2], rotation), qkv[2:]])
         if tokens.is_cuda:
             mixed = F.scaled_dot_product_attention(qkv[0, :, :, length - asked :], qkv[1], qkv[2])
         else:
-            mixed = Products.apply(qkv.reshape(3, b * self.heads, length, dim // self.heads), asked)
-        mixed = (
-            mixed.view(b, self.heads, asked, dim // self.heads)
-            .transpose(1, 2)
-            .reshape(b, asked, dim)
-        )
-        out: Tensor = self.proj(mixed)
+            mixed = Products.apply(qkv.flatten(1, 2), asked).unflatten(0, (images, self.heads))
+        out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out

@@ -15,9 +15,10 @@ def gather(tokens: Float[Tensor, "B N D"], ids: Int[Tensor, "B V"]) -> Float[Ten
     """Give tokens[b, ids[b, v]]. Flat ids make it one index_select, whose backward is one
     index_add.
     """
-    b, n, d = tokens.shape
-    first = torch.arange(0, b * n, n, device=ids.device)[:, None]
-    return tokens.reshape(b * n, d).index_select(0, (ids + first).flatten()).view(b, -1, d)
+    images, patches = tokens.shape[:2]
+    first = torch.arange(0, images * patches, patches, device=ids.device)[:, None]
+    chosen = tokens.flatten(0, 1).index_select(0, (ids + first).flatten())
+    return chosen.view(images, -1, tokens.shape[2])
 
 
 def rows(table: Float[Tensor, "1 N D"], ids: Int[Tensor, "B V"] | None) -> Tensor:

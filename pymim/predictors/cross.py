@@ -121,20 +121,21 @@ class Cross(Positioned):
 
         `features.pooled` is the encoder's own.
         """
-        queries, context, turns = self._start(features, _every(features, grid), grid)
-        out: Tensor = self.norm(self.blocks[0](queries, context, turns)).mean(1)
+        queries, seen = self._start(features, _every(features, grid), grid)
+        out: Tensor = self.norm(self.blocks[0](queries, *seen)).mean(1)
         return out
 
     def _predict(self, features: Features, asked: Tensor, grid: Grid) -> Tensor:
-        queries, context, turns = self._start(features, asked, grid)
+        queries, seen = self._start(features, asked, grid)
         for block in self.blocks:
-            queries = block(queries, context, turns)
+            queries = block(queries, *seen)
         out: Tensor = self.head(self.norm(queries))
         return out
 
     def _start(
         self, features: Features, asked: Tensor, grid: Grid
-    ) -> tuple[Tensor, Tensor, tuple[Rotation, Rotation] | None]:
+    ) -> tuple[Tensor, tuple[Tensor, tuple[Rotation, Rotation] | None]]:
+        """Give the mask tokens, and what they attend to: the context, and both rotations."""
         ids = token_ids(features, grid)
         context = self.embed(torch.cat([features.prefix, features.tokens], 1))
         queries = self.mask_token.expand(*asked.shape, -1)
@@ -142,7 +143,7 @@ class Cross(Positioned):
             prefix, patches = table[0], rows(table[1], ids)
             context = context + torch.cat([prefix.expand(len(patches), -1, -1), patches], 1)
             queries = queries + table[1][0][asked]
-        return queries, context, self._rotations(ids, asked, grid)
+        return queries, (context, self._rotations(ids, asked, grid))
 
     def _rotations(
         self, ids: Tensor | None, asked: Tensor, grid: Grid

@@ -144,14 +144,16 @@ class Transformer(Positioned):
 
     def _apart(self, features: Features, mask: Mask, grid: Grid) -> Tensor:
         """Predict each group without the others: as an image of its own in the batch."""
-        (images, total), count = mask.predicted.shape, mask.groups
-        parts = features.prefix, features.tokens, features.ids
-        prefix, tokens, ids = (
-            part.repeat_interleave(count, 0) for part in parts if part is not None
+        images, total = mask.predicted.shape
+        each = total // mask.groups
+        assert features.ids is not None, "a dense encoder has no groups of mask tokens"
+        repeated = features._replace(
+            prefix=features.prefix.repeat_interleave(mask.groups, 0),
+            tokens=features.tokens.repeat_interleave(mask.groups, 0),
+            ids=features.ids.repeat_interleave(mask.groups, 0),
         )
-        repeated = features._replace(prefix=prefix, tokens=tokens, ids=ids)
-        asked = mask.predicted.reshape(images * count, total // count)
-        return self._predict(repeated, asked, grid, total // count).reshape(images, total, -1)
+        asked = mask.predicted.reshape(images * mask.groups, each)
+        return self._predict(repeated, asked, grid, each).reshape(images, total, -1)
 
     def _predict(self, features: Features, hidden: Tensor | None, grid: Grid, asked: int) -> Tensor:
         """Predict the last `asked` of the sequence: the encoder's tokens, then mask tokens of

@@ -128,6 +128,8 @@ def renumbered(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     """
     classes = train[train >= 0].unique()
     others = test[test >= 0].unique()
+    # Row k of the table is the label that gets number k. Labels may be as large as 2^62, so they
+    # are found by binary search, not by an array with a row for each.
     table = torch.cat([classes, others[~torch.isin(others, classes)]])
     order = table.argsort()
     found = [

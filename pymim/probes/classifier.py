@@ -209,11 +209,11 @@ class Classifier(nn.Module):
         """Change the copied encoder: keep the taps that are read, drop the norm if unwanted."""
         bare, readout = innermost(encoder), self.readout
         depth = len(getattr(bare, "blocks", ()))
-        before = (
-            tuple(range(depth - readout.layers + 1, depth))
-            if readout.tap is None
-            else (readout.tap,)
-        )
+        # Taps to keep: those of the last blocks but one, whose tokens have no norm yet; or the one
+        # that is read. A wrapper copies its trunk's taps when it is built, so all of them are set.
+        before = tuple(range(depth - readout.layers + 1, depth))
+        if readout.tap is not None:
+            before = (readout.tap,)
         self._numbers = (*before, None)  # the last block's class token is the features' own
         self._grid = tuple(encoder.base if readout.tap is None else encoder.ended(readout.tap).base)
         if before:

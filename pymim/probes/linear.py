@@ -100,6 +100,8 @@ class Linear:
         best, falls = -1.0, 0
         model: Logistic | None = None
         chosen: tuple[float, Logistic | None] = self._middle, None
+        # From strong to weak: each solution is a good start for the next, weaker one. Accuracy
+        # rises and then falls, so the weakest, which take longest, are seldom needed.
         order = sorted(self.strengths, reverse=True)
         for strength in order:
             model = self._fit(kept, named, strength, model, classes=int(labels.max()) + 1)
@@ -140,7 +142,7 @@ def held_out(labels: Tensor) -> Tensor:
     whole class.
     """
     held = torch.zeros_like(labels, dtype=torch.bool)
-    _, inverse, counts = labels.unique(return_inverse=True, return_counts=True)
+    inverse, counts = labels.unique(return_inverse=True, return_counts=True)[1:]
     several = (counts[inverse] > 1).nonzero()[:, 0]
     if len(several):
         held[

@@ -69,6 +69,8 @@ class PredictedLoss(nn.Module):
         self.of, self.compare = objective.name, compare or Relative()
         self.weight = weight
         self.predictor = predictor(encoder, width or objective.target.width)
+        # A score is the mean of the outputs. The mean of a linear map is a linear map of one
+        # output: the same parameters and gradients, at a fraction of the cost.
         if isinstance(head := getattr(self.predictor, "head", None), nn.Linear):
             self.predictor.head = LinearMean.of(head)
         if share_input:
@@ -82,6 +84,8 @@ class PredictedLoss(nn.Module):
     def forward(self, batch: Batch, draw: Draw) -> Float[Tensor, "B N"] | None:
         if self.teacher is None:
             return None
+        # The teacher sees every patch, as masks are not drawn yet; the student is trained on
+        # visible ones alone. A patch's score is the loss that it would have if it were hidden.
         view = batch.views[draw.view]
         features = self.teacher(view)
         every = torch.arange(features.tokens.shape[1], device=view.device).expand(len(view), -1)

@@ -77,6 +77,7 @@ class Sampler(Ranker):
             )
         self.of, self.weight = chosen("Sampler", objectives, of).name, weight
         self.train_embedding = train_embedding
+        # In a list: the encoder registers the embedding, whose parameters must not be listed twice.
         self.base, self._embed = encoder.base, [embed]
         self._grid = encoder.grid
         self.pos_embed = nn.Parameter(torch.zeros(1, math.prod(encoder.base), encoder.width))

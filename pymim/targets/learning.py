@@ -5,7 +5,8 @@ The plain form is a few lines: scores = tokens W'; shares = transport(scores); t
 cross-entropy of the shares with log softmax((scores + bias) / temperature). Its autograd keeps
 several tensors of [B N K]. Here a chunk's scores are turned into their own gradient in place, so
 one buffer of a chunk suffices. That takes half the time and memory of the plain form, in a target
-that is 57 % of CAPI's step.
+that is 57 % of CAPI's step. tests/targets/test_online.py has the plain form in ten lines (`plain`),
+and holds values and gradients of this one to it.
 """
 
 from __future__ import annotations
@@ -84,19 +85,15 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        weight, bias, tokens = ctx.saved_tensors
-        counts = grads[0]
-        # One factor for all losses: scale the gradients of the forward pass. Otherwise pass again.
+        (*parameters, tokens), counts = ctx.saved_tensors, grads[0]
+        # A mean gives every loss the same factor: scale the gradients of the forward pass, which
+        # are there already. Other weights need the scores again, which nobody kept: pass again,
+        # with the same potentials.
         if counts.is_meta or (counts == counts[0, 0]).all():
             return *(gradient * counts[0, 0] for gradient in ctx.gradients), None, None, None, None
-        clusters = ctx.clusters._replace(weight=weight, bias=bias)
-        return (
-            *_Pass(tokens, clusters, True, ctx.column, counts.T).gradients,
-            None,
-            None,
-            None,
-            None,
-        )
+        clusters = ctx.clusters._replace(weight=parameters[0], bias=parameters[1])
+        again = _Pass(tokens, clusters, True, ctx.column, counts.T)
+        return *again.gradients, None, None, None, None
 
 
 class _Pass:
@@ -127,6 +124,8 @@ class _Pass:
         self.earlier = earlier
         weight = clusters.weight.to(clusters.dtype)
         places = tokens.transpose(0, 1).to(clusters.dtype).contiguous()
+        # By position each chunk of places has potentials of its own, found on the way. By batch
+        # they depend on all tokens, so they come first, in a pass over the scores of their own.
         if column is None and clusters.transport.by == "batch":
             rows = tokens if earlier is None else torch.cat([earlier.to(tokens.dtype), tokens])
             column = clusters.transport(rows.to(clusters.dtype), weight)
@@ -136,17 +135,18 @@ class _Pass:
         )
         runs = [*chunks(tokens, len(weight), 0 if earlier is None else len(earlier))]
         columns = []
-        # One buffer serves the scores of every chunk.
+        # One buffer serves the scores of every chunk, and then their gradient: nothing of [B N K]
+        # is ever in memory.
         memory = places.new_empty(*places[runs[0]].shape[:2], len(weight))
-        for some in runs:
-            part = places[some]
+        for run in runs:
+            part = places[run]
             scores = torch.matmul(part, weight.T, out=memory[: len(part)])
             columns.append(
-                self._column(scores, some) if column is None else column[_rows(column, some)]
+                self._column(scores, run) if column is None else column[_rows(column, run)]
             )
-            self._turn(scores, columns[-1], some, learns)
+            self._to_gradient(scores, columns[-1], run, learns)
             if learns:
-                self._learn(scores.flatten(0, 1), part.flatten(0, 1))
+                self._add(scores.flatten(0, 1), part.flatten(0, 1))
         self.column = torch.cat(columns) if column is None else column
 
     def _column(self, scores: Tensor, places: slice) -> Tensor:
@@ -158,7 +158,7 @@ class _Pass:
             scores = torch.cat([earlier @ self.clusters.weight.to(scores.dtype).T, scores], 1)
         return self.clusters.transport.column(scores)
 
-    def _turn(self, scores: Tensor, column: Tensor, places: slice, learns: bool) -> None:
+    def _to_gradient(self, scores: Tensor, column: Tensor, places: slice, learns: bool) -> None:
         """Store the losses of scores [n B K], and overwrite the scores by their gradient.
 
         Works on blocks that stay in cache: each block is read several times.
@@ -170,17 +170,17 @@ class _Pass:
             self.losses[places][some] = -(shares * logs).sum(-1)
             if learns:
                 # d loss / d scores = (softmax * sum(shares) - shares) / temperature
-                made = logs.exp_()
+                softmax = logs.exp_()
                 if self.clusters.transport.mass is not None:  # then shares sum to less than 1
-                    made.mul_(shares.sum(-1, keepdim=True))
-                gradient = made.sub_(shares).div_(self.clusters.temperature)
+                    softmax.mul_(shares.sum(-1, keepdim=True))
+                gradient = softmax.sub_(shares).div_(self.clusters.temperature)
                 scores[some] = (
                     gradient
                     if self.counts is None
                     else gradient * self.counts[places][some][..., None]
                 )
 
-    def _learn(self, gradient: Tensor, tokens: Tensor) -> None:
+    def _add(self, gradient: Tensor, tokens: Tensor) -> None:
         """Add a chunk's gradient [n*B K] to those of weight and bias, in float32."""
         of_weight, of_bias = self.gradients
         if gradient.dtype == torch.float32:

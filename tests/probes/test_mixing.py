@@ -66,10 +66,13 @@ def test_switch_and_chance_are_kept_to():
     targets = smoothed(torch.tensor([0, 1]), 2)
     torch.manual_seed(0)
     found = [Mixing(1.0, 1.0, switch=0.25, p=0.5)(images, targets)[0] for _ in range(800)]
-    kinds = [
-        "same" if torch.equal(m, images) else "cut" if m.unique().tolist() == [0, 1] else "mix"
-        for m in found
-    ]
+
+    def kind(mixed):
+        if torch.equal(mixed, images):
+            return "same"
+        return "cut" if mixed.unique().tolist() == [0, 1] else "mix"
+
+    kinds = [kind(mixed) for mixed in found]
     assert abs(kinds.count("same") / 800 - 0.5) < 0.06  # a cut of nothing is among them
     assert abs(kinds.count("mix") / 800 - 0.375) < 0.06 and kinds.count("cut") > 60
 

@@ -208,7 +208,7 @@ def test_only_branches_with_its_objective_teach_it():
             {"on": "visible"},
             "expected an objective on the predicted patches of one branch, got pixels on visible",
         ),
-        ({}, {"source": (0, 1)}, "of one branch, got pixels on 2 branches; rank by another one"),
+        ({}, {"source": (0, 1)}, "of one branch, got pixels on 2 branches; set of to another"),
     ],
 )
 def test_an_objective_that_cannot_be_ranked_by_is_refused(options, objective, message):

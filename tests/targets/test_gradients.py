@@ -19,7 +19,7 @@ def make(cells=2, image=(32, 32), patch=8, channels=3, **options):
 
 
 def mirrored(at, size):
-    return -at if at < 0 else 2 * size - 2 - at if at >= size else at
+    return abs(at) if at < size else 2 * size - 2 - at
 
 
 def by_pixel(channel, cell, bins):
@@ -200,7 +200,7 @@ def test_impossible_options_are_refused(options, message):
 def test_views_that_wide_cells_do_not_divide_and_masks_with_weights_are_refused():
     target = make(1 / 2)
     with pytest.raises(
-        ConfigError, match=r"Gradients: view: expected sides divisible by a cell's \(16, 16\), got"
+        ConfigError, match=r"Gradients: view: expected sides divisible by a cell's sides \(16, 16\)"
     ):
         ask(target, torch.randn(1, 3, 24, 24))
     ids = torch.tensor([[0, 1]])
