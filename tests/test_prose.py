@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.sources import ROOT
-from tests.test_design import STILTED
+from tests.test_docstrings import STILTED
 
 WIDTH = 100
 KINDS = ("*.md", "*.gin", "*.txt", "*.toml", "*.yaml", "*.cmake", ".ci/*")
