@@ -156,7 +156,7 @@ def test_rms_norm_and_no_bias():
         ({"pool": "class", "class_token": False}, "ViT: pool: expected one of mean, mean-norm"),
         ({"positions": "sine"}, "positions: expected one of sincos, .* got 'sine'"),
         ({"norm": "batch"}, "norm: kind: expected one of layer, rms, got 'batch'"),
-        ({"heads": 5}, "Attention: heads: expected a divisor of dim 24, got 5"),
+        ({"heads": 5}, "Attention: heads: expected a divisor of dim = 24, got 5"),
         ({"dim": 26}, "sincos: dim: expected a multiple of 4, got 26"),
         (
             {"image": (16, 25)},
