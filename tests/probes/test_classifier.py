@@ -12,6 +12,7 @@ from pymim.encoders import Projected, ResNet, Stacked, ViT
 from pymim.errors import ConfigError
 from pymim.layers.block import DropPath
 from pymim.optim import LARS, SGD, AdamW
+from pymim.precision import autocast
 from pymim.probes import Classifier, FineTune, Learning, Mixing, Readout
 from pymim.probes.learning import Lesson
 from pymim.schedule import Constant
@@ -134,7 +135,7 @@ def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
         (
             vit(dim=72),
             {"pool": "attention"},
-            "pool: expected a width that 64 divides for 'attention', got 72",
+            "pool: expected an encoder of 64 n channels for 'attention', got 72",
         ),
         (
             vit(),
@@ -194,7 +195,7 @@ def test_pieces_of_a_batch_learn_as_the_whole(frozen, mixing):
 def test_a_step_is_the_gradient_of_the_mixed_loss():
     taught = lesson(mixing=Mixing(p=0.0), smoothing=0.2)
     before = taught.model.head.weight.detach().clone()
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast(IMAGES.device):
         loss = cross_entropy(taught.model(IMAGES).float(), LABELS, label_smoothing=0.2)
     (gradient,) = torch.autograd.grad(loss, [taught.model.head.weight])
     torch.testing.assert_close(taught.step(IMAGES, LABELS, 0, 1), loss.detach())

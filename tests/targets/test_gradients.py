@@ -200,7 +200,8 @@ def test_impossible_options_are_refused(options, message):
 def test_views_that_wide_cells_do_not_divide_and_masks_with_weights_are_refused():
     target = make(1 / 2)
     with pytest.raises(
-        ConfigError, match=r"Gradients: view: expected sides divisible by a cell's sides \(16, 16\)"
+        ConfigError,
+        match=r"Gradients: view: expected sides divisible by a cell's sides \(16, 16\), got",
     ):
         ask(target, torch.randn(1, 3, 24, 24))
     ids = torch.tensor([[0, 1]])
