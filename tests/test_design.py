@@ -90,6 +90,30 @@ def test_functions_are_short():
     assert sum(found[2] <= 20 for found in functions) > 0.75 * len(functions)
 
 
+def test_no_ternary_is_inside_another():
+    assert not [
+        f"{name_of(path)}:{node.lineno}"
+        for path in LIBRARY
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.IfExp)
+        for inner in (node.test, node.body, node.orelse)
+        if any(isinstance(found, ast.IfExp) for found in ast.walk(inner))
+    ]
+
+
+def test_an_assignment_gives_values_to_at_most_two_names():
+    """To take a shape or a result of three apart is allowed: its parts belong together."""
+    written = (ast.Tuple, ast.List, ast.GeneratorExp, ast.ListComp)
+    assert not [
+        f"{name_of(path)}:{node.lineno}"
+        for path in LIBRARY
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Assign) and isinstance(node.value, written)
+        for target in node.targets
+        if isinstance(target, ast.Tuple) and len(target.elts) > 2
+    ]
+
+
 def test_no_file_is_called_utils():
     drawers = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
     assert not [

@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from pymim.method import Method
     from pymim.train import Trainer
 
-MASKS, TARGETS, RANKING = PARTS = (
-    "all of the masks' choice",
-    "all of the targets",
-    "all of what ranks",
-)
+MASKS = "all of the masks' choice"
+TARGETS = "all of the targets"
+RANKING = "all of what ranks"
+PARTS = (MASKS, TARGETS, RANKING)
 _ON_CPU = ("self_cpu_time_total", "cpu_time_total")
 KINDS = {
     "core: transport": r"^pymim::sinkhorn",

@@ -109,7 +109,8 @@ def _calls(runners: Mapping[str, Runner], count: int) -> dict[str, list[float]]:
 
 def row(op: str, shape: str, rival: str, calls: Mapping[str, list[float]]) -> dict[str, Any]:
     """Return plain numbers: `slower` compares with one thread, `ratio` with the rival."""
-    ours, one, theirs = (_numbers(calls[name]) for name in ("ours", "one", "theirs"))
+    ours, theirs = _numbers(calls["ours"]), _numbers(calls["theirs"])
+    one = _numbers(calls["one"])
     slower = {part: ours[part] / one[part] for part in ("seconds", "mean")}
     return {
         "op": op,

@@ -110,8 +110,8 @@ def _over(source: Source, wanted: np.ndarray) -> Measured:
         found = read(source, some, limit=len(some) - 1)
         if found.images is None:
             raise DataError(
-                f"statistics: source: expected pictures, got {listed(found.broken)}; repair or remove "
-                "them"
+                f"statistics: source: expected pictures, got {listed(found.broken)}; repair or "
+                "remove them"
             )
         rows += [
             _of_picture(image, source.path(i))

@@ -9,7 +9,7 @@ from pymim.errors import ConfigError
 from pymim.ops import grid as ops
 
 
-def predict_hidden(mask: ops.Mask) -> Mask:
+def predict_hidden(mask: ops.MaskIds) -> Mask:
     """Turn the op's mask into a `Mask` that predicts every hidden patch."""
     return Mask(mask.visible, mask.hidden, mask.hidden)
 

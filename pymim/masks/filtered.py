@@ -51,7 +51,7 @@ class Noise(PlaneRatioPolicy):
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> ops.Mask:
+    ) -> ops.MaskIds:
         if self.bank is None or self.bank.device != index.device:
             bank = patterns(**self.law, seed=draw["seed"])  # type: ignore[arg-type]
             self.bank = bank.to(index.device)

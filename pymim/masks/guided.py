@@ -46,7 +46,7 @@ class Ranked(RatioPolicy):
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> ops.Mask:
+    ) -> ops.MaskIds:
         patches = math.prod(grid)
         hard_share = at(self.hard, draw["step"], self.steps)
         hard = 0 if difficulty is None else part(patches - visible, hard_share)
@@ -79,9 +79,9 @@ class Weighted(RatioPolicy):
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> ops.Mask:
+    ) -> ops.MaskIds:
         weights = _scores(index, math.prod(grid), difficulty)
-        return guided.weighted(index, weights, visible, draw=self.side, **draw)
+        return guided.weighted(index, weights, visible, side=self.side, **draw)
 
 
 class Priority(RatioPolicy):
@@ -102,7 +102,7 @@ class Priority(RatioPolicy):
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> ops.Mask:
+    ) -> ops.MaskIds:
         return guided.priority(index, _scores(index, math.prod(grid), difficulty), visible, **draw)
 
 

@@ -52,7 +52,7 @@ class RatioPolicy(ABC):
     @abstractmethod
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> ops.Mask:
+    ) -> ops.MaskIds:
         """Draw masks with `visible` visible patches."""
 
     def cell(self, grid: Grid) -> Grid:

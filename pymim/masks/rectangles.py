@@ -51,7 +51,7 @@ class Block(RatioPolicy):
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> shapes.Mask:
+    ) -> shapes.MaskIds:
         hidden, frames = math.prod(grid) - visible, self.duration
         return ops.block(
             index, grid, hidden, area=self.area, aspect=self.aspect, duration=frames, **draw
@@ -83,7 +83,7 @@ class InverseBlock(PlaneRatioPolicy):
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> shapes.Mask:
+    ) -> shapes.MaskIds:
         return ops.inverse_block(index, grid, visible, aspect=self.aspect, roll=self.roll, **draw)
 
 

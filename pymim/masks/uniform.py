@@ -50,7 +50,7 @@ class Uniform(RatioPolicy):
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> ops.Mask:
+    ) -> ops.MaskIds:
         return ops.uniform(index, grid, visible, unit=self.cell(grid), **draw)
 
 
@@ -70,14 +70,15 @@ class Tube(PlaneRatioPolicy):
 
     def sample(
         self, index: Tensor, grid: Grid, visible: int, difficulty: Tensor | None, **draw: int
-    ) -> ops.Mask:
+    ) -> ops.MaskIds:
         return ops.uniform(index, grid, visible, unit=self.cell(grid), **draw)
 
 
 class Disjoint:
-    """Draw `masks_per_view` masks of each view that overlap as little as possible (DMJD, Ma et al. 2022).
+    """Draw several masks of each view that overlap as little as possible (DMJD, Ma et al. 2022).
 
-    Each mask is uniform. Together they hide min(N, masks_per_view M) patches, or the share `covered`.
+    Each mask is uniform and hides M patches. Together they hide as many as they can, or the share
+    `covered`.
 
     Args:
         ratio: share of patches that each mask hides; a number, or a schedule over `steps`.

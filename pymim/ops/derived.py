@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
-from pymim.ops.grid import Grid, Mask, check_count, empty, extent
+from pymim.ops.grid import Grid, MaskIds, check_count, empty, extent
 from pymim.ops.register import op
 
 
@@ -31,7 +31,7 @@ def subset(
 
     Args:
         index: int64 [B], the dataset index of each image, below 2^40.
-        ids: int64 [B M], such as `Mask.hidden`.
+        ids: int64 [B M], such as `MaskIds.hidden`.
         count: K, the ids to take from each row, 0 <= K <= M.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8. Its random numbers are not
             those of a mask with the same names.
@@ -63,19 +63,19 @@ def expand_mask(
 
 
 @accepts_numpy
-def expand(boolean: Tensor, grid: Grid, visible: int, *, unit: Grid) -> Mask:
+def expand(boolean: Tensor, grid: Grid, visible: int, *, unit: Grid) -> MaskIds:
     """Expand a mask of a coarse grid to a fine one; each cell becomes a unit of patches.
 
     So any policy can hide tubes, cubes or the cells of a ConvNet's last stride: draw on the coarse
     grid, then expand. The mask of a stage is that of the next one, expanded.
 
     Args:
-        boolean: bool [B U] of a Mask; every row with the same number of hidden cells.
+        boolean: bool [B U] of a MaskIds; every row with the same number of hidden cells.
         grid: the fine grid, of N patches.
         visible: V on the fine grid: visible cells times the size of a unit.
         unit: size of a cell in patches; divides `grid`.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: sizes or counts do not fit. On a GPU, rows that hide too few or too many are not
             detected; they are cut off at the end of the outputs. TypeError: `boolean` is not bool.
@@ -87,4 +87,4 @@ def expand(boolean: Tensor, grid: Grid, visible: int, *, unit: Grid) -> Mask:
     """
     sizes = extent("expand", grid)
     check_count("expand", "visible", visible, math.prod(sizes), "patches")
-    return Mask(*expand_mask(boolean, sizes, extent("expand", unit, "unit"), visible))
+    return MaskIds(*expand_mask(boolean, sizes, extent("expand", unit, "unit"), visible))

@@ -13,7 +13,7 @@ from torch import Tensor
 Grid = int | Sequence[int]
 
 
-class Mask(NamedTuple):
+class MaskIds(NamedTuple):
     """The result of every mask op. Ids ascend; counts are equal over the batch."""
 
     visible: Tensor  # int64 [B V]
@@ -25,7 +25,7 @@ Triple = tuple[Tensor, Tensor, Tensor]
 
 
 def empty(index: Tensor, patches: int, visible: int) -> Triple:
-    """Allocate a Mask. Sizes are separate arguments: a tuple of them costs torch half a microsecond
+    """Allocate a MaskIds. Sizes are separate arguments: a tuple of them costs torch half a microsecond
     more.
     """
     b = index.shape[0]

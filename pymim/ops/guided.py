@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
-from pymim.ops.grid import Mask, Triple, check_count, empty
+from pymim.ops.grid import MaskIds, Triple, check_count, empty
 from pymim.ops.register import op
 
 
@@ -43,11 +43,11 @@ def weighted(
     weights: Tensor,
     visible: int,
     *,
-    draw: Literal["visible", "hidden"] = "visible",
+    side: Literal["visible", "hidden"] = "visible",
     seed: int = 0,
     step: int = 0,
     view: int = 0,
-) -> Mask:
+) -> MaskIds:
     """Draw patches without replacement, with probability in proportion to their weight.
 
     Draws the visible patches, as MaskAlign (Xue et al. 2023; a teacher's attention) and AdaMAE
@@ -58,23 +58,23 @@ def weighted(
         index: int64 [B], the dataset index of each image, below 2^40.
         weights: [B N], 0 or more, of any scale. Patches of weight 0 are drawn last, uniformly.
         visible: V, 0 <= V <= N.
-        draw: the side that the weights draw; the other side is the rest.
+        side: the patches that are drawn by weight; the others are the rest.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: a count or shape is wrong, or a weight negative, infinite or NaN.
         TypeError: a wrong dtype.
     Cost: O(B N), no scratch.
     """
     check_count("weighted", "visible", visible, weights.shape[-1], "patches")
-    if draw not in ("visible", "hidden"):
+    if side not in ("visible", "hidden"):
         raise ValueError(
-            f"weighted: draw: expected 'visible' or 'hidden', got {draw!r}; choose one"
+            f"weighted: side: expected 'visible' or 'hidden', got {side!r}; choose one"
         )
-    return Mask(
+    return MaskIds(
         *weighted_mask(
-            index, weights.detach().contiguous(), visible, draw == "hidden", seed, step, view
+            index, weights.detach().contiguous(), visible, side == "hidden", seed, step, view
         )
     )
 
@@ -106,7 +106,7 @@ def ranked(
     seed: int = 0,
     step: int = 0,
     view: int = 0,
-) -> Mask:
+) -> MaskIds:
     """Hide the `hard` highest scores, and M - hard of the others at random (HPM, Wang et al. 2023).
 
     So `hard` is the least number of high scores hidden: others may be drawn too.
@@ -119,7 +119,7 @@ def ranked(
         hide: "lowest" hides the lowest scores instead.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: a count or shape is wrong, or a score infinite or NaN; TypeError: a wrong dtype.
     Cost: O(B N), no scratch.
@@ -134,7 +134,7 @@ def ranked(
     if hide not in ("highest", "lowest"):
         raise ValueError(f"ranked: hide: expected 'highest' or 'lowest', got {hide!r}; choose one")
     dense = scores.detach().contiguous()
-    return Mask(*ranked_mask(index, dense, visible, hard, hide == "lowest", seed, step, view))
+    return MaskIds(*ranked_mask(index, dense, visible, hard, hide == "lowest", seed, step, view))
 
 
 @op("priority_mask", _empty_beside)
@@ -149,7 +149,7 @@ def priority_mask(
 @accepts_numpy
 def priority(
     index: Tensor, priority: Tensor, visible: int, *, seed: int = 0, step: int = 0, view: int = 0
-) -> Mask:
+) -> MaskIds:
     """Hide the M largest of priority + U[0, 1) (HAP, Yuan et al. 2023).
 
     A difference of 1 or more decides the order; smaller ones change the odds; equal priorities are
@@ -162,11 +162,11 @@ def priority(
         visible: V, 0 <= V <= N.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: a count or shape is wrong, or a priority infinite or NaN.
         TypeError: a wrong dtype.
     Cost: O(B N), no scratch.
     """
     check_count("priority", "visible", visible, priority.shape[-1], "patches")
-    return Mask(*priority_mask(index, priority.detach().contiguous(), visible, seed, step, view))
+    return MaskIds(*priority_mask(index, priority.detach().contiguous(), visible, seed, step, view))

@@ -1,4 +1,4 @@
-"""Mask sampling: choose which patches of each image are hidden.
+"""MaskIds sampling: choose which patches of each image are hidden.
 
 A mask is data: a pure function of (seed, step, dataset index, view), with the same bits on CPU and
 CUDA, for any batch split, order and thread count. B images, N patches in the grid, V visible,
@@ -25,12 +25,12 @@ from pymim.ops.block import (
     ragged_block,
 )
 from pymim.ops.derived import expand, subset
-from pymim.ops.grid import Grid, Mask, Triple, check_count, check_patches, empty, extent
+from pymim.ops.grid import Grid, MaskIds, Triple, check_count, check_patches, empty, extent
 from pymim.ops.guided import priority, ranked, weighted
 from pymim.ops.register import op
 
 __all__ = [
-    "Mask",
+    "MaskIds",
     "Ragged",
     "Targets",
     "block",
@@ -90,7 +90,7 @@ def uniform(
     seed: int = 0,
     step: int = 0,
     view: int = 0,
-) -> Mask:
+) -> MaskIds:
     """Hide units of patches uniformly, without replacement (MAE, He et al. 2022).
 
     A unit of one patch is MAE's mask; in a clip it ignores space and time (mae_st, Feichtenhofer et
@@ -105,7 +105,7 @@ def uniform(
         unit: size of a unit, in the form of `grid`, and a divisor of it.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B N), no scratch.
@@ -117,7 +117,7 @@ def uniform(
     """
     sizes = extent("uniform", grid)
     check_count("uniform", "visible", visible, math.prod(sizes), "patches")
-    return Mask(
+    return MaskIds(
         *uniform_mask(index, sizes, extent("uniform", unit, "unit"), visible, seed, step, view)
     )
 
@@ -151,7 +151,7 @@ def filtered(
     seed: int = 0,
     step: int = 0,
     view: int = 0,
-) -> Mask:
+) -> MaskIds:
     """Show the strongest patches of filtered noise (ColorMAE, Hinojosa et al. 2024).
 
     Each image takes a random pattern of the bank and a random crop of it, of the size of the grid,
@@ -167,7 +167,7 @@ def filtered(
         visible: V, 0 <= V <= N.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: a count or size is out of range; TypeError: a wrong dtype.
     Cost: O(B N), no scratch.
@@ -175,7 +175,7 @@ def filtered(
     rows, columns = grid
     check_patches("filtered", "grid", rows * columns)
     check_count("filtered", "visible", visible, rows * columns, "patches")
-    return Mask(*filtered_mask(index, bank, rows, columns, visible, seed, step, view))
+    return MaskIds(*filtered_mask(index, bank, rows, columns, visible, seed, step, view))
 
 
 @op("disjoint_masks", _empty_in_views)
@@ -205,7 +205,7 @@ def disjoint(
     seed: int = 0,
     step: int = 0,
     view: int = 0,
-) -> tuple[Mask, ...]:
+) -> tuple[MaskIds, ...]:
     """Draw several masks of one image that overlap as little as possible (DMJD, Ma et al. 2022).
 
     Together the masks hide exactly `covered` patches; each alone is uniform. A random ring of
@@ -232,7 +232,7 @@ def disjoint(
     stacked = disjoint_masks(
         index, patches, visible, views, most if covered is None else covered, seed, step, view
     )
-    return tuple(Mask(*parts) for parts in zip(*stacked, strict=True))
+    return tuple(MaskIds(*parts) for parts in zip(*stacked, strict=True))
 
 
 @op("budget_mask", lambda index, sizes, alpha, visible, *draw: empty(index, sum(sizes), visible))
@@ -260,7 +260,7 @@ def budget(
     seed: int = 0,
     step: int = 0,
     view: int = 0,
-) -> Mask:
+) -> MaskIds:
     """Divide one count of visible patches among several grids (MultiMAE, Bachmann et al. 2022).
 
     Each image draws its own shares from Dirichlet(alpha), rounded by largest remainder to exactly
@@ -275,7 +275,7 @@ def budget(
         alpha: 1e-3 to 1e6, one for all grids or one each; 1 makes all divisions equally likely.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: a count or number is out of range; TypeError: `index` is not int64.
     Cost: O(B N), no scratch.
@@ -284,4 +284,4 @@ def budget(
     check_patches("budget", "grids", sum(sizes))
     check_count("budget", "visible", visible, sum(sizes), "patches")
     alphas = [float(alpha)] * len(sizes) if isinstance(alpha, (int, float)) else list(alpha)
-    return Mask(*budget_mask(index, sizes, alphas, visible, seed, step, view))
+    return MaskIds(*budget_mask(index, sizes, alphas, visible, seed, step, view))

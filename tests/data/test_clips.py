@@ -74,7 +74,7 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_the_right_frames_of_every_container(tmp_path, name):
+def test_every_container_gives_the_right_frames(tmp_path, name):
     encoded(tmp_path / name, **CONTAINERS[name])
     with av.open(str(tmp_path / name)) as file:
         means = [frame.to_ndarray(format="gray").mean() for frame in file.decode(video=0)]
@@ -127,7 +127,7 @@ def patched(path, matrix):
         ((0, -1, -1, 0), lambda picture: picture[::-1, ::-1].swapaxes(0, 1)),
     ],
 )
-def test_a_mirrored_video_is_shown_so(tmp_path, matrix, seen):
+def test_a_mirrored_video_is_shown_mirrored(tmp_path, matrix, seen):
     a, b, c, d = (value << 16 for value in matrix)
     patched(encoded(tmp_path / "a.mp4", picture=right_way_up()), [a, b, 0, c, d, 0, 0, 0, 1 << 30])
     clip = data.Videos(tmp_path, channels=1, clip=data.Clip(1, 1)).clip(0, 0.5)[0, 0].numpy()
@@ -135,7 +135,7 @@ def test_a_mirrored_video_is_shown_so(tmp_path, matrix, seen):
     assert clip.shape == right.shape and np.abs(clip.astype(int) - right).mean() < 4
 
 
-def test_a_video_that_is_to_be_shown_aslant_is_broken(tmp_path):
+def test_a_video_turned_by_less_than_a_quarter_is_refused(tmp_path):
     slant = 46341
     patched(encoded(tmp_path / "a.mp4"), [slant, slant, 0, -slant, slant, 0, 0, 0, 1 << 30])
     with pytest.raises(
@@ -194,7 +194,7 @@ def test_a_broken_video_is_named_with_its_reason(tmp_path, name):
         source.clip(0, 0.9)
 
 
-def test_names_are_never_taken_for_addresses(tmp_path, monkeypatch):
+def test_file_names_are_never_read_as_addresses(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a:b.mp4", "concat:x|y.mp4", "100% #1?.mp4"):
         encoded(tmp_path / name)
@@ -204,7 +204,7 @@ def test_names_are_never_taken_for_addresses(tmp_path, monkeypatch):
     } == {1}
 
 
-def test_real_videos_have_the_frames_that_all_of_them_in_order_have():
+def test_real_videos_give_the_frames_of_a_full_decoding():
     if not (SHARED / "videos").exists():
         pytest.skip("no videos here")
     source = data.Videos(
@@ -224,7 +224,7 @@ def test_real_videos_have_the_frames_that_all_of_them_in_order_have():
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
 @pytest.mark.parametrize(("frames", "stride"), [(5, 4), (4, 3), (3, 1)])
-def test_the_steps_of_a_clip_are_even_whatever_the_length(tmp_path, suffix, frames, stride):
+def test_the_steps_of_a_clip_are_even_for_any_length(tmp_path, suffix, frames, stride):
     """Halves of a frame were rounded both ways: 15, 19, 24, 27."""
     for length in range(13, 61):
         write_video(tmp_path / f"{length}.{suffix}", length, 30)
@@ -237,7 +237,7 @@ def test_the_steps_of_a_clip_are_even_whatever_the_length(tmp_path, suffix, fram
 
 
 @pytest.mark.parametrize(("fps", "steps"), [(20, {(2, 1), (1, 2)}), (15, {(2, 2)}), (30, {(1, 1)})])
-def test_a_rate_of_its_own_rounds_halves_of_a_frame_one_way(tmp_path, fps, steps):
+def test_a_given_rate_rounds_half_frames_one_way(tmp_path, fps, steps):
     for length in range(20, 60, 3):
         write_video(tmp_path / f"{length}.mkv", length, 30)
     source = data.Videos(tmp_path, clip=data.Clip(9, 1, fps=fps))

@@ -122,7 +122,7 @@ class Own:
 
 
 @pytest.mark.parametrize("make", [lambda source: source, lambda source: lambda split: source])
-def test_labels_of_anybodys_source_are_whole_numbers(make):
+def test_labels_of_a_user_s_source_are_whole_numbers(make):
     def loader(labels):
         return data.Loader(
             make(Own(np.array(labels))),

@@ -48,7 +48,7 @@ TURNS = {
 
 
 @pytest.mark.parametrize("number", TURNS)
-def test_every_way_to_read_turns(number):
+def test_every_decoder_turns_pictures(number):
     """By hand: grey and deep pictures, and those that another library reads."""
     pytest.importorskip("imagecodecs"), pytest.importorskip("tifffile")
     deep, grey = made.levels(dtype=np.uint16), made.levels(bands=1, dtype=np.uint16)
@@ -111,7 +111,7 @@ def test_sixteen_bits_of_any_kind_keep_their_depth(bands, channels):
     ("blob", "name"),
     [(lambda: made.deep_png(made.levels(dtype=np.uint16)), "imagecodecs"), (None, "tifffile")],
 )
-def test_depth_is_never_cut_where_a_library_is_missing(monkeypatch, blob, name):
+def test_a_missing_library_is_an_error_and_never_cuts_the_depth(monkeypatch, blob, name):
     pytest.importorskip("tifffile")
     given = blob() if blob else made.tiff(made.levels(dtype=np.uint16), photometric="rgb")
     monkeypatch.setitem(sys.modules, name, None)
@@ -134,7 +134,7 @@ def test_a_deep_ppm_is_refused_as_pillow_cuts_it():
 
 
 @pytest.mark.parametrize("kind", ["gif", "png", "webp"])
-def test_of_an_animation_the_first_frame_is_the_picture_and_that_is_said(caplog, kind):
+def test_only_the_first_frame_of_an_animation_is_used_and_logged(caplog, kind):
     frames = [Image.new("RGB", (20, 12), colour) for colour in ("red", "green", "blue")]
     lossless = {"lossless": True} if kind == "webp" else {}
     blob = made.encoded(
@@ -145,7 +145,7 @@ def test_of_an_animation_the_first_frame_is_the_picture_and_that_is_said(caplog,
     assert caplog.messages == [f"only the first frame of an animation ({kind.upper()}) is used"]
 
 
-def test_pictures_beside_the_one_in_a_jpeg_are_not_asked_for(caplog):
+def test_further_pictures_in_a_jpeg_are_not_read(caplog):
     first, second = (Image.fromarray(made.levels(seed=seed)) for seed in (0, 1))
     blob = made.encoded(first, "mpo", save_all=True, append_images=[second])
     with Image.open(io.BytesIO(blob)) as image:

@@ -75,7 +75,7 @@ def loader(source, workers=0, **arguments):
         (DataError("its own words"), DataError, "^its own words$"),
     ],
 )
-def test_a_source_that_fails_is_one_line_whoever_asks_it(count, error, kind, words):
+def test_a_failing_source_gives_one_line_in_any_process(count, error, kind, words):
     with pytest.raises(kind, match=words) as found:
         list(loader(Source(7, fail, error), count).batches(0, 5))
     assert "\n" not in str(found.value)
@@ -111,7 +111,7 @@ def test_a_worker_that_dies_is_named(number, words):
         (0, time.sleep, "a thread of this process makes it"),
     ],
 )
-def test_a_wait_is_said_and_ends(count, does, state, caplog, monkeypatch):
+def test_a_long_wait_is_logged_and_ends(count, does, state, caplog, monkeypatch):
     monkeypatch.setattr(pool.Wait.__init__, "__defaults__", (0.3,))
     monkeypatch.setattr(pool, "GLANCE", 0.1)
     made = loader(
@@ -133,7 +133,7 @@ def test_no_worker_is_left_wherever_a_loader_is_left():
     assert not [worker for worker in workers._started if worker.is_alive()]
 
 
-def test_what_cannot_be_copied_to_a_worker_is_refused_in_a_line():
+def test_a_source_that_cannot_be_pickled_is_refused_in_one_line():
     with pytest.raises(
         DataError, match=r"can be pickled.*lambda.*data.Loader.workers = 0"
     ) as found:
@@ -146,7 +146,7 @@ class Uncopied(Source):
         raise KeyError("left at home")
 
 
-def test_what_cannot_be_copied_in_a_worker_is_refused_in_a_line():
+def test_a_source_that_cannot_be_unpickled_is_refused_in_one_line():
     with pytest.raises(DataError, match=r"can be pickled.*left at home"):
         list(loader(Uncopied(), workers=1).batches(0, 1))
 

@@ -238,5 +238,5 @@ def test_a_flat_test_set_has_no_labels(tmp_path):
     assert data.open(tmp_path, "test").labels is None
 
 
-def test_labels_of_nothing_are_none():
+def test_no_rows_have_no_labels():
     assert labels(np.array([], np.int64), "x") is None and labels(np.array([np.nan]), "x") is None

@@ -29,7 +29,7 @@ def test_the_test_set_is_opened_once_to_be_described_and_used():
     assert opener.open("test") is not shown and opened == ["test", "train", "test"]
 
 
-def test_of_pictures_in_folders(tmp_path):
+def test_folders_of_pictures_are_described(tmp_path):
     plant(
         tmp_path,
         *each(["train/cat", "train/dog"], 6),
@@ -48,7 +48,7 @@ def test_of_pictures_in_folders(tmp_path):
     )
 
 
-def test_of_what_is_held_out(tmp_path):
+def test_held_out_pictures_are_described(tmp_path):
     plant(tmp_path, *each(["cat", "dog"], 10))
     train, test = both(tmp_path)
     assert train.startswith("trains on 16 pictures of 2 classes (8 each) in 20 files of ")
@@ -57,7 +57,7 @@ def test_of_what_is_held_out(tmp_path):
     assert test.endswith("; these are every fifth of each class, as there is no test set")
 
 
-def test_of_parquet_files(tmp_path):
+def test_parquet_files_are_described(tmp_path):
     for name in (
         "train-00000-of-00002",
         "train-00001-of-00002",
@@ -79,7 +79,7 @@ def test_of_parquet_files(tmp_path):
     )
 
 
-def test_of_nothing_to_evaluate_on(tmp_path):
+def test_a_missing_test_set_is_described(tmp_path):
     plant(tmp_path, "0.png", "1.png")
     train, test = both(tmp_path)
     assert (
@@ -93,13 +93,13 @@ def test_of_nothing_to_evaluate_on(tmp_path):
     assert evaluates_on(data.open(tmp_path), SimpleNamespace()) == "evaluates by SimpleNamespace"
 
 
-def test_of_embedded_data():
+def test_embedded_data_are_described():
     train, test = both("digits")
     assert train.startswith("trains on 50,000 pictures of 10 classes (") and " in " not in train
     assert test.startswith("evaluates on 10,000 pictures of 10 classes (")
 
 
-def test_of_an_array_and_a_part_of_it(tmp_path):
+def test_an_array_and_a_part_of_it_are_described(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((30, 4, 4, 3), np.uint8))
     np.save(tmp_path / "x_labels.npy", np.arange(30) % 4)
     source = subset(data.Array(tmp_path / "x.npy"), np.arange(9))

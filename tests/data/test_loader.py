@@ -50,7 +50,7 @@ def test_ranks_share_the_global_batch():
         assert torch.equal(whole.views[0], torch.cat([part.views[0] for part in parts]))
 
 
-def test_every_epoch_shows_every_picture_once_and_anew():
+def test_every_epoch_shows_every_picture_once_in_a_new_view():
     seen = torch.cat([batch.index for batch in batches(0, 25, batch=4)]).view(2, 50)
     assert torch.equal(seen.sort(1).values, torch.arange(50).expand(2, 50)) and not torch.equal(
         *seen
@@ -133,7 +133,7 @@ def test_balanced_epochs_differ_and_follow_seed_and_groups_alone():
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_groups_told_between_epochs_are_followed(workers):
+def test_groups_set_between_epochs_are_followed(workers):
     loader = data.Loader(
         data.Digits(length=50),
         views.Pretrain(16),
@@ -168,7 +168,7 @@ def test_balanced_batches_are_shared_by_ranks_and_resumed():
     assert all(torch.equal(a, torch.cat(parts)) for a, *parts in zip(whole, *shares, strict=True))
 
 
-def test_in_turn_every_picture_comes_as_it_lies():
+def test_in_turn_gives_pictures_in_source_order():
     index = torch.cat([batch.index for batch in batches(0, 7, order=order.InTurn())])
     assert index.tolist() == [*range(50), *range(6)]
 
@@ -208,7 +208,7 @@ def test_an_abandoned_iterator_ends():
     assert threading.active_count() == before
 
 
-def test_a_batch_that_cannot_be_shared_is_refused():
+def test_a_batch_that_ranks_cannot_divide_is_refused():
     with pytest.raises(
         ValueError, match="Loader: batch: expected a multiple of the number of processes, 3"
     ):
@@ -272,7 +272,7 @@ if __name__ == "__main__":
 """
 
 
-def test_the_run_ends_though_its_workers_were_never_told_to(tmp_path):
+def test_the_run_ends_though_its_loader_was_never_closed(tmp_path):
     script = tmp_path / "unfinished.py"
     script.write_text(UNFINISHED)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}

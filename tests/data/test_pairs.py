@@ -111,7 +111,7 @@ def test_pairs_are_shared_by_ranks_and_resumed():
         assert all(torch.equal(value, joined[name]) for name, value in everything(batch).items())
 
 
-def test_pairs_told_between_epochs_are_followed():
+def test_pairs_set_between_epochs_are_followed():
     loader = data.Loader(data.Digits(length=50), [PLAIN, views.Partner(PLAIN)], batch=16)
     made, seen = loader.batches(0, 6), []
     for step in range(6):
@@ -121,7 +121,7 @@ def test_pairs_told_between_epochs_are_followed():
     assert not torch.cat(seen[:3]).any() and (torch.cat(seen[3:]) == 3).all()
 
 
-def test_a_broken_partner_gives_way_to_the_next():
+def test_a_broken_partner_is_replaced_by_the_next():
     class Broken(Noted):
         def __getitem__(self, index):
             if index == 11:
@@ -137,7 +137,7 @@ def test_a_broken_partner_gives_way_to_the_next():
     }
 
 
-def test_pairs_that_cannot_be_are_refused():
+def test_invalid_pairs_are_refused():
     alone = data.Loader(data.Digits(length=50), PLAIN, batch=8)
     with pytest.raises(
         ConfigError,
@@ -181,7 +181,7 @@ def test_a_view_like_another_has_its_crop_and_flip(source):
     )
 
 
-def test_changes_are_the_same_where_asked():
+def test_same_changes_repeats_the_changes_of_the_other_view():
     changes = (views.Jitter(p=1), views.Solarise())
     first = views.Pretrain(16, changes=changes, statistics="none")
     alike, own = (
@@ -200,12 +200,12 @@ def test_a_view_like_a_partner_shows_the_same_partner():
         assert batch.views[2].shape == (8, 3, 8, 8)
 
 
-def test_a_view_of_ones_own_needs_nothing_but_a_call():
+def test_a_user_s_view_needs_only_a_call():
     batch = one(lambda images, index, draw: images.float().mean((2, 3), keepdim=True), PLAIN)
     assert batch.views[0].shape == (8, 3, 1, 1) and batch.drawn[0] == {}
 
 
-def test_views_like_one_that_is_not_there_are_refused():
+def test_views_like_a_missing_view_are_refused():
     twin = views.Pretrain(8, like=1, statistics="half")
     with pytest.raises(
         ValueError, match=r"expected Pretrain.like of view 1 to be an earlier view, 0 to 0, got 1"
@@ -220,7 +220,7 @@ def test_views_like_one_that_is_not_there_are_refused():
         one(lambda images, index, draw: images, views.Pretrain(8, like=0))
 
 
-def test_notes_follow_their_pictures_through_whatever_wraps_the_source():
+def test_notes_follow_their_pictures_through_every_wrapper_of_a_source():
     source = Noted()
     batch = one(PLAIN, source=source)
     assert batch.notes["time"].tolist() == (batch.index * 10.0).tolist() and batch.notes[

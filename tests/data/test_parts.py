@@ -186,6 +186,6 @@ def test_a_broken_row_is_named(tmp_path):
             source[empty]
 
 
-def test_one_file_where_several_are_expected(tmp_path):
+def test_a_folder_of_one_array_has_no_test_set(tmp_path):
     write_arrays(tmp_path / "x.npz", count=3)
     assert len(data.open(tmp_path)) == 3 and data.open(tmp_path, "test") is None

@@ -76,7 +76,7 @@ def test_a_pixel_that_is_not_finite_is_refused_by_name(wrong):
         statistics(Values(pictures))
 
 
-def test_the_first_broken_one_is_named():
+def test_the_first_broken_picture_is_named():
     class Broken(Values):
         def __getitem__(self, index):
             raise data.Unreadable(index, "cut short")
@@ -90,7 +90,7 @@ def test_the_first_broken_one_is_named():
 
 
 @pytest.mark.parametrize("period", [2, 5, 10, 100])
-def test_a_sample_is_of_every_kind_in_turn(period):
+def test_a_sample_has_every_kind_of_an_alternating_source(period):
     """Every `period`-th picture is bright: a stride would see these alone, or none."""
     source = Values([torch.full((1, 2, 2), float(index % period == 0)) for index in range(5000)])
     (mean,), (deviation,) = statistics(source, 1000)
@@ -102,14 +102,14 @@ def test_a_sample_is_of_every_kind_in_turn(period):
 @pytest.mark.parametrize(
     ("mean", "deviation"), [(101_325.0, 5.0), (288.15, 0.3), (1e6, 0.7), (-40.0, 0.02)]
 )
-def test_what_varies_little_far_from_zero_is_scaled_as_it_should_be(mean, deviation):
+def test_small_deviations_far_from_zero_are_measured(mean, deviation):
     pixels = np.random.default_rng(0).normal(mean, deviation, (50, 1, 16, 16))
     found = statistics(Values([torch.from_numpy(picture) for picture in pixels]))
     assert found[0][0] == pytest.approx(pixels.mean(), abs=5e-3 * deviation)
     assert found[1][0] == pytest.approx(pixels.std(), rel=1e-3)
 
 
-def test_all_pictures_are_measured_as_before_where_they_are_few():
+def test_a_few_pictures_are_all_measured():
     pictures = noise(300, 3, 8, 8, dtype=torch.uint8)
     pixels = pictures.numpy() / 255
     means, deviations = statistics(Values(list(pictures)), 1000)
@@ -129,7 +129,7 @@ def test_all_pictures_are_measured_as_before_where_they_are_few():
         ((0.5,), "expected one of none, half"),
     ],
 )
-def test_what_pixels_cannot_be_scaled_by_is_refused(given, message):
+def test_statistics_that_cannot_scale_pixels_are_refused(given, message):
     with pytest.raises(ValueError, match=f"Normalise: statistics: .*{message}"):
         views.Normalise(given)
 
@@ -141,7 +141,7 @@ def test_one_number_serves_all_channels():
     torch.testing.assert_close(views.Normalise((0.5, 2.0))(images.clone()), (images - 0.5) / 2)
 
 
-def test_another_run_measures_anew(tmp_path):
+def test_another_run_measures_again(tmp_path):
     """In one process, of a folder that has other pictures by then."""
     for value in (0, 200):
         np.save(tmp_path / "a.npy", np.full((4, 8, 8, 3), value, np.uint8))

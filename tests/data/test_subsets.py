@@ -74,7 +74,7 @@ def test_labels_in_turn_are_all_there(period, count):
         assert counts.max() - counts.min() <= 1
 
 
-def test_without_labels_an_order_that_repeats_is_not_met():
+def test_a_sample_without_labels_does_not_follow_a_repeating_order():
     index = sample.drawn(50_000, 5000)
     for period in (2, 7, 10, 100):
         counts = np.bincount(index % period, minlength=period)
@@ -90,7 +90,7 @@ def test_a_seed_draws_the_same_and_another_others():
 
 
 @pytest.mark.parametrize("size", [100, 101, 2**31 - 1])
-def test_a_subset_that_is_the_whole_is_as_it_was(size):
+def test_a_subset_of_all_pictures_is_the_source(size):
     assert sample.stratified(rows([50, 50]), size).tolist() == list(range(100))
     assert sample.drawn(100, size).tolist() == list(range(100))
 
@@ -111,7 +111,7 @@ def test_rows_without_a_label_and_huge_labels():
     assert len(sample.stratified(np.full(10, -1), 5)) == 0
 
 
-def test_so_many_of_each_class():
+def test_of_each_gives_so_many_of_each_class():
     labels = rows([30, 5, 12])
     index = sample.of_each(labels, 10)
     assert labels[index].tolist() == [0] * 10 + [1] * 5 + [2] * 10
@@ -121,7 +121,7 @@ def test_so_many_of_each_class():
 
 
 @pytest.mark.parametrize("size", [0, -1, 0.5, float("nan"), "all", None, True])
-def test_sizes_that_are_none_are_refused(size):
+def test_sizes_below_one_are_refused(size):
     for draw in (lambda: sample.drawn(10, size), lambda: sample.stratified(IN_TURN, size)):
         with pytest.raises(
             ValueError, match="sample: size: expected a whole number, 1 or more, got"

@@ -35,7 +35,7 @@ def test_pages_of_a_tiff_are_channels(caplog, dtype, compression):
             decode(blob, channels)
 
 
-def test_copies_of_less_size_are_no_pages():
+def test_smaller_copies_of_a_page_are_no_channels():
     large, small = made.levels(48, 64), made.levels(24, 32)
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:

@@ -14,7 +14,7 @@ MODES = {"RGBA": 4, "LA": 2}
 
 @pytest.mark.parametrize("kind", ["png", "webp", "tiff"])
 @pytest.mark.parametrize("mode", MODES)
-def test_what_is_transparent_is_laid_on_white(kind, mode):
+def test_transparent_pixels_are_blended_with_white(kind, mode):
     pixels = made.levels(bands=MODES[mode])
     pixels[:4, ..., -1], pixels[4:8, ..., -1] = 0, 255
     blob = made.encoded(

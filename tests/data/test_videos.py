@@ -165,7 +165,7 @@ def test_digits_and_backgrounds_move():
     assert ((clips[:, :, 1:] - clips[:, :, :-1]).abs().mean((1, 2, 3, 4)) > 1).all()
 
 
-def test_views_treat_every_frame_alike():
+def test_views_treat_every_frame_of_a_clip_the_same():
     clip = data.MovingDigits().take(np.arange(3))
     still = clip[:, :, :1].expand(-1, -1, 4, -1, -1).contiguous()
     changes = [views.Jitter(p=1), views.Grey(p=0.5), views.Blur(p=1), views.Solarise(p=0.5)]

@@ -22,7 +22,7 @@ def forbid(monkeypatch, *folders):
     monkeypatch.setattr(os, "scandir", scandir)
 
 
-def test_names_are_in_their_order_and_hidden_ones_are_passed_over(tmp_path):
+def test_names_are_sorted_and_hidden_files_are_skipped(tmp_path):
     names = [
         "b/2.png",
         "b/10.png",
@@ -70,7 +70,7 @@ def test_links_to_folders_and_files_elsewhere_are_followed(tmp_path):
     assert walk(through).names == walk(root).names
 
 
-def test_what_is_no_regular_file_is_left_out(tmp_path):
+def test_pipes_and_devices_are_left_out(tmp_path):
     plant(tmp_path, "a/0.png")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
@@ -85,14 +85,14 @@ def test_what_is_no_regular_file_is_left_out(tmp_path):
     assert len(data.open(tmp_path)) == 1
 
 
-def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+def test_an_unreadable_folder_is_reported(tmp_path, monkeypatch):
     plant(tmp_path, *each("abc"))
     forbid(monkeypatch, "/b")
     assert walk(tmp_path).left == {UNREADABLE: ("b: Permission denied",)}
     assert "left out: 1 unreadable (b: Permission denied)" in data.describe(data.open(tmp_path))
 
 
-def test_an_unreadable_folder_of_a_split_is_said(tmp_path, monkeypatch):
+def test_an_unreadable_folder_of_a_split_is_reported(tmp_path, monkeypatch):
     plant(tmp_path, *each(["train/a", "train/b", "test/a"], 2))
     forbid(monkeypatch, "/test")
     assert "1 unreadable (test: Permission denied)" in data.describe(data.open(tmp_path))
@@ -106,7 +106,7 @@ def test_a_root_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
         data.open(tmp_path)
 
 
-def test_a_folder_that_vanishes_is_said(tmp_path, monkeypatch):
+def test_a_folder_that_vanishes_is_reported(tmp_path, monkeypatch):
     plant(tmp_path, *each("ab"))
     listing = os.scandir
 

@@ -30,7 +30,7 @@ def panels(tmp_path, monkeypatch):
         ({"loss": 3.0, "Pixels": 2.0, "Relative": 1.0}, ["Pixels", "Relative", "loss"]),
     ],
 )
-def test_an_only_objective_is_not_drawn_beside_the_loss_that_it_is(row, drawn, panels):
+def test_a_single_objective_is_not_drawn_beside_the_equal_loss(row, drawn, panels):
     assert panels({1: row, 2: row})[0].get_legend_handles_labels()[1] == drawn
 
 

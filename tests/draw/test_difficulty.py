@@ -48,7 +48,7 @@ def test_any_ranked_method_is_drawn(tmp_path, sides, channels):
 @pytest.mark.parametrize(
     "slots", [{}, {"ranker": functools.partial(RANKER, momentum=None), "mask": RISING}]
 )
-def test_nothing_is_drawn_where_no_ranker_has_an_opinion(tmp_path, slots):
+def test_nothing_is_drawn_without_scores_of_a_ranker(tmp_path, slots):
     assert not difficulty.draw(
         make_method(**slots), make_batch(), 100, tmp_path / "picture.png", nothing
     )
@@ -69,7 +69,7 @@ class Edges(torch.nn.Module):
 @pytest.mark.parametrize(
     "mask", [masks.Weighted(0.75), masks.Several((masks.Weighted(0.75), masks.Ranked(0.5)))]
 )
-def test_any_ranker_with_an_opinion_is_drawn(tmp_path, ranker, mask):
+def test_any_ranker_with_scores_is_drawn(tmp_path, ranker, mask):
     count = getattr(mask, "masks_per_view", 1)
     several = functools.partial(Objective, targets.Pixels, TINY, losses.MSE())
     objectives = [several(source=((1, n),), name=f"of {n}") for n in range(count)]

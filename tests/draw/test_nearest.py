@@ -20,7 +20,7 @@ def test_clusters_are_chosen_by_size_from_the_largest_to_the_smallest():
     assert nearest._chosen(torch.tensor([2, 0, 2])) == [2, 0]
 
 
-def test_a_strip_is_of_the_nearest_and_says_what_they_are(tmp_path, monkeypatch):
+def test_a_strip_shows_the_nearest_pictures_and_names_their_class(tmp_path, monkeypatch):
     run = trainer()
     source = run.loader.source
     source.classes = list("abcde")

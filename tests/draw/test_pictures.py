@@ -113,7 +113,9 @@ def test_pictures_and_strips_are_saved(tmp_path, wide):
     assert (tmp_path / "grid.png").stat().st_size > 1000
 
 
-def test_a_picture_whose_encoder_s_file_is_gone_is_left_out_and_said(tmp_path, capsys, monkeypatch):
+def test_a_picture_whose_encoder_file_is_missing_is_skipped_and_reported(
+    tmp_path, capsys, monkeypatch
+):
     def draws(path, *_):
         raise ConfigError("Frozen: path: expected a file, got none; export a run")
 

@@ -52,7 +52,7 @@ def test_no_patch_is_hidden_and_every_patch_is_predicted():
     assert mask.hidden.shape == (3, 0) and mask.extra.radius == 16
 
 
-def test_the_coin_is_the_image_and_the_steps_own():
+def test_the_kept_band_is_drawn_for_each_image_and_step():
     index = torch.arange(4000)
     coins = draw(index).extra.inside
     assert torch.equal(coins[1000:1300], draw(index[1000:1300]).extra.inside)

@@ -28,12 +28,12 @@ def test_band(band, loudest):
     assert not torch.equal(noise, patterns(16, 32, band, seed=1))
 
 
-def test_stop_is_quiet_where_band_is_loud():
+def test_the_stop_filter_removes_what_the_band_filter_passes():
     keep, stop = spectrum(patterns(32, 32, "band")), spectrum(patterns(32, 32, "stop"))
     assert stop.argmin() in (0, 1) and keep.argmin() == 3
 
 
-def test_low_pass_masks_are_blobs_and_high_pass_masks_dust():
+def test_low_pass_masks_are_smoother_than_high_pass_masks():
     def neighbours_alike(band):
         hidden = mask.filtered(torch.arange(64), patterns(64, 20, band), (14, 14), 49).boolean.view(
             64, 14, 14

@@ -116,7 +116,7 @@ def test_losses_of_one_and_of_four_hidden_patches(mean, expected, monkeypatch):
     assert (values * mask.weight).sum() / mask.weight.sum() == pytest.approx(expected)
 
 
-def test_an_image_that_hides_nothing_counts_for_nothing(monkeypatch):
+def test_an_image_that_hides_nothing_has_no_weight(monkeypatch):
     hidden = torch.tensor([[False] * 4, [True, False, True, False]])
     monkeypatch.setattr(ops, "ragged_block", lambda *args, **law: ops.Ragged(hidden, hidden.sum(1)))
     mask = masks.RaggedBlock(0.5)(torch.arange(2), (2, 2), Draw(0, 0))

@@ -77,7 +77,7 @@ def test_short_and_long_blocks_of_a_clip():
     assert first.visible.shape == (4, 4 * 19) and second.visible.shape == (4, 4 * 3)
 
 
-def test_nothing_cannot_be_put_together():
+def test_several_needs_a_policy():
     with pytest.raises(ValueError, match="Several: policies: expected one or more, got none"):
         masks.Several(())
 
@@ -110,6 +110,6 @@ def test_nothing_cannot_be_put_together():
         ),
     ],
 )
-def test_what_would_be_lost_is_not_wrapped(policy, message):
+def test_policies_whose_masks_would_lose_something_are_not_wrapped(policy, message):
     with pytest.raises(ConfigError, match=message):
         policy(INDEX, (2, 14, 14), Draw(0, 0))

@@ -60,7 +60,7 @@ CALLS = {
     ),
     "weighted": (
         mask.weighted,
-        dict(index=INDEX, weights=SCORES, visible=4, draw="visible", **DRAW),
+        dict(index=INDEX, weights=SCORES, visible=4, side="visible", **DRAW),
     ),
     "ranked": (
         mask.ranked,

@@ -29,7 +29,7 @@ def scores(b, n, kind="normal"):
 
 
 def hidden_at(result):
-    """The boolean of a Mask as numpy, once its three parts are seen to agree."""
+    """The boolean of a MaskIds as numpy, once its three parts are seen to agree."""
     boolean = result.boolean.cpu()
     visible, hidden = result.visible.cpu(), result.hidden.cpu()
     b, n = boolean.shape

@@ -7,7 +7,7 @@ import torch
 from pymim.ops import block as ops
 from pymim.ops import mask
 from pymim.ops.block import hide, show
-from pymim.ops.grid import Mask
+from pymim.ops.grid import MaskIds
 from tests import reference
 
 DRAW = dict(seed=2**62 + 5, step=2**33 + 7, view=3)
@@ -110,7 +110,7 @@ def test_multi_block_equals_reference(
     targets, hide = zip(
         *(reference.block.multi_block(s, grid, visible, **law) for s in sources), strict=True
     )
-    check_mask(on_cpu(Mask(*result[:3])), visible)
+    check_mask(on_cpu(MaskIds(*result[:3])), visible)
     check_equals(result.boolean, hide)
     check_equals(result.targets, targets)
 

@@ -63,15 +63,15 @@ def test_filtered(size, grid, v, device):
     assert_equal(result, REFERENCE.filtered(indices(9), bank.numpy(), grid, v, **DRAW))
 
 
-@pytest.mark.parametrize("draw", ["visible", "hidden"])
+@pytest.mark.parametrize("side", ["visible", "hidden"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("b", "n", "v"), [(3, 7, 2), (2, 196, 59), (2, 5, 0), (2, 5, 5), (0, 4, 2)]
 )
-def test_weighted(b, n, v, kind, draw, device):
+def test_weighted(b, n, v, kind, side, device):
     weights = scores(b, n, kind).relu()
-    result = mask.weighted(indices(b).to(device), weights.to(device), v, draw=draw, **DRAW)
-    assert_equal(result, REFERENCE.weighted(indices(b), to_numpy(weights), v, draw, **DRAW))
+    result = mask.weighted(indices(b).to(device), weights.to(device), v, side=side, **DRAW)
+    assert_equal(result, REFERENCE.weighted(indices(b), to_numpy(weights), v, side, **DRAW))
 
 
 @pytest.mark.parametrize("hide", ["highest", "lowest"])

@@ -70,7 +70,7 @@ def test_weights_draw_by_the_law_of_successive_draws():
         law[frozenset(order)] = law.get(frozenset(order), 0) + chance
     rows = torch.tensor(weights, dtype=torch.float32).expand(len(MANY), 5).contiguous()
     for side in ("visible", "hidden"):
-        result = mask.weighted(MANY, rows, 2 if side == "visible" else 3, draw=side)
+        result = mask.weighted(MANY, rows, 2 if side == "visible" else 3, side=side)
         drawn = getattr(result, side)
         found = [(drawn == torch.tensor(sorted(pair))).all(1).sum().item() for pair in law]
         assert (

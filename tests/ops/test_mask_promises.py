@@ -187,7 +187,7 @@ REFUSED = {
     "uniform: index: expected a contiguous array": lambda: mask.uniform(
         torch.arange(8)[::2], 16, 4
     ),
-    "weighted: draw: expected 'visible' or 'hidden'": lambda: mask.weighted(I4, S, 4, draw="v"),
+    "weighted: side: expected 'visible' or 'hidden'": lambda: mask.weighted(I4, S, 4, side="v"),
     "ranked_mask: scores: expected finite": lambda: mask.ranked(I4, (S / 0).bfloat16(), 4, 3),
     "ranked: hard: expected 0 to 12": lambda: mask.ranked(I4, S, 4, 13),
     "ranked: hide: expected 'highest' or 'lowest'": lambda: mask.ranked(I4, S, 4, 3, hide="hard"),

@@ -103,12 +103,12 @@ def exp(x):
     return p * F(2.0 ** int(n))
 
 
-def weighted(index, weights, visible, draw="visible", **names):
+def weighted(index, weights, visible, side="visible", **names):
     noise = random(index, weights.shape[1], "weighted", names)
     keys = np.zeros(weights.shape, F)
     for place, weight in np.ndenumerate(weights.astype(F)):
         keys[place] = -log(open_unit(noise[place])) / np.clip(weight, F(2**-100), F(2**100))
-    if draw == "visible":
+    if side == "visible":
         return hide_all_but_smallest(keys, visible)
     return ~hide_all_but_smallest(keys, weights.shape[1] - visible)
 

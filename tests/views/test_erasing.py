@@ -54,7 +54,7 @@ def test_areas_aspects_and_places_are_distributed_as_asked():
         assert abs(where.mean() - 0.5) < 0.02 and abs(where.std() - math.sqrt(1 / 12)) < 0.02
 
 
-def test_as_often_as_asked():
+def test_pictures_are_erased_as_often_as_asked():
     _, holes = erased(views.Erasing(p=0.25, statistics="half"), (4000, 2, 16, 16))
     assert abs(holes.flatten(1).any(1).float().mean() - 0.25) < 0.02
 
@@ -73,7 +73,7 @@ def test_noise_is_standard_normal_once_normalised():
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 12, 20), (6, 2, 3, 20, 12)])
-def test_a_function_of_the_picture_alone(shape):
+def test_a_change_depends_on_the_picture_alone(shape):
     make = views.Erasing(p=0.7, statistics="half")
     out, holes = erased(make, shape)
     again = make(
@@ -88,13 +88,13 @@ def test_a_function_of_the_picture_alone(shape):
     assert not torch.equal(out, erased(make, shape, seed=1)[0])
 
 
-def test_as_the_last_change_of_a_view():
+def test_erasing_is_the_last_change_of_a_view():
     view = views.Pretrain(16, changes=[views.Erasing(p=1.0, statistics="half")], statistics="half")
     out = view(torch.full((4, 3, 20, 20), 128, dtype=torch.uint8), torch.arange(4), Draw(0, 0, 0))
     assert (out.abs() < 0.01).flatten(1).any(1).all() and (out.abs() > 1.5).flatten(1).any(1).all()
 
 
-def test_what_cannot_be_is_refused():
+def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match="Erasing: fill: expected one of noise, zero, got 'grey'"):
         views.Erasing(fill="grey")
     with pytest.raises(

@@ -35,7 +35,7 @@ def test_aliased_is_torch_s_own_interpolation(size, together, dtype, clip):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_aliased_sees_other_pixels_where_it_shrinks_and_the_same_where_it_grows():
+def test_aliased_differs_when_shrinking_and_agrees_when_growing():
     image, box = pixels(1, 3, 40, 48), torch.tensor([(0, 0, 40, 48)])
     for size, same in (((8, 8), False), ((80, 96), True)):
         one, other = (

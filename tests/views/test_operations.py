@@ -100,7 +100,7 @@ def test_a_flat_channel_stays():
         torch.testing.assert_close(BY_NAME[name](flat, half), flat, atol=1 / 255, rtol=0)
 
 
-def test_operations_are_drawn_alike_and_named():
+def test_operations_are_equally_likely_and_chosen_by_name():
     images = torch.rand(1400, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     name = philox.Name(0, 0, np.arange(1400))
     one = views.Operations(1, ("identity", "brightness"))(images, name, 64)
@@ -116,7 +116,7 @@ def test_operations_are_drawn_alike_and_named():
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 9, 12), (4, 3, 2, 9, 12)])
-def test_clips_are_changed_frame_by_frame_alike(shape):
+def test_all_frames_of_a_clip_are_changed_the_same(shape):
     frame = torch.randint(256, (4, 3, 9, 12), dtype=torch.uint8)
     stack = frame if len(shape) == 4 else frame[:, :, None].expand(shape)
     view = views.Pretrain(8, changes=[views.Operations()], statistics="none")

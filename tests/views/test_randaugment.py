@@ -92,7 +92,7 @@ def test_every_operation_has_a_judge():
     assert {*VALUES, *PLACES} == set(NAMES) and len(NAMES) == 15
 
 
-def test_how_often_how_strong_and_which_way():
+def test_operations_have_the_asked_probability_strength_and_sign():
     images = torch.rand(3000, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.5
     name = philox.Name(0, 0, np.arange(3000))
     once = views.RandAugment(1, 5.0, 0.5, 0.5, ("brightness",), statistics="half")(images, name, 64)
@@ -122,7 +122,7 @@ def test_two_operations_leave_a_quarter_as_it_is():
 
 
 @pytest.mark.parametrize("shape", [(6, 3, 12, 17), (6, 3, 2, 17, 12), (6, 4, 8, 8)])
-def test_a_function_of_the_picture_alone(shape):
+def test_a_change_depends_on_the_picture_alone(shape):
     names = () if shape[1] == 3 else [n for n in NAMES if n not in ("colour", "contrast")]
     make = views.RandAugment(4, p=1.0, names=names, statistics="half")
     images = torch.rand(6, *shape[1:2], *shape[-2:], generator=torch.Generator().manual_seed(0))
@@ -136,7 +136,7 @@ def test_a_function_of_the_picture_alone(shape):
         torch.testing.assert_close(out[:, :, 0], out[:, :, 1])
 
 
-def test_in_a_view_the_mean_comes_in_from_outside():
+def test_a_view_fills_the_outside_with_the_mean():
     change = views.RandAugment(1, 10.0, 0.0, 1.0, ("translate_x",))
     view = views.Pretrain(20, changes=[change])
     out = view(torch.zeros(6, 3, 20, 20, dtype=torch.uint8), torch.arange(6), Draw(0, 0, 0))
@@ -148,7 +148,7 @@ def test_in_a_view_the_mean_comes_in_from_outside():
     torch.testing.assert_close(out.permute(0, 2, 3, 1)[~filled], black.expand(6 * 220, 3))
 
 
-def test_what_cannot_be_is_refused():
+def test_invalid_arguments_are_refused():
     other = torch.rand(2, 4, 8, 8)
     with pytest.raises(
         ConfigError,

@@ -43,7 +43,7 @@ def test_a_negative_width_mirrors(together):
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 2**40))
 @settings(max_examples=50, deadline=None)
-def test_boxes_lie_in_the_picture(height, width, seed):
+def test_boxes_are_inside_the_picture(height, width, seed):
     boxes = random_boxes(
         torch.tensor([[height, width]] * 20), name(20, seed), (0.2, 1), (3 / 4, 4 / 3)
     )

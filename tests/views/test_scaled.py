@@ -51,7 +51,7 @@ def test_there_are_ten_pairs_of_sides_at_thirteen_places():
     )
 
 
-def test_squares_alone():
+def test_no_distortion_gives_squares():
     assert {(h, w) for _, _, h, w in drawn(240, 320, distort=0)} == {
         (s, s) for s in (240, 210, 180, 158)
     }
@@ -60,7 +60,7 @@ def test_squares_alone():
 @pytest.mark.parametrize(
     ("side", "sides"), [(254, {254, 224, 190, 167}), (222, {222, 194, 166, 146})]
 )
-def test_a_side_that_is_nearly_the_views_becomes_it_where_it_fits(side, sides):
+def test_a_side_close_to_the_view_s_size_becomes_it_if_it_fits(side, sides):
     assert {n for _, _, *both in drawn(side, side) for n in both} == sides
 
 
@@ -92,6 +92,6 @@ def test_it_cuts_clips_as_pretrain_does():
         ),
     ],
 )
-def test_what_cannot_be_is_refused(arguments, message):
+def test_invalid_arguments_are_refused(arguments, message):
     with pytest.raises((ConfigError, ValueError), match=message):
         views.MultiScale(16, **arguments)

@@ -47,7 +47,7 @@ def test_a_view_depends_on_its_name_alone(together):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_the_frames_of_a_clip_are_treated_alike(together):
+def test_the_frames_of_a_clip_are_treated_the_same(together):
     frame = pixels(4, 3, 1, 20, 20)
     clip = frame.expand(-1, -1, 5, -1, -1)
     out = views.Pretrain(12, changes=ALL)(
@@ -125,7 +125,7 @@ def test_what_a_view_draws_is_what_it_shows():
     assert views.Center(8).drawn(images)["box"].tolist() == [[0, 0, 40, 40]] * 6
 
 
-def test_views_that_cannot_be_are_refused():
+def test_invalid_views_are_refused():
     images, index, draw = pixels(2, 3, 8, 8), torch.arange(2), Draw(0, 0, 0)
     with pytest.raises(
         ConfigError,

@@ -12,7 +12,7 @@ from torch import Tensor
 from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
 from pymim.ops.block.board import empty_board
-from pymim.ops.grid import Grid, Mask, Triple, check_count, empty, extent
+from pymim.ops.grid import Grid, MaskIds, Triple, check_count, empty, extent
 from pymim.ops.register import op
 
 
@@ -122,7 +122,7 @@ def block(
     seed: int = 0,
     step: int = 0,
     view: int = 0,
-) -> Mask:
+) -> MaskIds:
     """Hide exactly `hidden` patches by one block after another.
 
     (BEiT, Bao et al. 2022; CAE, Chen et al. 2024.) A block has area a ~ U(area) and aspect r, with
@@ -146,7 +146,7 @@ def block(
         tries: blocks in a row that may fail to fit.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B (N + blocks x rows)) time, N bits of scratch an image.
@@ -156,7 +156,9 @@ def block(
         (torch.Size([1, 6]), torch.Size([1, 10]))
     """
     sizes, areas, frames = _law("block", grid, hidden, area, duration)
-    return Mask(*block_mask(index, sizes, hidden, areas, aspect, frames, tries, seed, step, view))
+    return MaskIds(
+        *block_mask(index, sizes, hidden, areas, aspect, frames, tries, seed, step, view)
+    )
 
 
 @accepts_numpy

@@ -12,7 +12,7 @@ from pymim import _core
 from pymim.ops.arrays import accepts_numpy, stream
 from pymim.ops.block.board import empty_board
 from pymim.ops.door import speaks
-from pymim.ops.grid import Grid, Mask, Triple, check_count, empty, extent
+from pymim.ops.grid import Grid, MaskIds, Triple, check_count, empty, extent
 from pymim.ops.register import op
 
 Range = tuple[float, float]
@@ -93,7 +93,7 @@ def inverse_block(
     seed: int = 0,
     step: int = 0,
     view: int = 0,
-) -> Mask:
+) -> MaskIds:
     """Hide all patches but one rectangle (CAPI, Darcet et al. 2025).
 
     Its aspect r is log-uniform on the part of `aspect` at which V patches fit the grid; if none
@@ -110,14 +110,14 @@ def inverse_block(
         roll: let the rectangle wrap around the edges.
         seed, step, view: identify the draw; below 2^63, 2^48 and 2^8.
     Returns:
-        Mask.
+        MaskIds.
     Raises:
         ValueError: a count or size is out of range; TypeError: `index` is not int64.
     Cost: O(B N), N bits of scratch an image.
     """
     sizes = extent("inverse_block", grid)
     check_count("inverse_block", "visible", visible, math.prod(sizes), "patches")
-    return Mask(*inverse_block_mask(index, sizes, visible, aspect, roll, seed, step, view))
+    return MaskIds(*inverse_block_mask(index, sizes, visible, aspect, roll, seed, step, view))
 
 
 @accepts_numpy
