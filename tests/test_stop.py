@@ -137,7 +137,7 @@ def test_a_half_prepared_epoch_is_not_saved(tmp_path, monkeypatch, capsys):
         folder,
         capsys,
         75,
-        "stopped by SIGTERM after step 3, of which 2 are saved; --resume auto",
+        "stopped by SIGTERM after step 3, the last saved step is 2; --resume auto",
         ["2"],
     )
 

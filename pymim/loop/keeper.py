@@ -45,9 +45,7 @@ class Keeper:
         """Say how far a run has come after `step` steps, and where a resumed run continues."""
         if self.last is None:
             return "before a step was saved; the same command starts again"
-        kept = (
-            "which is saved" if step == self.last else f"of which the first {self.last} are saved"
-        )
+        kept = "which is saved" if step == self.last else f"the last saved step is {self.last}"
         return f"after step {step}, {kept}; --resume auto continues the run"
 
     @contextlib.contextmanager
