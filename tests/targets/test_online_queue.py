@@ -102,7 +102,7 @@ def test_pieces_of_a_step_and_its_precision():
         (
             {},
             (8, 16),
-            "Online: queue: expected .* in the 8 patches of 16 that the encoder is built for",
+            "Online: queue: expected .* in views of 16 patches, got .* and 8 patches; set clu",
         ),
     ],
 )
@@ -116,12 +116,12 @@ def test_a_queue_that_does_not_fit_is_refused(options, view, message):
     ("by", "k", "micro", "size", "processes", "told"),
     [
         ("position", 32, None, 0, 1, ""),
-        ("position", 33, None, 0, 1, "over 32 images at each place for 33 clusters"),
-        ("position", 32, 16, 0, 1, "over 16 images at each place for 32 clusters"),
+        ("position", 33, None, 0, 1, "balances 32 images at each place over 33 clusters"),
+        ("position", 32, 16, 0, 1, "balances 16 images at each place over 32 clusters"),
         ("position", 32, 16, 0, 2, ""),
         ("position", 48, 16, 32, 1, ""),
         ("batch", 512, None, 0, 1, ""),
-        ("batch", 513, None, 0, 1, "over 512 patches for 513 clusters"),
+        ("batch", 513, None, 0, 1, "balances 512 patches over 513 clusters"),
     ],
 )
 def test_a_queue_is_advised_where_there_are_fewer_images_than_clusters(
