@@ -5,6 +5,7 @@ from pymim.predictors.cross import Cross
 from pymim.predictors.heads import Heads
 from pymim.predictors.normed import Normed
 from pymim.predictors.one_layer import OneLayer, Pooled
+from pymim.predictors.pyramid import Pyramid
 from pymim.predictors.relabelled import Centroids, Renewed
 from pymim.predictors.transformer import Transformer
 
@@ -17,6 +18,7 @@ __all__ = [
     "Normed",
     "OneLayer",
     "Pooled",
+    "Pyramid",
     "Renewed",
     "Transformer",
 ]
