@@ -169,6 +169,6 @@ def _check_sizes(encoder: Encoder, width: int, dim: int, blocks: int) -> None:
         )
     if width % math.prod(encoder.patch):
         raise ValueError(
-            f"Pyramid: width: expected a multiple of the {math.prod(encoder.patch)} pixels of a patch, got {width}; "
-            "predict targets.Pixels, or take another predictor"
+            f"Pyramid: width: expected a multiple of the {math.prod(encoder.patch)} pixels of a patch, got "
+            f"{width}; predict targets.Pixels, or take another predictor"
         )
