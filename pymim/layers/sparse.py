@@ -103,7 +103,9 @@ class Active(Everywhere):
         rows = self.pack(x)
         # One picture, whose rows are the cells: in channels last this is no copy.
         normed: Tensor = layer(rows.flatten(0, 1).mT[None, :, :, None])
-        return self.unpack(normed[0, :, :, 0].mT.unflatten(0, rows.shape[:2]), _sides(x))
+        out = self.unpack(normed[0, :, :, 0].mT.unflatten(0, rows.shape[:2]), _sides(x))
+        # A map in torch's usual order stays so: an encoder may need it (`encoders.resnet.NARROW`).
+        return out.contiguous() if x.is_contiguous() else out
 
     def _finer(self, sides: Grid) -> Grid:
         """Give how many cells per patch a map of these sides has, by axis."""

@@ -140,13 +140,16 @@ def test_a_sparse_block_is_the_dense_one_on_what_is_visible():
     torch.manual_seed(0)
     encoder = ResNet((1,), dim=4, stem="small", image=6, hidden="sparse").double()
     (block,) = encoder.blocks
-    mask = Mask(*(torch.tensor([ids]) for ids in ([0, 7, 8, 30], [*range(1, 7), *range(9, 30), *range(31, 36)], [1])))  # fmt: skip
+    visible = torch.tensor([[0, 7, 8, 30]])
+    hidden = torch.tensor([sorted({*range(36)} - {0, 7, 8, 30})])
+    mask = Mask(visible, hidden, hidden)
     view, shown = torch.randn(1, 3, 6, 6).double(), ~mask.boolean(36).view(1, 1, 6, 6)
 
     def normed(x):
         kept = x.permute(0, 2, 3, 1)[shown[:, 0]]
         variance, mean = torch.var_mean(kept, 0, unbiased=False)
-        return torch.where(shown, (x - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt(), 0)  # fmt: skip
+        mean, scale = mean[:, None, None], (variance + 1e-5).sqrt()[:, None, None]
+        return torch.where(shown, (x - mean) / scale, 0)
 
     stem = normed(encoder.conv1(view * shown)).relu()
     inner = normed(block.conv1(stem)).relu()
@@ -164,14 +167,16 @@ def test_an_encoder_of_sparse_convolutions_is_a_plain_one_without_a_mask():
 def test_sides_under_a_mask_are_multiples_of_the_patch():
     encoder = ResNet((1, 1), dim=4, stem="small", image=7, hidden="sparse")
     mask = masks.Uniform(0.5)(torch.arange(2), (4, 4), Draw(0, 0))
-    with pytest.raises(ValueError, match=r"view: expected sides divisible by \(2, 2\), got \(7, 7\)"):  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"view: expected sides divisible by \(2, 2\), got \(7, 7\)"
+    ):
         encoder(torch.randn(2, 3, 7, 7), mask)
 
 
 def test_masks_of_other_counts_in_each_image_are_refused():
     encoder = ResNet((1, 1), dim=4, stem="small", image=8, hidden="sparse")
     objective = Objective(targets.Pixels, predictors.Linear, losses.MSE())
-    with pytest.raises(ValueError, match="expected equal counts, as ResNet leaves out hidden patches, got RaggedBlock"):  # fmt: skip
+    with pytest.raises(ValueError, match="as ResNet leaves out hidden patches, got RaggedBlock"):
         Method(encoder, (objective,), masks.RaggedBlock(0.4, area=(1, None)))
 
 

@@ -43,7 +43,9 @@ def test_a_patch_is_as_many_cells_as_the_map_is_finer(sides):
         assert sorted(seen.ids(sides)[image].tolist()) == ids
 
 
-@pytest.mark.parametrize(("kernel", "stride", "groups"), [(3, 1, 1), (3, 2, 1), (1, 1, 1), (5, 1, 3), (2, 2, 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups"), [(3, 1, 1), (3, 2, 1), (1, 1, 1), (5, 1, 3), (2, 2, 1)]
+)
 def test_a_sparse_convolution_sums_over_visible_neighbours_and_leaves_hidden_cells_empty(
     kernel, stride, groups
 ):
@@ -138,7 +140,9 @@ def test_without_a_mask_everything_is_seen():
 
 
 def test_sides_that_are_no_multiples_of_the_grid_are_refused():
-    with pytest.raises(ValueError, match=r"sides: expected multiples of the grid \(2, 3\), got \(4, 7\)"):  # fmt: skip
+    with pytest.raises(
+        ValueError, match=r"sides: expected multiples of the grid \(2, 3\), got \(4, 7\)"
+    ):
         Active(MASK, GRID).keep(maps(sides=(4, 7)))
 
 
@@ -150,3 +154,11 @@ def test_types_and_gradients(dtype):
     (out * torch.randn_like(out)).sum().backward()
     reached = x.grad.abs().sum(1, keepdim=True) > 0
     assert torch.equal(reached, seen.at(SIDES))
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_maps_keep_their_layout(layout):
+    """A narrow network in channels last would run into a fault of oneDNN: see encoders.resnet.NARROW."""
+    seen, x = Active(MASK, GRID), maps().contiguous(memory_format=layout)
+    for out in (seen.keep(x), seen.norm(nn.BatchNorm2d(3).double(), x)):
+        assert out.is_contiguous(memory_format=layout)

@@ -23,7 +23,7 @@ def made(image=(8, 12), channels=3, **arguments):
 
 
 def by_hand(predictor, features, mask, grid, norm):
-    """Each scale written out: norm over visible cells, tokens in hidden ones, a convolution, a block of the U-Net."""
+    """Each scale: norm over visible cells, tokens in hidden ones, a convolution, a block."""
     visible = ~mask.boolean(grid[0] * grid[1]).view(2, 1, *grid)
     out = 0
     for number, block in enumerate(predictor.blocks):
@@ -136,13 +136,15 @@ def test_what_does_not_fit_is_refused():
         Pyramid(ViT(dim=16, depth=1, heads=2, image=8, patch=4), 48)
     with pytest.raises(ValueError, match=r"Pyramid: encoder: expected one with maps .*, got Ended"):
         Pyramid(encoder.ended(2), 12)
-    with pytest.raises(ValueError, match="Pyramid: dim: expected a multiple of 4, .* got 10"):
+    with pytest.raises(ValueError, match=r"Pyramid: dim: expected a multiple of 4, .* got 10"):
         Pyramid(encoder, 48, dim=10)
     with pytest.raises(ValueError, match="Pyramid: width: expected a multiple of the 16 pixels"):
         Pyramid(encoder, 40, dim=8)
     with pytest.raises(ValueError, match="Pyramid: maps: expected a whole number, from 1 to 2"):
         Pyramid(encoder, 48, dim=8, maps=3)
-    with pytest.raises(ValueError, match="Pyramid: norm: expected one of batch, layer, got 'group'"):  # fmt: skip
+    with pytest.raises(
+        ValueError, match="Pyramid: norm: expected one of batch, layer, got 'group'"
+    ):
         Pyramid(encoder, 48, dim=8, norm="group")
     odd = ResNet((1,), dim=4, stem="small", hidden="sparse")
     with pytest.raises(ValueError, match=r"Pyramid: encoder: expected square patches .*\(1, 1\)"):
