@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pymim.contracts import Grid, Mask
 from pymim.layers.gather import gather
+from pymim.layers.patch import cells
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -34,7 +35,8 @@ class Everywhere:
 
     def unpack(self, rows: Float[Tensor, "B n C"], sides: Grid) -> Float[Tensor, "B C h w"]:
         """Put listed cells back into a map of these sides; hidden cells are 0."""
-        return rows.mT.unflatten(2, sides)
+        maps: Tensor = rows.mT.unflatten(2, sides)
+        return maps
 
     def norm(self, layer: nn.Module, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
         """Normalise the visible cells: those alone enter a batch norm's statistics.
@@ -68,18 +70,15 @@ class Active(Everywhere):
         Raises:
             ValueError: the sides are no multiples of the grid's.
         """
-        seen = self.seen.unflatten(1, self.grid)[:, None]
-        for axis, finer in enumerate(self._finer(sides), 2):
-            seen = seen.repeat_interleave(finer, axis)
-        return seen
+        return cells(self.seen, self.grid, self._finer(sides))
 
     def ids(self, sides: Grid) -> Int[Tensor, "B n"]:
         """Give the numbers of visible cells in a map of these sides, patch by patch."""
         if sides not in self._ids:
             (rows, columns), (down, across) = self.grid, self._finer(sides)
-            cells = torch.arange(math.prod(sides), device=self.visible.device)
-            cells = cells.view(rows, down, columns, across).transpose(1, 2).flatten(2).flatten(0, 1)
-            self._ids[sides] = cells[self.visible].flatten(1)
+            every = torch.arange(math.prod(sides), device=self.visible.device)
+            every = every.view(rows, down, columns, across).transpose(1, 2).flatten(2)
+            self._ids[sides] = every.flatten(0, 1)[self.visible].flatten(1)
         return self._ids[sides]
 
     def keep(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
@@ -92,12 +91,13 @@ class Active(Everywhere):
         return gather(x.flatten(2).mT, self.ids(_sides(x)))
 
     def unpack(self, rows: Float[Tensor, "B n C"], sides: Grid) -> Float[Tensor, "B C h w"]:
-        images, cells = len(rows), math.prod(sides)
-        first = torch.arange(0, images * cells, cells, device=rows.device)[:, None]
+        images, count = len(rows), math.prod(sides)
+        first = torch.arange(0, images * count, count, device=rows.device)[:, None]
         places = (self.ids(sides) + first).flatten()
-        whole = rows.new_zeros(images * cells, rows.shape[2])
+        whole = rows.new_zeros(images * count, rows.shape[2])
         whole = whole.index_copy(0, places, rows.flatten(0, 1))
-        return whole.unflatten(0, (images, *sides)).permute(0, 3, 1, 2)
+        maps: Tensor = whole.unflatten(0, (images, *sides))
+        return maps.permute(0, 3, 1, 2)
 
     def norm(self, layer: nn.Module, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
         rows = self.pack(x)

@@ -62,7 +62,7 @@ class LAMB(Recipe):
 
 class _Scaled(torch.optim.Optimizer):
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         for part in self.param_groups:
             reached = [parameter for parameter in part["params"] if parameter.grad is not None]
             if reached:
@@ -87,7 +87,7 @@ class _Scaled(torch.optim.Optimizer):
         """Give m / (sqrt(v) + eps) of each tensor, with the means corrected for the first steps."""
         first, second = part["betas"]
         states = [self._state(parameter) for parameter in parameters]
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         means, squares = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))
         torch._foreach_lerp_(means, gradients, 1 - first)
         torch._foreach_mul_(squares, second)
