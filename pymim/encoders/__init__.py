@@ -4,6 +4,7 @@ follows one, `Frozen` reads one from a file.
 
 from pymim.encoders.altered import Altered, Fill, Filter
 from pymim.encoders.average import Average, Momentum
+from pymim.encoders.convnext import ConvNeXt
 from pymim.encoders.copy import Copy
 from pymim.encoders.frozen import Frozen
 from pymim.encoders.resnet import ResNet
@@ -15,6 +16,7 @@ __all__ = [
     "Altered",
     "Average",
     "Copy",
+    "ConvNeXt",
     "Fill",
     "Filter",
     "Frozen",

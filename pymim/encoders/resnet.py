@@ -17,7 +17,7 @@ from pymim.checks import whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.encoders.ended import Ended
 from pymim.layers.patch import cells, patch_grid, sides
-from pymim.layers.sparse import Active, Everywhere
+from pymim.layers.sparse import EVERYWHERE, Active, Everywhere
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -28,7 +28,6 @@ CONVS = {False: (3, 3), True: (1, 3, 1)}  # kernel sizes of a plain block and of
 # backward pass of a strided 1 x 1 convolution with fewer channels than a register holds
 # (uxlfoundation/oneDNN issue 6035).
 NARROW = 16
-EVERYWHERE = Everywhere()
 EXPANSION = 4  # a bottleneck's output width over its inner width
 
 

@@ -48,6 +48,9 @@ class Everywhere:
         return out
 
 
+EVERYWHERE = Everywhere()
+
+
 class Active(Everywhere):
     """Let layers see the cells of visible patches, on maps of any stride.
 

@@ -1,6 +1,7 @@
 """Predictors: predict the target at the predicted patches from the encoder's features."""
 
 from pymim.predictors.coarser import Coarser, Finer
+from pymim.predictors.convolved import Convolved
 from pymim.predictors.cross import Cross
 from pymim.predictors.heads import Heads
 from pymim.predictors.normed import Normed
@@ -12,6 +13,7 @@ from pymim.predictors.transformer import Transformer
 __all__ = [
     "Centroids",
     "Coarser",
+    "Convolved",
     "Cross",
     "Finer",
     "Heads",

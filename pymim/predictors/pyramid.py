@@ -13,7 +13,7 @@ from pymim.contracts import Encoder, Features, Grid, Mask, Predictor
 from pymim.layers.gather import gather
 from pymim.layers.norms import NORMS
 from pymim.layers.patch import patchify
-from pymim.layers.sparse import Active, Everywhere
+from pymim.layers.sparse import EVERYWHERE, Active, Everywhere
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -87,7 +87,7 @@ class Pyramid(Predictor):
         """Predict every patch in raster order. If the loss is on hidden ones, the others are
         untrained.
         """
-        seen = Everywhere() if mask is None else Active(mask, grid)
+        seen = EVERYWHERE if mask is None else Active(mask, grid)
         out: Tensor | float = 0.0
         for number, block in enumerate(self.blocks):
             if number < len(self.norms):
