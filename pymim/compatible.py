@@ -93,7 +93,7 @@ def _check_mask(mask: Policy, encoder: Encoder) -> None:
             "see pymim.contracts.Policy"
         )
     if getattr(mask, "ragged", False) and (not encoder.dense or encoder.hidden == "sparse"):
-        how, other = ("leaves out", "add") if encoder.dense else ("drops", "token")
+        how, other = ("computes without", "add") if encoder.dense else ("drops", "token")
         raise ValueError(
             f"Method: mask: expected the same number of hidden patches in each image, as {eyes} "
             f"{how} them, got {kind}, whose number differs by image; "

@@ -7,8 +7,12 @@ from pymim import config
 from pymim.contracts import Batch, Draw
 from pymim.layers.patch import cells, patchify
 
-TINY = ["encoders.ConvNeXt.dim=4", "encoders.ConvNeXt.depths=(1, 1, 1)", "predictors.Convolved.dim=8",
-        "STATISTICS='none'"]  # fmt: skip
+TINY = [
+    "encoders.ConvNeXt.dim=4",
+    "encoders.ConvNeXt.depths=(1, 1, 1)",
+    "predictors.Convolved.dim=8",
+    "STATISTICS='none'",
+]
 
 
 def make(path="gin/convnext_v2.gin", *bindings):
@@ -27,7 +31,7 @@ def test_loss_is_of_hidden_patches_alone_each_normalised_by_itself():
     method, given = make("gin/convnext_v2.gin", *TINY), batch()
     out = method(given, 0)
     branch, objective = next(iter(out.branches.values())), method.objectives[0]
-    predicted = objective.predictor.everywhere(branch.features, branch.mask, branch.grid).double()
+    predicted = objective.predictor.predict_all(branch.features, branch.mask, branch.grid).double()
     target = patchify(given.views[0], (8, 8), last=True).double()
     target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
     hidden = branch.mask.boolean(16).double()

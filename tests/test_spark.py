@@ -11,8 +11,12 @@ from pymim.layers.patch import cells, patchify
 from pymim.loop.wrap import synchronise_norms, wrap
 from pymim.world import World
 
-TINY = ["encoders.ResNet.dim=4", "encoders.ResNet.depths=(1, 1, 1, 1)", "predictors.Pyramid.dim=8",
-        "STATISTICS='none'"]  # fmt: skip
+TINY = [
+    "encoders.ResNet.dim=4",
+    "encoders.ResNet.depths=(1, 1, 1, 1)",
+    "predictors.Pyramid.dim=8",
+    "STATISTICS='none'",
+]
 
 
 def make(path="gin/spark.gin", *bindings):
@@ -28,11 +32,11 @@ def batch(count=3, sides=(32, 32), channels=3):
 
 
 def test_loss_is_of_hidden_patches_alone_each_normalised_by_itself():
-    """Written as a loop in float64: a patch's pixels less their mean, over their deviation; squares over 192."""
+    """As a loop in float64: pixels of a patch less their mean, over their deviation."""
     method, given = make("gin/spark.gin", *TINY), batch()
     out = method(given, 0)
     branch, objective = next(iter(out.branches.values())), method.objectives[0]
-    predicted = objective.predictor.everywhere(branch.features, branch.mask, branch.grid)
+    predicted = objective.predictor.predict_all(branch.features, branch.mask, branch.grid)
     hidden, sums = branch.mask.boolean(16), []
     for image in range(3):
         for patch in range(16):
@@ -46,8 +50,9 @@ def test_loss_is_of_hidden_patches_alone_each_normalised_by_itself():
 
 
 @pytest.mark.parametrize(
-    ("path", "grid", "visible"), [("gin/spark.gin", (4, 4), 6), ("gin/recipe/spark.gin", (7, 7), 20)]
-)  # fmt: skip
+    ("path", "grid", "visible"),
+    [("gin/spark.gin", (4, 4), 6), ("gin/recipe/spark.gin", (7, 7), 20)],
+)
 def test_as_many_cells_of_the_last_map_are_visible_as_released(path, grid, visible):
     """round(49 (1 - 0.6)) = 20; MAE's rule and ConvNeXt V2's keep 19."""
     with torch.device("meta"):

@@ -15,8 +15,8 @@ from pymim.encoders.wrapped import Projected, Sobel
 __all__ = [
     "Altered",
     "Average",
-    "Copy",
     "ConvNeXt",
+    "Copy",
     "Fill",
     "Filter",
     "Frozen",

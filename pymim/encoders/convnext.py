@@ -1,5 +1,6 @@
-"""ConvNeXt and ConvNeXt V2 (Liu et al. 2022; Woo et al. 2023). Parameters have timm's names, except the
-last layer `head.fc`.
+"""ConvNeXt and ConvNeXt V2 (Liu et al. 2022; Woo et al. 2023).
+
+Parameters have timm's names; there is no last layer `head.fc`.
 """
 
 from __future__ import annotations
@@ -89,13 +90,14 @@ class ConvNeXt(Encoder):
     def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
         if mask is not None and self.hidden == "none":
             raise ValueError(
-                "ConvNeXt: mask: expected None, got one; convolutions see every patch: set mask = None, "
-                "or ConvNeXt.hidden = 'sparse'"
+                "ConvNeXt: mask: expected None, as convolutions see every patch, got a mask; "
+                "set mask = None, or ConvNeXt.hidden = 'sparse'"
             )
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
             raise ValueError(
-                f"ConvNeXt: view: expected {channels} channels, got {got}; set ConvNeXt.channels = {got}"
+                f"ConvNeXt: view: expected {channels} channels, got {got}; "
+                f"set ConvNeXt.channels = {got}"
             )
         grid = self.grid(view.shape)  # refuses sides that strides would cut off
         seen = EVERYWHERE if mask is None else Active(mask, grid)
@@ -112,7 +114,9 @@ class ConvNeXt(Encoder):
     @property
     def blocks(self) -> list[nn.Module]:
         """Give the blocks in order, for recomputation in the backward pass."""
-        return [block for stage in self.stages for block in stage.get_submodule("blocks")]
+        return [
+            block for stage in self.stages for block in stage.get_submodule("blocks").children()
+        ]
 
     def ended(self, tap: int) -> Encoder:
         """Give the sizes of stage `tap`."""

@@ -1,4 +1,7 @@
-"""The block of ConvNeXt V2, on every cell of a map or on the visible ones (Liu et al. 2022; Woo et al. 2023)."""
+"""The block of ConvNeXt V2, on every cell of a map or on the visible ones.
+
+Liu et al. 2022; Woo et al. 2023.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,8 @@ class ResponseNorm(nn.Module):
         wide = torch.promote_types(rows.dtype, torch.float32)
         lengths = torch.linalg.vector_norm(rows, dim=cells, keepdim=True, dtype=wide)
         share = lengths / (lengths.mean(-1, keepdim=True) + 1e-6)
-        return self.weight * (rows * share.to(rows.dtype)) + self.bias + rows
+        out: Tensor = self.weight * (rows * share.to(rows.dtype)) + self.bias + rows
+        return out
 
 
 class Responses(nn.Module):

@@ -1,5 +1,7 @@
-"""Apply dense layers to the visible cells of a map alone: sparse convolution by multiplication with the
-mask (SparK, Tian et al. 2023; ConvNeXt V2, Woo et al. 2023).
+"""Apply dense layers to the visible cells of a map alone (SparK, Tian et al. 2023; ConvNeXt V2, Woo
+et al. 2023).
+
+A sparse convolution is a dense one whose input and output are multiplied by the mask.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Adam's step, scaled for each tensor by the length of its weights: for batches of many thousands."""
+"""Adam's step, scaled for each tensor by the length of its weights: for batches of thousands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Convolutional blocks over the encoder's last map, with a token in hidden cells (ConvNeXt V2, Woo et al. 2023)."""
+"""Convolutional blocks over the encoder's last map, with a token in hidden cells (ConvNeXt V2, Woo
+et al. 2023).
+"""
 
 from __future__ import annotations
 
@@ -51,10 +53,10 @@ class Convolved(Predictor):
         nn.init.normal_(self.mask_token, std=0.02)
 
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"]:
-        values = self.everywhere(features, mask, grid)
+        values = self.predict_all(features, mask, grid)
         return values if mask is None else gather(values, mask.predicted)
 
-    def everywhere(
+    def predict_all(
         self, features: Features, mask: Mask | None, grid: Grid
     ) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order. If the loss is on hidden ones, the others are

@@ -1,4 +1,6 @@
-"""A convolutional decoder that begins at the coarsest map and takes in finer ones (SparK, Tian et al. 2023)."""
+"""A convolutional decoder that begins at the coarsest map and takes in finer ones (SparK, Tian et
+al. 2023).
+"""
 
 from __future__ import annotations
 
@@ -78,10 +80,10 @@ class Pyramid(Predictor):
         _init(self.blocks, self.head)
 
     def forward(self, features: Features, mask: Mask | None, grid: Grid) -> Float[Tensor, "B M T"]:
-        values = self.everywhere(features, mask, grid)
+        values = self.predict_all(features, mask, grid)
         return values if mask is None else gather(values, mask.predicted)
 
-    def everywhere(
+    def predict_all(
         self, features: Features, mask: Mask | None, grid: Grid
     ) -> Float[Tensor, "B N T"]:
         """Predict every patch in raster order. If the loss is on hidden ones, the others are
@@ -136,7 +138,7 @@ def _join(before: int, after: int, coarsest: bool) -> nn.Module:
 
 
 def _init(*parts: nn.Module) -> None:
-    """Start the decoder as released; the convolutions that join maps to it start as torch has them."""
+    """Start the decoder as released; convolutions that join maps to it start as torch's do."""
     for part in (module for each in parts for module in each.modules()):
         if isinstance(part, nn.ConvTranspose2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
@@ -151,13 +153,13 @@ def _blocks(encoder: Encoder) -> int:
     kind, patch = type(encoder).__name__, encoder.patch
     if not encoder.widths:
         raise ValueError(
-            f"Pyramid: encoder: expected one with maps (Encoder.widths), got {kind}, which has none; "
-            "encode with a ResNet, leave tap out, or predict with a Transformer"
+            f"Pyramid: encoder: expected one with maps (Encoder.widths), got {kind}, which has "
+            "none; encode with a ResNet, leave tap out, or predict with a Transformer"
         )
     if len(patch) != 2 or patch[0] != patch[1] or patch[0] < 2 or patch[0] & (patch[0] - 1):
         raise ValueError(
-            f"Pyramid: encoder: expected square patches of 2, 4, 8, ... pixels, got {patch} of {kind}; "
-            "change its stages or its stem"
+            f"Pyramid: encoder: expected square patches of 2, 4, 8, ... pixels, got {patch} of "
+            f"{kind}; change its stages or its stem"
         )
     return patch[0].bit_length() - 1
 
@@ -165,10 +167,12 @@ def _blocks(encoder: Encoder) -> int:
 def _check_sizes(encoder: Encoder, width: int, dim: int, blocks: int) -> None:
     if dim % 2**blocks:
         raise ValueError(
-            f"Pyramid: dim: expected a multiple of {2**blocks}, as {blocks} blocks halve it, got {dim}; change it"
+            f"Pyramid: dim: expected a multiple of {2**blocks}, as {blocks} blocks halve it, got "
+            f"{dim}; change it"
         )
-    if width % math.prod(encoder.patch):
+    pixels = math.prod(encoder.patch)
+    if width % pixels:
         raise ValueError(
-            f"Pyramid: width: expected a multiple of the {math.prod(encoder.patch)} pixels of a patch, got "
-            f"{width}; predict targets.Pixels, or take another predictor"
+            f"Pyramid: width: expected a multiple of the {pixels} pixels of a patch, got {width}; "
+            "predict targets.Pixels, or take another predictor"
         )

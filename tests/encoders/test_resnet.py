@@ -136,7 +136,7 @@ def test_sparse_maps_are_empty_where_hidden_and_never_see_hidden_pixels(bottlene
 
 
 def test_a_sparse_block_is_the_dense_one_on_what_is_visible():
-    """In float64: convolutions of a map that is 0 where hidden, batch norms of a list of visible cells."""
+    """In float64: convolutions of maps that are 0 where hidden, batch norms of visible cells."""
     torch.manual_seed(0)
     encoder = ResNet((1,), dim=4, stem="small", image=6, hidden="sparse").double()
     (block,) = encoder.blocks
@@ -175,8 +175,8 @@ def test_sides_under_a_mask_are_multiples_of_the_patch():
 
 def test_masks_of_other_counts_in_each_image_are_refused():
     encoder = ResNet((1, 1), dim=4, stem="small", image=8, hidden="sparse")
-    objective = Objective(targets.Pixels, predictors.Linear, losses.MSE())
-    with pytest.raises(ValueError, match="as ResNet leaves out hidden patches, got RaggedBlock"):
+    objective = Objective(targets.Pixels, predictors.OneLayer, losses.MSE())
+    with pytest.raises(ValueError, match="as ResNet computes without them, got RaggedBlock"):
         Method(encoder, (objective,), masks.RaggedBlock(0.4, area=(1, None)))
 
 

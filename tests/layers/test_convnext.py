@@ -48,7 +48,7 @@ def test_lengths_over_the_batch_are_said():
 @pytest.mark.parametrize("grn", ["image", "batch", "none"])
 @pytest.mark.parametrize("layer_scale", [None, 0.5])
 def test_a_sparse_block_is_the_dense_one_on_what_is_visible(grn, layer_scale):
-    """The convolution sums over visible cells; the rest is of each visible cell; hidden cells stay 0."""
+    """The convolution sums over visible cells; the rest is of each visible cell."""
     torch.manual_seed(0)
     block, seen = (
         ConvBlock(4, grn, layer_scale).double(),

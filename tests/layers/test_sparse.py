@@ -49,7 +49,7 @@ def test_a_patch_is_as_many_cells_as_the_map_is_finer(sides):
 def test_a_sparse_convolution_sums_over_visible_neighbours_and_leaves_hidden_cells_empty(
     kernel, stride, groups
 ):
-    """Written as a loop: each visible cell of the output, over those cells of its window that are visible."""
+    """Written as a loop: each visible cell, over the visible cells of its window."""
     seen, padding = Active(MASK, GRID), (kernel - 1) // 2
     conv = nn.Conv2d(3, 3, kernel, stride, padding, groups=groups).double()
     x = maps()
@@ -158,7 +158,7 @@ def test_types_and_gradients(dtype):
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_maps_keep_their_layout(layout):
-    """A narrow network in channels last would run into a fault of oneDNN: see encoders.resnet.NARROW."""
+    """A narrow network in channels last runs into a fault of oneDNN: encoders.resnet.NARROW."""
     seen, x = Active(MASK, GRID), maps().contiguous(memory_format=layout)
     for out in (seen.keep(x), seen.norm(nn.BatchNorm2d(3).double(), x)):
         assert out.is_contiguous(memory_format=layout)

@@ -28,7 +28,7 @@ def test_predictions_are_by_hand(depth):
         rows = block.norm(block.conv_dw(x).permute(0, 2, 3, 1))
         x = x + block.mlp.fc2(torch.nn.functional.gelu(block.mlp.fc1(rows))).permute(0, 3, 1, 2)
     expected = x.flatten(2).mT @ predictor.head.weight[:, :, 0, 0].T + predictor.head.bias
-    torch.testing.assert_close(predictor.everywhere(features, mask, (2, 3)), expected)
+    torch.testing.assert_close(predictor.predict_all(features, mask, (2, 3)), expected)
     found = predictor(features, mask, (2, 3))
     for image in range(2):
         torch.testing.assert_close(found[image], expected[image, mask.predicted[image]])

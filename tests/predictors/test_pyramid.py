@@ -56,7 +56,7 @@ def by_hand(predictor, features, mask, grid, norm):
 def test_maps_are_made_dense_at_each_scale_and_joined(norm, taken):
     encoder, predictor, mask, view = made(norm=norm, maps=taken)
     features = encoder(view, mask)
-    found = predictor.everywhere(features, mask, (2, 3))
+    found = predictor.predict_all(features, mask, (2, 3))
     pixels = by_hand(predictor, features, mask, (2, 3), norm)
     assert pixels.shape == (2, 3, 8, 12)
     torch.testing.assert_close(found, patchify(pixels, (4, 4), last=True))
