@@ -27,8 +27,8 @@ class ResponseNorm(nn.Module):
     Args:
         width: number of channels.
         batch: take lengths over the visible cells of all pictures of a batch, of one process, where
-            a mask hides some, as the release in PyTorch does. Without a mask, and by default, they are of each
-            picture, as in the release's JAX model.
+            a mask hides some, as the release in PyTorch does. Without a mask, and by default, they
+            are of each picture, as in the release's JAX model.
     """
 
     def __init__(self, width: int, batch: bool = False):

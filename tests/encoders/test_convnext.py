@@ -64,7 +64,7 @@ def test_choices_and_masks_are_refused():
     ):
         ConvNeXt(**SMALL, hidden="drop")
     mask = masks.Uniform(0.5)(torch.arange(2), (2, 2), Draw(0, 0))
-    with pytest.raises(ValueError, match="ConvNeXt: mask: expected None, got one"):
+    with pytest.raises(ValueError, match=r"ConvNeXt: mask: expected None, as .* got a mask"):
         ConvNeXt(**SMALL)(torch.randn(2, 3, 16, 16), mask)
 
 
