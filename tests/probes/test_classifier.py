@@ -152,7 +152,7 @@ def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
         (
             ResNet((2, 1), dim=4, stem="small", image=8),  # of three blocks
             {"tap": 3},
-            "tap: expected one of the 2 layers of ResNet",
+            "tap: expected a layer of ResNet from 1 to 2",
         ),
         (vit(), {"norm": "rms"}, "norm: expected one of layer, batch, none, got 'rms'"),
     ],
