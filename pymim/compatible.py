@@ -92,11 +92,12 @@ def _check_mask(mask: Policy, encoder: Encoder) -> None:
             f"Method: mask: expected {kind}(index, grid, draw, difficulty), got other arguments; "
             "see pymim.contracts.Policy"
         )
-    if getattr(mask, "ragged", False) and not encoder.dense:
+    if getattr(mask, "ragged", False) and (not encoder.dense or encoder.hidden == "sparse"):
+        how, other = ("computes without", "add") if encoder.dense else ("drops", "token")
         raise ValueError(
             f"Method: mask: expected the same number of hidden patches in each image, as {eyes} "
-            f"drops them, got {kind}, whose number differs by image; "
-            f"set {eyes}.hidden = 'token', or use masks.Block"
+            f"{how} them, got {kind}, whose number differs by image; "
+            f"set {eyes}.hidden = '{other}', or use masks.Block"
         )
 
 

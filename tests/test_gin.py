@@ -20,7 +20,10 @@ PARTS = {  # by the component that a file uses; -b refuses what nothing reads
     "targets.Assigned": ["TRUNK=@encoders.ViT()"],
     "losses.Contrast": ["TRUNK=@encoders.ViT()"],
     "clusters.Survey": ["DATA=@data.Digits", "data.Digits.length=40", "TRUNK=@encoders.ViT()"],
+    "predictors.Pyramid": ["ResNet.dim=4", "Pyramid.dim=16"],
+    "predictors.Convolved": ["ConvNeXt.dim=4", "Convolved.dim=16"],
 }
+REPLACED = {"predictors.Convolved": "predictors.Pyramid"}  # of a file by one that includes it
 QUICK = [
     "Evaluation.train_images=20",
     "Evaluation.test_images=10",
@@ -38,7 +41,10 @@ def whole(path):
 def small_of(paper):
     """Bindings that make a paper's run small."""
     text = whole(GIN / f"{paper}.gin")
-    return [*SMALL, *(b for name, bindings in PARTS.items() if name in text for b in bindings)]
+    read = [binding for binding in SMALL if f"{binding.partition('=')[0]} =" in text]
+    gone = {replaced for name, replaced in REPLACED.items() if name in text}
+    used = [bindings for name, bindings in PARTS.items() if name in text and name not in gone]
+    return [*read, *(binding for bindings in used for binding in bindings)]
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -111,6 +117,8 @@ USED_BY = {  # what is needed besides, for parts that are not MAE's
     "model/vit.gin": ("deepcluster", ["TRUNK=@encoders.ViT()"]),
     "model/resnet18.gin": ("deepcluster", []),
     "model/resnet50.gin": ("deepcluster", []),
+    "model/convnext.gin": ("convnext_v2", []),
+    "model/convnext_base.gin": ("convnext_v2", []),
     "model/mining.gin": ("hpm", []),
 }
 

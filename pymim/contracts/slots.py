@@ -74,6 +74,7 @@ class Encoder(nn.Module):
     prefix: int  # R
     placed: int = 0  # how many prefix tokens, the last ones, have positions like patches
     taps: tuple[int, ...] = ()  # the blocks or stages, from 1, after which it keeps tokens
+    widths: tuple[int, ...] = ()  # of the maps in Features.pyramid, the finest first
     # What hidden patches become. drop: they have no tokens; token: a learned one replaces theirs;
     # add: a learned one is added to theirs; mix: `mask.extra.project` projects all tokens;
     # sparse: convolutions leave them out; altered: pixels are changed; none: it takes no mask.

@@ -4,6 +4,7 @@ follows one, `Frozen` reads one from a file.
 
 from pymim.encoders.altered import Altered, Fill, Filter
 from pymim.encoders.average import Average, Momentum
+from pymim.encoders.convnext import ConvNeXt
 from pymim.encoders.copy import Copy
 from pymim.encoders.frozen import Frozen
 from pymim.encoders.resnet import ResNet
@@ -14,6 +15,7 @@ from pymim.encoders.wrapped import Projected, Sobel
 __all__ = [
     "Altered",
     "Average",
+    "ConvNeXt",
     "Copy",
     "Fill",
     "Filter",

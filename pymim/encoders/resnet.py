@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from pymim.checks import whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.encoders.ended import Ended
-from pymim.layers.patch import cells, sides
+from pymim.layers.patch import cells, patch_grid, sides
+from pymim.layers.sparse import EVERYWHERE, Active, Everywhere
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -50,14 +51,16 @@ class ResNet(Encoder):
             sizes work too.
         channels: channels of a view.
         taps: stages to keep, from 1.
-        hidden: "none", the encoder takes no mask; or "add", a learned token is added to the hidden
-            cells of the map of stage `at` (A2MIM, Li et al. 2023). Pixels of hidden patches are
-            seen, unless `Altered` changes them.
+        hidden: "none", the encoder takes no mask; "add", a learned token is added to the hidden
+            cells of the map of stage `at` (A2MIM, Li et al. 2023), whose pixels are seen, unless
+            `Altered` changes them; or "sparse", hidden cells are 0 on every map, and batch norms
+            are over visible cells alone (SparK, Tian et al. 2023).
         at: the stage that gets the token, from 1 (A2MIM: 3).
 
     Raises:
-        ValueError: a choice or a size is out of range; when called: a mask without hidden = "add",
-            or a view with other channels.
+        ValueError: a choice or a size is out of range; when called: a mask with hidden = "none", a
+            view with other channels, or, under a mask of hidden = "sparse", with sides that `patch`
+            does not divide.
     """
 
     prefix = 0
@@ -112,16 +115,16 @@ class ResNet(Encoder):
             else None
         )
         self.mask_token = None if masked is None else nn.Parameter(masked)
-        self._widths = [width * expansion for width in widths]
+        self.widths = tuple(width * expansion for width in widths)
         for part in self.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, view: Float[Tensor, "B C H W"], mask: Mask | None = None) -> Features:
-        if mask is not None and self.mask_token is None:
+        if mask is not None and self.hidden == "none":
             raise ValueError(
                 "ResNet: mask: expected None, as convolutions see every patch, got a mask; "
-                "set mask = None, or ResNet.hidden = 'add'"
+                "set mask = None, or ResNet.hidden = 'sparse' or 'add'"
             )
         if view.shape[1] != self.channels:
             got, channels = view.shape[1], self.channels
@@ -129,28 +132,31 @@ class ResNet(Encoder):
                 f"ResNet: view: expected {channels} channels, got {got}; "
                 f"set ResNet.channels = {got}"
             )
-        image = view.contiguous(memory_format=self.layout)
-        image = self.maxpool(self.bn1(self.conv1(image)).relu())
+        seen = EVERYWHERE
+        if mask is not None and self.hidden == "sparse":
+            seen = Active(mask, patch_grid(tuple(view.shape), self.patch))
+        image = seen.keep(view.contiguous(memory_format=self.layout))
+        image = seen.norm(self.bn1, seen.keep(self.conv1(image))).relu()
+        image = seen.keep(self.maxpool(image))
         pyramid: list[Tensor] = []
         for number in range(1, self.stages + 1):
-            image = self.get_submodule(f"layer{number}")(image)
-            if mask is not None and number == self.at:
+            for block in self._stage(number):
+                image = block(image, seen)
+            if mask is not None and self.hidden == "add" and number == self.at:
                 image = self._add(image, mask, self.grid(view.shape))
             pyramid.append(image)
         tokens = _tokens(image)
         taps = {number: _tokens(pyramid[number - 1]) for number in self.taps}
-        return Features(tokens, tokens[:, :0], taps, tokens.mean(1), tuple(pyramid))
+        return Features(tokens, tokens[:, :0], taps, seen.pack(image).mean(1), tuple(pyramid))
 
     @property
     def blocks(self) -> list[ResidualBlock]:
         """Give the residual blocks in order, for recomputation in the backward pass."""
-        stages = (self.get_submodule(f"layer{number}") for number in range(1, self.stages + 1))
-        return [
-            block
-            for stage in stages
-            for block in stage.children()
-            if isinstance(block, ResidualBlock)
-        ]
+        return [block for number in range(1, self.stages + 1) for block in self._stage(number)]
+
+    def _stage(self, number: int) -> list[ResidualBlock]:
+        layer = self.get_submodule(f"layer{number}")
+        return [block for block in layer.children() if isinstance(block, ResidualBlock)]
 
     def ended(self, tap: int) -> Encoder:
         """Give the sizes of stage `tap`."""
@@ -159,7 +165,7 @@ class ResNet(Encoder):
         base = tuple(
             math.ceil(side / stride) for side, stride in zip(self.image, patch, strict=True)
         )
-        return Ended(self, self._widths[tap - 1], patch, base)
+        return Ended(self, self.widths[tap - 1], patch, base)
 
     def _add(self, image: Tensor, mask: Mask, grid: Grid) -> Tensor:
         """Add the learned token to the cells of hidden patches."""
@@ -199,20 +205,26 @@ class ResidualBlock(nn.Module):
         shortcut = (nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
         self.downsample = nn.Sequential(*shortcut) if changes else None
 
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+    def forward(
+        self, x: Float[Tensor, "B C H W"], seen: Everywhere = EVERYWHERE
+    ) -> Float[Tensor, "B D h w"]:
         out = x
         for number in range(1, self.depth + 1):
-            out = self.get_submodule(f"bn{number}")(self.get_submodule(f"conv{number}")(out))
+            conv, norm = (self.get_submodule(f"{kind}{number}") for kind in ("conv", "bn"))
+            out = seen.norm(norm, seen.keep(conv(out)))
             out = out.relu() if number < self.depth else out
-        added: Tensor = out + (x if self.downsample is None else self.downsample(x))
+        if self.downsample is not None:
+            conv, norm = self.downsample
+            x = seen.norm(norm, seen.keep(conv(x)))
+        added: Tensor = out + x
         return added.relu()
 
 
 def _check_hidden(hidden: str, at: int, stages: int) -> None:
-    if hidden not in ("none", "add"):
+    if hidden not in ("none", "add", "sparse"):
         raise ValueError(
-            f"ResNet: hidden: expected one of none, add, got {hidden!r}; name one of them, "
-            "or drop patches with a ViT (there are no sparse convolutions yet)"
+            f"ResNet: hidden: expected one of none, add, sparse, got {hidden!r}; "
+            "name one of them, or drop patches with a ViT"
         )
     if hidden == "add" and not 1 <= at <= stages:
         raise ValueError(f"ResNet: at: expected a stage from 1 to {stages}, got {at}; set one")

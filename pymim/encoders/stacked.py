@@ -82,7 +82,7 @@ class Stacked(Encoder):
         for layer in self.layers:
             parts += self._parts(layer)
             self._ends.append(len(parts))
-        self.features = nn.Sequential(*parts)
+        self.features, self.widths = nn.Sequential(*parts), (self.width,)
         self.patch, self.base = self._stride(self.layers), self._grid(self.image, self.layers)
         for part in parts:
             if isinstance(part, nn.Conv2d):

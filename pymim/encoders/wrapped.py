@@ -38,6 +38,7 @@ class Wrapped(Encoder):
         self.base, self.prefix = trunk.base, trunk.prefix
         self.placed = trunk.placed
         self.hidden, self.taps = trunk.hidden, trunk.taps
+        self.widths = trunk.widths
 
     @property
     def embedding(self) -> int:

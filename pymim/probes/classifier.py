@@ -255,9 +255,10 @@ def innermost(encoder: Encoder) -> Encoder:
 
 
 def layers_of(encoder: nn.Module) -> int:
-    """Count the layers that an encoder can have taps after: blocks, convolutions, or stages."""
-    counts = (len(getattr(encoder, name, ())) for name in ("blocks", "layers"))
-    return next(filter(None, counts), int(getattr(encoder, "stages", 0)))
+    """Count the layers that an encoder can have taps after: convolutions, stages, or blocks."""
+    # A network of stages has blocks too, but taps after its stages.
+    counts = (len(getattr(encoder, name, ())) for name in ("layers", "widths", "blocks"))
+    return next(filter(None, counts), 0)
 
 
 def set_drop_path(encoder: nn.Module, rate: float) -> None:

@@ -6,9 +6,12 @@ import sys
 import pytest
 import torch
 
-from pymim import masks
+from pymim import losses, masks, predictors, targets
 from pymim.contracts import Draw, Mask
 from pymim.encoders import Projected, ResNet, Sobel, ViT
+from pymim.layers.patch import cells
+from pymim.method import Method
+from pymim.objective import Objective
 
 
 @pytest.mark.parametrize(
@@ -101,11 +104,80 @@ def test_sides_that_do_not_divide_have_their_hidden_cells_too():
 
 def test_unknown_ways_to_hide_are_refused():
     with pytest.raises(
-        ValueError, match="ResNet: hidden: expected one of none, add, got 'sparse'; name one"
+        ValueError, match="ResNet: hidden: expected one of none, add, sparse, got 'drop'; name one"
     ):
-        ResNet((1, 1), dim=4, hidden="sparse")
+        ResNet((1, 1), dim=4, hidden="drop")
     with pytest.raises(ValueError, match="ResNet: at: expected a stage from 1 to 2, got 3"):
         ResNet((1, 1), dim=4, hidden="add")
+
+
+@pytest.mark.parametrize("bottleneck", [False, True])
+@pytest.mark.parametrize("training", [True, False])
+def test_sparse_maps_are_empty_where_hidden_and_never_see_hidden_pixels(bottleneck, training):
+    torch.manual_seed(0)
+    law = {"depths": (2, 1, 1), "dim": 4, "image": (32, 48), "bottleneck": bottleneck}
+    encoder = ResNet(**law, hidden="sparse").double().train(training)
+    outputs = []
+    for block in encoder.blocks:
+        block.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    view = torch.randn(2, 3, 32, 48).double()
+    mask = masks.Uniform(0.5)(torch.arange(2), encoder.base, Draw(0, 0))
+    hidden = cells(mask.boolean(6), encoder.base, encoder.patch)
+    features = encoder(view, mask)
+    for output in outputs:
+        side = output.shape[2] // 2
+        inside = cells(mask.boolean(6), (2, 3), (side, side)).expand_as(output)
+        assert not output[inside].any() and output[~inside].any()
+    other = encoder(torch.where(hidden, 100 * torch.randn_like(view), view), mask)
+    for level, same in zip(features.pyramid, other.pyramid, strict=True):
+        assert torch.equal(level, same)
+    seen = features.tokens[~mask.boolean(6)].view(2, 3, -1)
+    torch.testing.assert_close(features.pooled, seen.mean(1))
+
+
+def test_a_sparse_block_is_the_dense_one_on_what_is_visible():
+    """In float64: convolutions of maps that are 0 where hidden, batch norms of visible cells."""
+    torch.manual_seed(0)
+    encoder = ResNet((1,), dim=4, stem="small", image=6, hidden="sparse").double()
+    (block,) = encoder.blocks
+    visible = torch.tensor([[0, 7, 8, 30]])
+    hidden = torch.tensor([sorted({*range(36)} - {0, 7, 8, 30})])
+    mask = Mask(visible, hidden, hidden)
+    view, shown = torch.randn(1, 3, 6, 6).double(), ~mask.boolean(36).view(1, 1, 6, 6)
+
+    def normed(x):
+        kept = x.permute(0, 2, 3, 1)[shown[:, 0]]
+        variance, mean = torch.var_mean(kept, 0, unbiased=False)
+        mean, scale = mean[:, None, None], (variance + 1e-5).sqrt()[:, None, None]
+        return torch.where(shown, (x - mean) / scale, 0)
+
+    stem = normed(encoder.conv1(view * shown)).relu()
+    inner = normed(block.conv1(stem)).relu()
+    expected = (normed(block.conv2(inner)) + stem).relu()
+    torch.testing.assert_close(encoder(view, mask).pyramid[0], expected)
+
+
+def test_an_encoder_of_sparse_convolutions_is_a_plain_one_without_a_mask():
+    encoder, plain = (ResNet((1, 1), dim=4, hidden=hidden) for hidden in ("sparse", "none"))
+    plain.load_state_dict(encoder.state_dict())
+    view = torch.randn(2, 3, 41, 23)  # sides may be any number
+    torch.testing.assert_close(encoder(view).tokens, plain(view).tokens)
+
+
+def test_sides_under_a_mask_are_multiples_of_the_patch():
+    encoder = ResNet((1, 1), dim=4, stem="small", image=7, hidden="sparse")
+    mask = masks.Uniform(0.5)(torch.arange(2), (4, 4), Draw(0, 0))
+    with pytest.raises(
+        ValueError, match=r"view: expected sides divisible by \(2, 2\), got \(7, 7\)"
+    ):
+        encoder(torch.randn(2, 3, 7, 7), mask)
+
+
+def test_masks_of_other_counts_in_each_image_are_refused():
+    encoder = ResNet((1, 1), dim=4, stem="small", image=8, hidden="sparse")
+    objective = Objective(targets.Pixels, predictors.OneLayer, losses.MSE())
+    with pytest.raises(ValueError, match="as ResNet computes without them, got RaggedBlock"):
+        Method(encoder, (objective,), masks.RaggedBlock(0.4, area=(1, None)))
 
 
 def test_sizes_at_a_tap_are_those_of_its_map():

@@ -149,6 +149,11 @@ def test_paths_are_dropped_by_a_ramp_in_the_copy_alone():
             {"tap": 2},
             "tap: expected a layer of ResNet from 1 to 1",
         ),
+        (
+            ResNet((2, 1), dim=4, stem="small", image=8),  # of three blocks
+            {"tap": 3},
+            "tap: expected a layer of ResNet from 1 to 2",
+        ),
         (vit(), {"norm": "rms"}, "norm: expected one of layer, batch, none, got 'rms'"),
     ],
 )
