@@ -147,7 +147,7 @@ SAVED = {"seed": 0, "batch": 8, "world": 1}
             16,
             1,
             False,
-            ["SEED was 0, and is 1: the run", "BATCH was 8, and is 16: the run"],
+            ["SEED was 0 and is 1 now: the run", "BATCH was 8 and is 16 now: the run"],
         ),
         (
             "DATA = 'digits'\n",
@@ -155,7 +155,7 @@ SAVED = {"seed": 0, "batch": 8, "world": 1}
             8,
             2,
             False,
-            ["processes were 1, and are 2: the same steps up to rounding"],
+            ["processes were 1 and are 2 now: the same steps up to rounding"],
         ),
         (
             "DATA = 'digits'\n",

@@ -211,6 +211,6 @@ def test_the_start_is_not_applied_again(tmp_path):
     again.run(Folder(tmp_path / "run"), again.restore(tmp_path / "run/checkpoints/step-00000002"))
     assert torch.equal(whole.method.encoder.cls_token, again.method.encoder.cls_token)
     with pytest.raises(
-        ConfigError, match=r"start: expected a safetensors file, .* where there is none"
+        ConfigError, match=r"start: expected a safetensors file, .* which is none of these"
     ):
         trainer(start=tmp_path / "start").check()
