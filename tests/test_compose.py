@@ -157,7 +157,7 @@ def learns(composed):
             "pooled",
             "drop",
             "predicted",
-            "Objective: on: expected pooled, as Pooled",
+            "Objective: on: expected pooled, as the predictor is Pooled",
         ),
         (
             masks.Uniform(),

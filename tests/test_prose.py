@@ -1,4 +1,4 @@
-"""Text is at most 100 columns wide, and in plain words: Markdown, gin files, CMake, TOML and the like."""
+"""Markdown, gin files, CMake, TOML and the like: at most 100 columns, in plain words."""
 
 import re
 import subprocess

@@ -25,8 +25,9 @@ Triple = tuple[Tensor, Tensor, Tensor]
 
 
 def empty(index: Tensor, patches: int, visible: int) -> Triple:
-    """Allocate a MaskIds. Sizes are separate arguments: a tuple of them costs torch half a microsecond
-    more.
+    """Allocate a MaskIds.
+
+    Sizes are separate arguments: a tuple of them costs torch half a microsecond more.
     """
     b = index.shape[0]
     return (
