@@ -109,7 +109,7 @@ def test_a_wrong_path_leaves_no_folder(tmp_path, capsys):
     assert main(command(tmp_path / "run", "STAGE_1=nowhere")) == 2
     printed = capsys.readouterr().err
     assert (
-        "got nowhere, where there is none; set encoders.Frozen.path to it" in printed
+        "got nowhere, which is not there or has none; export a run" in printed
         and printed.count("\n") == 1
     )
     assert not (tmp_path / "run").exists()
