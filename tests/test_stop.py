@@ -259,7 +259,7 @@ def test_a_killed_worker_is_one_line_and_what_is_done_is_saved(tmp_path, monkeyp
         if line.startswith(("pymim:", "Trace"))
     ]
     (step,) = saved(tmp_path / "run")
-    assert len(printed) == 1 and "was killed before the batch of step" in printed[0]
+    assert len(printed) == 1 and "was killed before it made the batch of step" in printed[0]
     assert f"(after step {step}, which is saved; --resume auto continues the run)" in printed[0]
 
 
