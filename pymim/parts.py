@@ -33,7 +33,9 @@ def part(count: int, share: float, rounding: Literal["floor", "round"] = "floor"
     if not 0 <= share <= 1:
         raise ValueError(f"part: share: expected 0 to 1, got {share}; give a share of the whole")
     if count < 0:
-        raise ValueError(f"part: count: expected 0 or more, got {count}; count the whole")
+        raise ValueError(
+            f"part: count: expected 0 or more, got {count}; give the size of the whole"
+        )
     if rounding not in ("floor", "round"):
         raise ValueError(
             f"part: rounding: expected 'floor' or 'round', got {rounding!r}; choose one"

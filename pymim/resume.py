@@ -191,6 +191,7 @@ def _named(resume: str) -> Path:
     path = Path(resume)
     if not path.is_dir():
         raise ConfigError(
-            f"--resume {resume}: expected auto, never or a checkpoint's folder (one with meta.json)"
+            "--resume: expected auto, never or the folder of a checkpoint, with meta.json, got "
+            f"{resume}; write auto for the newest"
         )
     return path

@@ -68,7 +68,7 @@ class Crew:
         return int(self.process.stdout.readline())
 
     def start(self, folder, command, first="", ranks=(0, 1), size=2):
-        """Start these ranks of a run; each executes `first` before, where PLACE is folder/place."""
+        """Start these ranks of a run; each first executes `first`. PLACE in it is folder/place."""
         folder.mkdir(exist_ok=True)
         port, self.ranks = free_port(), {}
         for rank in ranks:

@@ -93,7 +93,7 @@ class Balanced:
         dealt = permutation(philox.key(seed, "shares"), epoch, count)
         turn, player = np.divmod(dealt, len(size))
         # If the number of groups does not divide count, the first players have one turn more:
-        # which group is which player is drawn anew each epoch.
+        # each epoch draws again which group is which player.
         group = permutation(philox.key(seed, "ranked"), epoch, len(size))[player]
         # 3. Play: a group with fewer pictures than turns begins again at its first picture.
         repeat, place = np.divmod(turn, size[group])

@@ -155,7 +155,8 @@ def main(words: list[str]) -> int:
     args = parser.parse_args(words)
     if not (args.run / "config.gin").exists():
         raise ConfigError(
-            f"export: {args.run}: expected a run's folder, got one without config.gin"
+            f"export: {args.run}: expected a run's folder, got one without config.gin; "
+            "name another folder"
         )
     root = "train.Trainer"
     with config.trusting(args.trust):

@@ -54,8 +54,8 @@ class Rotary:
         self.unplaced, self.placed = unplaced, placed
         if placed % 4:
             raise ValueError(
-                f"Rotary: placed: expected a multiple of 4, as many on each side of the border, "
-                f"got {placed}; change it"
+                f"Rotary: placed: expected a multiple of 4, as each side of the border has as many, got "
+                f"{placed}; change the number of registers"
             )
 
     def tokens(
@@ -120,14 +120,14 @@ def angles(
     Channels left over when the axes divide them do not turn (angle 0).
 
     Raises:
-        ValueError: "rotary-coupled" without 2 axes or heads of 4 n channels.
+        ValueError: "rotary-coupled" without 2 axes, or with a width not divisible by 4.
     """
     axes, half = places.shape[-1], width // 2
     each = half // axes
     if form == "rotary-coupled" and (axes != 2 or width % 4):
         raise ValueError(
-            f"rotary-coupled: expected 2 axes and heads of 4 n channels, got {axes} and {width}; "
-            "use rotary positions"
+            f"rotary-coupled: expected 2 axes, and a width of heads divisible by 4, got {axes} and "
+            f"{width}; set positions = 'rotary'"
         )
     powers = torch.arange(each, device=places.device, dtype=torch.float32) / max(each - 1, 1)
     frequencies = 2 * math.pi * highest * (lowest / highest) ** powers

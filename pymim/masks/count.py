@@ -48,7 +48,7 @@ def visible_count(patches: int, ratio: float, rounding: Rounding = "keep-floor")
         )
     if patches < 0:
         raise ValueError(
-            f"visible_count: patches: expected 0 or more, got {patches}; count the grid"
+            f"visible_count: patches: expected 0 or more, got {patches}; give those of the grid"
         )
     if rounding == "keep-floor":
         return int(patches * (1 - ratio))

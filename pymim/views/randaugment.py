@@ -67,7 +67,7 @@ class RandAugment:
         share(self, p=p)
         if magnitude > GREATEST:
             raise ConfigError(
-                f"RandAugment: magnitude: expected a number from 0 to 10, got {magnitude}; lower it"
+                f"RandAugment: magnitude: expected a number from 0 to 10, got {magnitude}; set 9"
             )
         if method not in moved.METHODS:
             known = ", ".join(moved.METHODS)

@@ -1,4 +1,4 @@
-"""The benchmark of methods: each is built, a step is split up, two see the same data."""
+"""The benchmark of methods: all are built, steps are split into shares, HPM sees MAE's data."""
 
 import numpy as np
 import pytest

@@ -213,7 +213,7 @@ def test_a_batch_with_a_picture_of_another_size_is_that_of_a_source_not_in_memor
     torch.testing.assert_close(images, data.load(plain, view, 40)[0], atol=1 / 127, rtol=0)
 
 
-def test_a_picture_of_another_size_changes_nothing_for_who_makes_a_batch_or_when(tmp_path):
+def test_batches_with_an_odd_size_do_not_depend_on_workers_or_first_step(tmp_path):
     save(tmp_path, 40, odd=(6, 17))
     view = views.Pretrain(16, statistics="half")
     first, *others = (

@@ -261,7 +261,7 @@ BROKEN = {
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_what_is_broken_is_said_in_words(tmp_path, name, channels):
+def test_broken_pictures_are_reported_in_words(tmp_path, name, channels):
     suffix, blob, reason = BROKEN[name]
     path = tmp_path / f"x.{suffix}"
     path.write_bytes(blob)

@@ -180,7 +180,7 @@ def test_time_waiting_is_counted_and_threads_are_left_alone():
     assert torch.get_num_threads() == threads
 
 
-def test_what_makes_batches_beside_the_training_has_one_thread(monkeypatch):
+def test_batches_are_made_beside_the_training_by_one_thread(monkeypatch):
     """Two pools of threads that wait for each other halve the speed of a step."""
     seen, make = [], Maker.__getitem__
 

@@ -108,7 +108,7 @@ def dump(folder):
     replay.keep_and_raise(Folder(folder), batch, 3, 0, 0, {"loss": float("nan")}, "the loss is nan")
 
 
-def test_a_batch_that_diverged_is_said_to_be_lost_where_the_disk_is_full(small):
+def test_a_batch_that_diverged_is_reported_lost_if_the_disk_is_full(small):
     with pytest.raises(
         Diverged,
         match=r"nan at step 3; the batch is lost: .*: 39\d,\d\d\d bytes wanted, [\d,]+ bytes",

@@ -177,7 +177,8 @@ def test_both_rotary_forms_differ():
         rotary.angles(places, 16), rotary.angles(places, 16, "rotary-coupled")
     )
     with pytest.raises(
-        ValueError, match="rotary-coupled: expected 2 axes and heads of 4 n channels, got 3 and 16"
+        ValueError,
+        match="rotary-coupled: expected 2 axes, and a width of heads divisible by 4, got 3 and 16",
     ):
         rotary.angles(torch.rand(4, 3), 16, "rotary-coupled")
 

@@ -157,7 +157,7 @@ def test_sums_are_those_of_the_plan(mass, device):
         np.testing.assert_allclose(alone.columns.cpu(), sums.columns[0].cpu(), rtol=1e-5)
 
 
-def test_two_ranks_are_one():
+def test_two_ranks_give_what_one_gives():
     given = product(1, 60, 30, 8, torch.float64)
     parts = [
         sinkhorn.Product(given.features[0, mine], given.prototypes[0])

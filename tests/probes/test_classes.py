@@ -15,8 +15,8 @@ from tests.probes.saying import TURN, evaluated, said
 
 
 def test_labels_in_turn_are_measured_on_every_class(tmp_path, capsys):
-    """Pictures do not depend on their labels: evenly spaced ones would be of one class, with
-    every figure 100 %.
+    """Labels come in turn, pictures do not depend on them. Evenly spaced pictures would all be of
+    one class, and every figure 100 %.
     """
     nothing = {"train_images": 40, "test_images": 20}
     source = [Labelled(TURN, noise=100.0, seed=seed) for seed in range(2)]
@@ -103,7 +103,7 @@ def test_rows_without_a_label_are_left_out_and_said(tmp_path, capsys):
     assert found["knn"] > 0.9
 
 
-def test_classes_that_training_lacks_count_as_errors_and_are_said(tmp_path, capsys):
+def test_classes_that_training_lacks_count_as_errors_and_are_reported(tmp_path, capsys):
     classes = [f"class {c}" for c in range(10)]
     train = Labelled(TURN[TURN < 8], 0.01, classes=classes)
     test = Labelled(TURN[:100], 0.01, classes=classes)

@@ -95,7 +95,7 @@ ENDS = [
         0.1,
         6,
         None,
-    ),  # of equals the strongest, and an equal is no fall
+    ),  # of equal accuracies the strongest is taken; an equal one is no fall
     ([0.5, 0.4, 0.6, 0.5, 0.7, 0.6], 1e-4, 6, None),
     (
         [0.7, 0.6, 0.5],

@@ -44,7 +44,7 @@ def test_equal_losses_and_single_patches_cost_nothing():
         assert (scores.grad == 0).all()
 
 
-def test_the_stable_form_is_the_default_and_the_released_one_is_there():
+def test_the_stable_form_is_the_default_and_the_released_one_an_option():
     scores, losses = torch.tensor([[0.0, -50.0]]), torch.tensor([[1.0, 2.0]])
     assert Relative()(scores, losses).mean().item() == pytest.approx(50)
     assert Relative(1e-6)(scores, losses).mean().item() == pytest.approx(13.8155, abs=1e-3)

@@ -152,7 +152,7 @@ def test_each_epoch_has_a_new_head_and_the_body_keeps_its_momentum(tmp_path):
         assert torch.equal(run.stepper.state[p]["momentum_buffer"], momentum[name])
 
 
-def test_labels_serve_the_order_and_are_told_again_after_a_resume(tmp_path):
+def test_labels_group_the_order_and_do_so_again_after_a_resume(tmp_path):
     run = trainer(order=data.Balanced())
     objective = started(run, tmp_path)
     groups = objective.target.labels[0].numpy()
@@ -177,7 +177,7 @@ def test_labels_change_in_every_second_epoch(tmp_path):
     assert not torch.equal(objective.predictor.head.weight, head)
 
 
-def test_the_same_seed_gives_the_same_clusters_and_another_one_others():
+def test_equal_seeds_give_equal_clusters_and_another_seed_gives_others():
     values = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
     rows = Rows(values, torch.arange(300), 300)
     first, same, other = (cluster(rows, 12, seed=seed, **OPTIONS) for seed in (1, 1, 2))

@@ -146,7 +146,7 @@ def test_a_wide_cell_weighs_as_many_of_its_patches_as_are_asked_for():
 
 
 @pytest.mark.parametrize("frame", [0, 1])
-def test_of_a_clip_one_frame_of_each_patch_is_described(frame):
+def test_a_patch_of_a_clip_is_described_by_one_of_its_frames(frame):
     """Of four frames in patches of two: 0 and 2, or 1 and 3."""
     torch.manual_seed(0)
     view = torch.randn(2, 3, 4, 32, 32)

@@ -128,7 +128,8 @@ def test_all_frames_of_a_clip_are_changed_the_same(shape):
 
 def test_unknown_operations_are_refused():
     with pytest.raises(
-        ValueError, match=r"Operations: names: expected some of identity, .* got blur; name others"
+        ValueError,
+        match=r"Operations: names: expected some of identity, .* got blur; choose among them",
     ):
         views.Operations(names=("rotate", "blur"))
     with pytest.raises(

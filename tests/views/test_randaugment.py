@@ -80,7 +80,7 @@ def test_values_are_pillows(name, strength):
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("strength", STRENGTHS)
 @pytest.mark.parametrize("name", PLACES)
-def test_places_are_pillows(name, strength, method):
+def test_geometry_equals_pillow(name, strength, method):
     image = picture()
     resampling = Image.Resampling[method.upper()]
     theirs = np.array(PLACES[name](image, strength, resampling)).astype(float)
@@ -156,7 +156,7 @@ def test_invalid_arguments_are_refused():
     ):
         views.RandAugment(statistics="half")(other, philox.Name(0, 0, np.arange(2)), 64)
     with pytest.raises(
-        ValueError, match=r"RandAugment: names: expected some of .*, got blur; name others"
+        ValueError, match=r"RandAugment: names: expected some of .*, got blur; choose among them"
     ):
         views.RandAugment(names=("blur",))
     with pytest.raises(

@@ -18,7 +18,7 @@ BOXES = [(0, 0, 40, 48), (3, 5, 30, 20), (10, 2, 7, 11), (0, 0, 1, 1)]
 @pytest.mark.parametrize("kernel", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("size", [(16, 16), (24, 10), (64, 50)])
 @pytest.mark.parametrize("together", [True, False])
-def test_resampling_is_pillows(size, together, kernel):
+def test_resampling_equals_pillow(size, together, kernel):
     image = pixels(3, 40, 48) // 2 + 64  # Pillow clips between its two passes
     stack = image.expand(len(BOXES), -1, -1, -1) if together else [image] * len(BOXES)
     result = resample(stack, torch.tensor(BOXES), size, kernel=kernel) * 255
