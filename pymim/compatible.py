@@ -147,7 +147,7 @@ def _check_members(objective: Objective) -> None:
 def _check_fit(encoder: Encoder, objective: Objective, mask: Policy | None) -> None:
     reads, on = objective.predictor.reads, objective.on
     reader, eyes = type(objective.predictor).__name__, type(encoder).__name__
-    if reads == "mask" and mask is None:
+    if reads == "mask" and mask is None and not encoder.dense:
         raise ValueError(
             f"Method: mask: expected a policy, as {reader} predicts what is hidden, got None; "
             "set Method.mask, or predict with Linear or Pooled"
