@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pymim.contracts import Encoder
-from pymim.layers.still import still
+from pymim.layers.eval_mode import eval_mode
 
 
 class Itself(nn.Module):
@@ -38,5 +38,5 @@ class Itself(nn.Module):
 
     @torch.no_grad()
     def forward(self, *arguments: Any) -> Any:
-        with contextlib.nullcontext() if self.in_training else still(self.module):
+        with contextlib.nullcontext() if self.in_training else eval_mode(self.module):
             return self.module(*arguments)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pymim.contracts import Asked, Encoder, GivesCodes, Tally, Target
-from pymim.encoders.average import Average
+from pymim.encoders.copy import Copy
 from pymim.errors import ConfigError
 from pymim.layers.gather import gather
 from pymim.measures import mean, usage
@@ -36,7 +36,7 @@ class Codes(Target):
             not the encoder's.
     """
 
-    def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Average]):
+    def __init__(self, encoder: Encoder, teacher: Callable[[Encoder], Copy]):
         super().__init__()
         self.teacher = teacher(encoder)
         if not isinstance(self.teacher.module, GivesCodes):
