@@ -16,14 +16,13 @@ class Itself(nn.Module):
     """Call the encoder as it is now, without gradient: a teacher whose weights are the student's
     (CAE, Chen et al. 2024).
 
-    The released code of CAE has a copy, which each step copies from the encoder after the copy was
-    used; so its target is one step old. Here it is not: `encoders.Momentum` with momentum = 0.0
-    does what the copy is for.
+    The released code of CAE has a second encoder whose weights share the memory of the first's, so
+    it is the same. Its stochastic depth is that of training; here it is off by default, as the
+    target should not depend on chance.
 
     Args:
         source: the method's encoder; what wraps it for training is left out (`Encoder.bare`).
-        training: call it in training mode, with the stochastic depth of the run (as released);
-            otherwise in evaluation mode.
+        training: call it in training mode, as released; otherwise in evaluation mode.
     """
 
     def __init__(self, source: Encoder, training: bool = False):
