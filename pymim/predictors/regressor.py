@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pymim.checks import finite, given, positive, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
-from pymim.layers.block import MLP, LayerScale, make_norm
+from pymim.layers.block import MLP, DropPath, Images, LayerScale, make_norm, ramp
 from pymim.layers.cross import CrossAttention
 from pymim.layers.gather import rows
 from pymim.layers.init import init_weights
@@ -46,6 +46,7 @@ class Regressor(Positioned):
         layer_scale: initial gain of each branch; None: no gains.
         replace: the norm before the MLP replaces x, as above and in the released code; otherwise it
             is of the branch alone: x <- x + mlp(norm(x)).
+        drop_path: rate of stochastic depth in the last block; it rises from 0 in the first.
 
     Raises:
         ValueError: a choice or a size is out of range, or positions that turn heads.
@@ -63,6 +64,7 @@ class Regressor(Positioned):
         positions: str = "sincos",
         layer_scale: float | None = 0.1,
         replace: bool = True,
+        drop_path: float = 0.0,
     ):
         super().__init__()
         whole(self, 1, depth=depth, heads=heads)
@@ -81,7 +83,8 @@ class Regressor(Positioned):
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
         self.make_positions(positions, encoder.base, width, 0)
         self.blocks = nn.ModuleList(
-            ContextBlock(width, heads, mlp_ratio, layer_scale, replace) for _ in range(depth)
+            ContextBlock(width, heads, mlp_ratio, layer_scale, replace, rate)
+            for rate in ramp(drop_path, depth)
         )
         self.norm = make_norm("layer", width)
         init_weights(self)
@@ -114,6 +117,7 @@ class ContextBlock(nn.Module):
         mlp_ratio: width of the MLP over `dim`.
         layer_scale: initial gain of each branch; None: no gains.
         replace: the norm before the MLP replaces the queries.
+        drop_path: rate of stochastic depth.
     """
 
     def __init__(
@@ -123,6 +127,7 @@ class ContextBlock(nn.Module):
         mlp_ratio: float = 4.0,
         layer_scale: float | None = None,
         replace: bool = True,
+        drop_path: float = 0.0,
     ):
         super().__init__()
 
@@ -133,7 +138,7 @@ class ContextBlock(nn.Module):
         self.norm_v, self.attn = make_norm("layer", dim), CrossAttention(dim, heads)
         self.ls1, self.ls2 = scale(), scale()
         self.norm2, self.mlp = make_norm("layer", dim), MLP(dim, int(dim * mlp_ratio))
-        self.replace = replace
+        self.replace, self.drop_path = replace, DropPath(drop_path)
 
     def forward(
         self,
@@ -144,9 +149,16 @@ class ContextBlock(nn.Module):
         """Give the queries; `places` are the positions of visible tokens, then of queries."""
         context = torch.cat([visible, queries], 1)
         placed = context if places is None else context + places
+        keys, values = self.norm_k(placed), self.norm_v(context)
         asking = self.norm_q(placed[:, visible.shape[1] :])
-        mixed = self.attn(asking, self.norm_k(placed), values=self.norm_v(context))
-        queries = queries + self.ls1(mixed)
+
+        def attend(images: Images) -> Tensor:
+            mixed: Tensor = self.attn(asking[images], keys[images], values=values[images])
+            return self.ls1(mixed)  # type: ignore[no-any-return]
+
+        queries = self.drop_path(queries, attend)
         normed = self.norm2(queries)
-        out: Tensor = (normed if self.replace else queries) + self.ls2(self.mlp(normed))
+        out: Tensor = self.drop_path(
+            normed if self.replace else queries, lambda images: self.ls2(self.mlp(normed[images]))
+        )
         return out

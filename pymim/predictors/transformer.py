@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pymim.checks import positive, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
-from pymim.layers.block import TransformerBlock, make_norm
+from pymim.layers.block import TransformerBlock, make_norm, ramp
 from pymim.layers.gather import gather, raster, rows
 from pymim.layers.init import check_init, init_weights
 from pymim.layers.positions import Positioned
@@ -53,6 +53,7 @@ class Transformer(Positioned):
         embed: map the encoder's tokens to `dim`; otherwise they are taken as they are (CAE, Chen et
             al. 2024).
         layer_scale: initial gain of each branch of the blocks; None: no gains.
+        drop_path: rate of stochastic depth in the last block; it rises from 0 in the first.
 
     Raises:
         ValueError: a choice or a size is out of range; sparse with an encoder that keeps every
@@ -78,6 +79,7 @@ class Transformer(Positioned):
         qkv_init: str = "joint",
         embed: bool = True,
         layer_scale: float | None = None,
+        drop_path: float = 0.0,
     ):
         super().__init__()
         whole(self, 1, dim=dim, heads=heads)
@@ -102,7 +104,8 @@ class Transformer(Positioned):
         self.mask_token = None if encoder.dense else nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, 1 if class_token else encoder.prefix)
         self.blocks = nn.ModuleList(
-            TransformerBlock(dim, heads, mlp_ratio, norm=norm, layer_scale=layer_scale) for _ in range(depth)
+            TransformerBlock(dim, heads, mlp_ratio, norm=norm, layer_scale=layer_scale, drop_path=rate)
+            for rate in ramp(drop_path, depth)
         )
         self.norm = make_norm(norm, dim)
         self.head = nn.Linear(dim, width)

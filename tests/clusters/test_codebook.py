@@ -53,7 +53,9 @@ def test_pixels_of_a_code_are_a_mean_at_first_and_a_moving_average_later():
     for step, pixel in enumerate((4.0, 2.0, 0.0, 0.0, 0.0, 0.0)):
         see(made, VECTORS[:1], torch.tensor([[pixel]]))
         made.after_step(None, step)
-        expected = (4.0, 3.0, 2.0, 1.5, 1.125, 0.84375)[step]  # means of 1, 2, 3, 4; then times 0.75
+        expected = (4.0, 3.0, 2.0, 1.5, 1.125, 0.84375)[
+            step
+        ]  # means of 1, 2, 3, 4; then times 0.75
         assert made.looks[0].item() == pytest.approx(expected)
 
 
