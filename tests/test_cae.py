@@ -1,4 +1,4 @@
-"""CAE (Chen et al. 2024) put together: latents regressed from visible patches, and codes decoded from them alone."""
+"""CAE (Chen et al. 2024) put together: latents of hidden patches, and codes decoded from them."""
 
 import math
 

@@ -104,7 +104,9 @@ class Transformer(Positioned):
         self.mask_token = None if encoder.dense else nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, 1 if class_token else encoder.prefix)
         self.blocks = nn.ModuleList(
-            TransformerBlock(dim, heads, mlp_ratio, norm=norm, layer_scale=layer_scale, drop_path=rate)
+            TransformerBlock(
+                dim, heads, mlp_ratio, norm=norm, layer_scale=layer_scale, drop_path=rate
+            )
             for rate in ramp(drop_path, depth)
         )
         self.norm = make_norm(norm, dim)

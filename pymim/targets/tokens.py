@@ -39,8 +39,8 @@ class Tokens(Target):
             2023); or "unbiased", with the unbiased variance and 1e-6 (dBOT, Liu et al. 2024).
 
     Raises:
-        ValueError: a choice is unknown, or a dense teacher sees a part; when called, ConfigError if teacher and encoder have
-            different grids.
+        ValueError: a choice is unknown, or a dense teacher sees a part; when called, ConfigError if
+            teacher and encoder have different grids.
     """
 
     def __init__(
