@@ -269,8 +269,8 @@ class Objective(nn.Module):
         )
         if mine != theirs or self.on == "pooled":
             raise ValueError(
-                f"Objective: after: expected on, group and source as {earlier.name!r} has them, on patches, "
-                "and no tap, got others; set them as there"
+                f"Objective: after: expected on, group and source as {earlier.name!r} has them, "
+                "on patches, and no tap, got others; set them as there"
             )
         return earlier
 

@@ -43,7 +43,7 @@ def learnt(method, loss):
 
 
 def test_the_loss_is_two_of_latents_and_one_of_codes_by_hand():
-    """2 mean (latent - sg E(hidden alone))^2 + mean over hidden patches of -log softmax(logits)_code."""
+    """2 mean (latent - sg E(hidden alone))^2 + mean of -log softmax(logits)_code."""
     method, given = make(), batch()
     out = method(given, 0)
     predicted, logits = out.predictions["latents"], out.predictions["codes"]
@@ -80,7 +80,7 @@ def test_the_target_is_of_hidden_patches_alone_and_the_prediction_of_visible_one
 
 
 def test_the_decoder_sees_predicted_latents_alone():
-    """Its logits follow from the latents and their places; neither visible tokens nor the class token reach it."""
+    """Its logits follow from the latents and their places; no visible token reaches it."""
     method, given = make(), batch()
     decoder, read = method.objectives[1].predictor, []
     decoder.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))

@@ -72,7 +72,8 @@ class Regressor(Positioned):
         finite(self, 0, **given(layer_scale=layer_scale))
         if positions in FORMS:
             raise ValueError(
-                f"Regressor: positions: expected some that are added, got {positions!r}; take 'sincos'"
+                f"Regressor: positions: expected some that are added, got {positions!r}; "
+                "take 'sincos'"
             )
         same = encoder.width == width
         self.embed = (

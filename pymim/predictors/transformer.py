@@ -96,8 +96,8 @@ class Transformer(Positioned):
         self.sparse = sparse
         if not embed and encoder.width != dim:
             raise ValueError(
-                f"Transformer: embed: expected True, as tokens of width {encoder.width} become {dim} wide, got "
-                f"False; set dim = {encoder.width}"
+                f"Transformer: embed: expected True, as tokens of width {encoder.width} become "
+                f"{dim} wide, got False; set dim = {encoder.width}"
             )
         self.embed = nn.Linear(encoder.width, dim, bias=embed_bias) if embed else nn.Identity()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None

@@ -1,4 +1,4 @@
-"""The regressor of latents: its block by hand in float64, what its queries see, and what they do not."""
+"""The regressor of latents: its block by hand in float64, and what its queries see."""
 
 import functools
 
@@ -63,7 +63,7 @@ def block_by_hand(block, queries, visible, places, replace):
 
 @pytest.mark.parametrize("replace", [True, False])
 def test_two_blocks_by_hand(replace):
-    """Keys of the second block include the queries that the first has updated; visible tokens stay."""
+    """Keys of the second block include queries that the first has updated."""
     predictor, (features, mask) = make(depth=2, replace=replace), seen()
     found, table = predictor(features, mask, GRID), predictor.pos_embed[0]
     for image in range(2):
