@@ -68,7 +68,7 @@ class Codebook(nn.Module):
 
     def nearest(self, vectors: Float[Tensor, "*B D"]) -> Int[Tensor, "*B"]:
         """Give the code of each vector: the one of the largest cosine."""
-        flat = vectors.detach().float().flatten(0, -2)
+        flat = vectors.detach().float().flatten(0, -2).contiguous()
         labels: Tensor = kmeans.assign(flat, self.codes, metric="cosine").labels
         return labels.view(vectors.shape[:-1])
 

@@ -12,8 +12,10 @@ from pymim.encoders import Quantised, ViT
 from pymim.errors import ConfigError
 from pymim.layers.patch import patchify
 from pymim.measures import usage
+from tests.launch import one_of_two
 
 VECTORS = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+MANY = F.normalize(torch.rand(8, 2, generator=torch.Generator().manual_seed(0)), dim=1)
 
 
 def book(**options):
@@ -175,3 +177,26 @@ def test_a_run_is_told_how_codes_are_used():
 def test_it_refuses(options, message):
     with pytest.raises(ConfigError, match=message):
         small(**options)
+
+
+def learnt_by_one_of_two(rank, folder):
+    """Two steps of a process that sees every second vector; in both, a dead code restarts."""
+    with one_of_two(rank, folder):
+        made = book(restart=1)
+        for step in range(2):
+            see(made, MANY[rank::2], MANY[rank::2, :1])
+            made.after_step(None, step)
+        torch.save(dict(made.named_buffers()), f"{folder}/{rank}.pt")
+
+
+def test_two_processes_have_one_codebook(tmp_path):
+    torch.multiprocessing.spawn(learnt_by_one_of_two, (tmp_path,), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    for name, value in first.items():
+        assert torch.equal(value, second[name])
+    alone = book()
+    see(alone, MANY, MANY[:, :1])
+    alone.after_step(None, 0)
+    see(alone, MANY, MANY[:, :1])
+    alone.after_step(None, 1)
+    torch.testing.assert_close(first["codes"][:2], alone.codes[:2])
