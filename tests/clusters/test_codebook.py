@@ -15,7 +15,8 @@ from pymim.measures import usage
 from tests.launch import one_of_two
 
 VECTORS = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
-MANY = F.normalize(torch.rand(8, 2, generator=torch.Generator().manual_seed(0)), dim=1)
+ANGLES = torch.linspace(0.1, 1.4, 8)
+MANY = torch.stack([ANGLES.cos(), ANGLES.sin()], 1)
 
 
 def book(**options):
