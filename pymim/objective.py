@@ -263,11 +263,8 @@ class Objective(nn.Module):
 
     def _follow(self, earlier: Objective) -> Objective:
         """Refuse what the earlier objective does not predict."""
-        mine, theirs = (
-            (one.on, one.group, one.asked_sources, one.tap if one is self else None)
-            for one in (self, earlier)
-        )
-        if mine != theirs or self.on == "pooled":
+        mine = self.on, self.group, self.asked_sources, self.tap
+        if mine != (earlier.on, earlier.group, earlier.asked_sources, None) or self.on == "pooled":
             raise ValueError(
                 f"Objective: after: expected on, group and source as {earlier.name!r} has them, "
                 "on patches, and no tap, got others; set them as there"
