@@ -63,8 +63,8 @@ class Codebook(nn.Module):
         self.register_buffer("idle", torch.zeros(clusters, dtype=torch.int64))
         self.register_buffer("used", torch.zeros(clusters, dtype=torch.int64))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
-        # Vectors, pixels and codes since the last step, one entry for each piece of the batch.
-        self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        # Vectors beside their pixels, and codes, one entry for each piece since the last step.
+        self._seen: list[tuple[Tensor, Tensor]] = []
 
     def nearest(self, vectors: Float[Tensor, "*B D"]) -> Int[Tensor, "*B"]:
         """Give the code of each vector: the one of the largest cosine."""
@@ -80,8 +80,8 @@ class Codebook(nn.Module):
         """
         ids = self.nearest(vectors)
         if self.training and torch.is_grad_enabled():
-            parts = vectors.detach().float(), pixels.detach().float()
-            self._seen.append((parts[0].flatten(0, 1), parts[1].flatten(0, 1), ids.flatten()))
+            rows = torch.cat([vectors.detach().float(), pixels.detach().float()], -1)
+            self._seen.append((rows.flatten(0, 1), ids.flatten()))
         return self.codes[ids], ids
 
     @torch.no_grad()
@@ -109,13 +109,12 @@ class Codebook(nn.Module):
         """Move the codes towards the vectors of the global batch, and restart dead ones."""
         if not self._seen:
             return
-        vectors, pixels, ids = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        rows, ids = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
         self._seen = []
-        rows = torch.cat([vectors, pixels], 1)
         sums, counts = self._totals(rows, ids)
         hit = counts > 0
         means = sums / counts.clamp_min(1)[:, None]
-        codes, looks = means.split([self.codes.shape[1], pixels.shape[1]], 1)
+        codes, looks = means.split([self.codes.shape[1], self.looks.shape[1]], 1)
         moved = self.decay * self.codes + (1 - self.decay) * normalize(codes, dim=1)
         self.codes.copy_(torch.where(hit[:, None], normalize(moved, dim=1), self.codes))
         self.used += hit
