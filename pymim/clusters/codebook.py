@@ -88,7 +88,7 @@ class Codebook(nn.Module):
     def start(self, run: Run, vectors: Float[Tensor, "n D"], seed: int) -> None:
         """Begin as ten steps of k-means over the vectors of all processes, from random ones.
 
-        BEiT v2's release uses the first process's batch, so its processes differ.
+        In BEiT v2's release each process clusters its own batch.
         """
         size, rank = len(vectors), run.world.rank
         ids = torch.arange(rank * size, (rank + 1) * size, device=vectors.device)
