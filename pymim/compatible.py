@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -147,7 +147,7 @@ def _check_members(objective: Objective) -> None:
 def _check_fit(encoder: Encoder, objective: Objective, mask: Policy | None) -> None:
     reads, on = objective.predictor.reads, objective.on
     reader, eyes = type(objective.predictor).__name__, type(encoder).__name__
-    if reads == "mask" and mask is None:
+    if reads == "mask" and mask is None and not encoder.dense:
         raise ValueError(
             f"Method: mask: expected a policy, as {reader} predicts what is hidden, got None; "
             "set Method.mask, or predict with Linear or Pooled"
@@ -164,7 +164,8 @@ def _check_fit(encoder: Encoder, objective: Objective, mask: Policy | None) -> N
             "different number of patches visible in each image, got visible; use masks.Block"
         )
     _check_on(objective)
-    if reads == "tokens" and mask is not None and on != "visible" and not encoder.dense:
+    dense = encoder.dense or objective.before is not None
+    if reads == "tokens" and mask is not None and on != "visible" and not dense:
         raise ValueError(
             "Objective: predictor: expected one that makes tokens of hidden patches, as "
             f"{eyes} drops them, got {reader}; set {eyes}.hidden = 'token', or predict with a "
@@ -186,6 +187,23 @@ def _check_on(objective: Objective) -> None:
             f"Objective: on: expected predicted, as {reader}.sparse leaves out every patch that is "
             f"not predicted, got {on}; change one of the two"
         )
+
+
+def check_beside(objective: Objective, beside: Mapping[str, Any]) -> None:
+    """Refuse a loss that does not take what target and predictor return besides values.
+
+    Raises: ConfigError.
+    """
+    loss, kind = objective.loss, type(objective.loss).__name__
+    call = loss.forward if isinstance(loss, torch.nn.Module) else loss
+    try:
+        inspect.signature(call).bind(None, None, **beside)
+    except TypeError as error:
+        given, maker = ", ".join(beside) or "nothing", type(objective.target).__name__
+        raise ConfigError(
+            f"Objective {objective.name}: loss: expected one that takes the further arguments "
+            f"of {maker} ({given}), got {kind}: {error}; change the loss, or the target"
+        ) from error
 
 
 def _check_optional(part: Any, slot: str, known: Sequence[str]) -> None:

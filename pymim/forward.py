@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pymim.contracts import Asked, Batch, Branch, Made, Mask, Source
+from pymim.contracts import Asked, Batch, Branch, Features, Made, Mask, Source
 from pymim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,13 +40,24 @@ class Pass:
 
     def prediction(self, objective: Objective, source: Source) -> Made:
         """Return the objective's prediction from a branch."""
-        key = id(objective.predictor), source, objective.tap, _places(objective, source)
+        read = objective.tap, objective.after
+        key = id(objective.predictor), source, read, _places(objective, source)
         if key not in self._predictions:
-            branch = self.branches[source]
-            features = branch.features.at(objective.tap)
-            made = objective.predictor(features, self.asked(objective, source), branch.grid)
+            features, grid = self._read(objective, source), self.branches[source].grid
+            made = objective.predictor(features, self.asked(objective, source), grid)
             self._predictions[key] = made if isinstance(made, Made) else Made(made)
         return self._predictions[key]
+
+    def _read(self, objective: Objective, source: Source) -> Features:
+        """Return what the predictor reads: the encoder's features, or an earlier prediction."""
+        if objective.before is None:
+            return self.branches[source].features.at(objective.tap)
+        tokens, mask = (
+            self.prediction(objective.before, source).values,
+            self.asked(objective, source),
+        )
+        ids = None if mask is None else mask.predicted
+        return Features(tokens, tokens[:, :0], {}, tokens.mean(1), ids=ids)
 
     def target(self, objective: Objective, source: Source, to: int) -> Made:
         """Return the objective's target of view `to`, for the patches that `source` predicts."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from pymim.checks import finite
+from pymim.compatible import check_beside
 from pymim.contracts import Builds, Encoder, Loss, Made, Pair, Predictor, Source, Target, WantsWidth
+from pymim.encoders.ended import Foretold
 from pymim.errors import ConfigError
 from pymim.schedule import Schedule
 
@@ -42,6 +43,8 @@ class Objective(nn.Module):
             "all".
         tap: predict from the encoder's features after this block (`Encoder.taps`); None: its last.
         group: predict only the patches of one index of the grid's first axis (a modality, a frame).
+        after: an earlier objective's name: the predictor reads its prediction, with gradient, in
+            place of the encoder's tokens; both are on the same patches.
         steps: of the run, for `weight`.
         name: of its entries in `Output`; by default the target's class in lower case.
 
@@ -63,6 +66,7 @@ class Objective(nn.Module):
         pairs: str = "",
         tap: int | None = None,
         group: int | None = None,
+        after: str = "",
         steps: int = 0,
         name: str = "",
     ):
@@ -73,7 +77,8 @@ class Objective(nn.Module):
         self.loss, self.on = loss, on
         self.weight, self.steps = weight, steps
         self.tap, self.group = tap, group
-        self.name = name
+        self.name, self.after = name, after
+        self._before: list[Objective] = []  # in a list: it is registered elsewhere
         self.asked_sources: Sequence[Sources] = (
             list(source) if isinstance(source, Sequence) else [source]
         )
@@ -111,13 +116,21 @@ class Objective(nn.Module):
         if isinstance(predictor, str):
             self.predictor = self._shared(predictor, earlier).predictor
         else:
+            if self.after:
+                self._before = [self._follow(self._shared(self.after, earlier))]
             self.predictor = predictor(self._ended(encoder), wanted)  # type: ignore[assignment]
+        self.predicts = wanted
         if isinstance(self.loss, Builds):
             self.loss.build(width, encoder)
         self.name = self.name or type(self.target).__name__.lower()
         self.sources = [
             source for asked in self.asked_sources for source in _resolved(asked, masks)
         ]
+
+    @property
+    def before(self) -> Objective | None:
+        """The objective whose prediction the predictor reads; None: it reads the encoder."""
+        return self._before[0] if self._before else None
 
     @property
     def over_batch(self) -> str:
@@ -168,7 +181,7 @@ class Objective(nn.Module):
     def _losses(self, taken: Pass, source: Source, prediction: Made, target: Made) -> Tensor:
         beside = {**target.beside, **prediction.beside}
         if not self._checked:
-            _check_beside(self, beside)
+            check_beside(self, beside)
         losses = self.loss(prediction.values, target.values, **beside)
         if not self._checked:
             self._check(losses, prediction.values)
@@ -198,7 +211,7 @@ class Objective(nn.Module):
                 "loss, or the target"
             )
         if not self._checked:
-            _check_beside(self, beside)
+            check_beside(self, beside)
             self._checked = True
         losses = self.loss(prediction, target, **beside)
         return Pair(
@@ -229,6 +242,8 @@ class Objective(nn.Module):
     def _ended(self, encoder: Encoder) -> Encoder:
         """Return the encoder as if it ended at the tap. Raises: ValueError if it cannot."""
         tap, kind = self.tap, type(encoder).__name__
+        if self.before is not None:
+            return Foretold(encoder, self.before.predicts)
         if tap is None:
             return encoder
         taps = tuple(getattr(encoder, "taps", ()))
@@ -246,6 +261,16 @@ class Objective(nn.Module):
             )
         return found
 
+    def _follow(self, earlier: Objective) -> Objective:
+        """Refuse what the earlier objective does not predict."""
+        mine = self.on, self.group, self.asked_sources, self.tap
+        if mine != (earlier.on, earlier.group, earlier.asked_sources, None) or self.on == "pooled":
+            raise ValueError(
+                f"Objective: after: expected on, group and source as {earlier.name!r} has them, "
+                "on patches, and no tap, got others; set them as there"
+            )
+        return earlier
+
     def _shared(self, name: str, earlier: Mapping[str, Objective]) -> Objective:
         if name not in earlier:
             known = ", ".join(earlier) or "none"
@@ -254,23 +279,6 @@ class Objective(nn.Module):
                 f"name ({known}), got {name!r}; name one, or put that objective first"
             )
         return earlier[name]
-
-
-def _check_beside(objective: Objective, beside: Mapping[str, Any]) -> None:
-    """Refuse a loss that does not take what target and predictor return besides values.
-
-    Raises: ConfigError.
-    """
-    loss, kind = objective.loss, type(objective.loss).__name__
-    call = loss.forward if isinstance(loss, nn.Module) else loss
-    try:
-        inspect.signature(call).bind(None, None, **beside)
-    except TypeError as error:
-        given, maker = ", ".join(beside) or "nothing", type(objective.target).__name__
-        raise ConfigError(
-            f"Objective {objective.name}: loss: expected one that takes the further arguments "
-            f"of {maker} ({given}), got {kind}: {error}; change the loss, or the target"
-        ) from error
 
 
 def _resolved(source: Sources, masks: int) -> list[Source]:

@@ -120,6 +120,9 @@ USED_BY = {  # what is needed besides, for parts that are not MAE's
     "model/convnext.gin": ("convnext_v2", []),
     "model/convnext_base.gin": ("convnext_v2", []),
     "model/mining.gin": ("hpm", []),
+    "model/codes.gin": ("cae", []),
+    "model/tokenizer.gin": ("cae", []),
+    "model/tokenizer_base.gin": ("cae", ["PATCH=8"]),
 }
 
 

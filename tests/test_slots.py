@@ -17,6 +17,7 @@ BESIDE = {
         "Copy",
         "Momentum",
         "Frozen",
+        "Itself",
         "Fill",
         "Filter",
         "Table",

@@ -3,6 +3,7 @@ the data.
 """
 
 from pymim.clusters.centred import Centred
+from pymim.clusters.codebook import Codebook
 from pymim.clusters.memberships import memberships
 from pymim.clusters.prototypes import Prototypes
 from pymim.clusters.queue import Queue
@@ -13,6 +14,7 @@ from pymim.clusters.whiten import Whitening
 
 __all__ = [
     "Centred",
+    "Codebook",
     "Prototypes",
     "Queue",
     "Survey",

@@ -91,6 +91,22 @@ class AssignsClusters(Protocol):
 
 
 @runtime_checkable
+class GivesCodes(Protocol):
+    """An encoder whose tokens are codes: a tokenizer. The run reports how it uses them.
+
+    clusters: number K of codes.
+    """
+
+    clusters: int
+
+    def codes(self, features: Features) -> Tensor:
+        """Return the number of each token's code, int64 [B N], of features that it gave."""
+
+    def pixels(self, ids: Tensor) -> Tensor:
+        """Return pixels [* P] of a patch that has this code, channels last, for pictures."""
+
+
+@runtime_checkable
 class KeptElsewhere(Protocol):
     """A module whose tensors come from a file and never change: checkpoints leave them out.
 

@@ -12,7 +12,7 @@ import torch
 from matplotlib import colormaps
 from torch import Tensor
 
-from pymim.contracts import Asked, AssignsClusters, Batch, Grid, Made
+from pymim.contracts import Asked, AssignsClusters, Batch, GivesCodes, Grid, Made
 from pymim.draw.image import save_grid, to_picture
 from pymim.method import Method
 from pymim.objective import Objective
@@ -24,12 +24,14 @@ def draw(method: Method, batch: Batch, path: Path, undo: Callable[[Tensor], Tens
     tubes.
 
     `undo` maps normalised views back to [0, 1]. Gives False, and draws nothing, if no objective
-    assigns patches to clusters.
+    assigns patches to clusters, and the encoder gives no codes.
     """
     for objective in method.objectives:
         number = objective.sources[0].view if objective.views is None else objective.views[0]
         view = batch.views[number]
         ids = assigned(objective, batch, number)
+        if ids is None and isinstance(method.encoder, GivesCodes):
+            ids = method.encoder.codes(method.encoder(view))
         if ids is not None:
             pictures = (
                 undo(view) if view.ndim == 4 else undo(view)[:, :, :: method.encoder.patch[0]]

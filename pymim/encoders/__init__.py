@@ -7,6 +7,8 @@ from pymim.encoders.average import Average, Momentum
 from pymim.encoders.convnext import ConvNeXt
 from pymim.encoders.copy import Copy
 from pymim.encoders.frozen import Frozen
+from pymim.encoders.itself import Itself
+from pymim.encoders.quantised import Quantised
 from pymim.encoders.resnet import ResNet
 from pymim.encoders.stacked import Stacked
 from pymim.encoders.vit import ViT
@@ -20,8 +22,10 @@ __all__ = [
     "Fill",
     "Filter",
     "Frozen",
+    "Itself",
     "Momentum",
     "Projected",
+    "Quantised",
     "ResNet",
     "Sobel",
     "Stacked",

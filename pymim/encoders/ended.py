@@ -38,3 +38,18 @@ class Ended(Encoder):
 
     def grid(self, shape: Sequence[int]) -> Grid:
         raise NotImplementedError("Ended: only describes sizes, it has no grid; call the encoder")
+
+
+class Foretold(Ended):
+    """Describe the tokens that an objective predicts, for the predictor of one that comes after it:
+    a token for each predicted patch, and no prefix.
+
+    Args:
+        encoder: the whole encoder.
+        width: width of the predicted tokens.
+    """
+
+    def __init__(self, encoder: Encoder, width: int):
+        super().__init__(encoder, width, encoder.patch, encoder.base)
+        self.prefix = self.placed = 0
+        self.hidden, self._dense = "none", True

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pymim.checks import share
 from pymim.layers.attention import Attention
 from pymim.layers.rotary import Rotation
 from pymim.parts import fraction
@@ -104,6 +105,12 @@ class DropPath(nn.Module):
         made = branch(images)
         tokens = tokens[:, tokens.shape[1] - made.shape[1] :]
         return tokens.index_add(0, images, made.to(tokens.dtype), alpha=len(tokens) / count)
+
+
+def ramp(rate: float, depth: int) -> list[float]:
+    """Give a rate of stochastic depth for each block: from 0 in the first to `rate` in the last."""
+    share("drop_path", "from 0 to below 1", drop_path=rate)
+    return [rate * number / max(1, depth - 1) for number in range(depth)]
 
 
 class TransformerBlock(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -47,14 +48,23 @@ class CrossAttention(nn.Module):
         queries: Float[Tensor, "B M D"],
         context: Float[Tensor, "B L W"],
         rotations: tuple[Rotation, Rotation] | None = None,
+        values: Float[Tensor, "B L W"] | None = None,
     ) -> Float[Tensor, "B M D"]:
+        """Attend; with `values`, the context gives keys alone."""
         query = self.q(queries).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        key, value = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        joint = self.kv(context) if values is None else self._apart(context, values)
+        key, value = joint.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if rotations is not None:
             query, key = rotate(query, rotations[0]), rotate(key, rotations[1])
         mixed = F.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out
+
+    def _apart(self, keys: Tensor, values: Tensor) -> Tensor:
+        """Map keys by the first half of the joint map, and values by the second."""
+        biases = (None, None) if self.kv.bias is None else self.kv.bias.chunk(2)
+        halves = zip((keys, values), self.kv.weight.chunk(2), biases, strict=True)
+        return torch.cat([F.linear(tokens, weight, bias) for tokens, weight, bias in halves], -1)
 
 
 class CrossBlock(nn.Module):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pymim.checks import finite, whole
-from pymim.contracts import GivesGauges, KnowsChance, Output
+from pymim.contracts import GivesCodes, GivesGauges, KnowsChance, Output
 from pymim.loop.seen import Seen
+from pymim.measures import usage
 from pymim.method import Method
 from pymim.world import World
 
@@ -26,8 +27,8 @@ class Gauges:
     learns vectors. At 1 or below, all tokens are equal up to a factor. NAME/target_std: standard
     deviation of such a target's channels over tokens; 0 for a constant. NAME/...: the gauges of a
     target or loss that assigns patches to clusters, from its `gauges(prediction, target)`: see
-    `measures.usage`. NAME/of_chance: the loss divided by `chance`, the loss of a uniform guess: log
-    K for K clusters.
+    `measures.usage`. encoder/...: the same of an encoder whose tokens are codes.
+    NAME/of_chance: the loss divided by `chance`, the loss of a uniform guess: log K for K clusters.
 
     Args:
         tokens: number of tokens, picked at random, that a rank is computed from.
@@ -50,6 +51,10 @@ class Gauges:
         share: the piece's part of the pictures this process has in the step.
         """
         self._seen.pick("features/rank", output.features.tokens)
+        if isinstance(method.encoder, GivesCodes):
+            codes = method.encoder.codes(output.features)
+            for name, tally in usage(codes, method.encoder.clusters).items():
+                self._seen.add(f"encoder/{name}", tally, share)
         for objective in (o for o in method.objectives if o.name in output.pairs):
             pairs = output.pairs[objective.name]
             prediction = torch.cat([pair.prediction for pair in pairs], 1)

@@ -7,6 +7,7 @@ from pymim.predictors.heads import Heads
 from pymim.predictors.normed import Normed
 from pymim.predictors.one_layer import OneLayer, Pooled
 from pymim.predictors.pyramid import Pyramid
+from pymim.predictors.regressor import Regressor
 from pymim.predictors.relabelled import Centroids, Renewed
 from pymim.predictors.transformer import Transformer
 
@@ -21,6 +22,7 @@ __all__ = [
     "OneLayer",
     "Pooled",
     "Pyramid",
+    "Regressor",
     "Renewed",
     "Transformer",
 ]

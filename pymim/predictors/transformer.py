@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pymim.checks import positive, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
-from pymim.layers.block import TransformerBlock, make_norm
+from pymim.layers.block import TransformerBlock, make_norm, ramp
 from pymim.layers.gather import gather, raster, rows
 from pymim.layers.init import check_init, init_weights
 from pymim.layers.positions import Positioned
@@ -28,6 +28,7 @@ class Transformer(Positioned):
     this equals MAE's decoder, which first restores the raster order, at less cost. The last block
     updates only the predicted tokens. An encoder that keeps hidden patches has a token for each:
     then no mask token is added, and predictions are read from the tokens of the predicted patches.
+    After another objective (`Objective.after`) it sees the predicted patches alone.
 
     Groups of a mask (`Mask.groups`) are predicted apart: mask tokens of one group see each other
     and the encoder's tokens, and no other mask tokens (I-JEPA, Assran et al. 2023).
@@ -49,10 +50,14 @@ class Transformer(Positioned):
             Tong et al. 2022).
         qkv_init: initial bound of queries, keys and values: "joint", or "apart" (MAE-ST); see
             `layers.init`.
+        embed: map the encoder's tokens to `dim`; otherwise they are taken as they are (CAE, Chen et
+            al. 2024).
+        layer_scale: initial gain of each branch of the blocks; None: no gains.
+        drop_path: rate of stochastic depth in the last block; it rises from 0 in the first.
 
     Raises:
         ValueError: a choice or a size is out of range; sparse with an encoder that keeps every
-            patch; arguments of the blocks without blocks.
+            patch; arguments of the blocks without blocks; embed = False of another width.
     """
 
     reads = "mask"
@@ -72,6 +77,9 @@ class Transformer(Positioned):
         embed_bias: bool = True,
         embed_init: str = "xavier",
         qkv_init: str = "joint",
+        embed: bool = True,
+        layer_scale: float | None = None,
+        drop_path: float = 0.0,
     ):
         super().__init__()
         whole(self, 1, dim=dim, heads=heads)
@@ -86,12 +94,20 @@ class Transformer(Positioned):
                 "got True; set the encoder's hidden = 'drop'"
             )
         self.sparse = sparse
-        self.embed = nn.Linear(encoder.width, dim, bias=embed_bias)
+        if not embed and encoder.width != dim:
+            raise ValueError(
+                f"Transformer: embed: expected True, as tokens of width {encoder.width} become "
+                f"{dim} wide, got False; set dim = {encoder.width}"
+            )
+        self.embed = nn.Linear(encoder.width, dim, bias=embed_bias) if embed else nn.Identity()
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if class_token else None
         self.mask_token = None if encoder.dense else nn.Parameter(torch.empty(1, 1, dim))
         self.make_positions(positions, encoder.base, dim, 1 if class_token else encoder.prefix)
         self.blocks = nn.ModuleList(
-            TransformerBlock(dim, heads, mlp_ratio, norm=norm) for _ in range(depth)
+            TransformerBlock(
+                dim, heads, mlp_ratio, norm=norm, layer_scale=layer_scale, drop_path=rate
+            )
+            for rate in ramp(drop_path, depth)
         )
         self.norm = make_norm(norm, dim)
         self.head = nn.Linear(dim, width)
@@ -125,6 +141,8 @@ class Transformer(Positioned):
             return self.predict_all(features, None, grid)
         if ids is not None and mask.groups > 1:
             return self._apart(features, mask, grid)
+        if ids is not None and ids is mask.predicted and self.mask_token is None:
+            return self._predict(features, None, grid, ids.shape[1])  # what is asked has its tokens
         # The short way: mask tokens for the predicted patches only, and no return to raster order.
         if ids is not None and (self.sparse or (mask.predicts_all_hidden and ids is mask.visible)):
             return self._predict(features, mask.predicted, grid, mask.predicted.shape[1])

@@ -2,6 +2,7 @@
 
 from pymim.targets.assigned import Assigned
 from pymim.targets.bank import Bank
+from pymim.targets.codes import Codes
 from pymim.targets.confident import Confident
 from pymim.targets.epochwise import Epochwise
 from pymim.targets.frames import Frames
@@ -19,6 +20,7 @@ from pymim.targets.whole import Whole
 __all__ = [
     "Assigned",
     "Bank",
+    "Codes",
     "Confident",
     "Epochwise",
     "Frames",

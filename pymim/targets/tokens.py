@@ -25,23 +25,30 @@ NORMALISATIONS = (False, True, "unbiased")
 
 
 class Tokens(Target):
-    """Give a teacher's tokens of the whole view, after its final norm, in float32 [B M T].
+    """Give a teacher's tokens of the view, after its final norm, in float32 [B M T].
 
     Args:
         encoder: the method's encoder.
         teacher: constructor, called with the encoder: `encoders.Momentum`, or `encoders.Frozen`
             from a file.
+        sees: "whole", the whole view; or "predicted", the predicted patches and no others, whose
+            tokens then know nothing of the visible ones (CAE, Chen et al. 2024). The teacher must
+            drop hidden patches.
         normalise: False; True, standardise each token over its channels, as a layer norm without
             weights, with 1e-5 under the root (data2vec, Baevski et al. 2022; I-JEPA, Assran et al.
             2023); or "unbiased", with the unbiased variance and 1e-6 (dBOT, Liu et al. 2024).
 
     Raises:
-        ValueError: normalise is unknown; when called, ConfigError if teacher and encoder have
-            different grids.
+        ValueError: a choice is unknown, or a dense teacher sees a part; when called, ConfigError if
+            teacher and encoder have different grids.
     """
 
     def __init__(
-        self, encoder: Encoder, teacher: Callable[[Encoder], Copy], normalise: bool | str = False
+        self,
+        encoder: Encoder,
+        teacher: Callable[[Encoder], Copy],
+        normalise: bool | str = False,
+        sees: str = "whole",
     ):
         super().__init__()
         if normalise not in NORMALISATIONS:
@@ -49,14 +56,27 @@ class Tokens(Target):
                 f"Tokens: normalise: expected True, False or 'unbiased', got {normalise!r}; "
                 "name one of them"
             )
+        if sees not in ("whole", "predicted"):
+            raise ValueError(
+                f"Tokens: sees: expected 'whole' or 'predicted', got {sees!r}; name one of them"
+            )
         self.teacher, self.normalise = teacher(encoder), normalise
+        self.sees = sees
         seen: Encoder = self.teacher.module  # type: ignore[assignment]
+        if sees == "predicted" and seen.hidden != "drop":
+            raise ValueError(
+                f"Tokens: sees: expected 'whole', as {type(seen).__name__}.hidden is {seen.hidden!r}, "
+                "got 'predicted', for which a teacher drops the others; change either"
+            )
         self.width, self._seen = seen.width, seen.grid
         self._grid = encoder.grid
 
     @torch.no_grad()
     def forward(self, asked: Asked) -> Float[Tensor, "B M T"]:
         self._check(asked)
+        if self.sees == "predicted" and asked.mask is not None:
+            mask = asked.mask._replace(visible=asked.mask.predicted, hidden=asked.mask.visible)
+            return self._normalised(self.teacher(asked.view, mask).tokens.float())
         tokens = self.teacher(asked.view).tokens.float()
         return self._normalised(tokens if asked.ids is None else gather(tokens, asked.ids))
 
