@@ -1,4 +1,4 @@
-"""An objective after another: its predictor reads the earlier prediction, and what does not fit is refused."""
+"""An objective after another: its predictor reads the earlier prediction; misfits are refused."""
 
 import functools
 

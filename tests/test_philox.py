@@ -6,7 +6,7 @@ from pymim import philox
 
 
 def test_known_answers():
-    """The authors' table of Philox-4x32-10: key and counter 0, and as near to all ones as can be."""
+    """The authors' table of Philox-4x32-10: key and counter 0, and nearly all ones."""
     assert [hex(w) for w in philox.words(philox.Name(0, 0, np.array([0])), 1)[0, 0]] == [
         "0x6627e8d5", "0xe169c58d", "0xbc57ac4c", "0x9b00dbd8",
     ]  # fmt: skip

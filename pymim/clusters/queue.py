@@ -72,7 +72,7 @@ class Queue(nn.Module):
     def _number(self, view: int) -> int:
         if view not in self.views:
             raise ConfigError(
-                f"Queue: views: expected the numbers of all views that use the queue, such as {view}, "
-                f"got {self.views}; add {view}"
+                f"Queue: views: expected the numbers of all views that use the queue, such as "
+                f"{view}, got {self.views}; add {view}"
             )
         return self.views.index(view)

@@ -48,7 +48,8 @@ def patterns(
         )
     if not 0 < sigma < wide:
         raise ValueError(
-            f"patterns: sigma: expected 0 < sigma < wide, got {sigma} and {wide}; change one of the two"
+            f"patterns: sigma: expected 0 < sigma < wide, got {sigma} and {wide}; "
+            "change one of the two"
         )
     generator = torch.Generator().manual_seed(seed)
     white = torch.randn(count, size, size, generator=generator, dtype=torch.float64)

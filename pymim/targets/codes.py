@@ -60,8 +60,8 @@ class Codes(Target):
         got = self.tokenizer.grid(asked.view.shape)
         if got != wanted:
             raise ConfigError(
-                f"Codes: teacher: expected a grid of {wanted} patches, as the encoder has, got {got} "
-                f"of a view of {tuple(asked.view.shape[2:])} pixels; give the tokenizer another "
+                f"Codes: teacher: expected a grid of {wanted} patches, as the encoder has, got "
+                f"{got} of a view of {tuple(asked.view.shape[2:])} pixels; give the tokenizer another "
                 "patch, or a view of another size"
             )
         ids = self.assignments(asked.view)

@@ -60,7 +60,8 @@ def known_names(asking: str, names: Sequence[str], table: Collection[str]) -> tu
     if unknown:
         known = ", ".join(table)
         raise ValueError(
-            f"{asking}: names: expected some of {known}, got {', '.join(unknown)}; choose among them"
+            f"{asking}: names: expected some of {known}, got {', '.join(unknown)}; "
+            "choose among them"
         )
     return tuple(names) or tuple(table)
 

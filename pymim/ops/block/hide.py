@@ -100,7 +100,8 @@ def _law(
     least, most = area
     if most == 0:  # 0 means None in the core
         raise ValueError(
-            f"{function}: area: expected None or a greatest area above 0, got {most}; give it in patches"
+            f"{function}: area: expected None or a greatest area above 0, got {most}; "
+            "give it in patches"
         )
     return (
         sizes,
