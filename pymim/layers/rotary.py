@@ -54,8 +54,8 @@ class Rotary:
         self.unplaced, self.placed = unplaced, placed
         if placed % 4:
             raise ValueError(
-                f"Rotary: placed: expected a multiple of 4, as each side of the border has as many, "
-                f"got {placed}; change the number of registers"
+                f"Rotary: placed: expected a multiple of 4, as each side of the border has as "
+                f"many, got {placed}; change the number of registers"
             )
 
     def tokens(

@@ -61,8 +61,8 @@ class Codes(Target):
         if got != wanted:
             raise ConfigError(
                 f"Codes: teacher: expected a grid of {wanted} patches, as the encoder has, got "
-                f"{got} of a view of {tuple(asked.view.shape[2:])} pixels; give the tokenizer another "
-                "patch, or a view of another size"
+                f"{got} of a view of {tuple(asked.view.shape[2:])} pixels; give the "
+                "tokenizer another patch, or a view of another size"
             )
         ids = self.assignments(asked.view)
         return ids if asked.ids is None else gather(ids[..., None], asked.ids)[..., 0]

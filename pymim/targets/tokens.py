@@ -66,7 +66,8 @@ class Tokens(Target):
         if sees == "predicted" and seen.hidden != "drop":
             raise ValueError(
                 f"Tokens: sees: expected 'whole', as {type(seen).__name__}.hidden is "
-                f"{seen.hidden!r}, got 'predicted', for which a teacher drops the others; change either"
+                f"{seen.hidden!r}, got 'predicted', for which a teacher drops the "
+                "others; change either"
             )
         self.width, self._seen = seen.width, seen.grid
         self._grid = encoder.grid
