@@ -199,9 +199,8 @@ def _refuse_mixed(files: Files, tops: Sequence[str]) -> None:
         if len(again) > 1:
             raise DataError(
                 f"data.open: data: expected {top} beside a folder of another split in "
-                f"{files.root}, got it beside classes that it also contains "
-                f"({', '.join(sorted(again)[:4])}); "
-                "move the classes beside it into a folder train"
+                f"{files.root}, got it beside {', '.join(sorted(again)[:4])}, which are folders "
+                "in it too; move those beside it into a folder train"
             )
 
 
