@@ -40,7 +40,7 @@ Stretch stretch(double low, double high) {
   return {from, to - from};
 }
 
-// The sides of which the squares lie between these. A side that is whole but for the rounding of a
+// The sides whose squares are between these. A side that is whole but for the rounding of a
 // double is whole: other sides are further from it, as their squares are fractions of numbers below
 // 2^28.
 Span span(double least_square, double most_square) {

@@ -48,8 +48,8 @@ PYMIM_HOST_DEVICE inline void share_budget(const Draw& draw, int64_t image, cons
   for (uint32_t g = 0; g < grids; ++g) {
     share[g] = static_cast<float>(visible) * share[g] / sum;
     const auto whole = static_cast<int64_t>(share[g]);
-    const int64_t room =
-        budget.sizes[g] < left ? budget.sizes[g] : left;  // a large share may be rounded up
+    // A large share may be rounded up.
+    const int64_t room = budget.sizes[g] < left ? budget.sizes[g] : left;
     counts[g] = whole < room ? whole : room;
     left -= counts[g];
   }

@@ -52,8 +52,8 @@ PYMIM_HOST_DEVICE inline float open_unit(uint32_t word) {
 
 // ln x for normal positive x: with x = 2^e m and s = (m - 1) / (m + 1), ln m = 2 atanh s. 2 ulp.
 PYMIM_HOST_DEVICE inline float exact_log(float x) {
-  const auto offset =
-      static_cast<int32_t>(to_word(x) - 0x3f3504f3u);  // so that m is in [sqrt(1/2), sqrt(2))
+  // So that m is in [sqrt(1/2), sqrt(2)).
+  const auto offset = static_cast<int32_t>(to_word(x) - 0x3f3504f3u);
   const auto e = static_cast<float>(offset >> 23);
   const float m = from_word((static_cast<uint32_t>(offset) & 0x007fffffu) + 0x3f3504f3u);
   const float s = (m - 1.f) / (m + 1.f), square = s * s;

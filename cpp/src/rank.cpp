@@ -67,11 +67,6 @@ void rank(View<const T, 2> scores, bool descending, View<int64_t, 2> scratch, Or
   PYMIM_RUN(rank, scores, scores, descending, scratch, out, stream);
 }
 
-#define PYMIM_INSTANTIATE(T)                                                                \
-  template void relative_loss(View<const T, 2>, View<const T, 2>, View<const T, 2>, double, \
-                              View<T, 2>, PairSums<T>, Stream);                             \
-  template void rank(View<const T, 2>, bool, View<int64_t, 2>, Order, Stream)
-PYMIM_INSTANTIATE(float);
-PYMIM_INSTANTIATE(double);
+PYMIM_RANK_FOR_ALL
 
 }  // namespace pymim

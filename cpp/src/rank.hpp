@@ -30,3 +30,12 @@ PYMIM_EACH_PLACE(template <class T>
                                     PairSums<T> out, Stream stream);
                  template <class T> void rank(View<const T, 2> scores, bool descending,
                                               View<int64_t, 2> scratch, Order out, Stream stream);)
+
+// Every place instantiates the kernels for each type of scores.
+#define PYMIM_RANK_FOR(T)                                                                   \
+  template void relative_loss(View<const T, 2>, View<const T, 2>, View<const T, 2>, double, \
+                              View<T, 2>, PairSums<T>, Stream);                             \
+  template void rank(View<const T, 2>, bool, View<int64_t, 2>, Order, Stream);
+#define PYMIM_RANK_FOR_ALL \
+  PYMIM_RANK_FOR(float)    \
+  PYMIM_RANK_FOR(double)

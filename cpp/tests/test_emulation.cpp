@@ -15,8 +15,8 @@ using pymim::emulation::run;
 
 constexpr unsigned kAll = 0xffffffffu;
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kGuarded =
-    true;  // static shared memory is watched by the sanitizer instead of being filled
+// Static shared memory is watched by the sanitizer instead of being filled.
+constexpr bool kGuarded = true;
 #else
 constexpr bool kGuarded = false;
 #endif

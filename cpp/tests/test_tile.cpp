@@ -29,19 +29,19 @@ double widened(double x) { return x; }
 double widened(bfloat16 x) { return to_float(x); }
 double widened(float16 x) { return to_float(x); }
 
-// One block goes through all columns of two tiles of rows; a number beside each column is added.
+// One block goes through all columns of two tiles of rows; a number of each column is added.
 template <class Tile, class T, class R>
 __global__ void multiply(Rows<T> left, Rows<T> right, R* out) {
   Tile tile(dynamic_shared<unsigned char>(), left.width);
   for (int64_t row = 0; row < left.count; row += kTileRows)
     for (int64_t column = 0; column < right.count; column += kTileColumns) {
       tile.multiply(left, row, right, column, column == 0);
-      tile.set_beside(R(column + lane_id()), R(column + kWarp + lane_id()));
+      tile.set_addends(R(column + lane_id()), R(column + kWarp + lane_id()));
       const int64_t own = row + threadIdx.x;
-      tile.each([&](int c, R score, R beside) {
-        EXPECT(score == tile.at(lane_id(), c) && beside == tile.beside(c));
+      tile.each([&](int c, R score, R addend) {
+        EXPECT(score == tile.at(lane_id(), c) && addend == tile.addend(c));
         if (own < left.count && column + c < right.count)
-          out[own * right.count + column + c] = score + beside;
+          out[own * right.count + column + c] = score + addend;
         else
           EXPECT(score == 0);
       });

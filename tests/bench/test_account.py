@@ -1,4 +1,4 @@
-"""The account of a step: every operator is in one kind, and the core's are told apart."""
+"""The account of a step: every operator is in one kind, and the core's have their own."""
 
 import pytest
 

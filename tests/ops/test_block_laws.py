@@ -81,7 +81,7 @@ def test_blocks_follow_the_description(exact):
     narrow = described(
         reference.block.block, (1, 14, 14), 75, (16, None), (0.6, 1 / 0.6), (1, 1), 10, exact
     )[:, 0]
-    assert not same_law(rows_hit(ours), rows_hit(narrow))  # another law is told apart
+    assert not same_law(rows_hit(ours), rows_hit(narrow))  # another law is detected
 
 
 def test_cubes_last_a_uniform_number_of_frames():

@@ -18,7 +18,7 @@ FORMS = [0.0, 1e-6]
 
 
 def some(b, m, *, spread=1.0, dtype=torch.float32, seed=0):
-    """Scores, and losses of which about a third are ties."""
+    """Scores, and losses with about a third of ties."""
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(b, m, generator=generator, dtype=torch.float64) * spread
     losses = torch.randint(0, max(1, 2 * m // 3), (b, m), generator=generator) / 7

@@ -50,7 +50,7 @@ def test_balance_by_position_is_not_balance_over_all():
 
 
 def test_a_constant_has_no_effect(device):
-    # SIGMA's stray factor of the world size, and whatever else scales all exponentials alike.
+    # SIGMA's stray factor of the world size, and what else scales all exponentials by one factor.
     scores = random_scores(40, 12).to(device)
     shifted = sinkhorn.plan(scores + 0.05 * math.log(8), iterations=10)
     np.testing.assert_allclose(

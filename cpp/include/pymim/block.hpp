@@ -30,7 +30,7 @@ struct Window {
   bool roll;
 };
 
-// Blocks of given height and width, alike in every frame: `targets` of them to predict, and one
+// Blocks of given height and width, the same in every frame: `targets` of them to predict, and one
 // context they are taken out of. Without `edges` none touches the last row or column. V patches of
 // the context stay: at random, or with `raster` the first.
 struct Targets {

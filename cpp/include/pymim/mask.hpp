@@ -113,7 +113,7 @@ void priority_mask(View<const int64_t, 1> index, Draw draw, PatchScores priority
 void disjoint_masks(View<const int64_t, 1> index, Draw draw, int64_t covered, Masks out,
                     Stream stream = {});
 
-// Shares V among grids by a Dirichlet law, each image anew, rounded by largest remainder to exactly
+// Shares V among grids by a Dirichlet law, for each image, rounded by largest remainder to exactly
 // V, and no more than a grid has; uniform in each grid (MultiMAE, Bachmann et al. 2022). The ids
 // number the grids in one row.
 void budget_mask(View<const int64_t, 1> index, Draw draw, const Budget& budget, Mask out,

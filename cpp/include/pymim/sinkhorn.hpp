@@ -2,15 +2,15 @@
 // columns is
 //   P[b k] = exp(scores[b k] / epsilon + row[b] + column[k]),
 // with the potentials `row` and `column` such that its rows and columns have the wanted sums. A
-// pass over the scores takes each exponential anew, with what the potentials already say as the
-// shift, so that nothing has to be stored, one read makes a whole iteration, and nothing can
-// overflow.
+// pass over the scores takes each exponential again, relative to a maximum or to what the
+// potentials already say, so that nothing has to be stored, one read makes a whole iteration, and
+// nothing can overflow.
 //
 // S independent problems, B rows, K columns of scores, L potentials of columns: L = K, or K + 1
 // where a last, virtual column of zero scores takes the mass that a partial plan leaves out.
 //
 // On CUDA the scores may also be the products of features and prototypes, of width D. Then they are
-// never stored: each pass makes them anew, a tile at a time, as an attention does, and memory is
+// never stored: each pass makes them again, a tile at a time, as an attention does, and memory is
 // linear in B and K.
 #pragma once
 
@@ -50,8 +50,8 @@ struct Potentials {
 };
 
 struct Schedule {
-  int64_t iterations =
-      3;  // each scales both sides; where first and last are one side, it is scaled once more
+  // Each scales both sides; where first and last are one side, it is scaled once more.
+  int64_t iterations = 3;
   bool rows_first = false;
   bool rows_last = true;
   double tolerance = 0;  // a problem stops where its error is at most this

@@ -100,7 +100,7 @@ void write_box(const Box& box, const TargetLaw& law, int64_t frames, int64_t* id
 void block_mask(View<const int64_t, 1> index, Draw draw, BlockLaw law, View<uint64_t, 2> board,
                 Mask out, Stream) {
   each_image(index[0], kBlocksTake + patches_take(out.boolean[1]), [&](int64_t image) {
-    const Row row(out, image);
+    const MaskRow row(out, image);
     const Board bits(board.data + image * board[1], law.frames, law.rows, law.columns);
     hide_blocks(CandidateVectors(law, draw, index.data[image]), static_cast<int>(row.m), true,
                 bits);
@@ -124,7 +124,7 @@ void inverse_block_mask(View<const int64_t, 1> index, Draw draw, WindowLaw law,
                         View<uint64_t, 2> board, Mask out, Stream) {
   const int64_t frames = out.boolean[1] / (law.rows * law.columns);
   each_image(index[0], kWindowTakes + patches_take(out.boolean[1]), [&](int64_t image) {
-    const Row row(out, image);
+    const MaskRow row(out, image);
     const Board bits(board.data + image * board[1], 1, law.rows, law.columns);
     show_window(law, draw, index.data[image], static_cast<int>(row.v / frames), bits);
     unpack(bits, ~uint64_t{0}, row.n, row.boolean);
@@ -136,7 +136,7 @@ void multi_block_mask(View<const int64_t, 1> index, Draw draw, TargetLaw law,
                       View<uint64_t, 2> board, View<int64_t, 3> ids, Mask out, Stream) {
   const int64_t frames = out.boolean[1] / (law.rows * law.columns);
   each_image(index[0], kBlocksTake + patches_take(out.boolean[1]), [&](int64_t image) {
-    const Row row(out, image);
+    const MaskRow row(out, image);
     const Board bits(board.data + image * board[1], 1, law.rows, law.columns);
     const int visible = static_cast<int>(row.v / frames);
     const Placement placement = show_context(law, draw, index.data[image], visible, bits);

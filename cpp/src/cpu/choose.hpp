@@ -11,13 +11,13 @@ namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
 // One image's part of a Mask.
-struct Row {
+struct MaskRow {
   int64_t v, m, n;
   int64_t *visible, *hidden;
   bool* boolean;
   Word* room = nullptr;  // for the keys and kPadding more
 
-  Row(const Mask& mask, int64_t image)
+  MaskRow(const Mask& mask, int64_t image)
       : v(mask.visible[1]),
         m(mask.hidden[1]),
         n(v + m),
@@ -26,7 +26,7 @@ struct Row {
         boolean(mask.boolean.data + image * n) {}
 
   // The same of one of several views.
-  Row(const Masks& masks, int64_t view, int64_t image)
+  MaskRow(const Masks& masks, int64_t view, int64_t image)
       : v(masks.visible[2]),
         m(masks.hidden[2]),
         n(v + m),
@@ -42,7 +42,7 @@ struct Row {
   Word* keys() const { return room ? room : reinterpret_cast<Word*>(v > m ? visible : hidden); }
 };
 
-inline void write_ids(const Row& row) {
+inline void write_ids(const MaskRow& row) {
   int64_t *visible = row.visible, *hidden = row.hidden;
   for (int64_t i = 0; i < row.n; ++i) {
     const bool hides = row.boolean[i];

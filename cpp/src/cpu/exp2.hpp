@@ -45,8 +45,8 @@ inline X exp2_polynomial(X r) {
 [[gnu::always_inline]] inline float exp2(float t) {
   float clamped = t < -127.f ? -127.f : t;
   clamped = clamped > 127.f ? 127.f : clamped;
-  const float shifted =
-      clamped + 12582912.f;  // rounds; the integer is in the low bits of the mantissa
+  // Rounds; the integer is in the low bits of the mantissa.
+  const float shifted = clamped + 12582912.f;
   const float p = exp2_polynomial<float>(clamped - (shifted - 12582912.f));
   const uint32_t bits =
       static_cast<uint32_t>(to_bits(p)) + (static_cast<uint32_t>(to_bits(shifted)) << 23);

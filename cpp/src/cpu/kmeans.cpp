@@ -9,11 +9,11 @@ namespace {
 // Some of the rows. Where the error bound of bfloat16 leaves too much open, as for tight clusters
 // far apart, it goes on with float scores; the answer is the same.
 template <class T>
-void assign_range(View<const T, 2> points, const Packed& to, const Block& block, int64_t begin,
-                  int64_t end, int64_t* labels, float* distances) {
+void assign_range(View<const T, 2> points, const Centroids& to, const RowBlock& block,
+                  int64_t begin, int64_t end, int64_t* labels, float* distances) {
   const int64_t patience = to.k / 16 + 4;
   int64_t taken = 0, budget = 0;
-  Row rows[kRows];
+  Query rows[kRows];
   for (int64_t first = begin; first < end; first += kRows) {
     const int64_t count = end - first < kRows ? end - first : kRows;
     const bool rounded = pairs_supported() && taken <= budget;
@@ -78,8 +78,8 @@ void accumulate_columns(View<const T, 2> points, View<const int64_t, 1> labels,
 void assign_workspace(int64_t b, int64_t k, int64_t d, int64_t& bytes) {
   (void)b;
   Arena arena(nullptr);
-  Packed(arena, k, d, Metric::l2);
-  for (int slot = 0; slot < thread_count(); ++slot) Block(arena, d);
+  Centroids(arena, k, d, Metric::l2);
+  for (int slot = 0; slot < thread_count(); ++slot) RowBlock(arena, d);
   bytes = arena.bytes();
 }
 
@@ -89,7 +89,7 @@ void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metr
   const int64_t b = points[0], blocks = (b + kRows - 1) / kRows;
   const int slots = thread_count();
   Arena arena(workspace.data);
-  Packed to(arena, centroids[0], points[1], metric);
+  Centroids to(arena, centroids[0], points[1], metric);
   if (!pack(centroids.data, to)) {
     for (int64_t row = 0; row < b; ++row) labels.data[row] = -1;
     return;
@@ -100,8 +100,8 @@ void assign(View<const T, 2> points, View<const float, 2> centroids, Metric metr
       blocks, one,
       [&](int64_t begin, int64_t end, int worker) {
         Arena own = shared;
-        for (int before = 0; before < worker; ++before) Block(own, to.d);
-        assign_range(points, to, Block(own, to.d), begin * kRows, end < blocks ? end * kRows : b,
+        for (int before = 0; before < worker; ++before) RowBlock(own, to.d);
+        assign_range(points, to, RowBlock(own, to.d), begin * kRows, end < blocks ? end * kRows : b,
                      labels.data, distances.data);
       },
       slots);

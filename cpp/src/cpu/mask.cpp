@@ -18,7 +18,7 @@ void fill_rows(const Mask& out, Fill fill) {
                [&](int64_t begin, int64_t end, int) {
                  alignas(64) Word room[kRoom + kPadding];
                  for (int64_t image = begin; image < end; ++image) {
-                   Row row(out, image);
+                   MaskRow row(out, image);
                    if (row.n <= kRoom) row.room = room;
                    fill(row, image);
                    write_ids(row);
@@ -63,7 +63,7 @@ struct Numbers {
 
 // Shows the V smallest keys, or hides the M smallest.
 template <class Scale = Even>
-void choose(const Row& row, Drawn side, const Bracket& known) {
+void choose(const MaskRow& row, Drawn side, const Bracket& known) {
   const Smallest chosen =
       smallest<Scale>(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, known);
   if (side == Drawn::visible)
@@ -76,7 +76,7 @@ void choose(const Row& row, Drawn side, const Bracket& known) {
 
 void uniform_mask(Index index, Draw draw, Extent grid, Extent unit, Mask out, Stream) {
   const int64_t size = unit[0] * unit[1] * unit[2], units = out.boolean[1] / size;
-  fill_rows(out, [&](const Row& row, int64_t image) {
+  fill_rows(out, [&](const MaskRow& row, int64_t image) {
     const Word* keys = row.draw_keys(draw, index.data[image], Role::uniform, units);
     // Of units larger than a patch there are at most N / 2: their flags fit behind their keys.
     bool* flags = size == 1 ? row.boolean : reinterpret_cast<bool*>(row.keys() + units);
@@ -88,7 +88,7 @@ void uniform_mask(Index index, Draw draw, Extent grid, Extent unit, Mask out, St
 
 void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t rows, int64_t columns,
                    Mask out, Stream) {
-  fill_rows(out, [&](const Row& row, int64_t image) {
+  fill_rows(out, [&](const MaskRow& row, int64_t image) {
     const Crop crop(random_words(draw, index.data[image], first_block(Role::filtered)), bank, rows,
                     columns);
     Word* key = row.keys();
@@ -99,7 +99,7 @@ void filtered_mask(Index index, Draw draw, View<const float, 3> bank, int64_t ro
 }
 
 void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mask out, Stream) {
-  fill_rows(out, [&](const Row& row, int64_t image) {
+  fill_rows(out, [&](const MaskRow& row, int64_t image) {
     row.draw_keys(draw, index.data[image], Role::weighted, row.n);
     score_keys(weights, image, row.keys(),
                [](float weight, uint32_t word) { return weighted_key(weight, word); });
@@ -110,7 +110,7 @@ void weighted_mask(Index index, Draw draw, PatchScores weights, Drawn drawn, Mas
 void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide hide, Mask out,
                  Stream) {
   const uint32_t reverse = hide == Hide::lowest ? 0xffffffffu : 0u;
-  fill_rows(out, [&](const Row& row, int64_t image) {
+  fill_rows(out, [&](const MaskRow& row, int64_t image) {
     Word* keys = row.keys();
     score_keys(scores, image, keys,
                [=](float score, uint32_t) { return descending(score) ^ reverse; });
@@ -124,7 +124,7 @@ void ranked_mask(Index index, Draw draw, PatchScores scores, int64_t hard, Hide 
 }
 
 void priority_mask(Index index, Draw draw, PatchScores priority, Mask out, Stream) {
-  fill_rows(out, [&](const Row& row, int64_t image) {
+  fill_rows(out, [&](const MaskRow& row, int64_t image) {
     row.draw_keys(draw, index.data[image], Role::priority, row.n);
     score_keys(priority, image, row.keys(),
                [](float value, uint32_t word) { return priority_key(value, word); });
@@ -136,11 +136,11 @@ void disjoint_masks(Index index, Draw draw, int64_t covered, Masks out, Stream) 
   const double one = kPatch * static_cast<double>(out.boolean[0] * out.boolean[2]);
   parallel_for(out.boolean[1], one, [&](int64_t begin, int64_t end, int) {
     for (int64_t image = begin; image < end; ++image) {
-      const Row first(out, 0, image);
+      const MaskRow first(out, 0, image);
       first.draw_keys(draw, index.data[image], Role::disjoint, first.n);
       // The keys lie in the first view's row, so its ids come last.
       for (int64_t view = out.boolean[0]; view-- > 0;) {
-        const Row row(out, view, image);
+        const MaskRow row(out, view, image);
         const Arc arc(view, out.boolean[0], row.m, covered);
         const auto chosen = [&](int64_t count) {
           return smallest(first.keys(), row.n, count, anywhere(row.n));
@@ -155,7 +155,7 @@ void disjoint_masks(Index index, Draw draw, int64_t covered, Masks out, Stream) 
 }
 
 void budget_mask(Index index, Draw draw, const Budget& budget, Mask out, Stream) {
-  fill_rows(out, [&](const Row& row, int64_t image) {
+  fill_rows(out, [&](const MaskRow& row, int64_t image) {
     int64_t counts[Budget::kMost], first = 0;
     share_budget(draw, index.data[image], budget, row.v, counts);
     row.draw_keys(draw, index.data[image], Role::budget, row.n);
@@ -188,7 +188,7 @@ void subset_ids(Index index, Draw draw, View<const int64_t, 2> ids, View<int64_t
 }
 
 void expand_mask(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out, Stream) {
-  fill_rows(out, [&](const Row& row, int64_t image) {
+  fill_rows(out, [&](const MaskRow& row, int64_t image) {
     enlarge(coarse.data + image * coarse[1], grid, unit, row.boolean);
   });
 }

@@ -24,8 +24,8 @@ inline int32_t to_bits(float value) {
 // e^x to 2 ulp; 0 below -87.3, and e^88 (1.65e38, not infinity) above 88.
 [[gnu::always_inline]] inline float exp(float x) {
   const float clamped = x < -87.33654f ? -87.33654f : (x > 88.f ? 88.f : x);
-  const float scaled =
-      clamped * 1.44269504f + 12582912.f;  // rounds to an integer in the low mantissa bits
+  // Rounds to an integer in the low mantissa bits.
+  const float scaled = clamped * 1.44269504f + 12582912.f;
   const float n = scaled - 12582912.f;
   const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
@@ -41,8 +41,7 @@ inline int32_t to_bits(float value) {
 
 // ln x for normal positive x, to 2 ulp.
 [[gnu::always_inline]] inline float log(float x) {
-  const int32_t bits =
-      to_bits(x) - 0x3f3504f3;  // so that the mantissa lies in [sqrt(1/2), sqrt(2))
+  const int32_t bits = to_bits(x) - 0x3f3504f3;  // puts the mantissa in [sqrt(1/2), sqrt(2))
   const float e = static_cast<float>(bits >> 23);
   const float m = from_bits((bits & 0x007fffff) + 0x3f3504f3) - 1.f;
   float p = 7.0376836292e-2f;

@@ -9,24 +9,24 @@
 
 #include <cstdint>
 #include <cstring>
+
+#include "register.hpp"
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 namespace pymim::cpu::PYMIM_ISA {
 
+using Lanes = Packed<float>::Lanes;
+constexpr int kLanes = Packed<float>::kLanes;
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kVectors = 4;
-#elif defined(__AVX2__)
-constexpr int kLanes = 8, kVectors = 2;
+constexpr int kVectors = 4;
 #else
-constexpr int kLanes = 4, kVectors = 2;
+constexpr int kVectors = 2;
 #endif
-constexpr int kTile =
-    6;  // rows of a register tile: kTile * kVectors sums, leaving registers for the operands
+// Rows of a register tile: kTile * kVectors sums, which leaves registers for the operands.
+constexpr int kTile = 6;
 constexpr int kWidth = kLanes * kVectors;
-
-typedef float Lanes __attribute__((vector_size(kLanes * 4)));
 
 inline Lanes load(const float* from) {
   Lanes value;

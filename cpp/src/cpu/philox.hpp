@@ -14,38 +14,39 @@
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-using Word = uint32_t
-    __attribute__((may_alias));  // keys live in rows that ids will overwrite: see choose.hpp
+// A random word, or a key: it may alias, as keys live in rows that ids overwrite (choose.hpp).
+using Word = uint32_t __attribute__((may_alias));
 
+// Wide: one word, or four, in the low half of 64 bits each.
 #if defined(__AVX2__)
 constexpr int kBlocks = 4;
-using Lanes = __m256i;
-inline Lanes all(uint32_t value) { return _mm256_set1_epi64x(value); }
-inline Lanes product(Lanes a, Lanes b) { return _mm256_mul_epu32(a, b); }
-inline Lanes high(Lanes a) { return _mm256_srli_epi64(a, 32); }
-inline Lanes mix(Lanes a, Lanes b, Lanes c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
+using Wide = __m256i;
+inline Wide all(uint32_t value) { return _mm256_set1_epi64x(value); }
+inline Wide product(Wide a, Wide b) { return _mm256_mul_epu32(a, b); }
+inline Wide high(Wide a) { return _mm256_srli_epi64(a, 32); }
+inline Wide mix(Wide a, Wide b, Wide c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
 template <int s>
-inline Lanes numbered(uint32_t first) {
+inline Wide numbered(uint32_t first) {
   return _mm256_add_epi64(all(first), _mm256_setr_epi64x(0, 2 * s, s, 3 * s));
 }
-inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
-  const Lanes xy = _mm256_blend_epi32(x, _mm256_slli_epi64(y, 32), 0xaa);
-  const Lanes zw = _mm256_blend_epi32(z, _mm256_slli_epi64(w, 32), 0xaa);
-  _mm256_storeu_si256(reinterpret_cast<Lanes*>(out), _mm256_unpacklo_epi64(xy, zw));
-  _mm256_storeu_si256(reinterpret_cast<Lanes*>(out + 8), _mm256_unpackhi_epi64(xy, zw));
+inline void store(Wide x, Wide y, Wide z, Wide w, Word* out) {
+  const Wide xy = _mm256_blend_epi32(x, _mm256_slli_epi64(y, 32), 0xaa);
+  const Wide zw = _mm256_blend_epi32(z, _mm256_slli_epi64(w, 32), 0xaa);
+  _mm256_storeu_si256(reinterpret_cast<Wide*>(out), _mm256_unpacklo_epi64(xy, zw));
+  _mm256_storeu_si256(reinterpret_cast<Wide*>(out + 8), _mm256_unpackhi_epi64(xy, zw));
 }
 #else
 constexpr int kBlocks = 1;
-using Lanes = uint64_t;
-inline Lanes all(uint32_t value) { return value; }
-inline Lanes product(Lanes a, Lanes b) { return (a & 0xffffffff) * (b & 0xffffffff); }
-inline Lanes high(Lanes a) { return a >> 32; }
-inline Lanes mix(Lanes a, Lanes b, Lanes c) { return a ^ b ^ c; }
+using Wide = uint64_t;
+inline Wide all(uint32_t value) { return value; }
+inline Wide product(Wide a, Wide b) { return (a & 0xffffffff) * (b & 0xffffffff); }
+inline Wide high(Wide a) { return a >> 32; }
+inline Wide mix(Wide a, Wide b, Wide c) { return a ^ b ^ c; }
 template <int s>
-inline Lanes numbered(uint32_t first) {
+inline Wide numbered(uint32_t first) {
   return first;
 }
-inline void store(Lanes x, Lanes y, Lanes z, Lanes w, Word* out) {
+inline void store(Wide x, Wide y, Wide z, Wide w, Word* out) {
   out[0] = static_cast<uint32_t>(x);
   out[1] = static_cast<uint32_t>(y);
   out[2] = static_cast<uint32_t>(z);
@@ -61,7 +62,7 @@ constexpr int kSetsAtOnce = 2;  // as many as there are registers for
 template <int kSets = 1, int kStride = 1>
 inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* out) {
   const Words counter = random_counter(draw, image, 0);
-  Lanes x[kSets], y[kSets], z[kSets], w[kSets];
+  Wide x[kSets], y[kSets], z[kSets], w[kSets];
   for (int i = 0; i < kSets; ++i) {
     x[i] = numbered<kStride>(first + static_cast<uint32_t>(i * kBlocks * kStride));
     y[i] = all(counter.y);
@@ -71,7 +72,7 @@ inline void store_words(const Draw& draw, int64_t image, uint32_t first, Word* o
   uint32_t key0 = static_cast<uint32_t>(draw.seed), key1 = static_cast<uint32_t>(draw.seed >> 32);
   for (int round = 0; round < 10; ++round) {
     for (int i = 0; i < kSets; ++i) {
-      const Lanes a = product(all(0xD2511F53u), x[i]), b = product(all(0xCD9E8D57u), z[i]);
+      const Wide a = product(all(0xD2511F53u), x[i]), b = product(all(0xCD9E8D57u), z[i]);
       x[i] = mix(high(b), y[i], all(key0));
       z[i] = mix(high(a), w[i], all(key1));
       y[i] = b;

@@ -46,7 +46,7 @@ const Item<T>* radix_sort(Item<T>* from, Item<T>* to, int64_t m) {
 template <class T>
 void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const T, 2> weights,
                    double epsilon, View<T, 2> scratch, PairSums<T> out, Stream) {
-  const int64_t m = scores[1], blocks = (m + Vector<T>::kLanes - 1) / Vector<T>::kLanes;
+  const int64_t m = scores[1], blocks = (m + Packed<T>::kLanes - 1) / Packed<T>::kLanes;
   if (m == 0) return;
   const auto image = [&](int64_t b) {
     return Image<T>(scores, losses, weights, scratch, epsilon, b);
@@ -58,7 +58,7 @@ void relative_loss(View<const T, 2> scores, View<const T, 2> losses, View<const 
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t task = begin; task < end; ++task) {
                    const Image<T> rows = image(task / blocks);
-                   Block<T> block(rows, task % blocks * Vector<T>::kLanes);
+                   ColumnBlock<T> block(rows, task % blocks * Packed<T>::kLanes);
                    block.add_all(rows);
                    block.write(out, task / blocks * m);
                  }
@@ -86,11 +86,6 @@ void rank(View<const T, 2> scores, bool descending, View<int64_t, 2> scratch, Or
   });
 }
 
-#define PYMIM_INSTANTIATE(T)                                                                \
-  template void relative_loss(View<const T, 2>, View<const T, 2>, View<const T, 2>, double, \
-                              View<T, 2>, PairSums<T>, Stream);                             \
-  template void rank(View<const T, 2>, bool, View<int64_t, 2>, Order, Stream)
-PYMIM_INSTANTIATE(float);
-PYMIM_INSTANTIATE(double);
+PYMIM_RANK_FOR_ALL
 
 }  // namespace pymim::cpu::PYMIM_ISA

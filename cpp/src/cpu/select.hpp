@@ -60,11 +60,11 @@ struct Even {
 // Guesses the key of rank `rank`, as if the keys in the bracket were evenly spread on the Scale.
 template <class Scale>
 uint64_t guess(const Bracket& known, double rank) {
-  const double share = (rank + 0.5 - static_cast<double>(known.below_low)) /
-                       static_cast<double>(known.below_high - known.below_low + 1);
+  const double part = (rank + 0.5 - static_cast<double>(known.below_low)) /
+                      static_cast<double>(known.below_high - known.below_low + 1);
   const double low = Scale::number(static_cast<uint32_t>(known.low)),
                high = Scale::number(static_cast<uint32_t>(known.high - 1));
-  const uint64_t key = Scale::key(low + (high - low) * (share < 0 ? 0 : share > 1 ? 1 : share));
+  const uint64_t key = Scale::key(low + (high - low) * (part < 0 ? 0 : part > 1 ? 1 : part));
   return key <= known.low ? known.low + 1 : key >= known.high ? known.high - 1 : key;
 }
 

@@ -1,46 +1,41 @@
 // Sinkhorn on the CPU: threads over problems, or over parts of the rows of one.
+#include "sinkhorn_log.hpp"
 #include "sinkhorn_scaling.hpp"
 
 namespace pymim::cpu::PYMIM_ISA {
 namespace {
 
-template <class T, class R = Computed<T>>
-void solve_by_potentials(const Problem<T>& p, const Marginals<R>& marginals,
-                         const Schedule& schedule, int64_t s, const Solution<R>& out) {
-  const R *rows = marginals.log_rows.data + s * p.b,
-          *columns = marginals.log_columns.data + s * p.l;
-  const R row_power = static_cast<R>(marginals.row_power),
-          column_power = static_cast<R>(marginals.column_power);
-  R *row = out.potentials.row.data + s * p.b, *column = out.potentials.column.data + s * p.l;
-  const Output<R> output{out.plan.present() ? out.plan.data + s * p.b * p.k : nullptr,
-                         out.labels.present() ? out.labels.data + s * p.b : nullptr};
-  p.set_column(column);
-  if (!schedule.rows_first) {
-    column_sums(p, row, column);
-    column_step(p, columns, column_power, column);
-    std::copy_n(column, p.l, p.column);
-  }
+// Scales columns and rows in turn, in a domain that holds their scalings or the logarithms of them.
+// Returns false where a number has left the domain's range.
+template <class T, class Domain, class R = Computed<T>>
+bool iterate(const Problem<T>& p, Domain domain, const Task<R>& task, const Schedule& schedule,
+             const Solution<R>& out, int64_t s) {
+  if (!schedule.rows_first) domain.first_columns();
   const int64_t sweeps = schedule.iterations + (schedule.rows_first && schedule.rows_last);
-  bool written = false;
-  for (int64_t done = 1; done <= sweeps; ++done) {
+  bool stop = false, written = false;
+  for (int64_t done = 1; !stop && !domain.lost(); ++done) {
     written = done == sweeps && schedule.rows_last;
-    sweep(p, rows, row_power, row, column, written ? output : Output<R>{});
-    const R error = column_step(p, columns, column_power, column);
-    const bool stop = done == sweeps || error <= schedule.tolerance;
-    if (!stop || !schedule.rows_last) std::copy_n(column, p.l, p.column);
+    // After the last rows the columns' sums serve the error alone.
+    const bool summed = !written || out.error.present();
+    domain.sweep_rows(written ? task.output : Output<R>{}, summed);
+    const R error = summed ? domain.column_step() : 0;
+    stop = done == sweeps || error <= schedule.tolerance;
+    if (!stop || !schedule.rows_last) domain.take_columns();
     if (out.error.present()) out.error.data[s] = error;
     out.iterations.data[s] = std::min(done, schedule.iterations);
-    if (stop) break;
   }
-  if (!written) write_rows(p, row, output);
-  for (int64_t c = 0; c < p.l; ++c) column[c] = p.column[c] * static_cast<R>(kLn2);
+  if (domain.lost()) return false;
+  domain.write_potentials();
+  if (!written) write_rows(p, task.row, task.output);
+  return true;
 }
 
 template <class T, class R = Computed<T>>
 void solve(const Problem<T>& p, const Marginals<R>& marginals, const Schedule& schedule, int64_t s,
            const Solution<R>& out) {
-  if (schedule.log_domain || !Scaling<T>(p, marginals, s).solve(schedule, out, s))
-    solve_by_potentials(p, marginals, schedule, s, out);
+  const Task<R> task(p, marginals, out, s);
+  if (schedule.log_domain || !iterate(p, Scaling<T>(p, task), task, schedule, out, s))
+    iterate(p, LogDomain<T>(p, task), task, schedule, out, s);
 }
 
 // run(problem, s) for each problem, of `passes` over the scores: a thread a problem where there are

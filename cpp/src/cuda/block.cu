@@ -8,20 +8,6 @@
 namespace pymim::cuda {
 namespace {
 
-constexpr int kWarpsPerBlock = 4;
-
-template <class... Parameters, class... Arguments>
-void launch_warps(void (*kernel)(Parameters...), int64_t images, Stream stream,
-                  const Arguments&... arguments) {
-  const dim3 grid(static_cast<unsigned>(divide_up(images, kWarpsPerBlock)));
-  launch(kernel, grid, dim3(kWarpsPerBlock * kWarp), 0, stream, arguments...);
-}
-
-// The image of this warp.
-__device__ int64_t this_image() {
-  return int64_t{blockIdx.x} * kWarpsPerBlock + threadIdx.x / kWarp;
-}
-
 // Bits to flags, over and over until all n patches have one.
 __device__ void unpack(const Board& board, bool flip, int64_t n, bool* flags) {
   __syncwarp();
@@ -47,7 +33,7 @@ __global__ void block_kernel(View<const int64_t, 1> index, Draw draw, BlockLaw l
                              View<uint64_t, 2> board, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   const Board bits(board.data + image * board.shape[1], law.frames, law.rows, law.columns);
   if (lane_id() == 0)
     hide_blocks(Candidates{law, draw, index.data[image]}, static_cast<int>(row.m), true, bits);
@@ -70,7 +56,7 @@ __global__ void inverse_kernel(View<const int64_t, 1> index, Draw draw, WindowLa
                                View<uint64_t, 2> board, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   const int64_t frames = row.n / (law.rows * law.columns);
   const Board bits(board.data + image * board.shape[1], 1, law.rows, law.columns);
   if (lane_id() == 0)
@@ -83,7 +69,7 @@ __global__ void multi_kernel(View<const int64_t, 1> index, Draw draw, TargetLaw 
                              View<uint64_t, 2> board, View<int64_t, 3> ids, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   const int64_t frames = row.n / (law.rows * law.columns);
   const Board bits(board.data + image * board.shape[1], 1, law.rows, law.columns);
   Placement placement{};

@@ -9,12 +9,12 @@ namespace pymim::cuda {
 
 using Word = uint32_t __attribute__((may_alias));
 
-struct Row {
+struct MaskRow {
   int64_t v, m, n;
   int64_t *visible, *hidden;
   bool* boolean;
 
-  __device__ Row(const Mask& mask, int64_t image)
+  __device__ MaskRow(const Mask& mask, int64_t image)
       : v(mask.visible.shape[1]),
         m(mask.hidden.shape[1]),
         n(v + m),
@@ -23,7 +23,7 @@ struct Row {
         boolean(mask.boolean.data + image * n) {}
 
   // The same of one of several views.
-  __device__ Row(const Masks& masks, int64_t view, int64_t image)
+  __device__ MaskRow(const Masks& masks, int64_t view, int64_t image)
       : v(masks.visible.shape[2]),
         m(masks.hidden.shape[2]),
         n(v + m),
@@ -65,9 +65,9 @@ __device__ inline Smallest smallest(const Word* keys, int64_t n, int64_t count) 
   int64_t below_low = 0, below_high = n;
   for (bool halve = false; below_low != count && high - low > 1; halve = !halve) {
     const uint64_t width = high - low;
-    const uint64_t share =
+    const uint64_t in_proportion =
         static_cast<uint64_t>(count - below_low) * width / (below_high - below_low);
-    const uint64_t step = halve ? width / 2 : share;
+    const uint64_t step = halve ? width / 2 : in_proportion;
     const uint64_t middle = low + (step < 1 ? 1 : step >= width ? width - 1 : step);
     const int64_t below_middle = count_below(keys, n, static_cast<uint32_t>(middle));
     if (below_middle <= count) {
@@ -122,20 +122,20 @@ __device__ inline void set_flags(bool* flags, int64_t n, bool value) {
 }
 
 // Ids beyond a row's end are dropped: a coarse mask given to expand_mask is not checked on a GPU.
-__device__ inline void write_ids(const Row& row) {
+__device__ inline void write_ids(const MaskRow& row) {
   __syncwarp();
   int64_t shown = 0, hid = 0;
   const unsigned lanes_below = (1u << lane_id()) - 1;
   for (int64_t first = 0; first < row.n; first += kWarp) {
     const int64_t i = first + lane_id();
     const bool inside = i < row.n, hides = inside && row.boolean[i];
-    const unsigned hide = __ballot_sync(kAllLanes, hides),
-                   show = __ballot_sync(kAllLanes, inside && !hides);
+    const unsigned hiding = __ballot_sync(kAllLanes, hides),
+                   showing = __ballot_sync(kAllLanes, inside && !hides);
     const int64_t to =
-        hides ? hid + __popc(hide & lanes_below) : shown + __popc(show & lanes_below);
+        hides ? hid + __popc(hiding & lanes_below) : shown + __popc(showing & lanes_below);
     if (inside && to < (hides ? row.m : row.v)) (hides ? row.hidden : row.visible)[to] = i;
-    hid += __popc(hide);
-    shown += __popc(show);
+    hid += __popc(hiding);
+    shown += __popc(showing);
   }
 }
 

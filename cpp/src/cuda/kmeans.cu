@@ -7,7 +7,6 @@
 namespace pymim::cuda {
 namespace {
 
-constexpr int kWarpsPerBlock = 4;
 constexpr int64_t kDirect = 4;  // with no more centroids than this every distance is computed
 constexpr int kColumns = 128;   // threads that sum one cluster, a column each
 

@@ -38,6 +38,22 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
   check_cuda(cudaGetLastError(), "kernel launch");
 }
 
+PYMIM_HOST_DEVICE inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Starts kernel(arguments...) with a warp for each of `images`.
+inline constexpr int kWarpsPerBlock = 4;
+template <class... Parameters, class... Arguments>
+void launch_warps(void (*kernel)(Parameters...), int64_t images, Stream stream,
+                  const Arguments&... arguments) {
+  const dim3 grid(static_cast<unsigned>(divide_up(images, kWarpsPerBlock)));
+  launch(kernel, grid, dim3(kWarpsPerBlock * kWarp), 0, stream, arguments...);
+}
+
+// The image of this warp.
+__device__ inline int64_t this_image() {
+  return int64_t{blockIdx.x} * kWarpsPerBlock + threadIdx.x / kWarp;
+}
+
 // The block's dynamic shared memory.
 template <class T>
 __device__ T* dynamic_shared() {
@@ -48,7 +64,5 @@ __device__ T* dynamic_shared() {
   return reinterpret_cast<T*>(bytes);
 #endif
 }
-
-PYMIM_HOST_DEVICE inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace pymim::cuda

@@ -7,21 +7,6 @@
 namespace pymim::cuda {
 namespace {
 
-constexpr int kWarpsPerBlock = 4;
-
-// Launches `kernel`(arguments...), with a warp for each of `images`.
-template <class... Parameters, class... Arguments>
-void launch_warps(void (*kernel)(Parameters...), int64_t images, Stream stream,
-                  const Arguments&... arguments) {
-  const dim3 grid(static_cast<unsigned>(divide_up(images, kWarpsPerBlock)));
-  launch(kernel, grid, dim3(kWarpsPerBlock * kWarp), 0, stream, arguments...);
-}
-
-// The image of this warp.
-__device__ int64_t this_image() {
-  return int64_t{blockIdx.x} * kWarpsPerBlock + threadIdx.x / kWarp;
-}
-
 // keys[i] = key(score i of the image, keys[i]), each lane its own.
 template <class Key>
 __device__ void score_keys(const PatchScores& scores, int64_t image, Word* keys, Key key) {
@@ -37,7 +22,7 @@ __device__ void score_keys(const PatchScores& scores, int64_t image, Word* keys,
 }
 
 // Shows the V smallest keys, or hides the M smallest.
-__device__ void choose(const Row& row, Drawn side) {
+__device__ void choose(const MaskRow& row, Drawn side) {
   set_flags(row.boolean, row.n, side == Drawn::visible);
   flip_smallest(row.keys(), row.n, side == Drawn::visible ? row.v : row.m, row.boolean);
 }
@@ -45,7 +30,7 @@ __device__ void choose(const Row& row, Drawn side) {
 __global__ void uniform_kernel(Index index, Draw draw, Extent grid, Extent unit, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   Word* keys = row.keys();
   const int64_t size = unit[0] * unit[1] * unit[2], units = row.n / size;
   // Of units larger than a patch there are at most N / 2: their flags fit behind their keys.
@@ -61,7 +46,7 @@ __global__ void filtered_kernel(Index index, Draw draw, View<const float, 3> ban
                                 int64_t columns, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   const Crop crop(random_words(draw, index.data[image], first_block(Role::filtered)), bank, rows,
                   columns);
   for (int64_t i = lane_id(); i < row.n; i += kWarp)
@@ -75,7 +60,7 @@ __global__ void weighted_kernel(Index index, Draw draw, PatchScores weights, Dra
                                 Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   fill_words(draw, index.data[image], Role::weighted, row.n, row.keys());
   score_keys(weights, image, row.keys(),
              [](float weight, uint32_t word) { return weighted_key(weight, word); });
@@ -87,7 +72,7 @@ __global__ void ranked_kernel(Index index, Draw draw, PatchScores scores, int64_
                               Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   Word* keys = row.keys();
   const uint32_t reverse = hide == Hide::lowest ? 0xffffffffu : 0u;
   score_keys(scores, image, keys,
@@ -103,7 +88,7 @@ __global__ void ranked_kernel(Index index, Draw draw, PatchScores scores, int64_
 __global__ void priority_kernel(Index index, Draw draw, PatchScores priority, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   fill_words(draw, index.data[image], Role::priority, row.n, row.keys());
   score_keys(priority, image, row.keys(),
              [](float value, uint32_t word) { return priority_key(value, word); });
@@ -114,11 +99,11 @@ __global__ void priority_kernel(Index index, Draw draw, PatchScores priority, Ma
 __global__ void disjoint_kernel(Index index, Draw draw, int64_t covered, Masks out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row first(out, 0, image);
+  const MaskRow first(out, 0, image);
   fill_words(draw, index.data[image], Role::disjoint, first.n, first.keys());
   // The keys lie in the first view's row, so its ids come last.
   for (int64_t view = out.boolean.shape[0]; view-- > 0;) {
-    const Row row(out, view, image);
+    const MaskRow row(out, view, image);
     const Arc arc(view, out.boolean.shape[0], row.m, covered);
     set_flags(row.boolean, row.n, false);
     flip_smallest(first.keys(), row.n, arc.begin, row.boolean);
@@ -131,7 +116,7 @@ __global__ void disjoint_kernel(Index index, Draw draw, int64_t covered, Masks o
 __global__ void budget_kernel(Index index, Draw draw, Budget budget, Mask out) {
   const int64_t image = this_image();
   if (image >= index.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   int64_t counts[Budget::kMost], first = 0;
   share_budget(draw, index.data[image], budget, row.v, counts);  // every lane the same
   fill_words(draw, index.data[image], Role::budget, row.n, row.keys());
@@ -165,7 +150,7 @@ __global__ void subset_kernel(Index index, Draw draw, View<const int64_t, 2> ids
 __global__ void expand_kernel(View<const bool, 2> coarse, Extent grid, Extent unit, Mask out) {
   const int64_t image = this_image();
   if (image >= coarse.shape[0]) return;
-  const Row row(out, image);
+  const MaskRow row(out, image);
   enlarge(coarse.data + image * coarse.shape[1], grid, unit, row.boolean);
   write_ids(row);
 }

@@ -1,7 +1,7 @@
 // The nearest centroid of each row, exactly, from scores that are never stored: the method and its
 // error bounds are those of cpu/nearest.hpp. A block takes 128 rows and goes through the centroids
-// 64 at a time, on the tensor cores; what the bound leaves open a warp settles at once by the
-// distance itself. A block that finds too much left open, as where many centroids lie close
+// 64 at a time, on the tensor cores; of what the bound leaves open a warp computes the distances
+// at once. A block that finds too much left open, as where many centroids lie close
 // together, gives its rows up to a second launch, which scores them in float: that takes longer and
 // leaves all but ties settled. The answer is the same from either.
 #pragma once
@@ -81,10 +81,10 @@ __global__ void mean_of_centroids_kernel(View<const float, 2> centroids, Metric 
                                          float* mean) {
   const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, d = centroids.shape[1];
   if (i >= d) return;
-  const float share = 1 / static_cast<float>(centroids.shape[0]);
+  const float weight = 1 / static_cast<float>(centroids.shape[0]);
   float sum = 0;
   for (int64_t k = 0; metric == Metric::l2 && k < centroids.shape[0]; ++k)
-    sum += share * centroids.data[k * d + i];
+    sum += weight * centroids.data[k * d + i];
   mean[i] = sum;
 }
 
@@ -107,8 +107,8 @@ __global__ void round_kernel(View<const T, 2> from, Metric metric, const float* 
   lost = warp_sum(lost);
   if (lane_id()) return;
   to.scales[row] = scale;
-  const bool finite =
-      square < CUDART_INF_F;  // beside a centroid that is not, everything is left open
+  // A centroid that is not finite leaves everything open.
+  const bool finite = square < CUDART_INF_F;
   to.norms[row] = finite ? kOutward * sqrtf(square) : 1e38f;
   to.residuals[row] = finite ? kOutward * sqrtf(lost) : 1e38f;
   to.starts[row] = !real ? -CUDART_INF_F : (metric == Metric::l2 ? -0.5f * square : 0);
@@ -127,15 +127,15 @@ struct Errors {
     tiny = 4 * terms * 0x1p-126f;
   }
 
-  // Of rows and of centroids of these norms, of which rounding has lost so much.
+  // For a row and a centroid of these norms, where rounding has lost so much of each.
   __device__ float operator()(float own, float own_lost, float norm, float lost) const {
     const float reach = own + norm;
     return kOutward * (own_lost * norm + (own + own_lost) * lost + summing * reach * reach + tiny);
   }
 };
 
-// Where the row of a thread stands.
-struct Standing {
+// What a thread knows so far of the nearest centroid of its row.
+struct NearestSoFar {
   float least, distance;  // the best score is at least `least`
   int64_t label;
 };
@@ -149,10 +149,12 @@ struct Search {
   Rounded rows, centroids;
 
   // Computes the distances of the centroids of a panel that can be the nearest; returns how many it
-  // took. `bound` is what a score must reach, for the row of each lane.
+  // took. `bound` is what a score must reach, for the row of each lane. Why so: a lane scores a
+  // row, but a distance is a sum that all lanes share; so the warp takes its open rows one by one.
+  // It buys exact labels from scores rounded to bfloat16.
   template <class Tile>
-  __device__ int settle(const Tile& tile, int64_t first, int64_t panel, float bound, bool open,
-                        Standing& standing) const {
+  __device__ int rescore_candidates(const Tile& tile, int64_t first, int64_t panel, float bound,
+                                    bool open, NearestSoFar& found) const {
     const int64_t d = points.shape[1], low = panel + lane_id(), high = low + kWarp;
     const float low_start = centroids.starts[low], high_start = centroids.starts[high];
     int taken = 0;
@@ -160,8 +162,8 @@ struct Search {
       const int lane = __ffs(static_cast<int>(left)) - 1;
       const int64_t row = first + lane;
       const float wanted = __shfl_sync(kAllLanes, bound, lane);
-      Standing now{0, __shfl_sync(kAllLanes, standing.distance, lane),
-                   __shfl_sync(kAllLanes, standing.label, lane)};
+      NearestSoFar now{0, __shfl_sync(kAllLanes, found.distance, lane),
+                       __shfl_sync(kAllLanes, found.label, lane)};
       const uint64_t lows = __ballot_sync(
           kAllLanes, tile.at(lane, lane_id()) + low_start >= wanted && low < centroids.count);
       const uint64_t highs =
@@ -173,7 +175,7 @@ struct Search {
             distance(points.data + row * d, rows.scales[row], exact + k * d, d, metric);
         if (other < now.distance) now.distance = other, now.label = k;
       }
-      if (lane_id() == lane) standing.distance = now.distance, standing.label = now.label;
+      if (lane_id() == lane) found.distance = now.distance, found.label = now.label;
     }
     return taken;
   }
@@ -193,30 +195,30 @@ __global__ void nearest_kernel(Search<T> search, Left left, Right right, bool ro
   Tile tile(dynamic_shared<unsigned char>(), left.width);
   const Errors errors(search.points.shape[1], rounded);
   const float own = rows.norms[row], own_lost = rounded ? rows.residuals[row] : 0;
-  Standing standing{-CUDART_INF_F, CUDART_INF_F, -1};
+  NearestSoFar found{-CUDART_INF_F, CUDART_INF_F, -1};
   int taken = 0;
   for (int64_t panel = 0; panel < centroids.padded; panel += kTileColumns) {
     tile.multiply(left, block, right, panel, panel == 0);
-    tile.set_beside(centroids.starts[panel + lane_id()],
-                    centroids.starts[panel + kWarp + lane_id()]);
+    tile.set_addends(centroids.starts[panel + lane_id()],
+                     centroids.starts[panel + kWarp + lane_id()]);
     float most = -CUDART_INF_F;
     tile.each([&](int, float score, float start) { most = fmaxf(most, score + start); });
     const float error = errors(own, own_lost, largest(centroids.norms, panel),
                                rounded ? largest(centroids.residuals, panel) : 0);
-    standing.least = fmaxf(standing.least, most - error);
-    const float bound = standing.least - error;
-    taken += search.settle(tile, row - lane_id(), panel, bound, most >= bound && row < rows.count,
-                           standing);
+    found.least = fmaxf(found.least, most - error);
+    const float bound = found.least - error;
+    taken += search.rescore_candidates(tile, row - lane_id(), panel, bound,
+                                       most >= bound && row < rows.count, found);
     // A distance takes a warp as long as float scores take it for about one row and 16 centroids.
     const bool much = taken > 256 + kWarp * (panel + kTileColumns) / 16;
     if (rounded && __syncthreads_or(much)) {
-      standing.label = kGivenUp;
+      found.label = kGivenUp;
       break;
     }
   }
   if (row >= rows.count) return;
-  labels.data[row] = standing.label;
-  distances.data[row] = standing.label < 0 ? CUDART_NAN_F : standing.distance;
+  labels.data[row] = found.label;
+  distances.data[row] = found.label < 0 ? CUDART_NAN_F : found.distance;
 }
 
 }  // namespace

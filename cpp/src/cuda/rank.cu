@@ -34,8 +34,8 @@ struct Sums {
 
   // x = lower score - higher score; `side` is 1 where this patch's score is the lower one, else -1.
   __device__ void add(T x, T side, T weight, T epsilon) {
-    const T odds = exp(x < 0 ? x : -x), share = 1 / (1 + odds);
-    const T wrong = x < 0 ? odds * share : share, right = x < 0 ? share : odds * share;
+    const T odds = exp(x < 0 ? x : -x), rate = 1 / (1 + odds);
+    const T wrong = x < 0 ? odds * rate : rate, right = x < 0 ? rate : odds * rate;
     cost += epsilon > 0 ? -log(right + epsilon) : (x > 0 ? x : T{0}) + log1p(odds);
     gradient += side * weight * (epsilon > 0 ? wrong * right / (right + epsilon) : wrong);
     ++pairs;
@@ -58,8 +58,8 @@ __global__ void relative_loss_kernel(View<const T, 2> scores, View<const T, 2> l
   const T score = scores.data[own], loss = losses.data[own],
           weight = weights.data ? weights.data[own] : T{1};
   Sums<T> sums;
-  sums.cost =
-      0 * (score + loss);  // NaN where either is not finite: without a pair it would not show
+  // NaN where either is not finite: without a pair it would not show.
+  sums.cost = 0 * (score + loss);
   for (int64_t first = 0; first < m; first += kTile) {
     const int count = static_cast<int>(m - first < kTile ? m - first : kTile),
               lane = static_cast<int>(threadIdx.x);
@@ -129,11 +129,6 @@ void rank(View<const T, 2> scores, bool descending, View<int64_t, 2>, Order out,
          out);
 }
 
-#define PYMIM_INSTANTIATE(T)                                                                \
-  template void relative_loss(View<const T, 2>, View<const T, 2>, View<const T, 2>, double, \
-                              View<T, 2>, PairSums<T>, Stream);                             \
-  template void rank(View<const T, 2>, bool, View<int64_t, 2>, Order, Stream)
-PYMIM_INSTANTIATE(float);
-PYMIM_INSTANTIATE(double);
+PYMIM_RANK_FOR_ALL
 
 }  // namespace pymim::cuda

@@ -79,10 +79,10 @@ struct Problems {
   __device__ const T* row(int64_t i) const { return scores + (blockIdx.x * b + i) * k; }
   __device__ R* column() const { return scratch + blockIdx.x * slot; }
   __device__ R* sums(int64_t part) const { return column() + (1 + (1 + kRowsAtOnce) * part) * l; }
-  __device__ R* beside(int64_t part) const { return sums(part) + l; }
-  __device__ R& lost() const {
-    return column()[slot - 2];
-  }  // a column left the format: take its sum again
+  // A part's maxima, or the terms of the row that it is at.
+  __device__ R* room(int64_t part) const { return sums(part) + l; }
+  // A column has left the format: take its sum again.
+  __device__ R& lost() const { return column()[slot - 2]; }
   __device__ R& done() const { return column()[slot - 1]; }
   __device__ R term(const T* scores, int64_t c) const {
     return (c < k ? widen(scores[c]) * scale : R(0)) + column()[c];
@@ -148,7 +148,7 @@ __global__ void fold_kernel(Problems<T> p, const R* row, bool always) {
     sum = sum * power_of_two(top - higher) + power_of_two(t - higher);
     top = higher;
   }
-  p.beside(part)[c] = top;
+  p.room(part)[c] = top;
   p.sums(part)[c] = sum;
 }
 
@@ -157,9 +157,9 @@ __global__ void merge_folded_kernel(Problems<T> p, R* log_sums, bool always) {
   if (!always && (p.done() > 0 || !(p.lost() > 0))) return;
   const int64_t c = int64_t{blockIdx.y} * blockDim.x + threadIdx.x;
   if (c >= p.l) return;
-  R top = p.beside(0)[c], sum = p.sums(0)[c];
+  R top = p.room(0)[c], sum = p.sums(0)[c];
   for (int64_t part = 1; part < p.parts; ++part) {
-    const R other = p.beside(part)[c], higher = other > top ? other : top;
+    const R other = p.room(part)[c], higher = other > top ? other : top;
     sum = sum * power_of_two(top - higher) + p.sums(part)[c] * power_of_two(other - higher);
     top = higher;
   }
@@ -202,7 +202,7 @@ __global__ void sweep_kernel(Problems<T> p, const R* wanted, R power, R* row, R*
                              bool shared) {
   if (p.done() > 0) return;
   const int64_t part = blockIdx.y;
-  R* terms = shared ? dynamic_shared<R>() : p.beside(part);
+  R* terms = shared ? dynamic_shared<R>() : p.room(part);
   R* sums = shared ? terms + p.l : p.sums(part);
   for (int64_t c = threadIdx.x; c < p.l; c += blockDim.x) sums[c] = 0;
   const int64_t first = part * p.part_rows,

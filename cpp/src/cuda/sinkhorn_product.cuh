@@ -56,7 +56,10 @@ struct Pass {
   }
 
   // Calls begin() for each tile of rows of this block, use(tile, row, column) for its scores with
-  // each tile of columns of this block's part, and end(row), with the row of this thread.
+  // each tile of columns of this block's part, and end(row), with the row of this thread. Why so:
+  // the three kernels below share the loops, the tile and its addends, and differ in what a thread
+  // carries along its row. That is in local variables of theirs, in registers, which the functions
+  // set and read.
   template <class Begin, class Use, class End>
   __device__ void each_tile(Begin begin, Use use, End end) const {
     const Rows<T> rows = left.of_problem(), columns = right.of_problem();
@@ -67,7 +70,7 @@ struct Pass {
       begin();
       for (int64_t column = from; column < to; column += kTileColumns) {
         tile.multiply(rows, i * kTileRows, columns, column, column == from);
-        tile.set_beside(shifts(column + lane_id()), shifts(column + kWarp + lane_id()));
+        tile.set_addends(shifts(column + lane_id()), shifts(column + kWarp + lane_id()));
         use(tile, i * kTileRows, column);
       }
       end(i * kTileRows + threadIdx.x);
@@ -153,7 +156,8 @@ __global__ void product_columns_kernel(Problems<T> p, Pass<T> pass, R* log_sums,
     log_sums[blockIdx.x * p.l + c] = folded<T, R>(p, pass, c);
 }
 
-// The ids of the best columns lie where sums lie in a half-step.
+// Writes the ids of the best columns where a half-step writes its sums: so labels need no scratch
+// of their own.
 template <class T>
 __global__ void product_best_kernel(Problems<T> p, Pass<T> pass) {
   using R = Computed<T>;
@@ -207,7 +211,7 @@ __global__ void product_plan_kernel(Problems<T> p, Pass<T> pass, const R* row, R
           R* out = plan + (blockIdx.x * p.b + of_warp + i) * p.k;
           for (int c = lane_id(); c < kTileColumns; c += kWarp)
             if (of_warp + i < p.b && column + c < p.k)
-              out[column + c] = power_of_two(tile.at(i, c) * p.scale + tile.beside(c) + row_shift);
+              out[column + c] = power_of_two(tile.at(i, c) * p.scale + tile.addend(c) + row_shift);
         }
       },
       [](int64_t) {});

@@ -26,52 +26,53 @@ struct Rows {
   }
 };
 
-// What is read or written at once.
+// The 16 bytes that are read or written at once.
 template <class T>
-struct alignas(16) Word {
+struct alignas(16) Chunk {
   static constexpr int kSize = 16 / sizeof(T);
   T values[kSize];
 };
 
 template <class T>
-__device__ Word<T> load_word(const T* from) {
-  return *reinterpret_cast<const Word<T>*>(from);
+__device__ Chunk<T> load_chunk(const T* from) {
+  return *reinterpret_cast<const Chunk<T>*>(from);
 }
 
 template <class T>
-__device__ void store_word(T* to, const Word<T>& word) {
-  *reinterpret_cast<Word<T>*>(to) = word;
+__device__ void store_chunk(T* to, const Chunk<T>& chunk) {
+  *reinterpret_cast<Chunk<T>*>(to) = chunk;
 }
 
-// The scores, and beside them a number for each column.
+// The scores, and for each column a number to add to them.
 template <class R>
 class ScoreTile {
  public:
-  // Lanes that read their rows a word at a time read from different banks.
-  static constexpr int kStride = kTileColumns + Word<R>::kSize;
+  // Lanes that read their rows a chunk at a time read from different banks.
+  static constexpr int kStride = kTileColumns + Chunk<R>::kSize;
   static constexpr size_t kScoreBytes =
       (kTileRows * kStride + kTileThreads / kWarp * kTileColumns) * sizeof(R);
 
   __device__ explicit ScoreTile(unsigned char* shared)
       : scores_(reinterpret_cast<R*>(shared)),
-        beside_(scores_ + kTileRows * kStride + threadIdx.x / kWarp * kTileColumns) {}
+        addends_(scores_ + kTileRows * kStride + threadIdx.x / kWarp * kTileColumns) {}
 
   // For this warp; `low` of the column of this lane, `high` of that 32 further on.
-  __device__ void set_beside(R low, R high) {
-    beside_[lane_id()] = low;
-    beside_[kWarp + lane_id()] = high;
+  __device__ void set_addends(R low, R high) {
+    addends_[lane_id()] = low;
+    addends_[kWarp + lane_id()] = high;
     __syncwarp();
   }
 
-  // visit(column, score, the number beside it) along this thread's row.
+  // visit(column, score, addend) along this thread's row.
   template <class Visit>
   __device__ void each(Visit visit) const {
 #pragma unroll
-    for (int first = 0; first < kTileColumns; first += Word<R>::kSize) {
-      const Word<R> scores = load_word(scores_ + threadIdx.x * kStride + first),
-                    beside = load_word(beside_ + first);
+    for (int first = 0; first < kTileColumns; first += Chunk<R>::kSize) {
+      const Chunk<R> scores = load_chunk(scores_ + threadIdx.x * kStride + first),
+                     addends = load_chunk(addends_ + first);
 #pragma unroll
-      for (int i = 0; i < Word<R>::kSize; ++i) visit(first + i, scores.values[i], beside.values[i]);
+      for (int i = 0; i < Chunk<R>::kSize; ++i)
+        visit(first + i, scores.values[i], addends.values[i]);
     }
   }
 
@@ -80,10 +81,10 @@ class ScoreTile {
     return scores_[(threadIdx.x / kWarp * kWarp + lane) * kStride + column];
   }
 
-  __device__ R beside(int column) const { return beside_[column]; }
+  __device__ R addend(int column) const { return addends_[column]; }
 
  protected:
-  R *scores_, *beside_;
+  R *scores_, *addends_;
 };
 
 // A thread sums 8 rows by 8 columns: those of its warp's rows that begin at 8 (lane / 8), and four
@@ -120,16 +121,16 @@ class FloatTile : public ScoreTile<R> {
  private:
   static constexpr int kDepth = 16, kSide = 8, kHalf = kSide / 2;
   static constexpr int kLeft = kTileRows + 4, kRight = kTileColumns + 4;
-  static constexpr int kWords = kSide / Word<R>::kSize;
+  static constexpr int kChunks = kSide / Chunk<R>::kSize;
 
   R *left_, *right_;  // [kDepth kLeft] and [kDepth kRight]
 
   __device__ static int first_row() { return static_cast<int>(threadIdx.x) / kSide * kSide; }
-  // Where this thread's columns are, a word at a time.
-  __device__ static int column(int word) {
-    constexpr int kWordsOfHalf = kWords / 2;
-    return word / kWordsOfHalf * (kTileColumns / 2) + lane_id() % kSide * kHalf +
-           word % kWordsOfHalf * Word<R>::kSize;
+  // Where this thread's columns are, a chunk at a time.
+  __device__ static int column(int chunk) {
+    constexpr int kChunksOfHalf = kChunks / 2;
+    return chunk / kChunksOfHalf * (kTileColumns / 2) + lane_id() % kSide * kHalf +
+           chunk % kChunksOfHalf * Chunk<R>::kSize;
   }
 
   // Turned around, so that what the threads of a warp multiply at a time lies side by side.
@@ -141,29 +142,30 @@ class FloatTile : public ScoreTile<R> {
   }
 
   __device__ static void add(const R* left, const R* right, R (&sums)[kSide][kSide]) {
-    Word<R> rows[kWords], columns[kWords];
+    Chunk<R> rows[kChunks], columns[kChunks];
 #pragma unroll
-    for (int word = 0; word < kWords; ++word) {
-      rows[word] = load_word(left + first_row() + word * Word<R>::kSize);
-      columns[word] = load_word(right + column(word));
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      rows[chunk] = load_chunk(left + first_row() + chunk * Chunk<R>::kSize);
+      columns[chunk] = load_chunk(right + column(chunk));
     }
 #pragma unroll
     for (int i = 0; i < kSide; ++i)
 #pragma unroll
       for (int j = 0; j < kSide; ++j)
-        sums[i][j] += rows[i / Word<R>::kSize].values[i % Word<R>::kSize] *
-                      columns[j / Word<R>::kSize].values[j % Word<R>::kSize];
+        sums[i][j] += rows[i / Chunk<R>::kSize].values[i % Chunk<R>::kSize] *
+                      columns[j / Chunk<R>::kSize].values[j % Chunk<R>::kSize];
   }
 
   __device__ void store(const R (&sums)[kSide][kSide]) {
 #pragma unroll
     for (int i = 0; i < kSide; ++i)
 #pragma unroll
-      for (int word = 0; word < kWords; ++word) {
-        Word<R> out;
+      for (int chunk = 0; chunk < kChunks; ++chunk) {
+        Chunk<R> out;
 #pragma unroll
-        for (int j = 0; j < Word<R>::kSize; ++j) out.values[j] = sums[i][word * Word<R>::kSize + j];
-        store_word(this->scores_ + (first_row() + i) * ScoreTile<R>::kStride + column(word), out);
+        for (int j = 0; j < Chunk<R>::kSize; ++j)
+          out.values[j] = sums[i][chunk * Chunk<R>::kSize + j];
+        store_chunk(this->scores_ + (first_row() + i) * ScoreTile<R>::kStride + column(chunk), out);
       }
   }
 };
@@ -229,14 +231,14 @@ class TensorTile : public ScoreTile<float> {
 
   __device__ static void stage(const Rows<T>& from, int64_t first, int64_t depth, int rows, T* to,
                                int64_t stride) {
-    constexpr int kEight = Word<T>::kSize, kWords = kDepth / kEight;
+    constexpr int kEight = Chunk<T>::kSize, kChunks = kDepth / kEight;
     const bool aligned =
         from.width % kEight == 0 && reinterpret_cast<uintptr_t>(from.data) % 16 == 0;
-    for (int e = static_cast<int>(threadIdx.x); e < rows * kWords; e += kTileThreads) {
-      const int64_t row = first + e / kWords, i = depth + e % kWords * kEight;
-      T* at = to + e / kWords * stride + e % kWords * kEight;
+    for (int e = static_cast<int>(threadIdx.x); e < rows * kChunks; e += kTileThreads) {
+      const int64_t row = first + e / kChunks, i = depth + e % kChunks * kEight;
+      T* at = to + e / kChunks * stride + e % kChunks * kEight;
       if (aligned && row < from.count && i < from.width)
-        store_word(at, load_word(from.data + row * from.width + i));
+        store_chunk(at, load_chunk(from.data + row * from.width + i));
       else
         for (int j = 0; j < kEight; ++j) at[j] = from(row, i + j);
     }

@@ -182,8 +182,8 @@ void meet_warp(const char* what, unsigned mask, void* mine, void (*finish)(Broug
   const unsigned first = block.current / kWarp * kWarp;
   wait(Fiber::in_warp, what, mask, mine);
   const unsigned count = threads() - first < kWarp ? threads() - first : kWarp;
-  bool complete =
-      mask >> (block.current - first) & 1;  // a lane outside its own mask waits for ever
+  // A lane outside its own mask waits for ever.
+  bool complete = mask >> (block.current - first) & 1;
   for (unsigned lane = 0; lane < kWarp; ++lane) {
     const bool named = lane < count && mask >> lane & 1;
     const Fiber* fiber = named ? &block.fibers[first + lane] : nullptr;

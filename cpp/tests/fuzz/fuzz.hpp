@@ -67,8 +67,8 @@ class Arrays {
     View<T, Rank> result(nullptr, shape, {random_.chance(0.005) ? Device::cuda : Device::cpu, 0});
     using Plain = std::remove_const_t<T>;
     const auto size = static_cast<size_t>(result.size());
-    auto* data =
-        static_cast<Plain*>(std::malloc(size * sizeof(T)));  // not null where empty: present
+    // Not null where empty: present.
+    auto* data = static_cast<Plain*>(std::malloc(size * sizeof(T)));
     for (size_t i = 0; i < size; ++i) data[i] = fill(static_cast<int64_t>(i));
     kept_.emplace_back(data);
     result.data = data;

@@ -38,7 +38,8 @@ void assignment(Random& random) {
   Arrays arrays(random);
   const Sizes sizes(random);
   const auto points = any_points<T>(random, arrays, sizes);
-  const double lowest = random.chance(0.8) ? -2. : 1.999;  // close together: few can be told apart
+  const double lowest =
+      random.chance(0.8) ? -2. : 1.999;  // close together: few can be distinguished
   const auto centroids = arrays.numbers<float, 2>({sizes.k, sizes.d}, lowest, 2.);
   const auto workspace =
       any_workspace(random, arrays,
