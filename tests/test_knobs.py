@@ -236,7 +236,11 @@ PACKAGES = (
     targets,
     views,
 )
+MAPS = encoders.ResNet((1, 1), dim=4, stem="small", image=8, hidden="sparse")
 SPECIAL = {
+    predictors.Convolved: {"encoder": MAPS},
+    predictors.Pyramid: {"encoder": MAPS, "width": 12},
+    predictors.Regressor: {"heads": 2},
     encoders.Momentum: {"source": torch.nn.Linear(1, 1)},
     encoders.Stacked: {"layers": ((4, 3, 1, 1),)},
 }

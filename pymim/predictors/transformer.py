@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pymim.checks import positive, whole
+from pymim.checks import finite, given, positive, whole
 from pymim.contracts import Encoder, Features, Grid, Mask
 from pymim.layers.block import TransformerBlock, make_norm, ramp
 from pymim.layers.gather import gather, raster, rows
@@ -85,6 +85,7 @@ class Transformer(Positioned):
         whole(self, 1, dim=dim, heads=heads)
         whole(self, 0 if encoder.dense else 1, depth=depth)
         positive(self, mlp_ratio=mlp_ratio)
+        finite(self, 0, **given(layer_scale=layer_scale))
         check_init(self, qkv_init=qkv_init, embed_init=embed_init)
         _check_depth(depth, class_token, qkv_init)
         if sparse and encoder.dense:

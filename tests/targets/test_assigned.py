@@ -216,7 +216,9 @@ def test_more_rows_than_the_queue_has_leave_the_last():
 def test_a_queue_needs_one_predictor_of_the_pooled_vector():
     narrow = functools.partial(PLAIN, queue=functools.partial(clusters.Queue, size=8, views=(0,)))
     with pytest.raises(
-        ConfigError, match=r"Queue: views: expected .* use the queue, such as 1, got \[0\]; add 1"
+        ConfigError,
+        match=r"Queue: views: expected the numbers of all views that use the queue, such as 1, "
+        r"got \[0\]; add 1",
     ):
         make_method(narrow)(make_batch(), 0)
     target = QUEUED(make_method(PLAIN).encoder)
