@@ -35,19 +35,7 @@ from tests.launch import BARE
 
 GIN = Path(__file__).parent.parent / "gin"
 KNOBS = {  # a paper's file that has it
-    "mae": [
-        "DEPTH",
-        "DIM",
-        "HEADS",
-        "PATCH",
-        "RATIO",
-        "IMAGE",
-        "CHANNELS",
-        "BATCH",
-        "STEPS",
-        "SEED",
-        "WORKERS",
-    ],
+    "mae": "DEPTH DIM HEADS PATCH RATIO IMAGE CHANNELS BATCH STEPS SEED WORKERS".split(),
     "scan": ["CLUSTERS", "NEIGHBOURS", "SETS", "SWITCH"],
     "mfm": ["RADIUS", "LOW"],
     "local_mim": ["HIGH", "LOW", "MIDDLE"],
