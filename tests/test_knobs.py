@@ -34,8 +34,9 @@ from pymim.run import main
 from tests.launch import BARE
 
 GIN = Path(__file__).parent.parent / "gin"
+SIZES = ["DEPTH", "DIM", "HEADS", "PATCH", "RATIO", "IMAGE", "CHANNELS"]
 KNOBS = {  # a paper's file that has it
-    "mae": "DEPTH DIM HEADS PATCH RATIO IMAGE CHANNELS BATCH STEPS SEED WORKERS".split(),
+    "mae": [*SIZES, "BATCH", "STEPS", "SEED", "WORKERS"],
     "scan": ["CLUSTERS", "NEIGHBOURS", "SETS", "SWITCH"],
     "mfm": ["RADIUS", "LOW"],
     "local_mim": ["HIGH", "LOW", "MIDDLE"],
