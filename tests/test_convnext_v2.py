@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from pymim import config
-from pymim.contracts import Batch, Draw
+from pymim.contracts import Draw
 from pymim.layers.patch import cells, patchify
+from tests.built import batch, method_of
 
 TINY = [
     "encoders.ConvNeXt.dim=4",
@@ -15,20 +16,8 @@ TINY = [
 ]
 
 
-def make(path="gin/convnext_v2.gin", *bindings):
-    torch.manual_seed(0)
-    config.load([path], bindings)
-    return config.build("train.Trainer", "method")
-
-
-def batch(count=3, sides=(32, 32), channels=3):
-    torch.manual_seed(1)
-    view = torch.randn(count, channels, *sides)
-    return Batch([view], torch.arange(count), torch.full((count,), -1))
-
-
 def test_loss_is_of_hidden_patches_alone_each_normalised_by_itself():
-    method, given = make("gin/convnext_v2.gin", *TINY), batch()
+    method, given = method_of("gin/convnext_v2.gin", *TINY), batch()
     out = method(given, 0)
     branch, objective = next(iter(out.branches.values())), method.objectives[0]
     predicted = objective.predictor.predict_all(branch.features, branch.mask, branch.grid).double()
@@ -47,14 +36,14 @@ def test_loss_is_of_hidden_patches_alone_each_normalised_by_itself():
 def test_as_many_cells_of_the_last_map_are_visible_as_released(path, grid, visible):
     """int(49 (1 - 0.6)) = 19, one fewer than SparK at the same ratio."""
     with torch.device("meta"):
-        method = make(path)
+        method = method_of(path)
     mask = method.mask(torch.arange(100), grid, Draw(0, 0))
     assert method.encoder.base == grid and mask.visible.shape == (100, visible)
 
 
 def test_gradients_reach_everything_that_learns_and_no_hidden_pixel():
     """All but the norm of the pooled vector, which is for what comes after."""
-    method, given = make("gin/convnext_v2.gin", *TINY), batch()
+    method, given = method_of("gin/convnext_v2.gin", *TINY), batch()
     given.views[0].requires_grad_()
     out = method(given, 0)
     out.loss.backward()
@@ -67,7 +56,7 @@ def test_gradients_reach_everything_that_learns_and_no_hidden_pixel():
 
 
 def test_hidden_pixels_change_the_target_and_nothing_else():
-    method, given = make("gin/convnext_v2.gin", *TINY), batch()
+    method, given = method_of("gin/convnext_v2.gin", *TINY), batch()
     out = method(given, 0)
     hidden = cells(out.mask.boolean(16), (4, 4), (8, 8))
     other = given._replace(views=[torch.where(hidden, torch.randn(3, 3, 32, 32), given.views[0])])
@@ -78,7 +67,9 @@ def test_hidden_pixels_change_the_target_and_nothing_else():
 
 @pytest.mark.parametrize(("channels", "sides"), [(1, (16, 48)), (4, (40, 24))])
 def test_any_channel_count_and_rectangle(channels, sides):
-    method = make("gin/convnext_v2.gin", *TINY, f"CHANNELS={channels}", f"ConvNeXt.image={sides}")
+    method = method_of(
+        "gin/convnext_v2.gin", *TINY, f"CHANNELS={channels}", f"ConvNeXt.image={sides}"
+    )
     out = method(batch(2, sides, channels), 0)
     patches = sides[0] * sides[1] // 64
     assert out.predictions["pixels"].shape == (2, patches - int(patches * 0.4), 64 * channels)
@@ -87,7 +78,7 @@ def test_any_channel_count_and_rectangle(channels, sides):
 def test_its_encoder_takes_the_other_decoder_too():
     """SparK's recipe for ConvNeXt: all maps, each with a norm of its cells."""
     bindings = "Objective.predictor=@predictors.Pyramid", "Pyramid.norm='layer'", "Pyramid.dim=16"
-    method = make("gin/convnext_v2.gin", *TINY[:2], TINY[3], *bindings)
+    method = method_of("gin/convnext_v2.gin", *TINY[:2], TINY[3], *bindings)
     method(batch(), 0).loss.backward()
     assert len(method.objectives[0].predictor.norms) == 3
     assert method.encoder.stem[0].weight.grad.any()
@@ -95,7 +86,7 @@ def test_its_encoder_takes_the_other_decoder_too():
 
 def test_numbers_of_the_recipe():
     with torch.device("meta"):
-        method = make("gin/recipe/convnext_v2.gin")
+        method = method_of("gin/recipe/convnext_v2.gin")
     optimizer = config.build("train.Trainer", "optimizer")
     steps = config.value("train.Trainer", "steps", 0)
     assert steps == 1600 * (1281167 // 4096)

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from pymim import config
-from pymim.contracts import Batch, Draw
+from pymim.contracts import Draw
 from pymim.draw import reconstruction
 from pymim.draw.reconstruction import _columns
 from pymim.layers.patch import cells, patchify
 from pymim.loop.wrap import synchronise_norms, wrap
 from pymim.world import World
+from tests.built import batch, method_of
 
 TINY = [
     "encoders.ResNet.dim=4",
@@ -19,21 +20,9 @@ TINY = [
 ]
 
 
-def make(path="gin/spark.gin", *bindings):
-    torch.manual_seed(0)
-    config.load([path], bindings)
-    return config.build("train.Trainer", "method")
-
-
-def batch(count=3, sides=(32, 32), channels=3):
-    torch.manual_seed(1)
-    view = torch.randn(count, channels, *sides)
-    return Batch([view], torch.arange(count), torch.full((count,), -1))
-
-
 def test_loss_is_of_hidden_patches_alone_each_normalised_by_itself():
     """As a loop in float64: pixels of a patch less their mean, over their deviation."""
-    method, given = make("gin/spark.gin", *TINY), batch()
+    method, given = method_of("gin/spark.gin", *TINY), batch()
     out = method(given, 0)
     branch, objective = next(iter(out.branches.values())), method.objectives[0]
     predicted = objective.predictor.predict_all(branch.features, branch.mask, branch.grid)
@@ -56,7 +45,7 @@ def test_loss_is_of_hidden_patches_alone_each_normalised_by_itself():
 def test_as_many_cells_of_the_last_map_are_visible_as_released(path, grid, visible):
     """round(49 (1 - 0.6)) = 20; MAE's rule and ConvNeXt V2's keep 19."""
     with torch.device("meta"):
-        method = make(path)
+        method = method_of(path)
     mask = method.mask(torch.arange(4000), grid, Draw(0, 0))
     assert method.encoder.base == grid
     assert mask.visible.shape[1] == visible
@@ -66,7 +55,7 @@ def test_as_many_cells_of_the_last_map_are_visible_as_released(path, grid, visib
 
 
 def test_gradients_reach_everything_that_learns_and_no_hidden_pixel():
-    method, given = make("gin/spark.gin", *TINY), batch()
+    method, given = method_of("gin/spark.gin", *TINY), batch()
     given.views[0].requires_grad_()
     out = method(given, 0)
     out.loss.backward()
@@ -76,7 +65,7 @@ def test_gradients_reach_everything_that_learns_and_no_hidden_pixel():
 
 
 def test_hidden_pixels_change_the_target_and_nothing_else():
-    method, given = make("gin/spark.gin", *TINY), batch()
+    method, given = method_of("gin/spark.gin", *TINY), batch()
     out = method(given, 0)
     hidden = cells(out.mask.boolean(16), (4, 4), (8, 8))
     other = given._replace(views=[torch.where(hidden, torch.randn(3, 3, 32, 32), given.views[0])])
@@ -88,7 +77,9 @@ def test_hidden_pixels_change_the_target_and_nothing_else():
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("sides", [(16, 48), (40, 24)])
 def test_any_channel_count_and_rectangle(channels, sides):
-    method = make("gin/spark.gin", *TINY, f"CHANNELS={channels}", f"encoders.ResNet.image={sides}")
+    method = method_of(
+        "gin/spark.gin", *TINY, f"CHANNELS={channels}", f"encoders.ResNet.image={sides}"
+    )
     out = method(batch(2, sides, channels), 0)
     patches = sides[0] * sides[1] // 64
     hidden = patches - round(patches * 0.4)
@@ -96,13 +87,13 @@ def test_any_channel_count_and_rectangle(channels, sides):
 
 
 def test_sides_that_the_strides_do_not_divide_are_refused():
-    method = make("gin/spark.gin", *TINY)
+    method = method_of("gin/spark.gin", *TINY)
     with pytest.raises(ValueError, match=r"sides divisible by \(8, 8\), got \(36, 32\); resize"):
         method(batch(2, (36, 32)), 0)
 
 
 def test_running_statistics_are_of_visible_cells_and_serve_the_evaluation():
-    method, given = make("gin/spark.gin", *TINY), batch()
+    method, given = method_of("gin/spark.gin", *TINY), batch()
     out = method(given, 0)
     encoder, view = method.encoder, given.views[0]
     seen = ~cells(out.mask.boolean(16), (4, 4), (8, 8))
@@ -117,7 +108,7 @@ def test_running_statistics_are_of_visible_cells_and_serve_the_evaluation():
 def test_recomputed_blocks_give_the_same_step():
     given, gradients = batch(), []
     for recompute in (False, True):
-        method = make("gin/spark.gin", *TINY)
+        method = method_of("gin/spark.gin", *TINY)
         wrap(method, World(0, 1, torch.device("cpu")), compiled=False, recompute=recompute)
         method(given, 0).loss.backward()
         kept = method.encoder.state_dict()["layer2.0.bn1.running_mean"]
@@ -127,14 +118,14 @@ def test_recomputed_blocks_give_the_same_step():
 
 def test_norms_of_several_processes_are_torchs_own():
     """They are no classes of their own, so that what several processes share them by finds them."""
-    method = make("gin/spark.gin", *TINY)
+    method = method_of("gin/spark.gin", *TINY)
     synchronise_norms(method)
     norms = [part for part in method.modules() if "BatchNorm" in type(part).__name__]
     assert {type(norm) for norm in norms} == {torch.nn.SyncBatchNorm} and len(norms) > 15
 
 
 def test_pictures_show_visible_patches_and_paste_hidden_ones(tmp_path):
-    method, given = make("gin/spark.gin", *TINY).eval(), batch()
+    method, given = method_of("gin/spark.gin", *TINY).eval(), batch()
     branch, objective = next(iter(method.encode(given, 0).values())), method.objectives[0]
     columns = _columns(method.encoder, objective, objective.target, branch, lambda view: view)
     assert list(columns) == ["input", "visible", "prediction", "pasted"]
@@ -146,7 +137,7 @@ def test_pictures_show_visible_patches_and_paste_hidden_ones(tmp_path):
 
 def test_numbers_of_the_recipe():
     with torch.device("meta"):
-        method = make("gin/recipe/spark.gin")
+        method = method_of("gin/recipe/spark.gin")
     optimizer = config.build("train.Trainer", "optimizer")
     steps = config.value("train.Trainer", "steps", 0)
     assert config.value("train.Trainer", "clip", None) == 5.0
