@@ -42,7 +42,10 @@ PARTS = {  # by the component that a file uses
     "predictors.Cross": ["predictors.Cross.depth=1"],
     "tap = %LOW": ["LOW=1", "MIDDLE=1", "HIGH=1"],
     "data/digits_moving.gin": ["DATA=@data.MovingDigits", "data.MovingDigits.length=32"],
+    "predictors.Pyramid": ["ResNet.dim=4", "ResNet.depths=(1, 1, 1, 1)", "Pyramid.dim=16"],
+    "predictors.Convolved": ["ConvNeXt.dim=4", "ConvNeXt.depths=(1, 1, 1)", "Convolved.dim=16"],
 }
+REPLACED = {"predictors.Convolved": "predictors.Pyramid"}  # of a file by one that includes it
 
 
 def whole(path):
@@ -55,12 +58,19 @@ def whole(path):
 def small(paper):
     """The trainer of a paper's file, made small."""
     text = whole(ROOT / f"gin/{paper}.gin")
+    replaced = {part for name, part in REPLACED.items() if name in text}
     more = {
-        b.split("=")[0]: b for name, bindings in PARTS.items() if name in text for b in bindings
+        b.split("=")[0]: b
+        for name, bindings in PARTS.items()
+        if name in text and name not in replaced
+        for b in bindings
     }
     if "digits_moving" in text:
         more["data.Digits.length"] = "data.MovingDigits.length=32"
     bindings = {binding.split("=")[0]: binding for binding in SMALL} | more
+    for macro in ("DIM", "DEPTH", "HEADS"):
+        if f"%{macro}" not in text:
+            del bindings[macro]
     config.load([str(ROOT / f"gin/{paper}.gin")], list(bindings.values()))
     return build()
 
