@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,15 @@ from pymim.precision import EMULATED, WORDS, emulates
 if TYPE_CHECKING:
     from pymim.io import Folder
     from pymim.train import Trainer
+
+
+def show(text: str) -> None:
+    """Print a command's answer, or what of it a reader such as `head` takes before it leaves."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        # Python flushes once more when it ends; there it must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def begins(trainer: Trainer, folder: Folder, first: int) -> None:

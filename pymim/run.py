@@ -127,7 +127,7 @@ def _command(words: list[str]) -> int:
         return docs(words[1:])
     args = parse(words)
     if args.list:
-        print("\n".join(config.describe_shipped()))  # noqa: T201
+        announce.show("\n".join(config.describe_shipped()))
         return 0
     with config.trusting(args.trust):
         return run(args)
@@ -258,7 +258,7 @@ def _explain(args: argparse.Namespace, name: str, taken: set[str]) -> int:
         cost = measure(method, example(method, root, views), root)
     path = (args.workdir or Path()) / f"{name}.svg"
     write_whole(path, svg(root, cost, name))
-    print(f"{text(root, cost)}\n\ndrawn in {path}")  # noqa: T201
+    announce.show(f"{text(root, cost)}\n\ndrawn in {path}")
     return 0
 
 

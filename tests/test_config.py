@@ -1,6 +1,9 @@
 """A mistyped name gives one line with the nearest spelling, and exit code 2, before the build."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +161,13 @@ def test_an_include_is_looked_for_beside_the_file_that_has_it(tmp_path):
         "include '../inner/whole.gin'\ninclude 'part.gin'\n"
     )
     assert "RATIO = 2" in config.load([str(tmp_path / "outer" / "both.gin")])
+
+
+def test_a_reader_may_leave_before_the_list_ends():
+    """As `--list | head -1` does."""
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-m", "pymim.run", "--list"]
+    ended = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, "")
