@@ -18,12 +18,8 @@ from pymim.train import Trainer
 from tests.launch import BARE
 
 ROOT = Path(__file__).parent.parent.parent
-SURVEYED = {
-    "deepcluster",
-    "deepcluster_v2",
-    "clusterfit",
-    "scan",
-}  # their labels come from a pass over the data
+# Their labels come from a pass over the data.
+SURVEYED = {"deepcluster", "deepcluster_v2", "clusterfit", "scan"}
 PAPERS = sorted(
     path.stem for path in (ROOT / "gin").glob("*.gin") if path.stem not in {"base", *SURVEYED}
 )
